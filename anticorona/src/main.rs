@@ -1,0 +1,66 @@
+//! anticorona takes vaccination bookings on the day everybody wants one.
+
+use std::process::ExitCode;
+
+use chassis::{
+    process::{self, NetArgs, PartArgs},
+    telemetry,
+};
+use clap::{Parser, Subcommand};
+
+mod demo;
+mod openapi;
+mod together;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Takes vaccination bookings, never more than there are doses.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything in one process, in a temporary folder, with sample vaccines to try
+    Demo(NetArgs),
+    /// Everything in one process, kept in a folder
+    Serve(PartArgs),
+    /// The stock ledger alone (port 8081)
+    Vaccine(PartArgs),
+    /// Bookings alone (port 8082); `VACCINE_URL` says where vaccine listens
+    Booking(PartArgs),
+    /// The public edge alone (port 8088); `VACCINE_URL` and `BOOKING_URL` say where the others listen
+    Gateway(PartArgs),
+    /// Prints the `OpenAPI` document of a part
+    Openapi {
+        /// The part
+        part: openapi::Part,
+    },
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Demo(net) => {
+            telemetry::start(net.log);
+            process::run(|stop| demo::serve(net, stop))
+        }
+        Command::Serve(args) => {
+            telemetry::start(args.net.log);
+            process::run(|stop| together::serve(args, stop))
+        }
+        Command::Vaccine(args) => {
+            process::run_part("vaccine", &args, vaccine::Config::from_env, vaccine::serve)
+        }
+        Command::Booking(args) => {
+            process::run_part("booking", &args, booking::Config::from_env, booking::serve)
+        }
+        Command::Gateway(args) => {
+            process::run_part("gateway", &args, gateway::Config::from_env, gateway::serve)
+        }
+        Command::Openapi { part } => openapi::print(part),
+    }
+}

@@ -1,0 +1,71 @@
+//! Every part in one process, each on its own port, talking over real sockets.
+
+use chassis::{
+    config::Env,
+    process::{Fatal, PartArgs, Process},
+};
+use tokio::{select, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Runs every part until the token is cancelled.
+pub(crate) async fn serve(args: PartArgs, stop: CancellationToken) -> Result<(), Fatal> {
+    let parts = start(&args)?;
+    run(parts, stop).await
+}
+
+/// The parts in the order in which they stop: whoever calls stops before whom it calls, so that
+/// everything accepted at the edge still finds its way.
+pub(crate) struct Parts(Vec<Running>);
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), Fatal>>,
+}
+
+pub(crate) fn start(args: &PartArgs) -> Result<Parts, Fatal> {
+    let env = Env::of(vec![
+        (booking::config::VACCINE_URL, args.net.neighbour(vaccine::config::PORT)),
+        (gateway::config::BOOKING_URL, args.net.neighbour(booking::config::PORT)),
+    ]);
+    let vaccine = vaccine::Config::from_env(args, &env)?;
+    let booking = booking::Config::from_env(args, &env)?;
+    let gateway = gateway::Config::from_env(args, &env)?;
+    let vaccine = spawn(|process| vaccine::serve(vaccine, process));
+    let booking = spawn(|process| booking::serve(booking, process));
+    let gateway = spawn(|process| gateway::serve(gateway, process));
+    Ok(Parts(vec![gateway, booking, vaccine]))
+}
+
+fn spawn<F>(serve: impl FnOnce(Process) -> F) -> Running
+where
+    F: Future<Output = Result<(), Fatal>> + Send + 'static,
+{
+    let stop = CancellationToken::new();
+    let task = TaskTracker::new().spawn(serve(Process::new(stop.clone())));
+    Running { stop, task }
+}
+
+/// Waits for the token, or for a part that ends by itself; then stops all of them, in order.
+pub(crate) async fn run(mut parts: Parts, stop: CancellationToken) -> Result<(), Fatal> {
+    let mut ended = Ok(());
+    select! {
+        () = stop.cancelled() => {}
+        first = first_to_end(&mut parts) => ended = first,
+    }
+    for part in parts.0 {
+        part.stop.cancel();
+        if !part.task.is_finished() {
+            ended = ended.and(part.task.await?);
+        }
+    }
+    ended
+}
+
+async fn first_to_end(parts: &mut Parts) -> Result<(), Fatal> {
+    let [gateway, booking, vaccine] = parts.0.as_mut_slice() else { return Ok(()) };
+    select! {
+        ended = &mut gateway.task => ended?,
+        ended = &mut booking.task => ended?,
+        ended = &mut vaccine.task => ended?,
+    }
+}

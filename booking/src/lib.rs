@@ -1,0 +1,69 @@
+#![doc = include_str!("../README.md")]
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    client::Client,
+    listen::Listener,
+    process::{Fatal, Process},
+};
+use contracts::ids::HolderId;
+use storage::writer::Writer;
+use thiserror::Error;
+use tokio::{select, sync::Notify};
+
+pub mod api;
+pub mod bookings;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod holds;
+pub mod relay;
+pub mod settle;
+pub mod store;
+
+pub use config::Config;
+
+use crate::{bookings::Bookings, holds::Holds, relay::Relay};
+
+/// How long any request may take. Bookings answer earlier by themselves.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
+
+/// The bookings stopped being written though nobody asked for it.
+#[derive(Debug, Error)]
+#[error("the bookings' writer has died; the log says why")]
+struct WriterDied;
+
+/// Opens the bookings, starts their writer, tells and settles in the background, answers requests;
+/// returns when everything is drained.
+pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
+    let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
+    let listener = Listener::bind(config.listen)?;
+    let vaccine = Client::new(config.vaccine);
+    let holder = HolderId(writable.store_id);
+    let (writer, writer_ended) = Writer::start("booking", store::Sqlite::new(writable));
+    let (holds, holding) = Holds::new(vaccine.clone(), holder);
+    process.spawn(holding);
+    let bookings = Arc::new(Bookings {
+        writer: writer.clone(),
+        reads: store::Reads::new(readers),
+        holds,
+        holder,
+        told: Arc::new(Notify::new()),
+        process: process.clone(),
+    });
+    let relay = Relay { bookings: Arc::clone(&bookings), vaccine: vaccine.clone() };
+    process.spawn(relay.run(process.clone()));
+    settle::start(&bookings, &vaccine, &process);
+
+    let app = api::router(bookings).merge(chassis::health::router("booking", process.readiness()));
+    tokio::pin!(writer_ended);
+    select! {
+        served = listener.serve("booking", app, ANSWER_WITHIN, &process) => served?,
+        () = &mut writer_ended => return Err(WriterDied.into()),
+    }
+    process.finish().await;
+    writer.close().await;
+    writer_ended.await;
+    Ok(())
+}

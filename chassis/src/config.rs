@@ -1,0 +1,101 @@
+//! Reading settings from the environment. Which settings there are stands in each part's `config.rs`.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// Where settings come from: the process environment, or a test's own table.
+pub struct Env(Lookup);
+
+type Lookup = Box<dyn Fn(&str) -> Option<String> + Send>;
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Env") // Never the values: there may be secrets among them.
+    }
+}
+
+/// A setting is missing or wrong. The message names the variable and says what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// It is not set, and there is no sensible default.
+    #[error("{name} is not set: {meaning}, for instance {name}={example}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What it says.
+        meaning: &'static str,
+        /// A value that would do.
+        example: &'static str,
+    },
+    /// It is set to something else than it should be.
+    #[error("{name} is {value:?}: {reason}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        reason: String,
+    },
+}
+
+impl Env {
+    /// The environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
+    pub fn of_process() -> Self {
+        Self(Box::new(|name| std::env::var(name).ok()))
+    }
+
+    /// A table, for tests and for parts that share a process.
+    pub fn of(settings: Vec<(&'static str, String)>) -> Self {
+        Self(Box::new(move |name| {
+            settings.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        }))
+    }
+
+    /// A setting that must be there.
+    pub fn required<T: FromStr<Err: fmt::Display>>(
+        &self,
+        name: &'static str,
+        meaning: &'static str,
+        example: &'static str,
+    ) -> Result<T, ConfigError> {
+        let missing = ConfigError::Missing { name, meaning, example };
+        let value = (self.0)(name).filter(|value| !value.is_empty()).ok_or(missing)?;
+        value.parse().map_err(|reason: T::Err| ConfigError::Invalid {
+            name,
+            reason: reason.to_string(),
+            value,
+        })
+    }
+}
+
+/// What the log shows: `RUST_LOG`, default `info`.
+pub fn log_filter(env: &Env) -> String {
+    (env.0)("RUST_LOG").unwrap_or_else(|| "info".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_setting_says_what_to_write() {
+        let error = Env::of(vec![])
+            .required::<u16>("VACCINE_PORT", "where vaccine listens", "8081")
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "VACCINE_PORT is not set: where vaccine listens, for instance VACCINE_PORT=8081"
+        );
+    }
+
+    #[test]
+    fn a_wrong_setting_names_itself_and_its_value() {
+        let error = Env::of(vec![("VACCINE_PORT", "many".to_owned())])
+            .required::<u16>("VACCINE_PORT", "where vaccine listens", "8081")
+            .unwrap_err();
+        assert_eq!(error.to_string(), "VACCINE_PORT is \"many\": invalid digit found in string");
+    }
+}

@@ -1,0 +1,244 @@
+//! Accepting connections, and answering every request within its time.
+//!
+//! Accepting has its own loops, one socket per core, because clients that reconnect for every
+//! request make accepting the bottleneck, and a single accept loop uses a single core.
+//! The kernel spreads new connections over the sockets (`SO_REUSEPORT`).
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    pin, select,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tower::ServiceExt;
+use tracing::{info, warn};
+
+use crate::{problem::Problem, process::Process};
+
+/// Connections of one listener at the same time; further ones wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// Connections that the kernel keeps for us until they are accepted, per socket.
+const BACKLOG_MAX: i32 = 4_096;
+
+/// How long a connection may stay silent, and how long a request's head may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// The largest head of a request.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// How long open connections may still send a request after draining has begun: who connected
+/// just before must not be sent away unheard.
+const LAST_REQUESTS_WITHIN: Duration = Duration::from_millis(100);
+
+/// Pause after the system could not accept (no file handles left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The address cannot be listened on.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}; --port-offset N moves every port by N")]
+pub struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// Sockets that listen, one per core, on one address.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<StdListener>,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens. Fails when another process listens there already.
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        Self::bind_all(address).map_err(|source| ListenError { address, source })
+    }
+
+    fn bind_all(address: SocketAddr) -> io::Result<Self> {
+        // With SO_REUSEPORT two processes could share a port without noticing, and each would
+        // answer half of the requests. A socket without it finds out whether the port is free.
+        let address = socket(address, Sharing::Alone)?.local_addr()?;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let sockets = (0..cores)
+            .map(|_| socket(address, Sharing::WithinProcess))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { sockets, address })
+    }
+
+    /// Where it listens (with port 0, the port that the system chose).
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until the process stops; returns when the last answer is out.
+    ///
+    /// A request that is not answered within `answer_within` gets 503 with `Retry-After`.
+    pub async fn serve(
+        self,
+        part: &'static str,
+        router: Router,
+        answer_within: Duration,
+        process: &Process,
+    ) -> io::Result<()> {
+        info!("{part} listens on http://{}", self.address);
+        let server = Arc::new(Server {
+            router: router.fallback(nothing_here).method_not_allowed_fallback(wrong_method),
+            answer_within,
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            process: Process::new(process.stop_token()),
+        });
+        for socket in self.sockets {
+            let listener = TcpListener::from_std(socket)?;
+            server.process.spawn(Arc::clone(&server).accept(listener));
+        }
+        process.stopping().await;
+        server.process.finish().await;
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    WithinProcess,
+}
+
+fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::WithinProcess)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if sharing == Sharing::WithinProcess {
+        socket.listen(BACKLOG_MAX)?;
+    }
+    Ok(socket.into())
+}
+
+struct Server {
+    router: Router,
+    answer_within: Duration,
+    connections: Arc<Semaphore>,
+    process: Process,
+}
+
+impl Server {
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        while let Some(permit) = self.permit().await {
+            select! {
+                biased;
+                () = self.process.stopping() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.start(stream, permit),
+                    Err(cause) => {
+                        warn!(%cause, "cannot accept a connection");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        self.accept_rest(listener).await;
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        select! {
+            biased;
+            () = self.process.stopping() => None,
+            permit = Arc::clone(&self.connections).acquire_owned() => permit.ok(),
+        }
+    }
+
+    /// Whoever the kernel has let in already is still served: closing the socket would reset them.
+    async fn accept_rest(self: Arc<Self>, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, _)) = listener.accept() {
+            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { return };
+            if let Ok(stream) = from_std(stream) {
+                self.start(stream, permit);
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let server = Arc::clone(self);
+        self.process.spawn(async move {
+            server.connection(stream).await;
+            drop(permit);
+        });
+    }
+
+    async fn connection(&self, stream: TcpStream) {
+        drop(stream.set_nodelay(true)); // Only slower without.
+        let service = service_fn(|request| self.answer(request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WITHIN)
+            .max_buf_size(HEAD_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        pin!(connection);
+        let stopping = async {
+            self.process.stopping().await;
+            sleep(LAST_REQUESTS_WITHIN).await;
+        };
+        // Errors here are the client's doing (reset, nonsense, silence); nobody needs to act.
+        select! {
+            ended = connection.as_mut() => drop(ended),
+            () = stopping => {
+                connection.as_mut().graceful_shutdown();
+                drop(connection.await);
+            }
+        }
+    }
+
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
+        let answer = self.router.clone().oneshot(request.map(Body::new));
+        match timeout(self.answer_within, answer).await {
+            Ok(answered) => answered,
+            Err(_) => Ok(too_late().into_response()),
+        }
+    }
+}
+
+fn from_std(stream: StdStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+fn too_late() -> Problem {
+    Problem::come_back(Duration::from_secs(2), "no answer within the time that a request has")
+}
+
+async fn nothing_here(request: Request) -> Problem {
+    Problem::not_found(format!("nothing at {}", request.uri().path()))
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "urn:anticorona:method-not-allowed",
+        "This address does not take this method",
+    )
+    .detail(format!("{} is not possible here; see the Allow header", request.method()))
+}

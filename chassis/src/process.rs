@@ -1,0 +1,243 @@
+//! One process: its arguments, its signals, its tasks, and how it ends.
+
+use std::{
+    error::Error,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser};
+use tokio::{
+    runtime, select,
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use crate::{
+    config::{ConfigError, Env},
+    telemetry::{self, LogFormat},
+};
+
+/// How long a process may take to finish what it accepted, from the first signal on.
+/// Shorter than the 30 s after which Kubernetes kills.
+pub const DRAIN_MAX: Duration = Duration::from_secs(15);
+
+/// The exit code for settings that cannot work (`EX_USAGE` of BSD's sysexits).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Whatever keeps a process from running. It is printed with its causes, and the process ends.
+pub type Fatal = Box<dyn Error + Send + Sync>;
+
+/// Where a process listens and what it logs.
+#[derive(Clone, Debug, Args)]
+pub struct NetArgs {
+    /// Address to listen on; anything but a loopback address is reachable for others
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDR")]
+    pub bind: IpAddr,
+    /// Added to every port, so that several systems can run side by side
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=50_000))]
+    pub port_offset: u16,
+    /// How the log looks
+    #[arg(long, value_enum, default_value_t = LogFormat::Pretty)]
+    pub log: LogFormat,
+}
+
+impl NetArgs {
+    /// The address of a port, offset included.
+    pub fn listen(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.bind, port.saturating_add(self.port_offset))
+    }
+
+    /// The URL at which a neighbour in the same process reaches that port.
+    pub fn neighbour(&self, port: u16) -> String {
+        let address = match self.listen(port) {
+            SocketAddr::V4(address) if address.ip().is_unspecified() => {
+                SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
+            }
+            SocketAddr::V6(address) if address.ip().is_unspecified() => {
+                SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port())
+            }
+            address => address,
+        };
+        format!("http://{address}")
+    }
+}
+
+/// The arguments of a part that runs alone.
+#[derive(Clone, Debug, Args)]
+pub struct PartArgs {
+    /// Folder for this process's data; made if it is not there
+    #[arg(long, default_value = "anticorona-data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Where it listens and what it logs
+    #[command(flatten)]
+    pub net: NetArgs,
+}
+
+/// Whether this process takes requests.
+#[derive(Clone, Debug)]
+pub struct Readiness(CancellationToken);
+
+impl Readiness {
+    /// True until draining begins.
+    pub fn is_ready(&self) -> bool {
+        !self.0.is_cancelled()
+    }
+}
+
+/// A running part's hold on its process: when to stop, and what to wait for.
+#[derive(Clone, Debug)]
+pub struct Process {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Process {
+    /// A part that stops when the token is cancelled.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { stop, tasks: TaskTracker::new() }
+    }
+
+    /// Resolves when the part must take no new work.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// For whoever must stop at the same moment.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Whether it still takes requests.
+    pub fn readiness(&self) -> Readiness {
+        Readiness(self.stop.clone())
+    }
+
+    /// Starts a task that [`Process::finish`] waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Runs a task again and again, with a pause between, until the part stops.
+    pub fn every<F>(&self, pause: Duration, mut task: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let stop = self.stop.clone();
+        self.spawn(async move {
+            loop {
+                select! {
+                    () = stop.cancelled() => return,
+                    () = sleep(pause) => task().await,
+                }
+            }
+        });
+    }
+
+    /// Waits for every task that was started.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// The `main` of a part's own binary.
+pub fn main<C, S, F>(
+    part: &'static str,
+    config: fn(&PartArgs, &Env) -> Result<C, ConfigError>,
+    serve: S,
+) -> ExitCode
+where
+    S: FnOnce(C, Process) -> F,
+    F: Future<Output = Result<(), Fatal>>,
+{
+    /// One part of anticorona, alone in its process.
+    #[derive(Parser)]
+    #[command(version)]
+    struct Cli {
+        #[command(flatten)]
+        args: PartArgs,
+    }
+    let Cli { args } = Cli::parse();
+    run_part(part, &args, config, serve)
+}
+
+/// Runs one part until a signal ends it.
+pub fn run_part<C, S, F>(
+    part: &'static str,
+    args: &PartArgs,
+    config: fn(&PartArgs, &Env) -> Result<C, ConfigError>,
+    serve: S,
+) -> ExitCode
+where
+    S: FnOnce(C, Process) -> F,
+    F: Future<Output = Result<(), Fatal>>,
+{
+    telemetry::start(args.net.log);
+    match config(args, &Env::of_process()) {
+        Ok(config) => run(|stop| serve(config, Process::new(stop))),
+        Err(wrong) => {
+            error!("{part} cannot start: {wrong}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// Runs until the work ends by itself or a signal ends it.
+///
+/// The first SIGTERM or SIGINT asks for a drain; a second one, or [`DRAIN_MAX`], ends it at once.
+pub fn run<S, F>(serve: S) -> ExitCode
+where
+    S: FnOnce(CancellationToken) -> F,
+    F: Future<Output = Result<(), Fatal>>,
+{
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            error!(%cause, "cannot start the runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        select! {
+            ended = serve(stop.clone()) => report(ended),
+            () = drain_on_signal(stop) => ExitCode::FAILURE,
+        }
+    });
+    // A read that hangs on a broken disk must not keep the process from ending.
+    runtime.shutdown_background();
+    code
+}
+
+fn report(ended: Result<(), Fatal>) -> ExitCode {
+    let Err(fatal) = ended else {
+        info!("stopped");
+        return ExitCode::SUCCESS;
+    };
+    error!("{}", telemetry::causes(&*fatal));
+    ExitCode::FAILURE
+}
+
+/// Asks for a drain at the first signal; resolves when there is no more patience.
+async fn drain_on_signal(stop: CancellationToken) {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        warn!("cannot hear signals; only a kill will end this process");
+        return std::future::pending().await;
+    };
+    select! {
+        _ = terminate.recv() => info!("SIGTERM: finishing what was accepted"),
+        _ = interrupt.recv() => info!("SIGINT: finishing what was accepted"),
+    }
+    stop.cancel();
+    select! {
+        _ = terminate.recv() => warn!("second signal: ending at once"),
+        _ = interrupt.recv() => warn!("second signal: ending at once"),
+        () = sleep(DRAIN_MAX) => warn!("not drained after {} s: ending", DRAIN_MAX.as_secs()),
+    }
+}

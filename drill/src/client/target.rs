@@ -1,0 +1,135 @@
+//! Where a drill may go: loopback, and nowhere else.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+};
+
+/// A resolved loopback address, read from `http://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    authority: Arc<str>,
+    addresses: Arc<[SocketAddr]>,
+}
+
+/// Why an address is not a target.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// Another scheme, no port, or a path behind it.
+    #[error("a target reads http://host:port, not \"{url}\"")]
+    Unreadable {
+        /// What was given.
+        url: String,
+    },
+    /// The name means nothing here.
+    #[error("cannot resolve {authority}")]
+    Unresolved {
+        /// What was looked up.
+        authority: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// A drill is an attack on whoever did not ask for it.
+    #[error(
+        "{authority} is {address}, which is not a loopback address: \
+         a drill puts load and faults on its target, so it goes to this machine only"
+    )]
+    NotLoopback {
+        /// What was looked up.
+        authority: String,
+        /// Which of its addresses leads elsewhere.
+        address: SocketAddr,
+    },
+}
+
+impl Target {
+    /// Reads and resolves `http://host:port`; refuses a host of which any address is not loopback.
+    ///
+    /// It may wait for the resolver, once, before the drill; give a number to avoid that.
+    pub fn parse(url: &str) -> Result<Self, TargetError> {
+        let authority = authority(url).ok_or(TargetError::Unreadable { url: url.to_owned() })?;
+        let addresses: Arc<[SocketAddr]> = match authority.to_socket_addrs() {
+            Ok(found) => found.collect(),
+            Err(source) => {
+                return Err(TargetError::Unresolved { authority: authority.to_owned(), source });
+            }
+        };
+        match addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
+            None => Ok(Self { authority: authority.into(), addresses }),
+            Some(&address) => {
+                Err(TargetError::NotLoopback { authority: authority.to_owned(), address })
+            }
+        }
+    }
+
+    /// "host:port", as it stands in the Host header.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "http://{}", self.authority)
+    }
+}
+
+/// The "host:port" of a URL that has nothing else, except perhaps the slash of the root.
+fn authority(url: &str) -> Option<&str> {
+    let authority = url.strip_prefix("http://")?;
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let (host, port) = authority.rsplit_once(':')?;
+    let is_plain = !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
+    (is_plain && port.parse::<u16>().is_ok()).then_some(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_a_target_in_each_of_its_spellings() {
+        for url in [
+            "http://127.0.0.1:8081",
+            "http://127.8.9.1:8081/",
+            "http://[::1]:8081",
+            "http://[::ffff:127.0.0.1]:8081",
+            "http://localhost:8081",
+        ] {
+            let target = Target::parse(url).expect("loopback");
+            assert_eq!(target.to_string(), url.trim_end_matches('/'));
+        }
+    }
+
+    #[test]
+    fn any_other_machine_is_refused_with_the_reason() {
+        for host in ["192.0.2.7:80", "0.0.0.0:80", "[2001:db8::1]:80", "[::ffff:192.0.2.7]:80"] {
+            let refusal = Target::parse(&format!("http://{host}")).expect_err("not loopback");
+            assert!(matches!(refusal, TargetError::NotLoopback { .. }));
+            assert!(refusal.to_string().contains("is not a loopback address: a drill puts load"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_host_and_a_port_is_refused() {
+        for url in [
+            "https://127.0.0.1:1",
+            "127.0.0.1:1",
+            "http://127.0.0.1",
+            "http://:80",
+            "http://127.0.0.1:1/x",
+            "http://me@127.0.0.1:1",
+        ] {
+            let refusal = Target::parse(url).expect_err("unreadable");
+            assert_eq!(
+                refusal.to_string(),
+                format!("a target reads http://host:port, not \"{url}\"")
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which path belongs to which part, and how a request is passed on.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header, uri::PathAndQuery},
+    response::Response,
+    routing::{any, get},
+};
+use chassis::{
+    client::{CallError, Client},
+    hal::{MEDIA_TYPE, Origin},
+    json::{self, BODY_MAX},
+    problem::Problem,
+};
+use serde_json::json;
+
+/// When to come back after a part did not answer.
+const COME_BACK_AFTER: Duration = Duration::from_secs(2);
+
+/// Headers that belong to one connection and not to the request (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Whom requests are passed on to.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The stock ledger.
+    pub vaccine: Client,
+    /// Bookings.
+    pub booking: Client,
+}
+
+/// Every route of the edge. What is not listed stays inside.
+pub fn router(parts: Parts) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .merge(collection("vaccines", parts.vaccine))
+        .merge(collection("bookings", parts.booking))
+        .route("/vaccines/checkAndBookStock", any(inside))
+}
+
+fn collection(name: &str, part: Client) -> Router {
+    Router::new()
+        .route(&format!("/{name}"), any(pass_on))
+        .route(&format!("/{name}/{{id}}"), any(pass_on))
+        .with_state(part)
+}
+
+/// Where to go from here.
+async fn index(origin: Origin) -> Response {
+    let link = |collection| json!({"href": origin.item(collection, "").trim_end_matches('/')});
+    let links = json!({"vaccines": link("vaccines"), "bookings": link("bookings")});
+    json::reply(StatusCode::OK, MEDIA_TYPE, &json!({"_links": links}))
+}
+
+async fn inside() -> Problem {
+    Problem::not_found("only parts inside may ask this")
+}
+
+/// The same request to the part, and its answer back. The caller's `Host` goes along, so that links
+/// lead back here. The body is read first: a slow caller must not hold a connection to the part.
+async fn pass_on(State(part): State<Client>, request: Request) -> Result<Response, Problem> {
+    let (mut head, body) = request.into_parts();
+    let body = json::read(body, BODY_MAX).await?;
+    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    head.uri = part.base().join(path).map_err(|_| Problem::malformed("the path is unreadable"))?;
+    strip(&mut head.headers);
+    head.headers.remove(header::CONTENT_LENGTH); // Set anew from the body.
+    let mut response =
+        part.send(Request::from_parts(head, Body::from(body))).await.map_err(unanswered)?;
+    strip(response.headers_mut());
+    Ok(response)
+}
+
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+fn unanswered(error: CallError) -> Problem {
+    let detail = match error {
+        CallError::Unreachable(_) => "nothing has happened; the part behind cannot be reached",
+        CallError::Unanswered(_) | CallError::Status(_) => {
+            "it may or may not have happened; the part behind gave no answer"
+        }
+    };
+    Problem::come_back(COME_BACK_AFTER, detail)
+}

@@ -1,0 +1,21 @@
+-- What can run out. Today every pool is a vaccine; time slots and lots will be further pools.
+-- The check is the second line of defence: were the decision wrong, the commit would fail.
+CREATE TABLE pools (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    name  TEXT    NOT NULL,
+    stock INTEGER NOT NULL CHECK (stock >= 0),
+    taken INTEGER NOT NULL CHECK (taken >= 0),
+    CHECK (taken <= stock)
+);
+
+-- Who takes one unit of which pools. state: 0 held, 1 booked, 2 released.
+CREATE TABLE reservations (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    holder     BLOB,
+    state      INTEGER NOT NULL,
+    claims     TEXT    NOT NULL,
+    held_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Holds that nobody has settled yet; small, since a hold leaves it within a moment.
+CREATE INDEX unsettled ON reservations (holder, held_at_ms) WHERE state = 0;

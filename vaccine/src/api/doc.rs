@@ -1,0 +1,11 @@
+//! The OpenAPI document of the ledger.
+
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+struct Doc;
+
+/// The document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Doc::openapi()
+}

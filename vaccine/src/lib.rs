@@ -1,0 +1,55 @@
+#![doc = include_str!("../README.md")]
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    listen::Listener,
+    process::{Fatal, Process},
+};
+use storage::writer::Writer;
+use thiserror::Error;
+use tokio::select;
+
+pub mod api;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod store;
+
+pub use config::Config;
+
+/// How long a request may take. Shorter than what booking gives a citizen, who waits for us.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2_800);
+
+/// The ledger stopped writing though nobody asked it to.
+#[derive(Debug, Error)]
+#[error("the ledger's writer has died; the log says why")]
+struct WriterDied;
+
+/// Opens the ledger, starts its writer, answers requests; returns when everything is drained.
+pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
+    let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
+    let reads = store::Reads::new(readers);
+    serve_from(store::Sqlite::new(writable), reads, Listener::bind(config.listen)?, process).await
+}
+
+/// The same with a ledger and a listener of one's own.
+pub async fn serve_from(
+    ledger: store::Sqlite,
+    reads: store::Reads,
+    listener: Listener,
+    process: Process,
+) -> Result<(), Fatal> {
+    let (writer, writer_ended) = Writer::start("vaccine", ledger);
+    let app = api::router(api::Ledger { writer: writer.clone(), reads: Arc::new(reads) })
+        .merge(chassis::health::router("vaccine", process.readiness()));
+    tokio::pin!(writer_ended);
+    select! {
+        served = listener.serve("vaccine", app, ANSWER_WITHIN, &process) => served?,
+        () = &mut writer_ended => return Err(WriterDied.into()),
+    }
+    process.finish().await;
+    writer.close().await;
+    writer_ended.await;
+    Ok(())
+}

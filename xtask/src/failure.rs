@@ -1,0 +1,22 @@
+//! Why a task stopped. It cannot be made without saying what to do about it.
+
+use std::fmt;
+
+/// What went wrong, and what the reader does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) what: String,
+    pub(crate) do_this: String,
+}
+
+impl Failure {
+    pub(crate) fn new(what: impl Into<String>, do_this: impl Into<String>) -> Self {
+        Self { what: what.into(), do_this: do_this.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}\n  what to do: {}", self.what, self.do_this)
+    }
+}

@@ -1,0 +1,135 @@
+//! The project's own tasks, as `cargo xtask NAME`. Each runs other programs and says what to do when one fails.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks on its terminal"
+)]
+
+mod child;
+mod ci;
+mod failure;
+mod openapi;
+mod suite;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// The tasks around the code of anticorona.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs the programs that tests need, then runs every test
+    Test(suite::Options),
+    /// Checks the rules that neither the compiler nor clippy knows
+    Tidy,
+    /// Writes docs/openapi from what the parts say about themselves
+    Openapi {
+        /// Compare only, and fail if a file is not up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs everything that a change must pass, up to the first failure
+    Ci {
+        /// Leave the tests out, for when they have just run
+        #[arg(long)]
+        without_test: bool,
+    },
+    /// Measures the release build under load
+    Bench {
+        /// Handed on to the bench program
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Xtask::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<(), Failure> {
+    match task {
+        Task::Test(options) => suite::run(&options),
+        Task::Tidy => tidy::run(),
+        Task::Openapi { check: false } => openapi::write(),
+        Task::Openapi { check: true } => openapi::check(),
+        Task::Ci { without_test } => ci::run(without_test),
+        Task::Bench { args } => bench(&args),
+    }
+}
+
+/// A binary of its own, so that this one builds without the drill.
+fn bench(args: &[String]) -> Result<(), Failure> {
+    let mut command = child::cargo([
+        "run",
+        "--release",
+        "--package",
+        "xtask",
+        "--features",
+        "bench",
+        "--bin",
+        "bench",
+        "--",
+    ]);
+    child::succeed(command.args(args), "read what it says above")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Task, String> {
+        let words = std::iter::once("xtask").chain(line.split_whitespace());
+        Xtask::try_parse_from(words).map(|xtask| xtask.task).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Xtask::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_goes_to_cargo_test() {
+        let Ok(Task::Test(options)) = parse("test --embedded-only -- -p booking -- --nocapture")
+        else {
+            panic!("the line parses as the task `test`");
+        };
+        assert!(options.embedded_only);
+        assert_eq!(options.cargo_args, ["-p", "booking", "--", "--nocapture"]);
+    }
+
+    #[test]
+    fn bench_takes_any_argument() {
+        let Ok(Task::Bench { args }) = parse("bench --seconds 5 quick") else {
+            panic!("the line parses as the task `bench`");
+        };
+        assert_eq!(args, ["--seconds", "5", "quick"]);
+    }
+
+    #[test]
+    fn an_unknown_argument_is_named() {
+        for line in ["tidy --fast", "ci --no-test", "polish", "test booking"] {
+            let error = parse(line).err().expect("the line is refused");
+            let unknown = line.split(' ').next_back().expect("a line has words");
+            assert!(error.contains(unknown), "{line:?} was answered with {error}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `cargo xtask test`: provides what the tests need, then runs them all.
+
+use clap::Args;
+
+use crate::{
+    child,
+    failure::Failure,
+    tools::{self, TOOLS, ThisMachine, Tool},
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Install nothing, and leave out the tests that need a program from outside
+    #[arg(long)]
+    pub(crate) embedded_only: bool,
+    /// Handed on to `cargo test`, for example `-- -p booking`
+    #[arg(last = true)]
+    pub(crate) cargo_args: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let left_out = if options.embedded_only { TOOLS } else { &[] };
+    if !options.embedded_only {
+        for tool in TOOLS {
+            tools::provide(tool, &mut ThisMachine)?;
+        }
+    }
+    let mut command = child::program("cargo");
+    command.args(cargo_args(left_out, &options.cargo_args)).env("PATH", tools::search_path());
+    child::succeed(
+        &mut command,
+        "read the first `failures:` above; the line `to rerun pass` names the tests that failed",
+    )?;
+    println!("{}", verdict(left_out));
+    Ok(())
+}
+
+/// `extra` may hold dashes of its own: what follows them is for the tests, not for cargo.
+fn cargo_args<'a>(left_out: &[Tool], extra: &'a [String]) -> Vec<&'a str> {
+    let mut parts = extra.splitn(2, |arg| arg == "--");
+    let for_cargo = parts.next().unwrap_or_default();
+    let for_tests = parts.next().unwrap_or_default();
+
+    let mut args = vec!["test"];
+    // With `--workspace` cargo would quietly ignore which package was asked for.
+    if !for_cargo.iter().any(|arg| names_a_package(arg)) {
+        args.push("--workspace");
+    }
+    args.extend(for_cargo.iter().map(String::as_str));
+    args.push("--");
+    for test in left_out.iter().flat_map(|tool| tool.skipped_tests) {
+        args.extend(["--skip", test]);
+    }
+    args.extend(for_tests.iter().map(String::as_str));
+    args
+}
+
+fn names_a_package(arg: &str) -> bool {
+    arg == "--workspace"
+        || arg.starts_with("--package")
+        || (arg.starts_with("-p") && !arg.starts_with("--"))
+}
+
+fn verdict(left_out: &[Tool]) -> String {
+    if left_out.is_empty() {
+        return "xtask test: all passed".to_owned();
+    }
+    let programs: Vec<_> = left_out.iter().map(|tool| tool.program).collect();
+    format!("xtask test: all passed, leaving out the tests that need {}", programs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATHE: Tool = Tool {
+        program: "lathe",
+        package: "lathe-bin",
+        needed_for: "turning",
+        skipped_tests: &["lathe", "turning"],
+    };
+
+    fn line(left_out: &[Tool], extra: &str) -> String {
+        let extra: Vec<_> = extra.split_whitespace().map(str::to_owned).collect();
+        cargo_args(left_out, &extra).join(" ")
+    }
+
+    #[test]
+    fn by_default_every_test_of_every_crate_runs() {
+        assert_eq!(line(&[], ""), "test --workspace --");
+    }
+
+    #[test]
+    fn embedded_only_skips_the_tests_of_each_tool() {
+        assert_eq!(line(&[LATHE], ""), "test --workspace -- --skip lathe --skip turning");
+    }
+
+    #[test]
+    fn arguments_reach_cargo_and_after_dashes_the_tests() {
+        assert_eq!(line(&[], "--no-fail-fast"), "test --workspace --no-fail-fast --");
+        assert_eq!(
+            line(&[LATHE], "--doc -- --nocapture"),
+            "test --workspace --doc -- --skip lathe --skip turning --nocapture"
+        );
+    }
+
+    #[test]
+    fn a_package_asked_for_is_the_only_one_tested() {
+        assert_eq!(line(&[], "-p booking"), "test -p booking --");
+        assert_eq!(line(&[], "--package=booking"), "test --package=booking --");
+        assert_eq!(line(&[], "-- -p"), "test --workspace -- -p");
+    }
+
+    #[test]
+    fn the_last_line_says_what_was_left_out() {
+        assert_eq!(verdict(&[]), "xtask test: all passed");
+        assert!(verdict(&[LATHE]).ends_with("leaving out the tests that need lathe"));
+    }
+}

@@ -1,0 +1,136 @@
+//! The programs from outside that tests need: which, why, and how they get here.
+//! A further one is one row in [`TOOLS`].
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use crate::{child, failure::Failure};
+
+/// Every program that some test starts.
+pub(crate) const TOOLS: &[Tool] = &[Tool {
+    program: "siege",
+    package: "siege",
+    needed_for: "the load tests, which type the same siege lines as an operator does",
+    skipped_tests: &["siege"],
+}];
+
+/// A program that some tests start.
+pub(crate) struct Tool {
+    pub(crate) program: &'static str,
+    /// The Debian package that holds it.
+    pub(crate) package: &'static str,
+    /// Completes the sentence "it is needed for …".
+    pub(crate) needed_for: &'static str,
+    /// Parts of test names, as `--skip` takes them: the tests that cannot run without it.
+    pub(crate) skipped_tests: &'static [&'static str],
+}
+
+/// Where programs are found and started: this machine, or a scripted one in tests.
+pub(crate) trait Machine {
+    fn has(&self, program: &str) -> bool;
+    fn is_root(&self) -> bool;
+    /// An error holds what the program said last.
+    fn run(&mut self, command: &[&str]) -> Result<(), String>;
+}
+
+/// Installs the tool unless it is there.
+pub(crate) fn provide(tool: &Tool, machine: &mut impl Machine) -> Result<(), Failure> {
+    if machine.has(tool.program) {
+        return Ok(());
+    }
+    if !machine.has("apt-get") {
+        return Err(missing(tool, "there is no apt-get here to install it with"));
+    }
+    println!("xtask test: `{}` is missing, installing package {}", tool.program, tool.package);
+    install(tool, machine).map_err(|why| missing(tool, &why))?;
+    if machine.has(tool.program) {
+        return Ok(());
+    }
+    Err(missing(tool, "its package is installed, but the program is still not on PATH"))
+}
+
+fn install(tool: &Tool, machine: &mut impl Machine) -> Result<(), String> {
+    let install = ["apt-get", "install", "--yes", "--no-install-recommends", tool.package];
+    if as_root(machine, &install).is_ok() {
+        return Ok(());
+    }
+    // A fresh machine has no package lists, an old one has lists of packages that are gone.
+    as_root(machine, &["apt-get", "update"])?;
+    as_root(machine, &install)
+}
+
+fn as_root(machine: &mut impl Machine, command: &[&str]) -> Result<(), String> {
+    if machine.is_root() {
+        return machine.run(command);
+    }
+    if !machine.has("sudo") {
+        return Err("installing needs root, and there is no sudo".to_owned());
+    }
+    machine.run(&[&["sudo", "-n"], command].concat())
+}
+
+fn missing(tool: &Tool, why: &str) -> Failure {
+    let Tool { program, package, needed_for, skipped_tests: _ } = tool;
+    Failure::new(
+        format!("`{program}` is missing. It is needed for {needed_for}.\n  {why}"),
+        format!(
+            "install it (on Debian: `apt-get install {package}` as root), or leave those tests \
+             out with `cargo xtask test --embedded-only`"
+        ),
+    )
+}
+
+/// The machine that we run on.
+pub(crate) struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn has(&self, program: &str) -> bool {
+        env::split_paths(&search_path()).any(|folder| folder.join(program).is_file())
+    }
+
+    fn is_root(&self) -> bool {
+        child::printed(child::program("id").arg("-u"), "").is_ok_and(|id| id.trim() == "0")
+    }
+
+    fn run(&mut self, command: &[&str]) -> Result<(), String> {
+        let [program, args @ ..] = command else { return Ok(()) };
+        let output = child::program(program)
+            .args(args)
+            .env("PATH", search_path())
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("`{program}` could not be started: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
+        Err(format!("`{}` failed: {last}", command.join(" ")))
+    }
+}
+
+/// PATH, and the folders of servers, which Debian keeps off the PATH of everybody but root.
+pub(crate) fn search_path() -> OsString {
+    #[expect(clippy::disallowed_methods, reason = "the only way to find a program")]
+    let path = env::var_os("PATH").unwrap_or_default();
+    with_server_folders(path)
+}
+
+fn with_server_folders(path: OsString) -> OsString {
+    let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
+    for folder in ["/usr/local/sbin", "/usr/sbin", "/sbin"] {
+        if !folders.iter().any(|known| known == Path::new(folder)) {
+            folders.push(folder.into());
+        }
+    }
+    // Joining fails only for a folder that PATH could not have held.
+    env::join_paths(folders).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Every way in which a tool may turn out to be there, to be installed, or to stay missing.
+
+use super::*;
+
+const LATHE: Tool = Tool {
+    program: "lathe",
+    package: "lathe-bin",
+    needed_for: "turning",
+    skipped_tests: &["lathe"],
+};
+const INSTALL: &str = "apt-get install --yes --no-install-recommends lathe-bin";
+
+/// Has some programs, fails the first few commands, and gains the lathe with the first success.
+struct Scripted {
+    programs: Vec<&'static str>,
+    root: bool,
+    failures_left: u8,
+    ran: Vec<String>,
+}
+
+impl Scripted {
+    fn with(programs: &[&'static str]) -> Self {
+        Self { programs: programs.to_vec(), root: true, failures_left: 0, ran: Vec::new() }
+    }
+}
+
+impl Machine for Scripted {
+    fn has(&self, program: &str) -> bool {
+        self.programs.contains(&program)
+    }
+
+    fn is_root(&self) -> bool {
+        self.root
+    }
+
+    fn run(&mut self, command: &[&str]) -> Result<(), String> {
+        let command = command.join(" ");
+        self.ran.push(command.clone());
+        let is_update = command.ends_with("update");
+        if self.failures_left > 0 && !is_update {
+            self.failures_left -= 1;
+            return Err(format!("{command}: refused"));
+        }
+        if !is_update {
+            self.programs.push("lathe");
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_tool_that_is_there_is_left_alone() {
+    let mut machine = Scripted::with(&["lathe", "apt-get"]);
+    assert_eq!(provide(&LATHE, &mut machine), Ok(()));
+    assert!(machine.ran.is_empty());
+}
+
+#[test]
+fn root_installs_directly() {
+    let mut machine = Scripted::with(&["apt-get", "sudo"]);
+    assert_eq!(provide(&LATHE, &mut machine), Ok(()));
+    assert_eq!(machine.ran, [INSTALL]);
+}
+
+#[test]
+fn anybody_else_installs_through_sudo_without_being_asked() {
+    let mut machine = Scripted { root: false, ..Scripted::with(&["apt-get", "sudo"]) };
+    assert_eq!(provide(&LATHE, &mut machine), Ok(()));
+    assert_eq!(machine.ran, [format!("sudo -n {INSTALL}")]);
+}
+
+#[test]
+fn package_lists_are_fetched_only_after_a_failed_install() {
+    let mut machine = Scripted { failures_left: 1, ..Scripted::with(&["apt-get"]) };
+    assert_eq!(provide(&LATHE, &mut machine), Ok(()));
+    assert_eq!(machine.ran, [INSTALL, "apt-get update", INSTALL]);
+}
+
+#[test]
+fn what_cannot_be_installed_is_explained_with_the_way_around_it() {
+    let no_apt = Scripted::with(&[]);
+    let no_sudo = Scripted { root: false, ..Scripted::with(&["apt-get"]) };
+    let refused = Scripted { failures_left: 2, ..Scripted::with(&["apt-get"]) };
+    for (mut machine, why) in
+        [(no_apt, "no apt-get"), (no_sudo, "no sudo"), (refused, "lathe-bin: refused")]
+    {
+        let failure = provide(&LATHE, &mut machine).expect_err("the lathe stays missing");
+        assert!(failure.what.contains("`lathe` is missing. It is needed for turning."));
+        assert!(failure.what.contains(why), "{why} is not in: {failure}");
+        assert!(failure.do_this.contains("`apt-get install lathe-bin`"), "{failure}");
+        assert!(failure.do_this.contains("--embedded-only"), "{failure}");
+    }
+}
+
+#[test]
+fn a_package_without_the_program_is_not_taken_for_success() {
+    let other = Tool { program: "mill", ..LATHE };
+    let failure = provide(&other, &mut Scripted::with(&["apt-get"])).expect_err("no mill appears");
+    assert!(failure.what.contains("still not on PATH"), "{failure}");
+}
+
+#[test]
+fn every_tool_says_what_it_is_for_and_which_tests_it_carries() {
+    for tool in TOOLS {
+        assert!(!tool.needed_for.is_empty() && !tool.skipped_tests.is_empty(), "{}", tool.program);
+    }
+}
+
+#[test]
+fn this_machine_finds_cargo_and_passes_on_why_a_command_failed() {
+    assert!(ThisMachine.has("cargo"));
+    assert!(!ThisMachine.has("no-such-program"));
+    let why =
+        ThisMachine.run(&["cargo", "no-such-command"]).expect_err("cargo has no such command");
+    assert!(why.starts_with("`cargo no-such-command` failed: "), "{why}");
+}
+
+#[test]
+fn the_folders_of_servers_are_searched_once_and_last() {
+    let path = |text: &str| with_server_folders(text.into()).into_string().expect("it is text");
+    assert_eq!(path("/usr/bin"), "/usr/bin:/usr/local/sbin:/usr/sbin:/sbin");
+    assert_eq!(path("/usr/sbin:/usr/bin"), "/usr/sbin:/usr/bin:/usr/local/sbin:/sbin");
+}
