@@ -37,8 +37,13 @@ struct WriterDied;
 /// Opens the bookings, starts their writer, tells and settles in the background, answers requests;
 /// returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
-    let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
     let listener = Listener::bind(config.listen)?;
+    serve_on(listener, config, process).await
+}
+
+/// The same on a listener of one's own; `config.listen` does not matter.
+pub async fn serve_on(listener: Listener, config: Config, process: Process) -> Result<(), Fatal> {
+    let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
     let vaccine = Client::new(config.vaccine);
     let holder = HolderId(writable.store_id);
     let (writer, writer_ended) = Writer::start("booking", store::Sqlite::new(writable));

@@ -30,14 +30,14 @@ struct WriterDied;
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
     let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
     let reads = store::Reads::new(readers);
-    serve_from(store::Sqlite::new(writable), reads, Listener::bind(config.listen)?, process).await
+    serve_on(Listener::bind(config.listen)?, store::Sqlite::new(writable), reads, process).await
 }
 
-/// The same with a ledger and a listener of one's own.
-pub async fn serve_from(
+/// The same on a listener and with a ledger of one's own.
+pub async fn serve_on(
+    listener: Listener,
     ledger: store::Sqlite,
     reads: store::Reads,
-    listener: Listener,
     process: Process,
 ) -> Result<(), Fatal> {
     let (writer, writer_ended) = Writer::start("vaccine", ledger);

@@ -1,0 +1,119 @@
+//! `kill -9` at any moment: no 201 is lost, nothing is oversold, no dose is leaked.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use drill::{Load, Reconnect, Reply, Request, Requests, Stop, Target};
+
+use crate::town::{Part, Town, book, bookings, cancel, register, settled, taken_and_stock};
+
+/// More than any round takes, so that what is leaked cannot hide behind "sold out".
+const DOSES: i64 = 1_000_000;
+
+/// Clients that ask without pause.
+const CLIENTS: u16 = 40;
+
+/// Kills per test: `CRASH_ROUNDS`, or few enough for every day.
+fn rounds() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "how thorough a test is, is said from outside")]
+    let rounds = std::env::var("CRASH_ROUNDS");
+    rounds.map_or(4, |rounds| rounds.parse().expect("CRASH_ROUNDS must be a number"))
+}
+
+/// Numbers that look random and are the same for the same seed (Knuth's MMIX generator).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+/// Ids that were answered 201.
+type Promised = Arc<Mutex<BTreeSet<i64>>>;
+
+/// Bookings and, every tenth request, a cancellation of an early one, until somebody says stop.
+fn rush(vaccine: i64, stop: &Arc<AtomicU64>) -> Load {
+    let stop = Arc::clone(stop);
+    Load {
+        users: CLIENTS,
+        reconnect: Reconnect::Never,
+        stop: Stop::after(Duration::from_secs(60))
+            .or_when(move || stop.load(Ordering::Relaxed) > 0),
+        request: Requests::made(move |_, n| -> Request {
+            if n % 10 == 9 { cancel(i64::try_from(n / 10).unwrap()) } else { book(vaccine) }
+        }),
+    }
+}
+
+/// Loads the system, kills the victim after a few answers, starts it again, and looks.
+async fn round(
+    town: &mut Town,
+    victim: Part,
+    entry: &Target,
+    id: i64,
+    answers: u64,
+    all: &Promised,
+) {
+    let (seen, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (enough, mut killed) = tokio::sync::mpsc::channel::<()>(1);
+    let load = rush(id, &stop);
+    let (target, promised, counted) = (entry.clone(), Arc::clone(all), Arc::clone(&seen));
+    let running = tokio::spawn(async move {
+        let note = move |reply: &Reply| {
+            if reply.status == 201 {
+                let booking = reply.json().unwrap()["bookingId"].as_i64().unwrap();
+                promised.lock().unwrap().insert(booking);
+            }
+            if counted.fetch_add(1, Ordering::Relaxed) >= answers {
+                let _ = enough.try_send(()); // Once is enough.
+            }
+        };
+        load.run_watched(&target, note).await
+    });
+    killed.recv().await.expect("the load reaches its number of answers");
+    town.kill(victim);
+    stop.store(1, Ordering::Relaxed);
+    running.await.unwrap();
+    town.start(victim).await;
+
+    let kept: BTreeSet<i64> = bookings(entry).await.into_iter().map(|(id, _)| id).collect();
+    let lost: Vec<i64> = all.lock().unwrap().difference(&kept).copied().collect();
+    assert_eq!(lost, Vec::<i64>::new(), "answered 201 and lost after killing {victim:?}");
+    let (taken, stock) = taken_and_stock(&town.vaccine(), id).await;
+    assert!(taken <= stock, "oversold: {taken} of {stock}");
+}
+
+async fn survive(mut town: Town, victims: &[Part], seed: u64) {
+    let entry = town.booking(0);
+    let id = register(&town.vaccine(), "FIZER", DOSES).await;
+    let all = Promised::default();
+    let mut dice = Dice(seed);
+    for n in 0..rounds() {
+        let victim = victims[usize::try_from(n).unwrap() % victims.len()];
+        let answers = 1 + dice.roll(1_500);
+        println!("round {n}: kill {victim:?} after {answers} answers");
+        round(&mut town, victim, &entry, id, answers, &all).await;
+    }
+    let standing = bookings(&entry).await.iter().filter(|(_, stands)| *stands).count();
+    let within = settled(&town.vaccine(), id, i64::try_from(standing).unwrap()).await;
+    println!("{standing} bookings stand; the dust had settled after {within:?}");
+}
+
+#[tokio::test]
+async fn killing_the_whole_process_loses_and_leaks_nothing() {
+    survive(Town::together().await, &[Part::Together], 1).await;
+}
+
+#[tokio::test]
+async fn killing_booking_or_vaccine_loses_and_leaks_nothing() {
+    survive(Town::apart(1).await, &[Part::Booking(0), Part::Vaccine], 2).await;
+}

@@ -1,0 +1,167 @@
+//! Never more bookings than doses: shown, and shown that the check would notice.
+
+use std::time::Duration;
+
+use booking::Config as BookingConfig;
+use chassis::{listen::Listener, process::Process};
+use drill::{Load, Outcome, Reconnect, Stop, Target};
+use storage::sqlite::Writable;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use vaccine::{
+    domain::{self, Command, Ledger, STOCK_MAX, Stock},
+    store::{Reads, Sqlite, sqlite::MIGRATIONS},
+};
+
+use crate::town::{Town, book, bookings, register, settled};
+
+const DOSES: i64 = 1_000;
+const CLIENTS: u16 = 200;
+const REQUESTS: u64 = 3_000;
+
+/// 200 clients keep asking for 1,000 doses: exactly 1,000 get one, everybody else hears "sold out".
+async fn exactly_all_doses(
+    entries: &[Target],
+    vaccine: &Target,
+    booking_parts: &[Target],
+) -> Result<(), String> {
+    let id = register(vaccine, "FIZER", DOSES).await;
+    let share = entries.len();
+    let mut rushes = Vec::new();
+    for entry in entries.iter().cloned() {
+        let load = Load {
+            users: CLIENTS / u16::try_from(share).unwrap(),
+            reconnect: Reconnect::Never,
+            stop: Stop::requests(REQUESTS / u64::try_from(share).unwrap())
+                .or_after(Duration::from_secs(60)),
+            request: book(id).into(),
+        };
+        rushes.push(tokio::spawn(async move { load.run(&entry).await }));
+    }
+    let (mut booked, mut sold_out, mut sent) = (0, 0, 0);
+    for rush in rushes {
+        let summary = rush.await.unwrap();
+        booked += summary.count(201);
+        sold_out += summary.count(409);
+        sent += summary.sent;
+        let other: Vec<&Outcome> = summary
+            .by_outcome
+            .keys()
+            .filter(|outcome| !matches!(outcome, Outcome::Status(201 | 409)))
+            .collect();
+        if !other.is_empty() {
+            return Err(format!("answers other than 201 and 409: {other:?}"));
+        }
+    }
+    if i64::try_from(booked).unwrap() != DOSES {
+        return Err(format!("{booked} bookings were answered 201 for {DOSES} doses"));
+    }
+    if booked + sold_out != sent {
+        return Err(format!("{sent} sent, {booked} booked, {sold_out} sold out"));
+    }
+    let mut standing = 0;
+    for part in booking_parts {
+        standing += bookings(part).await.iter().filter(|(_, stands)| *stands).count();
+    }
+    if i64::try_from(standing).unwrap() != DOSES {
+        return Err(format!("{standing} bookings are kept for {DOSES} doses"));
+    }
+    settled(vaccine, id, DOSES).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_thousand_doses_make_a_thousand_bookings() {
+    let town = Town::together().await;
+    let booking = [town.booking(0)];
+    assert_eq!(exactly_all_doses(&booking, &town.vaccine(), &booking).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_same_through_the_gateway() {
+    let town = Town::together().await;
+    let entries = [town.gateway()];
+    assert_eq!(exactly_all_doses(&entries, &town.vaccine(), &[town.booking(0)]).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_same_with_three_booking_processes() {
+    let town = Town::apart(3).await;
+    let bookings = [town.booking(0), town.booking(1), town.booking(2)];
+    assert_eq!(exactly_all_doses(&bookings, &town.vaccine(), &bookings).await, Ok(()));
+}
+
+/// The decision with its guard taken out: every pool looks as if it had room.
+fn unguarded(ledger: &mut Ledger, command: &Command) -> domain::Outcome {
+    let Command::Hold(hold) = command else { return domain::decide(ledger, command) };
+    let stocks: Vec<_> = hold
+        .claims
+        .iter()
+        .filter_map(|id| {
+            let pool = ledger.pools.get_mut(id)?;
+            Some((*id, std::mem::replace(&mut pool.stock, Stock::parse(STOCK_MAX).unwrap())))
+        })
+        .collect();
+    let outcome = domain::decide(ledger, command);
+    for (id, stock) in stocks {
+        ledger.pools.get_mut(&id).unwrap().stock = stock;
+    }
+    outcome
+}
+
+/// Vaccine without its guard, and booking as it is, on ports of their own.
+struct Mutant {
+    vaccine: Target,
+    booking: Target,
+    _folder: TempDir,
+}
+
+impl Mutant {
+    fn start(prepare: impl FnOnce(&Writable)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("vaccine.sqlite");
+        let (writable, readers) = storage::sqlite::open(&database, MIGRATIONS).unwrap();
+        prepare(&writable);
+        let ledger = Sqlite::deciding_by(writable, unguarded);
+        let vaccine = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let booking = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (vaccine_url, booking_url) =
+            (format!("http://{}", vaccine.address()), format!("http://{}", booking.address()));
+        let config = BookingConfig {
+            listen: booking.address(),
+            database: folder.path().join("booking.sqlite"),
+            vaccine: vaccine_url.parse().unwrap(),
+        };
+        let process = || Process::new(CancellationToken::new());
+        tokio::spawn(vaccine::serve_on(vaccine, ledger, Reads::new(readers), process()));
+        tokio::spawn(booking::serve_on(booking, config, process()));
+        Self {
+            vaccine: Target::parse(&vaccine_url).unwrap(),
+            booking: Target::parse(&booking_url).unwrap(),
+            _folder: folder,
+        }
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let booking = [self.booking.clone()];
+        exactly_all_doses(&booking, &self.vaccine, &booking).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_both_guards_the_check_finds_the_oversale() {
+    let mutant = Mutant::start(|writable| {
+        writable.connection.pragma_update(None, "ignore_check_constraints", "ON").unwrap();
+    });
+    let verdict = mutant.check().await;
+    assert_eq!(verdict, Err(format!("{REQUESTS} bookings were answered 201 for {DOSES} doses")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_guard_in_the_decision_the_database_still_refuses() {
+    let mutant = Mutant::start(|_| {});
+    let verdict = mutant.check().await.unwrap_err();
+    assert!(verdict.starts_with("answers other than 201 and 409"), "{verdict}");
+    let standing = bookings(&mutant.booking).await.len();
+    assert!(standing <= usize::try_from(DOSES).unwrap(), "{standing} bookings");
+}

@@ -1,0 +1,260 @@
+//! A running system for one test: processes on free ports, data in a temporary folder.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
+
+use drill::{Reply, Request, Target};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long a process may take to come up in a debug build on a busy machine.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long the dust may take to settle after a crash.
+const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What can be started and killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything in one process.
+    Together,
+    Vaccine,
+    /// One of several separate booking processes.
+    Booking(u16),
+    Gateway,
+}
+
+/// A running system. Whatever still runs is killed when it goes.
+pub(crate) struct Town {
+    folder: TempDir,
+    offset: u16,
+    running: Vec<(Part, Child)>,
+}
+
+impl Town {
+    /// Everything in one process.
+    pub(crate) async fn together() -> Self {
+        Self::with(&[Part::Together]).await
+    }
+
+    /// Every part in its own process, with several bookings.
+    pub(crate) async fn apart(bookings: u16) -> Self {
+        let mut parts = vec![Part::Vaccine];
+        parts.extend((0..bookings).map(Part::Booking));
+        parts.push(Part::Gateway);
+        Self::with(&parts).await
+    }
+
+    async fn with(parts: &[Part]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut town = Self { folder, offset: free_offset(), running: Vec::new() };
+        for part in parts {
+            town.start(*part).await;
+        }
+        town
+    }
+
+    /// Starts a part and waits until it answers.
+    pub(crate) async fn start(&mut self, part: Part) {
+        let child = self.command(part).spawn().unwrap();
+        self.running.push((part, child));
+        let start = Instant::now();
+        for target in self.targets(part) {
+            while drill::send(&target, &Request::get("/actuator/health")).await.is_err() {
+                let died = self.running.last_mut().unwrap().1.try_wait().unwrap();
+                assert_eq!(died, None, "{part:?} did not start:\n{}", self.log(part));
+                assert!(start.elapsed() < START_WITHIN, "{part:?} is silent:\n{}", self.log(part));
+                tokio::time::sleep(Duration::from_millis(5)).await; // tidy: paced, looks until it is up
+            }
+        }
+    }
+
+    fn command(&self, part: Part) -> Command {
+        let log = File::options().create(true).append(true).open(self.log_path(part)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anticorona"));
+        let offset = self.offset + if let Part::Booking(n) = part { n } else { 0 };
+        let subcommand = match part {
+            Part::Together => "serve",
+            Part::Vaccine => "vaccine",
+            Part::Booking(_) => "booking",
+            Part::Gateway => "gateway",
+        };
+        command
+            .arg(subcommand)
+            .args(["--port-offset", &offset.to_string()])
+            .arg("--data")
+            .arg(self.folder.path().join(format!("{part:?}")))
+            .env("VACCINE_URL", self.url(8081))
+            .env("BOOKING_URL", self.url(8082))
+            .stdout(Stdio::null())
+            .stderr(log);
+        command
+    }
+
+    /// Ends a part at once, as a power cut would end it for everybody else.
+    pub(crate) fn kill(&mut self, part: Part) {
+        let (_, mut child) = self.take(part);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks a part to end; the exit code says how it did.
+    pub(crate) async fn terminate(&mut self, part: Part) -> Option<i32> {
+        let (_, mut child) = self.take(part);
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
+    }
+
+    fn take(&mut self, part: Part) -> (Part, Child) {
+        let place = self.running.iter().position(|(running, _)| *running == part).unwrap();
+        self.running.remove(place)
+    }
+
+    pub(crate) fn vaccine(&self) -> Target {
+        self.target(8081)
+    }
+
+    pub(crate) fn booking(&self, n: u16) -> Target {
+        self.target(8082 + n)
+    }
+
+    pub(crate) fn gateway(&self) -> Target {
+        self.target(8088)
+    }
+
+    pub(crate) fn offset(&self) -> u16 {
+        self.offset
+    }
+
+    pub(crate) fn data(&self, part: Part) -> PathBuf {
+        self.folder.path().join(format!("{part:?}"))
+    }
+
+    fn targets(&self, part: Part) -> Vec<Target> {
+        match part {
+            Part::Together => vec![self.vaccine(), self.booking(0), self.gateway()],
+            Part::Vaccine => vec![self.vaccine()],
+            Part::Booking(n) => vec![self.booking(n)],
+            Part::Gateway => vec![self.gateway()],
+        }
+    }
+
+    fn target(&self, port: u16) -> Target {
+        Target::parse(&self.url(port)).unwrap()
+    }
+
+    fn url(&self, port: u16) -> String {
+        format!("http://127.0.0.1:{}", port + self.offset)
+    }
+
+    pub(crate) fn log(&self, part: Part) -> String {
+        fs::read_to_string(self.log_path(part)).unwrap_or_default()
+    }
+
+    fn log_path(&self, part: Part) -> PathBuf {
+        self.folder.path().join(format!("{part:?}.log"))
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        for (part, mut child) in std::mem::take(&mut self.running) {
+            drop(child.kill());
+            drop(child.wait());
+            if std::thread::panicking() {
+                eprintln!("--- {part:?}\n{}", self.log(part));
+            }
+        }
+    }
+}
+
+/// An offset at which every port of a town is free. Bookings further than 0 use 8083 to 8086.
+fn free_offset() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 1_900).unwrap();
+    loop {
+        let step = (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 1_900;
+        let offset = 1_000 + 10 * step;
+        let ports = (8081..=8088).map(|port| port + offset);
+        if ports.map(|port| TcpListener::bind(("127.0.0.1", port))).all(|bound| bound.is_ok()) {
+            return offset;
+        }
+    }
+}
+
+/// Asks, and expects an answer.
+pub(crate) async fn ask(target: &Target, request: Request) -> Reply {
+    let what = format!("{} {}", request.method.name(), request.path);
+    drill::send(target, &request).await.unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// Reads JSON.
+pub(crate) async fn read(target: &Target, path: &str) -> Value {
+    let reply = ask(target, Request::get(path)).await;
+    assert_eq!(reply.status, 200, "GET {path}: {}", reply.text());
+    reply.json().unwrap()
+}
+
+/// Registers a vaccine; its id.
+pub(crate) async fn register(vaccine: &Target, name: &str, stock: i64) -> i64 {
+    let body = json!({"vcName": name, "stock": stock});
+    let reply = ask(vaccine, Request::post_json("/vaccines", &body)).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    reply.json().unwrap()["vaccineId"].as_i64().unwrap()
+}
+
+/// A booking request.
+pub(crate) fn book(vaccine: i64) -> Request {
+    Request::post_json("/bookings", &json!({"vaccineId": vaccine, "userId": 5}))
+}
+
+/// A cancellation.
+pub(crate) fn cancel(booking: i64) -> Request {
+    let body = json!({"status": "BOOKING_CANCELLED"});
+    Request::patch_json(&format!("/bookings/{booking}"), &body)
+}
+
+/// Every booking that a booking part knows: its id and whether it stands.
+pub(crate) async fn bookings(booking: &Target) -> Vec<(i64, bool)> {
+    let mut all = Vec::new();
+    for page in 0.. {
+        let list = read(booking, &format!("/bookings?size=1000&page={page}")).await;
+        let items = list["_embedded"]["bookings"].as_array().unwrap().clone();
+        if items.is_empty() {
+            break;
+        }
+        all.extend(
+            items
+                .iter()
+                .map(|item| (item["bookingId"].as_i64().unwrap(), item["status"] == "BOOKED")),
+        );
+    }
+    all
+}
+
+/// Doses held or booked, and doses that exist.
+pub(crate) async fn taken_and_stock(vaccine: &Target, id: i64) -> (i64, i64) {
+    let vaccine = read(vaccine, &format!("/vaccines/{id}")).await;
+    (vaccine["bookQty"].as_i64().unwrap(), vaccine["stock"].as_i64().unwrap())
+}
+
+/// Waits until exactly that many doses are taken: a dose that nobody settles is leaked.
+pub(crate) async fn settled(vaccine: &Target, id: i64, booked: i64) -> Duration {
+    let start = Instant::now();
+    loop {
+        let (taken, stock) = taken_and_stock(vaccine, id).await;
+        assert!(taken <= stock, "oversold: {taken} of {stock}");
+        if taken == booked {
+            return start.elapsed();
+        }
+        assert!(start.elapsed() < SETTLE_WITHIN, "{taken} doses taken, but {booked} bookings");
+        tokio::time::sleep(Duration::from_millis(100)).await; // tidy: paced, looks until it is settled
+    }
+}
