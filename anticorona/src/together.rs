@@ -2,6 +2,7 @@
 
 use chassis::{
     config::Env,
+    listen::Listener,
     process::{Fatal, PartArgs, Process},
 };
 use tokio::{select, task::JoinHandle};
@@ -30,9 +31,13 @@ pub(crate) fn start(args: &PartArgs) -> Result<Parts, Fatal> {
     let vaccine = vaccine::Config::from_env(args, &env)?;
     let booking = booking::Config::from_env(args, &env)?;
     let gateway = gateway::Config::from_env(args, &env)?;
-    let vaccine = spawn(|process| vaccine::serve(vaccine, process));
-    let booking = spawn(|process| booking::serve(booking, process));
-    let gateway = spawn(|process| gateway::serve(gateway, process));
+    // All ports first: whoever calls a neighbour that is not up yet waits in its queue.
+    let ports = [vaccine.listen, booking.listen, gateway.listen].map(Listener::bind);
+    let [vaccine_port, booking_port, gateway_port] = ports;
+    let (vaccine_port, booking_port, gateway_port) = (vaccine_port?, booking_port?, gateway_port?);
+    let vaccine = spawn(|process| vaccine::serve_on(vaccine_port, vaccine, process));
+    let booking = spawn(|process| booking::serve_on(booking_port, booking, process));
+    let gateway = spawn(|process| gateway::serve_on(gateway_port, gateway, process));
     Ok(Parts(vec![gateway, booking, vaccine]))
 }
 

@@ -37,8 +37,7 @@ struct WriterDied;
 /// Opens the bookings, starts their writer, tells and settles in the background, answers requests;
 /// returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
-    let listener = Listener::bind(config.listen)?;
-    serve_on(listener, config, process).await
+    serve_on(Listener::bind(config.listen)?, config, process).await
 }
 
 /// The same on a listener of one's own; `config.listen` does not matter.

@@ -78,8 +78,10 @@ async fn pass_on(State(part): State<Client>, request: Request) -> Result<Respons
     head.uri = part.base().join(path).map_err(|_| Problem::malformed("the path is unreadable"))?;
     strip(&mut head.headers);
     head.headers.remove(header::CONTENT_LENGTH); // Set anew from the body.
-    let mut response =
-        part.send(Request::from_parts(head, Body::from(body))).await.map_err(unanswered)?;
+    let mut response = part
+        .send(Request::from_parts(head, Body::from(body)))
+        .await
+        .map_err(|error| unanswered(&error))?;
     strip(response.headers_mut());
     Ok(response)
 }
@@ -97,7 +99,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-fn unanswered(error: CallError) -> Problem {
+fn unanswered(error: &CallError) -> Problem {
     let detail = match error {
         CallError::Unreachable(_) => "nothing has happened; the part behind cannot be reached",
         CallError::Unanswered(_) | CallError::Status(_) => {

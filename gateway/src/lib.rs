@@ -18,10 +18,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Answers requests; returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
+    serve_on(Listener::bind(config.listen)?, config, process).await
+}
+
+/// The same on a listener of one's own; `config.listen` does not matter.
+pub async fn serve_on(listener: Listener, config: Config, process: Process) -> Result<(), Fatal> {
     let parts =
         api::Parts { vaccine: Client::new(config.vaccine), booking: Client::new(config.booking) };
     let app = api::router(parts).merge(chassis::health::router("gateway", process.readiness()));
-    Listener::bind(config.listen)?.serve("gateway", app, ANSWER_WITHIN, &process).await?;
+    listener.serve("gateway", app, ANSWER_WITHIN, &process).await?;
     process.finish().await;
     Ok(())
 }

@@ -211,7 +211,7 @@ async fn hold_many(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UnsettledQuery {
-    holder: Uuid,
+    holder: Option<Uuid>,
     held_for_ms: u32,
 }
 
@@ -220,7 +220,7 @@ async fn unsettled(
     Query(query): Query<UnsettledQuery>,
 ) -> Result<Json<UnsettledHolds>, Problem> {
     let until = clock::now() - Duration::from_millis(query.held_for_ms.into());
-    let unsettled = ledger.reads.unsettled(HolderId(query.holder), until, UNSETTLED_MAX).await;
+    let unsettled = ledger.reads.unsettled(query.holder.map(HolderId), until, UNSETTLED_MAX).await;
     Ok(Json(UnsettledHolds { reservation_ids: unsettled.map_err(unreadable)? }))
 }
 

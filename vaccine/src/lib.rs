@@ -28,13 +28,18 @@ struct WriterDied;
 
 /// Opens the ledger, starts its writer, answers requests; returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
-    let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
-    let reads = store::Reads::new(readers);
-    serve_on(Listener::bind(config.listen)?, store::Sqlite::new(writable), reads, process).await
+    serve_on(Listener::bind(config.listen)?, config, process).await
 }
 
-/// The same on a listener and with a ledger of one's own.
-pub async fn serve_on(
+/// The same on a listener of one's own; `config.listen` does not matter.
+pub async fn serve_on(listener: Listener, config: Config, process: Process) -> Result<(), Fatal> {
+    let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
+    let ledger = store::Sqlite::new(writable);
+    serve_ledger(listener, ledger, store::Reads::new(readers), process).await
+}
+
+/// The same with a ledger of one's own.
+pub async fn serve_ledger(
     listener: Listener,
     ledger: store::Sqlite,
     reads: store::Reads,

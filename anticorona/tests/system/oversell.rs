@@ -133,7 +133,7 @@ impl Mutant {
             vaccine: vaccine_url.parse().unwrap(),
         };
         let process = || Process::new(CancellationToken::new());
-        tokio::spawn(vaccine::serve_on(vaccine, ledger, Reads::new(readers), process()));
+        tokio::spawn(vaccine::serve_ledger(vaccine, ledger, Reads::new(readers), process()));
         tokio::spawn(booking::serve_on(booking, config, process()));
         Self {
             vaccine: Target::parse(&vaccine_url).unwrap(),

@@ -78,12 +78,19 @@ const PAGE_OF_VACCINES: &str = "
   ORDER BY id
      LIMIT ?1 OFFSET ?2";
 
-const UNSETTLED: &str = "
+const UNSETTLED_OF: &str = "
     SELECT id
       FROM reservations
      WHERE state = 0 AND holder = ?1 AND held_at_ms <= ?2
   ORDER BY held_at_ms
      LIMIT ?3";
+
+const UNSETTLED: &str = "
+    SELECT id
+      FROM reservations INDEXED BY unsettled
+     WHERE state = 0 AND held_at_ms <= ?1
+  ORDER BY held_at_ms
+     LIMIT ?2";
 
 /// How the ledger decides. Always [`decide`], except in a test that shows what happens without it.
 pub type Decide = fn(&mut Ledger, &Command) -> Outcome;
@@ -330,21 +337,24 @@ impl Reads {
         Ok(known.and_then(|known| view(id, &known)))
     }
 
-    /// Reservations of a holder that are held since that time or longer, oldest first.
+    /// Reservations, of one holder or of all, that are held since that time or longer, oldest first.
     pub async fn unsettled(
         &self,
-        holder: HolderId,
+        holder: Option<HolderId>,
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<ReservationId>, Unreadable> {
+        let until = until.as_millisecond();
+        let id = |row: &Row<'_>| row.get(0).map(ReservationId);
         self.0
-            .read(move |connection| {
-                connection
-                    .prepare_cached(UNSETTLED)?
-                    .query_map((holder.0, until.as_millisecond(), limit), |row| {
-                        row.get(0).map(ReservationId)
-                    })?
-                    .collect()
+            .read(move |connection| match holder {
+                Some(holder) => connection
+                    .prepare_cached(UNSETTLED_OF)?
+                    .query_map((holder.0, until, limit), id)?
+                    .collect(),
+                None => {
+                    connection.prepare_cached(UNSETTLED)?.query_map((until, limit), id)?.collect()
+                }
             })
             .await
     }

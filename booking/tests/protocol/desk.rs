@@ -1,0 +1,73 @@
+//! Bookings of which nothing happens by itself: no server, no relay, no rounds.
+
+use std::sync::Arc;
+
+use booking::{
+    bookings::{Bookings, Key, Request},
+    domain::{Command, Fingerprint, Outcome},
+    holds::Holds,
+    store::{Reads, Sqlite, sqlite::MIGRATIONS},
+};
+use chassis::{client::Client, process::Process};
+use contracts::ids::{HolderId, ReservationId, UserId, VaccineId};
+use storage::writer::{Store, Writer};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::town::{database, vaccine::Vaccine};
+
+pub(crate) struct Desk {
+    pub(crate) vaccine: Vaccine,
+    pub(crate) bookings: Arc<Bookings>,
+    _folder: TempDir,
+}
+
+impl Desk {
+    pub(crate) fn open() -> Self {
+        Self::with(|store| store)
+    }
+
+    /// With something between the bookings and their store.
+    pub(crate) fn with<S>(between: impl FnOnce(Sqlite) -> S) -> Self
+    where
+        S: Store<Command = Command, Outcome = Outcome>,
+    {
+        let (vaccine, folder) = (Vaccine::open(), TempDir::new().unwrap());
+        let (writable, readers) = storage::sqlite::open(&database(&folder), MIGRATIONS).unwrap();
+        let holder = HolderId(writable.store_id);
+        let client = Client::new(vaccine.url().parse().unwrap());
+        let process = Process::new(CancellationToken::new());
+        let (holds, holding) = Holds::new(client, holder);
+        process.spawn(holding);
+        let bookings = Bookings {
+            writer: Writer::start("booking", between(Sqlite::new(writable))).0,
+            reads: Reads::new(readers),
+            holds,
+            holder,
+            told: Arc::new(Notify::new()),
+            process,
+        };
+        Self { vaccine, bookings: Arc::new(bookings), _folder: folder }
+    }
+
+    /// The reservation that vaccine was asked to hold in that request, counted from 0.
+    pub(crate) async fn reservation(&self, batch: usize) -> ReservationId {
+        self.vaccine.batches(batch + 1).await[batch].holds[0].reservation_id
+    }
+
+    /// What is in the outbox.
+    pub(crate) async fn said(&self) -> Vec<String> {
+        let entries = self.bookings.reads.told_after(0, 100).await.unwrap();
+        entries.into_iter().map(|entry| entry.r#type).collect()
+    }
+}
+
+pub(crate) fn without_key() -> Request {
+    Request { vaccine: VaccineId(1), user: UserId(5), key: None }
+}
+
+pub(crate) fn with_key() -> Request {
+    let key = Key { key: "a".to_owned(), asked: Fingerprint::of(b"1 5") };
+    Request { key: Some(key), ..without_key() }
+}

@@ -1,0 +1,130 @@
+//! The ledger as one would write it without a database: it counts anew whenever it is asked.
+
+use std::collections::BTreeMap;
+
+use contracts::ids::{HolderId, ReservationId};
+use vaccine::domain::{
+    Command, Done, Hold, Name, Outcome, Pool, PoolId, Refusal, Reservation, Said, State, Stock,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    vaccines: BTreeMap<PoolId, (Name, Stock)>,
+    reservations: BTreeMap<ReservationId, Reservation>,
+    heard: BTreeMap<HolderId, u64>,
+    last: i64,
+}
+
+impl Model {
+    /// A vaccine as it must stand: taken is the number of living reservations that name it.
+    pub(crate) fn pool(&self, id: PoolId) -> Option<Pool> {
+        let lives = |known: &&Reservation| known.state != State::Released;
+        let claims = self.reservations.values().filter(lives).flat_map(|known| &known.claims);
+        let taken = i64::try_from(claims.filter(|claim| **claim == id).count()).ok()?;
+        self.vaccines.get(&id).map(|(name, stock)| Pool {
+            name: name.clone(),
+            stock: *stock,
+            taken,
+        })
+    }
+
+    pub(crate) fn reservation(&self, id: ReservationId) -> Option<&Reservation> {
+        self.reservations.get(&id)
+    }
+
+    pub(crate) fn decide(&mut self, command: &Command) -> Outcome {
+        match command {
+            Command::Register { name, stock } => {
+                self.last += 1;
+                Ok(self.set(PoolId(self.last), name.clone(), *stock))
+            }
+            Command::Change { pool, name, stock } => {
+                let now = self.pool(*pool).ok_or(Refusal::NoSuchPool)?;
+                match stock {
+                    Some(stock) if stock.doses() < now.taken => {
+                        Err(Refusal::StockBelowTaken { taken: now.taken })
+                    }
+                    _ => {
+                        let name = name.clone().unwrap_or(now.name);
+                        Ok(self.set(*pool, name, stock.unwrap_or(now.stock)))
+                    }
+                }
+            }
+            Command::Remove { pool } => match self.pool(*pool).ok_or(Refusal::NoSuchPool)?.taken {
+                0 => Ok(self.vaccines.remove(pool).map(|_| Done::Removed).expect("it is there")),
+                taken => Err(Refusal::InUse { taken }),
+            },
+            Command::Hold(hold) => match self.reservations.get(&hold.reservation) {
+                None => self.claim(hold, State::Held),
+                Some(known) if known.state == State::Released => Err(Refusal::Released),
+                Some(known) if (known.holder, &known.claims) == (hold.holder, &hold.claims) => {
+                    Ok(self.held(hold))
+                }
+                Some(_) => Err(Refusal::Conflict),
+            },
+            Command::Confirm(hold) => self.confirm(hold),
+            Command::Release { reservation, of, at } => {
+                let spent = Reservation {
+                    holder: None,
+                    claims: Vec::new(),
+                    state: State::Released,
+                    held_at: *at,
+                };
+                let known = self.reservations.entry(*reservation).or_insert(spent);
+                let claims = &known.claims;
+                if of.is_some_and(|pool| !claims.is_empty() && !claims.contains(&pool)) {
+                    return Err(Refusal::NoSuchReservation);
+                }
+                known.state = State::Released;
+                Ok(Done::Released)
+            }
+            Command::Hear { source, sequence, said } => {
+                let heard = self.heard.get(source).copied().unwrap_or(0);
+                if *sequence != heard + 1 {
+                    return Ok(Done::Heard { sequence: heard, refused: None });
+                }
+                self.heard.insert(*source, *sequence);
+                let effect = self.decide(&match said.clone() {
+                    Said::Booked(hold) => Command::Confirm(hold),
+                    Said::GivenBack { reservation, at } => {
+                        Command::Release { reservation, of: None, at }
+                    }
+                });
+                Ok(Done::Heard { sequence: *sequence, refused: effect.err() })
+            }
+        }
+    }
+
+    fn set(&mut self, id: PoolId, name: Name, stock: Stock) -> Done {
+        self.vaccines.insert(id, (name, stock));
+        Done::Vaccine(id, self.pool(id).expect("it is there"))
+    }
+
+    fn confirm(&mut self, hold: &Hold) -> Outcome {
+        match self.reservations.get_mut(&hold.reservation) {
+            None => self.claim(hold, State::Booked).map(|_| Done::Confirmed),
+            Some(known) if known.state == State::Released => Err(Refusal::Released),
+            Some(known) => {
+                known.state = State::Booked;
+                Ok(Done::Confirmed)
+            }
+        }
+    }
+
+    fn claim(&mut self, hold: &Hold, state: State) -> Outcome {
+        for id in &hold.claims {
+            let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+            if pool.taken == pool.stock.doses() {
+                return Err(Refusal::SoldOut);
+            }
+        }
+        let Hold { reservation, holder, claims, at } = hold.clone();
+        self.reservations.insert(reservation, Reservation { holder, claims, state, held_at: at });
+        Ok(self.held(hold))
+    }
+
+    fn held(&self, hold: &Hold) -> Done {
+        let (name, _) = &self.vaccines[&hold.claims[0]];
+        Done::Held { name: name.clone() }
+    }
+}

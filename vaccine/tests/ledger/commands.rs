@@ -1,0 +1,105 @@
+//! Commands to the ledger: by name, for examples, and any, for properties.
+
+use contracts::ids::{HolderId, ReservationId};
+use jiff::Timestamp;
+use proptest::{option, prelude::*, sample::subsequence};
+use uuid::Uuid;
+use vaccine::domain::{Command, Hold, Name, PoolId, Said, Stock};
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::parse(text).expect("a name")
+}
+
+pub(crate) fn stock(doses: i64) -> Stock {
+    Stock::parse(doses).expect("a stock")
+}
+
+pub(crate) fn reservation(number: u128) -> ReservationId {
+    ReservationId(Uuid::from_u128(number))
+}
+
+pub(crate) fn holder(number: u128) -> HolderId {
+    HolderId(Uuid::from_u128(number))
+}
+
+pub(crate) fn register(doses: i64) -> Command {
+    Command::Register { name: name("FIZER"), stock: stock(doses) }
+}
+
+/// A reservation by holder 1.
+pub(crate) fn of(number: u128, pools: &[i64]) -> Hold {
+    Hold {
+        reservation: reservation(number),
+        holder: Some(holder(1)),
+        claims: pools.iter().copied().map(PoolId).collect(),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+pub(crate) fn hold(number: u128, pool: i64) -> Command {
+    Command::Hold(of(number, &[pool]))
+}
+
+pub(crate) fn confirm(number: u128, pool: i64) -> Command {
+    Command::Confirm(of(number, &[pool]))
+}
+
+pub(crate) fn release(number: u128) -> Command {
+    Command::Release { reservation: reservation(number), of: None, at: Timestamp::UNIX_EPOCH }
+}
+
+/// Holder 1 says that there is a booking of vaccine 1.
+pub(crate) fn hear_booked(sequence: u64, number: u128) -> Command {
+    Command::Hear { source: holder(1), sequence, said: Said::Booked(of(number, &[1])) }
+}
+
+/// Few pools, few reservations and little stock, so that commands meet each other.
+pub(crate) fn any_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        1 => (any_name(), any_stock()).prop_map(|(name, stock)| Command::Register { name, stock }),
+        2 => (any_pool(), option::of(any_name()), option::of(any_stock()))
+            .prop_map(|(pool, name, stock)| Command::Change { pool, name, stock }),
+        1 => any_pool().prop_map(|pool| Command::Remove { pool }),
+        6 => any_hold().prop_map(Command::Hold),
+        3 => any_hold().prop_map(Command::Confirm),
+        3 => (any_reservation(), option::of(any_pool()), any_time())
+            .prop_map(|(reservation, of, at)| Command::Release { reservation, of, at }),
+        6 => (1_u128..3, 0_u64..6, any_said())
+            .prop_map(|(source, sequence, said)| Command::Hear { source: holder(source), sequence, said }),
+    ]
+}
+
+pub(crate) fn any_said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        any_hold().prop_map(Said::Booked),
+        (any_reservation(), any_time())
+            .prop_map(|(reservation, at)| Said::GivenBack { reservation, at }),
+    ]
+}
+
+fn any_hold() -> impl Strategy<Value = Hold> {
+    let claims = subsequence(vec![PoolId(1), PoolId(2), PoolId(3)], 1..3).prop_shuffle();
+    let holder = option::of((1_u128..3).prop_map(holder));
+    (any_reservation(), holder, claims, any_time())
+        .prop_map(|(reservation, holder, claims, at)| Hold { reservation, holder, claims, at })
+}
+
+fn any_pool() -> impl Strategy<Value = PoolId> {
+    (1_i64..5).prop_map(PoolId)
+}
+
+fn any_reservation() -> impl Strategy<Value = ReservationId> {
+    (1_u128..6).prop_map(reservation)
+}
+
+fn any_name() -> impl Strategy<Value = Name> {
+    prop_oneof![Just(name("FIZER")), Just(name("MODERNA"))]
+}
+
+fn any_stock() -> impl Strategy<Value = Stock> {
+    (0_i64..4).prop_map(stock)
+}
+
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    (0_i64..100).prop_map(|second| Timestamp::from_second(second).expect("a time"))
+}

@@ -1,0 +1,164 @@
+//! The servers that are measured: built once, started in temporary folders, ended at the end.
+
+use std::{
+    error::Error,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use drill::{Request, Target};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a server may take to come up.
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long what bookings tell the ledger may lag behind after a load.
+const CATCH_UP_WITHIN: Duration = Duration::from_mins(1);
+
+/// Pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    /// Takes the load.
+    pub(crate) entry: Target,
+    /// The stock ledger; the same as `entry` for a server that has none.
+    pub(crate) vaccine: Target,
+    /// From its start to its first healthy answer on every port.
+    pub(crate) ready_after: Duration,
+    _folder: TempDir,
+}
+
+/// Builds both contestants as they are shipped.
+pub(crate) fn build() -> Result<(), Box<dyn Error>> {
+    for what in [
+        ["--package", "anticorona", "--bins"].as_slice(),
+        &["--package", "chassis", "--example", "echo"],
+    ] {
+        let done =
+            Command::new("cargo").args(["build", "--release", "--quiet"]).args(what).status()?;
+        if !done.success() {
+            return Err("the release build failed; read what it says above".into());
+        }
+    }
+    Ok(())
+}
+
+impl Server {
+    /// A server that does nothing, on the same chassis.
+    pub(crate) async fn echo() -> Result<Self, Box<dyn Error>> {
+        Self::start("examples/echo", &[], &[8090]).await
+    }
+
+    /// Everything in one process, as an operator starts it.
+    pub(crate) async fn anticorona() -> Result<Self, Box<dyn Error>> {
+        Self::start("anticorona", &["serve"], &[8082, 8081, 8088]).await
+    }
+
+    async fn start(
+        program: &str,
+        arguments: &[&str],
+        ports: &[u16],
+    ) -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let offset = free_offset(ports)?;
+        let target = |port: &u16| Target::parse(&format!("http://127.0.0.1:{}", port + offset));
+        let targets = ports.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+        let start = Instant::now();
+        let child = Command::new(release_folder()?.join(program))
+            .args(arguments)
+            .args(["--port-offset", &offset.to_string()])
+            .arg("--data")
+            .arg(folder.path())
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .spawn()?;
+        let first = targets.first().cloned().ok_or("a server without a port")?;
+        let vaccine = targets.get(1).unwrap_or(&first).clone();
+        let mut server =
+            Self { child, entry: first, vaccine, ready_after: Duration::ZERO, _folder: folder };
+        for target in &targets {
+            server.up(target, start).await?;
+        }
+        server.ready_after = start.elapsed();
+        Ok(server)
+    }
+
+    async fn up(&mut self, target: &Target, start: Instant) -> Result<(), Box<dyn Error>> {
+        while drill::send(target, &Request::get("/actuator/health")).await.is_err() {
+            if let Some(ended) = self.child.try_wait()? {
+                return Err(format!("the server ended: {ended}").into());
+            }
+            if start.elapsed() > START_WITHIN {
+                return Err("the server does not come up".into());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Resident memory.
+    pub(crate) fn memory_mib(&self) -> Result<f64, Box<dyn Error>> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).ok_or("no VmRSS")?;
+        Ok(kib.trim().parse::<f64>()? / 1024.0)
+    }
+
+    /// How many bookings it keeps.
+    pub(crate) async fn booked(&self) -> Result<u64, Box<dyn Error>> {
+        let list = get(&self.entry, "/bookings?size=1").await?;
+        list["page"]["totalElements"].as_u64().ok_or_else(|| "a list without a total".into())
+    }
+
+    /// How long it takes until the ledger has heard of every booking, and agrees.
+    pub(crate) async fn caught_up(&self, vaccine: i64) -> Result<Duration, Box<dyn Error>> {
+        let start = Instant::now();
+        let booked = self.booked().await?;
+        loop {
+            let unsettled = get(&self.vaccine, "/holds?heldForMs=0").await?;
+            if unsettled["reservationIds"].as_array().is_some_and(Vec::is_empty) {
+                break;
+            }
+            if start.elapsed() > CATCH_UP_WITHIN {
+                return Err("the ledger does not catch up".into());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let ledger = get(&self.vaccine, &format!("/vaccines/{vaccine}")).await?;
+        if ledger["bookQty"].as_u64() != Some(booked) {
+            return Err(format!("{booked} bookings, but the ledger says {ledger}").into());
+        }
+        Ok(start.elapsed())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+async fn get(target: &Target, path: &str) -> Result<Value, Box<dyn Error>> {
+    Ok(drill::send(target, &Request::get(path)).await?.json()?)
+}
+
+fn release_folder() -> Result<PathBuf, Box<dyn Error>> {
+    let this = std::env::current_exe()?;
+    this.parent().map(Path::to_owned).ok_or_else(|| "this program lies in no folder".into())
+}
+
+/// An offset at which every port is free.
+fn free_offset(ports: &[u16]) -> Result<u16, Box<dyn Error>> {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (1_000..20_000)
+        .step_by(10)
+        .find(|offset| ports.iter().all(|port| free(port + offset)))
+        .ok_or_else(|| "no free ports".into())
+}
