@@ -50,6 +50,8 @@ enum NotTold {
     Outbox(#[from] Unreadable),
     #[error("outbox entry {sequence} is unreadable")]
     Entry { sequence: u64 },
+    #[error("vaccine keeps nothing after {sequence}")]
+    Stuck { sequence: u64 },
 }
 
 impl Relay {
@@ -104,6 +106,9 @@ impl Relay {
         let answer: Heard =
             self.vaccine.post("/events", BATCH_MEDIA_TYPE, &events, TELL_WITHIN).await?;
         *heard = Some(answer.sequence);
+        if answer.sequence == after {
+            return Err(NotTold::Stuck { sequence: after });
+        }
         Ok(events.len())
     }
 

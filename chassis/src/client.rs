@@ -4,7 +4,7 @@ use std::{error::Error, str::FromStr, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::Authority},
+    http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri::Authority},
 };
 use http_body_util::{BodyExt, Limited};
 use hyper_util::{
@@ -123,16 +123,16 @@ impl Client {
         self.call(request, StatusCode::OK, within).await
     }
 
-    /// Passes a request on as it is; its address must come from [`Client::base`].
-    pub async fn send(
-        &self,
-        request: Request<Body>,
-    ) -> Result<axum::http::Response<Body>, CallError> {
-        match self.pool.request(request).await {
-            Ok(response) => Ok(response.map(Body::new)),
-            Err(error) if error.is_connect() => Err(CallError::Unreachable(error.into())),
-            Err(error) => Err(CallError::Unanswered(error.into())),
-        }
+    /// Passes a request on as it is, and reads the whole answer; the address must come from
+    /// [`Client::base`].
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Bytes>, CallError> {
+        let (head, body) = match self.pool.request(request).await {
+            Ok(response) => response.into_parts(),
+            Err(error) if error.is_connect() => return Err(CallError::Unreachable(error.into())),
+            Err(error) => return Err(CallError::Unanswered(error.into())),
+        };
+        let body = Limited::new(body, ANSWER_MAX).collect().await.map_err(CallError::Unanswered)?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     }
 
     /// Whom it calls.
@@ -183,8 +183,7 @@ impl Client {
         if response.status() != expected {
             return Err(CallError::Status(response.status()));
         }
-        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-        body.map(http_body_util::Collected::to_bytes).map_err(CallError::Unanswered)
+        Ok(response.into_body())
     }
 }
 

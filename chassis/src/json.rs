@@ -25,15 +25,26 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "urn:anticorona:unsupported-media-type",
-                "The body must be JSON",
-            )
-            .field("Content-Type")
-            .detail("send Content-Type: application/json"));
+        json_only(&parts.headers)?;
+        let body = read(body, MAX).await?;
+        // serde would take a list for an object, field by field.
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => Ok(Self(parse(&body)?)),
+            Some(_) | None => Err(Problem::malformed("the body must be a JSON object")),
         }
+    }
+}
+
+/// A JSON body that is a list, of at most `MAX` bytes.
+#[derive(Clone, Debug)]
+pub struct JsonList<T, const MAX: usize = BODY_MAX>(pub Vec<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for JsonList<T, MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        json_only(&parts.headers)?;
         Ok(Self(parse(&read(body, MAX).await?)?))
     }
 }
@@ -58,14 +69,27 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let cause = error.into_inner();
-        if cause.is_data() {
-            Problem::invalid(path.trim_start_matches('.'), cause.to_string())
-        } else {
-            Problem::malformed(format!("not JSON: {cause}"))
+        match path.trim_start_matches('.') {
+            _ if !cause.is_data() => Problem::malformed(format!("not JSON: {cause}")),
+            "" => Problem::invalid(None, cause.to_string()),
+            field => Problem::invalid(field, cause.to_string()),
         }
     })?;
     json.end().map_err(|cause| Problem::malformed(format!("not JSON: {cause}")))?;
     Ok(value)
+}
+
+fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "urn:anticorona:unsupported-media-type",
+        "The body must be JSON",
+    )
+    .field("Content-Type")
+    .detail("send Content-Type: application/json"))
 }
 
 /// `application/json`, or anything that says it is JSON inside (`…+json`).

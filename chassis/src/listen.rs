@@ -78,12 +78,22 @@ impl Listener {
 
     fn bind_all(address: SocketAddr) -> io::Result<Self> {
         // With SO_REUSEPORT two processes could share a port without noticing, and each would
-        // answer half of the requests. A socket without it finds out whether the port is free.
-        let address = socket(address, Sharing::Alone)?.local_addr()?;
+        // answer half of the requests. So one socket listens for itself alone first: of two
+        // processes only one can. Then it lets its siblings in, who do the work, and goes.
+        let guard = socket(address)?;
+        guard.bind(&address.into())?;
+        guard.listen(1)?;
+        guard.set_reuse_port(true)?;
+        let address = guard.local_addr()?.as_socket().unwrap_or(address);
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let sockets = (0..cores)
-            .map(|_| socket(address, Sharing::WithinProcess))
-            .collect::<Result<_, _>>()?;
+        let sibling = |_| {
+            let sibling = socket(address)?;
+            sibling.set_reuse_port(true)?;
+            sibling.bind(&address.into())?;
+            sibling.listen(BACKLOG_MAX)?;
+            Ok(sibling.into())
+        };
+        let sockets = (0..cores).map(sibling).collect::<io::Result<_>>()?;
         Ok(Self { sockets, address })
     }
 
@@ -119,22 +129,11 @@ impl Listener {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    Alone,
-    WithinProcess,
-}
-
-fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<StdListener> {
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(sharing == Sharing::WithinProcess)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    if sharing == Sharing::WithinProcess {
-        socket.listen(BACKLOG_MAX)?;
-    }
-    Ok(socket.into())
+    Ok(socket)
 }
 
 struct Server {
@@ -207,7 +206,8 @@ impl Server {
             ended = connection.as_mut() => drop(ended),
             () = stopping => {
                 connection.as_mut().graceful_shutdown();
-                drop(connection.await);
+                // Whoever has sent only half a request by then is not waited for any longer.
+                drop(timeout(self.answer_within, connection).await);
             }
         }
     }

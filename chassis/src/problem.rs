@@ -49,15 +49,18 @@ impl Problem {
             .detail(detail)
     }
 
-    /// The request can be read, but one field of it is wrong: 422.
-    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(
+    /// The request can be read, but one field of it is wrong, where it can be told which: 422.
+    pub fn invalid<'a>(field: impl Into<Option<&'a str>>, detail: impl Into<String>) -> Self {
+        let problem = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "urn:anticorona:invalid-field",
             "A field is wrong",
         )
-        .field(field)
-        .detail(detail)
+        .detail(detail);
+        match field.into() {
+            Some(field) => problem.field(field),
+            None => problem,
+        }
     }
 
     /// There is nothing at this address: 404.

@@ -70,7 +70,8 @@ async fn inside() -> Problem {
 }
 
 /// The same request to the part, and its answer back. The caller's `Host` goes along, so that links
-/// lead back here. The body is read first: a slow caller must not hold a connection to the part.
+/// lead back here. Both bodies are read whole: a slow caller must not hold a connection to the part,
+/// and half an answer is no answer.
 async fn pass_on(State(part): State<Client>, request: Request) -> Result<Response, Problem> {
     let (mut head, body) = request.into_parts();
     let body = json::read(body, BODY_MAX).await?;
@@ -83,7 +84,8 @@ async fn pass_on(State(part): State<Client>, request: Request) -> Result<Respons
         .await
         .map_err(|error| unanswered(&error))?;
     strip(response.headers_mut());
-    Ok(response)
+    response.headers_mut().remove(header::CONTENT_LENGTH); // Set anew from the body.
+    Ok(response.map(Body::from))
 }
 
 fn strip(headers: &mut HeaderMap) {

@@ -15,7 +15,7 @@ use axum::{
 use chassis::{
     clock,
     hal::{Collection, Origin, Page},
-    json::{Id, Json, Query},
+    json::{Id, Json, JsonList, Query},
     problem::Problem,
 };
 use contracts::{
@@ -159,7 +159,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ReservationPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::<(i64, Uuid)>::from_request_parts(parts, state).await {
             Ok(Path((vaccine, reservation))) => Ok(Self { vaccine, reservation }),
-            Err(_) => Err(Problem::not_found("a reservation's id is a UUID")),
+            Err(_) => Err(Problem::not_found(format!("nothing at {}", parts.uri.path()))),
         }
     }
 }
@@ -227,7 +227,7 @@ async fn unsettled(
 /// Events of one source, in its order; answers how far they are kept.
 async fn hear(
     State(ledger): State<Ledger>,
-    Json(batch): Json<Vec<CloudEvent>, EVENTS_BODY_MAX>,
+    JsonList(batch): JsonList<CloudEvent, EVENTS_BODY_MAX>,
 ) -> Result<Json<Heard>, Problem> {
     at_most("events", batch.len(), EVENTS_MAX)?;
     let commands = batch.iter().map(events::command).collect::<Result<Vec<_>, _>>()?;
@@ -240,8 +240,11 @@ async fn hear(
             }
         }
     }
-    let sequence = heard.ok_or_else(|| Problem::invalid("events", "no event was kept"))?;
-    Ok(Json(Heard { sequence }))
+    match heard {
+        Some(sequence) => Ok(Json(Heard { sequence })),
+        None if batch.is_empty() => Err(Problem::invalid("events", "at least one")),
+        None => Err(Answer::NotKept.into()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -272,11 +275,12 @@ async fn check_and_book_stock(
 ) -> Result<Response, Problem> {
     if method != Method::GET {
         // HEAD is served by GET handlers. It must not take a dose.
-        return Err(Problem::new(
+        let problem = Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "urn:anticorona:method-not-allowed",
             "This address takes a dose",
-        ));
+        );
+        return Ok(([(header::ALLOW, "GET")], problem).into_response());
     }
     let id = query.vaccine_id.as_deref().unwrap_or_default().trim().parse();
     let id = id.map_err(|_| Problem::invalid("vaccineId", "must be the number of a vaccine"))?;

@@ -89,8 +89,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    fn has_room(&self) -> bool {
-        self.taken < self.stock.0
+    fn free(&self) -> i64 {
+        self.stock.0 - self.taken
     }
 }
 
@@ -293,9 +293,11 @@ impl Ledger {
 
     /// The guard: a unit of every pool, or nothing.
     fn claim(&mut self, hold: &Hold, state: State) -> Outcome {
+        let granted = self.held(&hold.claims)?;
         for id in &hold.claims {
             let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
-            if !pool.has_room() {
+            let wanted = hold.claims.iter().filter(|other| *other == id).count();
+            if pool.free() < i64::try_from(wanted).unwrap_or(i64::MAX) {
                 return Err(Refusal::SoldOut);
             }
         }
@@ -311,7 +313,7 @@ impl Ledger {
             held_at: hold.at,
         };
         self.reservations.put(hold.reservation, reservation);
-        self.held(&hold.claims)
+        Ok(granted)
     }
 
     fn held(&self, claims: &[PoolId]) -> Outcome {

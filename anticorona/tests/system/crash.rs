@@ -21,7 +21,6 @@ const CLIENTS: u16 = 40;
 
 /// Kills per test: `CRASH_ROUNDS`, or few enough for every day.
 fn rounds() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "how thorough a test is, is said from outside")]
     let rounds = std::env::var("CRASH_ROUNDS");
     rounds.map_or(4, |rounds| rounds.parse().expect("CRASH_ROUNDS must be a number"))
 }
@@ -46,66 +45,81 @@ fn rush(vaccine: i64, stop: &Arc<AtomicU64>) -> Load {
     Load {
         users: CLIENTS,
         reconnect: Reconnect::Never,
-        stop: Stop::after(Duration::from_secs(60))
-            .or_when(move || stop.load(Ordering::Relaxed) > 0),
+        stop: Stop::after(Duration::from_mins(1)).or_when(move || stop.load(Ordering::Relaxed) > 0),
         request: Requests::made(move |_, n| -> Request {
             if n % 10 == 9 { cancel(i64::try_from(n / 10).unwrap()) } else { book(vaccine) }
         }),
     }
 }
 
-/// Loads the system, kills the victim after a few answers, starts it again, and looks.
-async fn round(
-    town: &mut Town,
-    victim: Part,
-    entry: &Target,
-    id: i64,
-    answers: u64,
-    all: &Promised,
-) {
-    let (seen, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let (enough, mut killed) = tokio::sync::mpsc::channel::<()>(1);
-    let load = rush(id, &stop);
-    let (target, promised, counted) = (entry.clone(), Arc::clone(all), Arc::clone(&seen));
-    let running = tokio::spawn(async move {
-        let note = move |reply: &Reply| {
-            if reply.status == 201 {
-                let booking = reply.json().unwrap()["bookingId"].as_i64().unwrap();
-                promised.lock().unwrap().insert(booking);
-            }
-            if counted.fetch_add(1, Ordering::Relaxed) >= answers {
-                let _ = enough.try_send(()); // Once is enough.
-            }
-        };
-        load.run_watched(&target, note).await
-    });
-    killed.recv().await.expect("the load reaches its number of answers");
-    town.kill(victim);
-    stop.store(1, Ordering::Relaxed);
-    running.await.unwrap();
-    town.start(victim).await;
-
-    let kept: BTreeSet<i64> = bookings(entry).await.into_iter().map(|(id, _)| id).collect();
-    let lost: Vec<i64> = all.lock().unwrap().difference(&kept).copied().collect();
-    assert_eq!(lost, Vec::<i64>::new(), "answered 201 and lost after killing {victim:?}");
-    let (taken, stock) = taken_and_stock(&town.vaccine(), id).await;
-    assert!(taken <= stock, "oversold: {taken} of {stock}");
+/// One system, and everything it ever promised.
+struct Ordeal {
+    town: Town,
+    entry: Target,
+    vaccine: i64,
+    promised: Promised,
 }
 
-async fn survive(mut town: Town, victims: &[Part], seed: u64) {
-    let entry = town.booking(0);
-    let id = register(&town.vaccine(), "FIZER", DOSES).await;
-    let all = Promised::default();
+impl Ordeal {
+    async fn begin(town: Town) -> Self {
+        let entry = town.booking(0);
+        let vaccine = register(&town.vaccine(), "FIZER", DOSES).await;
+        Self { town, entry, vaccine, promised: Promised::default() }
+    }
+
+    /// Loads the system, kills the victim after so many answers, starts it again, and looks.
+    async fn round(&mut self, victim: Part, answers: u64) {
+        let stop = Arc::new(AtomicU64::new(0));
+        let (enough, mut reached) = tokio::sync::mpsc::channel::<()>(1);
+        let load = rush(self.vaccine, &stop);
+        let (target, promised) = (self.entry.clone(), Arc::clone(&self.promised));
+        let seen = AtomicU64::new(0);
+        let running = tokio::spawn(async move {
+            let note = move |reply: &Reply| {
+                if reply.status == 201 {
+                    let booking = reply.json().unwrap()["bookingId"].as_i64().unwrap();
+                    promised.lock().unwrap().insert(booking);
+                }
+                if seen.fetch_add(1, Ordering::Relaxed) >= answers {
+                    let _ = enough.try_send(()); // Once is enough.
+                }
+            };
+            load.run_watched(&target, note).await
+        });
+        reached.recv().await.expect("the load reaches its number of answers");
+        self.town.kill(victim);
+        stop.store(1, Ordering::Relaxed);
+        running.await.unwrap();
+        self.town.start(victim).await;
+        self.nothing_is_lost(victim).await;
+    }
+
+    async fn nothing_is_lost(&self, victim: Part) {
+        let kept: BTreeSet<i64> =
+            bookings(&self.entry).await.into_iter().map(|(id, _)| id).collect();
+        let lost: Vec<i64> = self.promised.lock().unwrap().difference(&kept).copied().collect();
+        assert_eq!(lost, Vec::<i64>::new(), "answered 201 and lost after killing {victim:?}");
+        let (taken, stock) = taken_and_stock(&self.town.vaccine(), self.vaccine).await;
+        assert!(taken <= stock, "oversold: {taken} of {stock}");
+    }
+
+    async fn nothing_is_leaked(&self) {
+        let standing = bookings(&self.entry).await.iter().filter(|(_, stands)| *stands).count();
+        let booked = i64::try_from(standing).unwrap();
+        let within = settled(&self.town.vaccine(), self.vaccine, booked).await;
+        println!("{standing} bookings stand; the dust had settled after {within:?}");
+    }
+}
+
+async fn survive(town: Town, victims: &[Part], seed: u64) {
+    let mut ordeal = Ordeal::begin(town).await;
     let mut dice = Dice(seed);
-    for n in 0..rounds() {
-        let victim = victims[usize::try_from(n).unwrap() % victims.len()];
+    for (n, victim) in (0..rounds()).zip(victims.iter().cycle()) {
         let answers = 1 + dice.roll(1_500);
         println!("round {n}: kill {victim:?} after {answers} answers");
-        round(&mut town, victim, &entry, id, answers, &all).await;
+        ordeal.round(*victim, answers).await;
     }
-    let standing = bookings(&entry).await.iter().filter(|(_, stands)| *stands).count();
-    let within = settled(&town.vaccine(), id, i64::try_from(standing).unwrap()).await;
-    println!("{standing} bookings stand; the dust had settled after {within:?}");
+    ordeal.nothing_is_leaked().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,14 @@
 //! The whole system as its users meet it: real processes, real sockets, real crashes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test that cannot be set up fails; it says what it saw, and runs its own tasks"
+)]
+
 mod cancel;
 mod crash;
 mod oversell;

@@ -28,12 +28,13 @@ async fn exactly_all_doses(
     let id = register(vaccine, "FIZER", DOSES).await;
     let share = entries.len();
     let mut rushes = Vec::new();
-    for entry in entries.iter().cloned() {
+    for entry in entries {
+        let entry = entry.clone();
         let load = Load {
             users: CLIENTS / u16::try_from(share).unwrap(),
             reconnect: Reconnect::Never,
             stop: Stop::requests(REQUESTS / u64::try_from(share).unwrap())
-                .or_after(Duration::from_secs(60)),
+                .or_after(Duration::from_mins(1)),
             request: book(id).into(),
         };
         rushes.push(tokio::spawn(async move { load.run(&entry).await }));

@@ -21,7 +21,7 @@ async fn drains(entry: fn(&Town) -> Target, reconnect: Reconnect) {
     let load = Load {
         users: 50,
         reconnect,
-        stop: Stop::after(Duration::from_secs(60))
+        stop: Stop::after(Duration::from_mins(1))
             .or_when(move || stopped.load(Ordering::Relaxed) > 0),
         request: book(id).into(),
     };

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long the dust may take to settle after a crash.
-const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+const SETTLE_WITHIN: Duration = Duration::from_mins(1);
 
 /// What can be started and killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

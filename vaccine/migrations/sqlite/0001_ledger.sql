@@ -1,12 +1,18 @@
 -- What can run out. Today every pool is a vaccine; time slots and lots will be further pools.
 -- The check is the second line of defence: were the decision wrong, the commit would fail.
 CREATE TABLE pools (
-    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    id    INTEGER PRIMARY KEY,
     name  TEXT    NOT NULL,
     stock INTEGER NOT NULL CHECK (stock >= 0),
     taken INTEGER NOT NULL CHECK (taken >= 0),
     CHECK (taken <= stock)
 );
+
+-- The highest pool id ever given: an id is never given again, not even after its pool is removed.
+CREATE TABLE last_pool (
+    id INTEGER NOT NULL
+);
+INSERT INTO last_pool (id) VALUES (0);
 
 -- Who takes one unit of which pools. state: 0 held, 1 booked, 2 released.
 CREATE TABLE reservations (

@@ -32,9 +32,13 @@ const LOAD_POOL: &str = "
      WHERE id = ?1";
 
 const LAST_POOL: &str = "
-    SELECT seq
-      FROM sqlite_sequence
-     WHERE name = 'pools'";
+    SELECT id
+      FROM last_pool";
+
+const SAVE_LAST_POOL: &str = "
+    UPDATE last_pool
+       SET id = ?1
+     WHERE id < ?1";
 
 const ADD_POOL: &str = "
     INSERT INTO pools (id, name, stock, taken)
@@ -165,8 +169,7 @@ fn load(tx: &Transaction<'_>, batch: &[Command]) -> rusqlite::Result<Ledger> {
 }
 
 fn last_pool(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
-    let last = tx.prepare_cached(LAST_POOL)?.query_row([], |row| row.get(0)).optional()?;
-    Ok(last.unwrap_or(0))
+    tx.prepare_cached(LAST_POOL)?.query_row([], |row| row.get(0))
 }
 
 fn load_pools(tx: &Transaction<'_>, ledger: &mut Ledger, ids: &[PoolId]) -> rusqlite::Result<()> {
@@ -258,6 +261,9 @@ fn save(tx: &Transaction<'_>, ledger: &Ledger) -> rusqlite::Result<()> {
                 tx.prepare_cached(SAVE_RESERVATION)?.execute((id.0, state))?;
             }
         }
+    }
+    if ledger.last_pool > 0 {
+        tx.prepare_cached(SAVE_LAST_POOL)?.execute([ledger.last_pool])?;
     }
     for (source, sequence, _) in ledger.heard.touched() {
         inbox::remember(tx, source.0, *sequence)?;

@@ -132,7 +132,7 @@ async fn events_that_cannot_be_read_are_refused_whole() {
     no time: 422 [1].time: failed to parse four digit integer as year: invalid digit, expected 0-9 but got y at line 1 column 616
     ");
     let too_many: Vec<_> = (0..=EVENTS_MAX).map(|_| booked(1, ANA)).collect();
-    assert_snapshot!(say(&town, &too_many).await.in_short(), @"422 events: at most 2048 in one request");
+    assert_snapshot!(say(&town, &too_many).await.in_short(), @"422 events: at most 512 in one request");
     assert_snapshot!(say(&town, &[]).await.in_short(), @"422 events: no event was kept");
     assert_eq!(town.taken().await, 0);
 }

@@ -1,10 +1,10 @@
 //! What holds for any commands in any order.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
-use vaccine::domain::{Command, Done, Ledger, PoolId, Said, decide};
+use vaccine::domain::{Command, Done, Ledger, Pool, PoolId, Said, decide};
 
 use crate::{
-    commands::{any_command, any_said, holder, register, reservation},
+    commands::{any_command, any_said, holder, name, register, reservation, stock},
     model::Model,
 };
 
@@ -66,7 +66,11 @@ proptest! {
 
     #[test]
     fn a_refusal_changes_nothing(commands in any_commands()) {
-        let mut ledger = Ledger::default();
+        // Not even whether a row that came from the database has to be saved.
+        let mut ledger = Ledger { last_pool: 2, ..Ledger::default() };
+        for id in [PoolId(1), PoolId(2)] {
+            ledger.pools.loaded(id, Pool { name: name("FIZER"), stock: stock(1), taken: 0 });
+        }
         for command in &commands {
             let before = ledger.clone();
             if decide(&mut ledger, command).is_err() {
