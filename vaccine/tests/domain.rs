@@ -293,10 +293,16 @@ fn a_claim_of_several_vaccines_takes_all_or_none() {
 }
 
 #[test]
-fn a_vaccine_that_is_named_twice_is_never_taken_beyond_its_stock() {
-    let mut ledger = ledger(&[1]);
-    let _ = decide(&mut ledger, &Command::Hold(of(1, &[1, 1])));
-    assert!(taken(&ledger, 1) <= 1, "{} of 1 dose taken", taken(&ledger, 1));
+fn a_vaccine_that_is_named_twice_needs_two_doses() {
+    let twice = |number| Command::Hold(of(number, &[1, 1]));
+    let commands = [twice(1), hold(2, 1), release(1), hold(2, 1), twice(3)];
+    assert_snapshot!(story(&mut ledger(&[2]), &commands), @"
+    held FIZER (2 taken)
+    no, every dose is held or booked (2 taken)
+    released (0 taken)
+    held FIZER (1 taken)
+    no, every dose is held or booked (1 taken)
+    ");
 }
 
 #[test]

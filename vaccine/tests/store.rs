@@ -160,7 +160,7 @@ fn rows(file: &Path) -> Vec<String> {
         "SELECT 'reservation ' || quote(id) || ' ' || quote(holder) || ' ' || state || ' ' || claims
              || ' ' || held_at_ms FROM reservations ORDER BY id",
         "SELECT 'heard ' || quote(source) || ' ' || sequence FROM inbox ORDER BY source",
-        "SELECT 'last of ' || name || ' ' || seq FROM sqlite_sequence ORDER BY name",
+        "SELECT 'last pool ' || id FROM last_pool",
     ];
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = Connection::open_with_flags(file, flags).expect("a database");

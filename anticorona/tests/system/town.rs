@@ -176,7 +176,7 @@ impl Drop for Town {
 }
 
 /// An offset at which every port of a town is free. Bookings further than 0 use 8083 to 8086.
-fn free_offset() -> u16 {
+pub(crate) fn free_offset() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 1_900).unwrap();
     loop {

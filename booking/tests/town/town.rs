@@ -12,7 +12,6 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
-use http_body_util::BodyExt;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
@@ -96,7 +95,6 @@ impl Town {
         let request = request.body(Body::from(body.into())).unwrap();
         let response = self.office.client.send(request).await.unwrap();
         let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, body }
     }

@@ -44,9 +44,9 @@ async fn what_is_not_json_is_malformed() {
     let story = bodies(&["", "nonsense", r#"{"vcName":"FIZER""#, r#"{"stock":5} 6"#]).await;
     assert_snapshot!(story, @r#"
 
-      400 not JSON: EOF while parsing a value at line 1 column 0
+      400 the body must be a JSON object
     nonsense
-      400 not JSON: expected ident at line 1 column 2
+      400 the body must be a JSON object
     {"vcName":"FIZER"
       400 not JSON: EOF while parsing an object at line 1 column 17
     {"stock":5} 6
@@ -266,29 +266,25 @@ async fn a_reservation_has_a_uuid_and_a_vaccine() {
         "PUT /vaccines/1/reservations/7",
         "GET /vaccines/1/reservations/ana",
         "DELETE /vaccines/1/reservations/ana",
+        &format!("PUT /vaccines/one/reservations/{ANA}"),
         &format!("PUT /vaccines/2/reservations/{ANA}"),
         &format!("GET /vaccines/1/reservations/{ANA}"),
     ])
     .await;
     assert_snapshot!(story, @"
     PUT /vaccines/1/reservations/7
-      404 a reservation's id is a UUID
+      404 nothing at /vaccines/1/reservations/7
     GET /vaccines/1/reservations/ana
-      404 a reservation's id is a UUID
+      404 nothing at /vaccines/1/reservations/ana
     DELETE /vaccines/1/reservations/ana
-      404 a reservation's id is a UUID
+      404 nothing at /vaccines/1/reservations/ana
+    PUT /vaccines/one/reservations/00000000-0000-0000-0000-00000000000a
+      404 nothing at /vaccines/one/reservations/00000000-0000-0000-0000-00000000000a
     PUT /vaccines/2/reservations/00000000-0000-0000-0000-00000000000a
       404 there is no such vaccine
     GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a
       404 there is no such reservation
     ");
-}
-
-#[tokio::test]
-async fn a_reservation_of_a_vaccine_that_is_no_number_is_not_blamed_on_its_uuid() {
-    let story = lines(&[&format!("PUT /vaccines/one/reservations/{ANA}")]).await;
-    assert!(story.contains("404"), "{story}");
-    assert!(!story.contains("UUID"), "the UUID is fine, but the answer is {story}");
 }
 
 #[tokio::test]

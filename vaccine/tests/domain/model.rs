@@ -58,7 +58,7 @@ impl Model {
                 None => self.claim(hold, State::Held),
                 Some(known) if known.state == State::Released => Err(Refusal::Released),
                 Some(known) if (known.holder, &known.claims) == (hold.holder, &hold.claims) => {
-                    Ok(self.held(hold))
+                    self.held(hold)
                 }
                 Some(_) => Err(Refusal::Conflict),
             },
@@ -112,19 +112,22 @@ impl Model {
     }
 
     fn claim(&mut self, hold: &Hold, state: State) -> Outcome {
+        let granted = self.held(hold)?;
         for id in &hold.claims {
             let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
-            if pool.taken == pool.stock.doses() {
+            let wanted = hold.claims.iter().filter(|claim| *claim == id).count();
+            if pool.taken + i64::try_from(wanted).expect("a few") > pool.stock.doses() {
                 return Err(Refusal::SoldOut);
             }
         }
         let Hold { reservation, holder, claims, at } = hold.clone();
         self.reservations.insert(reservation, Reservation { holder, claims, state, held_at: at });
-        Ok(self.held(hold))
+        Ok(granted)
     }
 
-    fn held(&self, hold: &Hold) -> Done {
-        let (name, _) = &self.vaccines[&hold.claims[0]];
-        Done::Held { name: name.clone() }
+    fn held(&self, hold: &Hold) -> Outcome {
+        let first = hold.claims.first().and_then(|id| self.vaccines.get(id));
+        let (name, _) = first.ok_or(Refusal::NoSuchPool)?;
+        Ok(Done::Held { name: name.clone() })
     }
 }
