@@ -133,7 +133,7 @@ enum Tried {
 }
 
 impl Bookings {
-    /// Takes a booking, or says why not, within [`ANSWER_WITHIN`].
+    /// Takes a booking, or says why not, within 2.7 s.
     pub async fn book(self: &Arc<Self>, request: Request) -> Result<Booking, NotBooked> {
         let start = Instant::now();
         let (answer, answered) = oneshot::channel();
