@@ -20,6 +20,7 @@ pub(crate) struct Parts(Vec<Running>);
 
 struct Running {
     stop: CancellationToken,
+    ended: CancellationToken,
     task: JoinHandle<Result<(), Fatal>>,
 }
 
@@ -46,31 +47,38 @@ where
     F: Future<Output = Result<(), Fatal>> + Send + 'static,
 {
     let stop = CancellationToken::new();
-    let task = TaskTracker::new().spawn(serve(Process::new(stop.clone())));
-    Running { stop, task }
+    let ended = CancellationToken::new();
+    let (serving, leaving) = (serve(Process::new(stop.clone())), ended.clone().drop_guard());
+    let task = TaskTracker::new().spawn(async move {
+        let _leaving = leaving; // Also when it panics.
+        serving.await
+    });
+    Running { stop, ended, task }
 }
 
 /// Waits for the token, or for a part that ends by itself; then stops all of them, in order.
 pub(crate) async fn run(mut parts: Parts, stop: CancellationToken) -> Result<(), Fatal> {
-    let mut ended = Ok(());
     select! {
         () = stop.cancelled() => {}
-        first = first_to_end(&mut parts) => ended = first,
+        () = first_to_end(&mut parts) => {}
     }
+    let mut ended = Ok(());
     for part in parts.0 {
         part.stop.cancel();
-        if !part.task.is_finished() {
-            ended = ended.and(part.task.await?);
-        }
+        // Every part is drained and heard, even after one has failed.
+        let this = part.task.await.unwrap_or_else(|panicked| Err(panicked.into()));
+        ended = ended.and(this);
     }
     ended
 }
 
-async fn first_to_end(parts: &mut Parts) -> Result<(), Fatal> {
-    let [gateway, booking, vaccine] = parts.0.as_mut_slice() else { return Ok(()) };
+/// Resolves when a part has ended by itself. It looks through the tokens that parts leave behind,
+/// so that what a part ended with is still there to be heard.
+async fn first_to_end(parts: &mut Parts) {
+    let [gateway, booking, vaccine] = parts.0.as_mut_slice() else { return };
     select! {
-        ended = &mut gateway.task => ended?,
-        ended = &mut booking.task => ended?,
-        ended = &mut vaccine.task => ended?,
+        () = gateway.ended.cancelled() => {}
+        () = booking.ended.cancelled() => {}
+        () = vaccine.ended.cancelled() => {}
     }
 }

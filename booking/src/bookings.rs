@@ -156,12 +156,15 @@ impl Bookings {
         }
     }
 
-    /// Says for good what became of an attempt.
-    pub async fn settle(&self, reservation: ReservationId) {
-        let settle = Command::Settle { reservation, at: clock::now() };
-        if self.write(settle, Instant::now() + SETTLE_WITHIN).await.is_err() {
-            warn!(%reservation, "could not settle; the next round will");
+    /// Says for good what became of attempts, in one commit.
+    pub async fn settle(&self, reservations: Vec<ReservationId>) {
+        let at = clock::now();
+        let settle = |reservation| Command::Settle { reservation, at };
+        let commands = reservations.into_iter().map(settle).collect();
+        if self.writer.submit(commands, Instant::now() + SETTLE_WITHIN).await.is_err() {
+            warn!("could not settle; the next round will");
         }
+        self.told.notify_one();
     }
 
     async fn run(
@@ -183,7 +186,7 @@ impl Bookings {
             return; // The next request with this key goes on from here.
         }
         if let Some(reservation) = dangling {
-            self.settle(reservation).await;
+            self.settle(vec![reservation]).await;
         }
         if let Some(Ok(booking)) = unheard
             && start.elapsed() >= ANSWER_WITHIN
@@ -219,7 +222,7 @@ impl Bookings {
             }
         }
         warn!("an Idempotency-Key has used up its {ATTEMPTS_MAX} attempts");
-        Err(NotBooked::KeyReused.into())
+        Err(NotBooked::ComeBack.into())
     }
 
     /// One reservation id's try to become a booking.
@@ -242,8 +245,15 @@ impl Bookings {
             Ok(HoldOutcome::Conflict) => failed(NotBooked::KeyReused),
             Ok(HoldOutcome::Released) => {
                 // Given back, so it can never be held again; say so here too before going on.
-                self.settle(reservation).await;
-                Tried::GivenUp
+                let settle = Command::Settle { reservation, at: clock::now() };
+                match (self.write(settle, start + WRITE_WITHIN).await, &request.key) {
+                    (Ok(Ok(Done::Abandoned(_) | Done::AbandonedBefore(_))), _) => Tried::GivenUp,
+                    (Ok(Ok(Done::Stands(record))), Some(key)) => {
+                        // The same key booked and cancelled while this request was on its way.
+                        Tried::Ended(key.same_request(record))
+                    }
+                    _ => failed(NotBooked::ComeBack),
+                }
             }
             Ok(HoldOutcome::Failed) | Err(HoldError::Unknown) => unknown(),
             Err(HoldError::Busy | HoldError::Unreachable) => failed(NotBooked::ComeBack),
@@ -293,7 +303,7 @@ enum NotWritten {
 impl From<WriteError> for NotWritten {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Busy | WriteError::Expired => Self::Nothing,
+            WriteError::Busy | WriteError::Expired | WriteError::Closed => Self::Nothing,
             WriteError::Stopped => Self::Unknown,
         }
     }

@@ -15,6 +15,9 @@ use crate::bookings::Bookings;
 /// Pause between two rounds.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
 
+/// Pages in one round. A page that vaccine has not heard of yet comes again and is told again.
+const PAGES_MAX: usize = 4;
+
 /// Age from which a hold is asked about; no attempt takes that long.
 const HELD_FOR_MS: u32 = 10_000;
 
@@ -28,19 +31,29 @@ pub fn start(bookings: &Arc<Bookings>, vaccine: &Client, process: &Process) {
 }
 
 async fn round(bookings: Arc<Bookings>, vaccine: Client) {
+    // What is not settled when the process ends is settled after its next start.
+    for _ in 0..PAGES_MAX {
+        let settled = page(&bookings, &vaccine).await;
+        if settled == 0 || !bookings.process.readiness().is_ready() {
+            return;
+        }
+    }
+}
+
+/// Settles the oldest few; answers how many.
+async fn page(bookings: &Bookings, vaccine: &Client) -> usize {
     let path = format!("/holds?holder={}&heldForMs={HELD_FOR_MS}", bookings.holder);
     let unsettled: UnsettledHolds = match vaccine.get(&path, ASK_WITHIN).await {
         Ok(unsettled) => unsettled,
         Err(error) => {
             warn!(cause = %causes(&error), "cannot ask vaccine for old holds");
-            return;
+            return 0;
         }
     };
-    if unsettled.reservation_ids.is_empty() {
-        return;
+    let holds = unsettled.reservation_ids.len();
+    if holds > 0 {
+        info!(holds, "settling old holds");
+        bookings.settle(unsettled.reservation_ids).await;
     }
-    info!(holds = unsettled.reservation_ids.len(), "settling old holds");
-    for reservation in unsettled.reservation_ids {
-        bookings.settle(reservation).await;
-    }
+    holds
 }

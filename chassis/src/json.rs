@@ -65,6 +65,11 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
 
 /// Reads JSON; an error names the field.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Keeping track of the field costs as much as reading: only who sent a wrong one pays for it.
+    serde_json::from_slice(body).or_else(|_| parse_naming_fields(body))
+}
+
+fn parse_naming_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -18,7 +18,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
     task::{JoinSet, yield_now},
-    time::timeout,
+    time::{self, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +73,16 @@ async fn rest(mut stream: TcpStream) -> String {
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("no answer").unwrap();
     answer.lines().filter(|line| !line.starts_with("date")).collect::<Vec<_>>().join("\n")
+}
+
+/// Resolves when new connections are refused.
+async fn closed(address: SocketAddr) {
+    let refused = async {
+        while TcpStream::connect(address).await.is_ok() {
+            yield_now().await; // The stop is on its way to the loops that accept.
+        }
+    };
+    timeout(PATIENCE, refused).await.expect("the door stays open");
 }
 
 fn hello() -> Router {
@@ -205,6 +215,13 @@ async fn a_request_under_way_is_answered_before_the_process_ends() {
     stream.write_all(request("GET /").as_bytes()).await.unwrap();
     has_come.recv().await.unwrap();
     served.stop.cancel();
+    closed(served.address).await;
+    // Longer than connections may still begin a request, shorter than an answer may take.
+    time::pause();
+    time::advance(ANSWER_WITHIN / 2).await;
+    time::resume();
+    closed(served.address).await; // Meanwhile everybody has seen the time.
+    assert!(served.serving.try_join_next().is_none(), "it ends before the answer is out");
     answer.cancel();
     assert!(rest(stream).await.ends_with("\n\nslow"));
     served.ended().await;
@@ -238,12 +255,7 @@ async fn who_comes_after_the_stop_is_refused_while_others_are_still_answered() {
     stream.write_all(request("GET /").as_bytes()).await.unwrap();
     has_come.recv().await.unwrap();
     served.stop.cancel();
-    let refused = async {
-        while TcpStream::connect(served.address).await.is_ok() {
-            yield_now().await; // The stop is on its way to the loops that accept.
-        }
-    };
-    timeout(PATIENCE, refused).await.expect("the door stays open");
+    closed(served.address).await;
     answer.cancel();
     assert!(rest(stream).await.ends_with("\n\nslow"));
     served.ended().await;

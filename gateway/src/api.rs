@@ -84,7 +84,6 @@ async fn pass_on(State(part): State<Client>, request: Request) -> Result<Respons
         .await
         .map_err(|error| unanswered(&error))?;
     strip(response.headers_mut());
-    response.headers_mut().remove(header::CONTENT_LENGTH); // Set anew from the body.
     Ok(response.map(Body::from))
 }
 

@@ -165,6 +165,16 @@ async fn a_body_in_chunks_is_passed_on_whole() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_body_keeps_the_length_that_it_speaks_of() {
+    let edge = Edge::with(Answers("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"));
+    assert_snapshot!(edge.ask("HEAD /bookings/1", CLOSE, "").await, @r"
+    HTTP/1.1 200 OK
+    content-length: 4
+    connection: close
+    ");
+}
+
+#[tokio::test]
 async fn a_part_that_is_down_is_answered_for() {
     let edge = Edge::before(Part::that(Answers(OK)), Part::that_is_down());
     assert_snapshot!(edge.post("/bookings", "{}").await, @r#"

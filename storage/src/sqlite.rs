@@ -10,7 +10,7 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -155,7 +155,7 @@ fn store_id(connection: &Connection) -> rusqlite::Result<Uuid> {
 pub struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 /// The store could not be read. The cause is in the log.
@@ -169,7 +169,7 @@ impl Readers {
         Ok(Self {
             path: path.to_owned(),
             idle: Mutex::new(vec![first]),
-            permits: Semaphore::new(READERS_MAX),
+            permits: Arc::new(Semaphore::new(READERS_MAX)),
         })
     }
 
@@ -187,7 +187,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let _permit = self.permits.acquire().await.map_err(|_| Unreadable)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Unreadable)?;
         let idle = self.idle.lock().map_err(|_| Unreadable)?.pop();
         let path = self.path.clone();
         let reading = task::spawn_blocking(move || {
@@ -199,6 +199,7 @@ impl Readers {
             let transaction = connection.unchecked_transaction()?;
             let answer = read(&transaction)?;
             drop(transaction);
+            drop(permit); // Not before: a caller that went away does not end the read.
             Ok::<_, rusqlite::Error>((connection, answer))
         });
         match reading.await {

@@ -18,7 +18,10 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use tracing::{error, warn};
 
 /// Groups that may wait for the next commit; one more is refused with [`WriteError::Busy`].
@@ -57,6 +60,9 @@ pub enum WriteError {
     /// [`QUEUE_MAX`] groups are waiting already. Nothing was kept.
     #[error("too many writes are waiting")]
     Busy,
+    /// The writer takes nothing more: the process is ending. Nothing was kept.
+    #[error("the process is ending")]
+    Closed,
     /// The deadline passed before the commit began. Nothing was kept.
     #[error("the deadline passed before the write")]
     Expired,
@@ -119,12 +125,15 @@ impl<C: Send + 'static, O: Send + 'static> Writer<C, O> {
         deadline: Instant,
     ) -> Result<Outcomes<O>, WriteError> {
         if self.closing.load(Ordering::Relaxed) {
-            return Err(WriteError::Busy);
+            return Err(WriteError::Closed);
         }
         let (reply, outcomes) = oneshot::channel();
-        self.queue
-            .try_send(Message::Write(Group { commands, deadline, reply }))
-            .map_err(|_| WriteError::Busy)?;
+        self.queue.try_send(Message::Write(Group { commands, deadline, reply })).map_err(
+            |refused| match refused {
+                TrySendError::Full(_) => WriteError::Busy,
+                TrySendError::Closed(_) => WriteError::Closed,
+            },
+        )?;
         outcomes.await.unwrap_or(Err(WriteError::Stopped))
     }
 
@@ -226,7 +235,14 @@ impl<S: Store> Commits<S> {
             return;
         }
         match self.store.apply(batch) {
-            Ok(decided) => outcomes.extend(decided.into_iter().map(Ok)),
+            Ok(decided) if decided.len() == batch.len() => {
+                outcomes.extend(decided.into_iter().map(Ok));
+            }
+            Ok(decided) => {
+                // Nobody may get a neighbour's outcome.
+                error!(commands = batch.len(), outcomes = decided.len(), "{} miscounts", self.name);
+                outcomes.extend(batch.iter().map(|_| Err(Failed)));
+            }
             Err(StoreError::Rejected(cause)) if batch.len() > 1 => {
                 warn!(%cause, commands = batch.len(), "{} refused a batch, trying halves", self.name);
                 let (left, right) = batch.split_at(batch.len() / 2);

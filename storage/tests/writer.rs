@@ -179,7 +179,7 @@ async fn closing_commits_what_is_queued_and_takes_nothing_more() {
     let second = queue(writer.submit(vec![2], later()));
     soon(writer.close()).await;
 
-    assert_eq!(soon(writer.clone().submit(vec![3], later())).await, Err(WriteError::Busy));
+    assert_eq!(soon(writer.clone().submit(vec![3], later())).await, Err(WriteError::Closed));
     let ended = queue(ended);
     assert_eq!(commits.rest().await, [[2]]);
     soon(ended).await;

@@ -230,6 +230,9 @@ async fn hear(
     JsonList(batch): JsonList<CloudEvent, EVENTS_BODY_MAX>,
 ) -> Result<Json<Heard>, Problem> {
     at_most("events", batch.len(), EVENTS_MAX)?;
+    if batch.windows(2).any(|two| two[0].source != two[1].source) {
+        return Err(Problem::invalid("source", "one source in one request"));
+    }
     let commands = batch.iter().map(events::command).collect::<Result<Vec<_>, _>>()?;
     let mut heard = None;
     for (event, outcome) in batch.iter().zip(ledger.submit(commands).await?) {

@@ -107,6 +107,12 @@ pub struct Reservation {
     pub held_at: Timestamp,
 }
 
+impl Reservation {
+    fn is_that_of(&self, hold: &Hold) -> bool {
+        self.claims == hold.claims && self.holder == hold.holder
+    }
+}
+
 /// Where a reservation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -268,9 +274,7 @@ impl Ledger {
         match self.reservations.get(&hold.reservation) {
             None => self.claim(hold, State::Held),
             Some(known) if known.state == State::Released => Err(Refusal::Released),
-            Some(known) if known.claims == hold.claims && known.holder == hold.holder => {
-                self.held(&hold.claims)
-            }
+            Some(known) if known.is_that_of(hold) => self.held(&hold.claims),
             Some(_) => Err(Refusal::Conflict),
         }
     }
@@ -278,11 +282,14 @@ impl Ledger {
     /// Also for a booking whose hold is not known: a ledger that was restored from an older copy
     /// learns again what it forgot.
     fn confirm(&mut self, hold: &Hold) -> Outcome {
-        match self.reservations.get(&hold.reservation).map(|known| known.state) {
-            None => self.claim(hold, State::Booked).map(|_| Done::Confirmed),
-            Some(State::Booked) => Ok(Done::Confirmed),
-            Some(State::Released) => Err(Refusal::Released),
-            Some(State::Held) => {
+        let Some(known) = self.reservations.get(&hold.reservation) else {
+            return self.claim(hold, State::Booked).map(|_| Done::Confirmed);
+        };
+        match known.state {
+            State::Released => Err(Refusal::Released),
+            _ if !known.is_that_of(hold) => Err(Refusal::Conflict),
+            State::Booked => Ok(Done::Confirmed),
+            State::Held => {
                 if let Some(known) = self.reservations.get_mut(&hold.reservation) {
                     known.state = State::Booked;
                 }
@@ -350,6 +357,16 @@ impl Ledger {
         Ok(Done::Released)
     }
 
+    /// A source speaks of its own reservations only.
+    fn give_back(&mut self, source: HolderId, id: ReservationId, at: Timestamp) -> Outcome {
+        match self.reservations.get(&id) {
+            Some(known) if known.state != State::Released && known.holder != Some(source) => {
+                Err(Refusal::Conflict)
+            }
+            Some(_) | None => self.release(id, None, at),
+        }
+    }
+
     /// Each source numbers what it says without gaps. What was heard before has had its effect;
     /// what comes after a gap waits until the source has gone back.
     fn hear(&mut self, source: HolderId, sequence: u64, said: &Said) -> Done {
@@ -359,7 +376,7 @@ impl Ledger {
         }
         let effect = match said {
             Said::Booked(hold) => self.confirm(hold),
-            Said::GivenBack { reservation, at } => self.release(*reservation, None, *at),
+            Said::GivenBack { reservation, at } => self.give_back(source, *reservation, *at),
         };
         self.heard.put(source, sequence);
         Done::Heard { sequence, refused: effect.err() }

@@ -1,6 +1,6 @@
 //! Bookings of which nothing happens by itself: no server, no relay, no rounds.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use booking::{
     bookings::{Bookings, Key, Request},
@@ -12,7 +12,7 @@ use chassis::{client::Client, process::Process};
 use contracts::ids::{HolderId, ReservationId, UserId, VaccineId};
 use storage::writer::{Store, Writer};
 use tempfile::TempDir;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::town::{database, vaccine::Vaccine};
@@ -61,7 +61,21 @@ impl Desk {
         let entries = self.bookings.reads.told_after(0, 100).await.unwrap();
         entries.into_iter().map(|entry| entry.r#type).collect()
     }
+
+    /// The same, as soon as there is so much.
+    pub(crate) async fn said_at_last(&self, many: usize) -> Vec<String> {
+        let waiting = async {
+            while self.said().await.len() < many {
+                self.bookings.told.notified().await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.expect("it is not said");
+        self.said().await
+    }
 }
+
+/// Longer than anything takes that happens at all.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn without_key() -> Request {
     Request { vaccine: VaccineId(1), user: UserId(5), key: None }

@@ -50,7 +50,6 @@ async fn say(town: &Town, events: &[Value]) -> Answer {
 #[tokio::test]
 async fn a_batch_of_events_is_heard_to_its_end() {
     let town = Town::with_doses(2).await;
-    town.ask(&format!("PUT /vaccines/1/reservations/{ANA}"), "").await;
     let heard = say(&town, &[booked(1, ANA), booked(2, BO), cancelled(3, ANA)]).await;
     assert_snapshot!(heard, @r#"
     200 OK

@@ -84,15 +84,23 @@ impl Model {
                     return Ok(Done::Heard { sequence: heard, refused: None });
                 }
                 self.heard.insert(*source, *sequence);
-                let effect = self.decide(&match said.clone() {
-                    Said::Booked(hold) => Command::Confirm(hold),
-                    Said::GivenBack { reservation, at } => {
-                        Command::Release { reservation, of: None, at }
+                let effect = match said.clone() {
+                    Said::Booked(hold) => self.confirm(&hold),
+                    Said::GivenBack { reservation, at } if self.may(*source, reservation) => {
+                        self.decide(&Command::Release { reservation, of: None, at })
                     }
-                });
+                    Said::GivenBack { .. } => Err(Refusal::Conflict),
+                };
                 Ok(Done::Heard { sequence: *sequence, refused: effect.err() })
             }
         }
+    }
+
+    /// Whether a source may give it back: it is its own, or nobody's any more.
+    fn may(&self, source: HolderId, id: ReservationId) -> bool {
+        let strange =
+            |known: &Reservation| known.state != State::Released && known.holder != Some(source);
+        !self.reservations.get(&id).is_some_and(strange)
     }
 
     fn set(&mut self, id: PoolId, name: Name, stock: Stock) -> Done {
@@ -104,6 +112,9 @@ impl Model {
         match self.reservations.get_mut(&hold.reservation) {
             None => self.claim(hold, State::Booked).map(|_| Done::Confirmed),
             Some(known) if known.state == State::Released => Err(Refusal::Released),
+            Some(known) if (known.holder, &known.claims) != (hold.holder, &hold.claims) => {
+                Err(Refusal::Conflict)
+            }
             Some(known) => {
                 known.state = State::Booked;
                 Ok(Done::Confirmed)
