@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts, uri::Authority},
     response::Response,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
@@ -13,6 +13,9 @@ use crate::{json, problem::Problem};
 
 /// The media type of every HAL body.
 pub const MEDIA_TYPE: &str = "application/hal+json";
+
+/// The longest host that links are made of: a name and a port (RFC 1035, section 2.3.4).
+const HOST_MAX: usize = 261;
 
 /// Items on one page unless asked otherwise.
 pub const PAGE_SIZE: u32 = 20;
@@ -31,13 +34,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.filter(|host| is_host(host));
         let https = parts.headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
         Ok(Self(match host {
             Some(host) if https => format!("https://{host}"),
             Some(host) => format!("http://{host}"),
-            None => String::new(), // HTTP/1.0: links without a host are still links.
+            None => String::new(), // Links without a host are still links.
         }))
     }
+}
+
+/// Whether links may be made of it: whatever a caller sends comes back many times on a page.
+fn is_host(host: &str) -> bool {
+    host.len() <= HOST_MAX && !host.contains('@') && host.parse::<Authority>().is_ok()
 }
 
 impl Origin {

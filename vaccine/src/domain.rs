@@ -346,6 +346,9 @@ impl Ledger {
         if known.state == State::Released {
             return Ok(Done::Released);
         }
+        if of.is_some() && known.state == State::Booked && known.holder.is_some() {
+            return Err(Refusal::Conflict); // A booking stands behind it; cancel that.
+        }
         for pool in known.claims.clone() {
             if let Some(pool) = self.pools.get_mut(&pool) {
                 pool.taken -= 1;

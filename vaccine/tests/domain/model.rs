@@ -75,6 +75,9 @@ impl Model {
                 if of.is_some_and(|pool| !claims.is_empty() && !claims.contains(&pool)) {
                     return Err(Refusal::NoSuchReservation);
                 }
+                if of.is_some() && known.state == State::Booked && known.holder.is_some() {
+                    return Err(Refusal::Conflict);
+                }
                 known.state = State::Released;
                 Ok(Done::Released)
             }
