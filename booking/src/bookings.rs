@@ -6,8 +6,10 @@
 //!
 //! Where the answer to step 2 or 3 got lost, the outcome is unknown and never assumed. The citizen
 //! is told to come back. With a key, the next request continues the same attempt. Without one
-//! nobody can, so the attempt is settled: written down as over, which its event tells `vaccine`.
-//! Attempts whose process died are settled by [`crate::settle`] in the same way.
+//! nobody can, so the attempt is given up: written down as over, which its event tells `vaccine`.
+//! So is an attempt whose caller is gone before the answer, or was sent away because it took too
+//! long: a booking that nobody heard of would take a dose from somebody who comes back.
+//! Attempts whose process died are settled by [`crate::settle`].
 
 use std::{
     sync::Arc,
@@ -20,16 +22,14 @@ use contracts::{
     ids::{BookingId, HolderId, ReservationId, UserId, VaccineId},
     vaccine::{Hold, HoldOutcome},
 };
+use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
 use storage::{
     sqlite::Unreadable,
     writer::{Failed, WriteError, Writer},
 };
 use thiserror::Error;
-use tokio::{
-    sync::{Notify, oneshot},
-    time::timeout_at,
-};
+use tokio::sync::Notify;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -44,9 +44,6 @@ const HOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// When the commit must have begun.
 const WRITE_WITHIN: Duration = Duration::from_millis(2_400);
-
-/// When the citizen is answered at the latest. The rest of the three seconds is the network's.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2_700);
 
 /// How long it may take to settle what nobody waits for.
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
@@ -67,7 +64,7 @@ pub struct Bookings {
     pub holder: HolderId,
     /// Rings when there is something new in the outbox.
     pub told: Arc<Notify>,
-    /// Runs attempts to their end though their caller may be gone.
+    /// Gives attempts up though their caller is gone.
     pub process: Process,
 }
 
@@ -114,34 +111,26 @@ pub enum NotBooked {
     Unknown,
 }
 
-/// How an attempt failed, and whether somebody must clean up behind it.
-struct Failure {
-    why: NotBooked,
-    dangling: Option<ReservationId>,
-}
-
-impl From<NotBooked> for Failure {
-    fn from(why: NotBooked) -> Self {
-        Self { why, dangling: None }
-    }
-}
-
-/// An attempt that was given up: the next one of the same key may begin.
+/// How far one attempt came.
 enum Tried {
-    Ended(Result<Booking, Failure>),
+    /// To its end.
+    Ended(Result<Booking, NotBooked>),
+    /// To no end that we know: a dose may be held for it.
+    Open(NotBooked),
+    /// It was given up: the next one of the same key may begin.
     GivenUp,
 }
 
 impl Bookings {
-    /// Takes a booking, or says why not, within 2.7 s.
+    /// Takes a booking, or says why not.
+    ///
+    /// Dropped before it has answered, it leaves nothing behind: without a key, the attempt is
+    /// given up; with one, the next request goes on.
     pub async fn book(self: &Arc<Self>, request: Request) -> Result<Booking, NotBooked> {
         let start = Instant::now();
-        let (answer, answered) = oneshot::channel();
-        // A caller that goes away must not leave an attempt half done.
-        self.process.spawn(Arc::clone(self).run(request, start, answer));
-        match timeout_at((start + ANSWER_WITHIN).into(), answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => Err(NotBooked::Unknown),
+        match &request.key {
+            None => self.without_key(&request, start).await,
+            Some(key) => self.with_key(&request, key, start).await,
         }
     }
 
@@ -157,49 +146,42 @@ impl Bookings {
     }
 
     /// Says for good what became of attempts, in one commit.
-    pub async fn settle(&self, reservations: Vec<ReservationId>) {
+    pub async fn settle(&self, reservations: &[ReservationId]) {
         let at = clock::now();
-        let settle = |reservation| Command::Settle { reservation, at };
-        let commands = reservations.into_iter().map(settle).collect();
+        let settle = |reservation: &_| Command::Settle { reservation: *reservation, at };
+        let commands = reservations.iter().map(settle).collect();
         if self.writer.submit(commands, Instant::now() + SETTLE_WITHIN).await.is_err() {
             warn!("could not settle; the next round will");
         }
         self.told.notify_one();
     }
 
-    async fn run(
-        self: Arc<Self>,
-        request: Request,
-        start: Instant,
-        answer: oneshot::Sender<Result<Booking, NotBooked>>,
-    ) {
-        let ended = match &request.key {
-            None => self.without_key(&request, start).await,
-            Some(key) => self.with_key(&request, key, start).await,
-        };
-        let (ended, dangling) = match ended {
-            Ok(booking) => (Ok(booking), None),
-            Err(failure) => (Err(failure.why), failure.dangling),
-        };
-        let unheard = answer.send(ended).err();
-        if request.key.is_some() {
-            return; // The next request with this key goes on from here.
-        }
-        if let Some(reservation) = dangling {
-            self.settle(vec![reservation]).await;
-        }
-        if let Some(Ok(booking)) = unheard
-            && start.elapsed() >= ANSWER_WITHIN
-        {
-            // The citizen was told to come back, so this booking would be nobody's.
-            drop(self.cancel(booking.booking_id).await);
+    async fn give_up(self: Arc<Self>, reservation: ReservationId) {
+        let give_up = Command::GiveUp { reservation, at: clock::now() };
+        if self.write(give_up, Instant::now() + SETTLE_WITHIN).await.is_err() {
+            warn!("could not give an attempt up; its hold is settled in a later round");
         }
     }
 
-    async fn without_key(&self, request: &Request, start: Instant) -> Result<Booking, Failure> {
-        match self.attempt(ReservationId(Uuid::now_v7()), request, start).await {
-            Tried::Ended(ended) => ended,
-            Tried::GivenUp => Err(NotBooked::ComeBack.into()),
+    async fn without_key(
+        self: &Arc<Self>,
+        request: &Request,
+        start: Instant,
+    ) -> Result<Booking, NotBooked> {
+        let reservation = ReservationId(Uuid::now_v7());
+        let unheard = guard((), |()| {
+            self.process.spawn(Arc::clone(self).give_up(reservation));
+        });
+        match self.attempt(reservation, request, start).await {
+            Tried::Open(why) => Err(why),
+            Tried::Ended(ended) => {
+                ScopeGuard::into_inner(unheard);
+                ended
+            }
+            Tried::GivenUp => {
+                ScopeGuard::into_inner(unheard);
+                Err(NotBooked::ComeBack)
+            }
         }
     }
 
@@ -208,21 +190,23 @@ impl Bookings {
         request: &Request,
         key: &Key,
         start: Instant,
-    ) -> Result<Booking, Failure> {
+    ) -> Result<Booking, NotBooked> {
         for attempt in 0..ATTEMPTS_MAX {
             let reservation = key.reservation(self.holder, attempt);
             match self.reads.attempt(reservation).await {
                 Ok(Some(Ended::Booked(record))) => return key.same_request(record),
                 Ok(Some(Ended::Abandoned)) => continue,
                 Ok(None) => {}
-                Err(Unreadable) => return Err(NotBooked::ComeBack.into()),
+                Err(Unreadable) => return Err(NotBooked::ComeBack),
             }
-            if let Tried::Ended(ended) = self.attempt(reservation, request, start).await {
-                return ended;
+            match self.attempt(reservation, request, start).await {
+                Tried::Ended(ended) => return ended,
+                Tried::Open(why) => return Err(why),
+                Tried::GivenUp => {}
             }
         }
         warn!("an Idempotency-Key has used up its {ATTEMPTS_MAX} attempts");
-        Err(NotBooked::ComeBack.into())
+        Err(NotBooked::ComeBack)
     }
 
     /// One reservation id's try to become a booking.
@@ -233,16 +217,14 @@ impl Bookings {
         start: Instant,
     ) -> Tried {
         let hold = Hold { reservation_id: reservation, vaccine_id: request.vaccine };
-        let failed = |why| Tried::Ended(Err(Failure { why, dangling: None }));
-        let unknown =
-            || Tried::Ended(Err(Failure { why: NotBooked::Unknown, dangling: Some(reservation) }));
+        let refused = |why| Tried::Ended(Err(why));
         match self.holds.hold(hold, start + HOLD_WITHIN).await {
             Ok(HoldOutcome::Held { vc_name }) => {
                 self.write_down(reservation, request, vc_name, start).await
             }
-            Ok(HoldOutcome::SoldOut) => failed(NotBooked::SoldOut),
-            Ok(HoldOutcome::NoSuchVaccine) => failed(NotBooked::NoSuchVaccine),
-            Ok(HoldOutcome::Conflict) => failed(NotBooked::KeyReused),
+            Ok(HoldOutcome::SoldOut) => refused(NotBooked::SoldOut),
+            Ok(HoldOutcome::NoSuchVaccine) => refused(NotBooked::NoSuchVaccine),
+            Ok(HoldOutcome::Conflict) => refused(NotBooked::KeyReused),
             Ok(HoldOutcome::Released) => {
                 // Given back, so it can never be held again; say so here too before going on.
                 let settle = Command::Settle { reservation, at: clock::now() };
@@ -252,11 +234,11 @@ impl Bookings {
                         // The same key booked and cancelled while this request was on its way.
                         Tried::Ended(key.same_request(record))
                     }
-                    _ => failed(NotBooked::ComeBack),
+                    _ => refused(NotBooked::ComeBack),
                 }
             }
-            Ok(HoldOutcome::Failed) | Err(HoldError::Unknown) => unknown(),
-            Err(HoldError::Busy | HoldError::Unreachable) => failed(NotBooked::ComeBack),
+            Ok(HoldOutcome::Failed) | Err(HoldError::Unknown) => Tried::Open(NotBooked::Unknown),
+            Err(HoldError::Busy | HoldError::Unreachable) => refused(NotBooked::ComeBack),
         }
     }
 
@@ -276,15 +258,14 @@ impl Bookings {
             asked: request.key.as_ref().map(|key| key.asked),
             at: clock::now(),
         });
-        let dangling = |why| Tried::Ended(Err(Failure { why, dangling: Some(reservation) }));
         match self.write(book, start + WRITE_WITHIN).await {
             Ok(Ok(Done::Booked(record) | Done::BookedBefore(record))) => {
                 Tried::Ended(Ok(record.booking))
             }
-            Ok(Err(Refusal::KeyReused)) => Tried::Ended(Err(NotBooked::KeyReused.into())),
+            Ok(Err(Refusal::KeyReused)) => Tried::Ended(Err(NotBooked::KeyReused)),
             Ok(Err(Refusal::Abandoned)) => Tried::GivenUp,
-            Ok(_) | Err(NotWritten::Unknown) => dangling(NotBooked::Unknown),
-            Err(NotWritten::Nothing) => dangling(NotBooked::ComeBack),
+            Ok(_) | Err(NotWritten::Unknown) => Tried::Open(NotBooked::Unknown),
+            Err(NotWritten::Nothing) => Tried::Open(NotBooked::ComeBack),
         }
     }
 
@@ -327,11 +308,11 @@ impl Key {
         ReservationId(Uuid::new_v8(first_16(&digest)))
     }
 
-    fn same_request(&self, record: Record) -> Result<Booking, Failure> {
+    fn same_request(&self, record: Record) -> Result<Booking, NotBooked> {
         if record.asked == Some(self.asked) {
             Ok(record.booking)
         } else {
-            Err(NotBooked::KeyReused.into())
+            Err(NotBooked::KeyReused)
         }
     }
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Whoever comes first decides. A `book` that comes after `settle` is refused, so the dose that
-//! `settle` gave back cannot be booked any more.
+//! `settle` gave back cannot be booked any more. `give up` is both: it settles, and cancels what
+//! was booked.
 
 use contracts::{
     booking::{Booking, BookingStatus},
@@ -28,6 +29,8 @@ pub enum Command {
     Cancel { booking: BookingId, at: Timestamp },
     /// Say for good what became of an attempt: a booking if there is one, otherwise nothing, ever.
     Settle { reservation: ReservationId, at: Timestamp },
+    /// Nobody heard how an attempt ended, and nobody can ask: nothing of it may stand.
+    GiveUp { reservation: ReservationId, at: Timestamp },
 }
 
 /// A booking that is asked for.
@@ -126,6 +129,7 @@ pub fn decide(register: &mut Register, command: &Command) -> Outcome {
         Command::Book(book) => register.book(book),
         Command::Cancel { booking, at: _ } => register.cancel(*booking),
         Command::Settle { reservation, at: _ } => Ok(register.settle(*reservation)),
+        Command::GiveUp { reservation, at: _ } => register.give_up(*reservation),
     }
 }
 
@@ -179,6 +183,13 @@ impl Register {
                 self.attempts.put(reservation, Attempt::Abandoned);
                 Done::Abandoned(reservation)
             }
+        }
+    }
+
+    fn give_up(&mut self, reservation: ReservationId) -> Outcome {
+        match self.settle(reservation) {
+            Done::Stands(record) => self.cancel(record.booking.booking_id),
+            over => Ok(over),
         }
     }
 

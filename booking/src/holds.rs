@@ -67,8 +67,9 @@ async fn send_all(mut queue: mpsc::Receiver<Wanted>, vaccine: Client, holder: Ho
     let mut batch = Vec::with_capacity(HOLDS_MAX);
     while queue.recv_many(&mut batch, HOLDS_MAX).await > 0 {
         let now = Instant::now();
+        batch.retain(|wanted: &Wanted| !wanted.reply.is_closed()); // Their callers are gone.
         let (timely, late): (Vec<_>, Vec<_>) =
-            batch.drain(..).partition(|wanted: &Wanted| wanted.deadline > now);
+            batch.drain(..).partition(|wanted| wanted.deadline > now);
         answer(late, |_| Err(HoldError::Busy)); // It waited in the queue all its time.
         let Some(latest) = timely.iter().map(|wanted| wanted.deadline).max() else { continue };
         let holds = timely.iter().map(|wanted| wanted.hold).collect();
@@ -85,7 +86,7 @@ async fn send_all(mut queue: mpsc::Receiver<Wanted>, vaccine: Client, holder: Ho
 fn answer(batch: Vec<Wanted>, mut outcome: impl FnMut(&Hold) -> Result<HoldOutcome, HoldError>) {
     for wanted in batch {
         let outcome = outcome(&wanted.hold);
-        drop(wanted.reply.send(outcome)); // Whoever is gone is settled by the holder's round.
+        drop(wanted.reply.send(outcome)); // Whoever is gone has given the attempt up.
     }
 }
 

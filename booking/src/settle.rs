@@ -15,8 +15,8 @@ use crate::bookings::Bookings;
 /// Pause between two rounds.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
 
-/// Pages in one round. A page that vaccine has not heard of yet comes again and is told again.
-const PAGES_MAX: usize = 4;
+/// Attempts in one commit: bookings that come meanwhile wait no longer than for each other.
+const SETTLED_MAX: usize = 1_000;
 
 /// Age from which a hold is asked about; no attempt takes that long.
 const HELD_FOR_MS: u32 = 10_000;
@@ -30,30 +30,18 @@ pub fn start(bookings: &Arc<Bookings>, vaccine: &Client, process: &Process) {
     process.every(ROUND_EVERY, move || round(Arc::clone(&bookings), vaccine.clone()));
 }
 
+/// Settles the oldest, as many as vaccine names at once. What is left comes in the next round, and
+/// so does what is not settled when the process ends, after its next start.
 async fn round(bookings: Arc<Bookings>, vaccine: Client) {
-    // What is not settled when the process ends is settled after its next start.
-    for _ in 0..PAGES_MAX {
-        let settled = page(&bookings, &vaccine).await;
-        if settled == 0 || !bookings.process.readiness().is_ready() {
-            return;
-        }
-    }
-}
-
-/// Settles the oldest few; answers how many.
-async fn page(bookings: &Bookings, vaccine: &Client) -> usize {
     let path = format!("/holds?holder={}&heldForMs={HELD_FOR_MS}", bookings.holder);
-    let unsettled: UnsettledHolds = match vaccine.get(&path, ASK_WITHIN).await {
+    let UnsettledHolds { reservation_ids } = match vaccine.get(&path, ASK_WITHIN).await {
         Ok(unsettled) => unsettled,
-        Err(error) => {
-            warn!(cause = %causes(&error), "cannot ask vaccine for old holds");
-            return 0;
-        }
+        Err(error) => return warn!(cause = %causes(&error), "cannot ask vaccine for old holds"),
     };
-    let holds = unsettled.reservation_ids.len();
-    if holds > 0 {
-        info!(holds, "settling old holds");
-        bookings.settle(unsettled.reservation_ids).await;
+    if !reservation_ids.is_empty() {
+        info!(holds = reservation_ids.len(), "settling old holds");
     }
-    holds
+    for some in reservation_ids.chunks(SETTLED_MAX) {
+        bookings.settle(some).await;
+    }
 }

@@ -42,6 +42,10 @@ fn settle(attempt: u8) -> Command {
     Command::Settle { reservation: reservation(attempt), at: AT }
 }
 
+fn give_up(attempt: u8) -> Command {
+    Command::GiveUp { reservation: reservation(attempt), at: AT }
+}
+
 fn record(id: i64, attempt: u8, asked: Option<u8>, status: BookingStatus) -> Record {
     Record {
         reservation: reservation(attempt),
@@ -135,6 +139,18 @@ fn an_attempt_that_is_settled_after_it_was_booked_stands() {
     assert_eq!(outcomes[1..], [Ok(Stands(booked(1, 1, None))), Ok(Stands(booked(1, 1, None)))]);
 }
 
+#[test]
+fn nothing_of_an_attempt_that_is_given_up_stands() {
+    assert_eq!(
+        decide_all(&[book(1, None), give_up(1), give_up(1)])[1..],
+        [Ok(Cancelled(cancelled(1, 1))), Ok(CancelledBefore(cancelled(1, 1)))]
+    );
+    assert_eq!(
+        decide_all(&[give_up(1), book(1, None)]),
+        [Ok(Abandoned(reservation(1))), Err(Refusal::Abandoned)]
+    );
+}
+
 /// The same rules, as one would explain them.
 #[derive(Default)]
 struct Model {
@@ -145,6 +161,12 @@ struct Model {
 impl Model {
     fn decide(&mut self, command: &Command) -> Outcome {
         match command {
+            Command::GiveUp { reservation: given_up, at } => match self.of(*given_up) {
+                Some(known) => {
+                    self.decide(&Command::Cancel { booking: known.booking.booking_id, at: *at })
+                }
+                None => self.decide(&Command::Settle { reservation: *given_up, at: *at }),
+            },
             Command::Book(book) => {
                 if self.abandoned.contains(&book.reservation) {
                     return Err(Refusal::Abandoned);
@@ -188,6 +210,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         3 => (0..6_u8, proptest::option::of(0..2_u8)).prop_map(|(attempt, asked)| book(attempt, asked)),
         2 => (0..8_i64).prop_map(cancel),
         1 => (0..6_u8).prop_map(settle),
+        1 => (0..6_u8).prop_map(give_up),
     ];
     vec(command, 0..40)
 }

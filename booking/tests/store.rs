@@ -99,7 +99,9 @@ fn in_memory() -> Sqlite {
 fn expected(commands: &[Command], outcomes: &[Outcome]) -> Vec<(u64, events::Event, i64)> {
     let at = |command: &Command| match command {
         Command::Book(book) => book.at.as_millisecond(),
-        Command::Cancel { at, .. } | Command::Settle { at, .. } => at.as_millisecond(),
+        Command::Cancel { at, .. } | Command::Settle { at, .. } | Command::GiveUp { at, .. } => {
+            at.as_millisecond()
+        }
     };
     let told = commands.iter().zip(outcomes).filter_map(|(command, outcome)| {
         events::of(outcome).unwrap().map(|event| (event, at(command)))

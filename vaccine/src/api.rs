@@ -52,8 +52,8 @@ const WRITE_WITHIN: Duration = Duration::from_millis(2_500);
 /// When to come back after the ledger could not answer.
 const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 
-/// Reservations in one answer to `GET /holds`.
-const UNSETTLED_MAX: u32 = 500;
+/// Reservations in one answer to `GET /holds`: more than one holder's process can leave behind.
+const UNSETTLED_MAX: u32 = 10_000;
 
 const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine" };
 

@@ -95,7 +95,9 @@ fn load(tx: &Transaction<'_>, batch: &[Command]) -> rusqlite::Result<Register> {
     for command in batch {
         match command {
             Command::Book(book) => load_attempt(tx, &mut register, book.reservation)?,
-            Command::Settle { reservation, .. } => load_attempt(tx, &mut register, *reservation)?,
+            Command::Settle { reservation, .. } | Command::GiveUp { reservation, .. } => {
+                load_attempt(tx, &mut register, *reservation)?;
+            }
             Command::Cancel { booking, .. } => load_booking(tx, &mut register, *booking)?,
         }
     }
@@ -211,7 +213,7 @@ fn tell(tx: &Transaction<'_>, command: &Command, outcome: &Outcome) -> Result<()
     let event = events::of(outcome).map_err(|cause| StoreError::Rejected(cause.into()))?;
     let at = match command {
         Command::Book(book) => book.at,
-        Command::Cancel { at, .. } | Command::Settle { at, .. } => *at,
+        Command::Cancel { at, .. } | Command::Settle { at, .. } | Command::GiveUp { at, .. } => *at,
     };
     if let Some(event) = event {
         outbox::append(tx, name(event.r#type), at.as_millisecond(), &event.data)?;
