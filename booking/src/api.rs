@@ -12,6 +12,7 @@ use axum::{
 use chassis::{
     hal::{Collection, Origin, Page},
     json::{Id, Json},
+    listen::Arrived,
     problem::Problem,
 };
 use contracts::{
@@ -52,12 +53,14 @@ async fn book(
     State(bookings): Shared,
     origin: Origin,
     IdempotencyKey(key): IdempotencyKey,
+    Arrived(since): Arrived,
     Json(body): Json<BookingBody>,
 ) -> Result<Response, Problem> {
     let request = Request {
         vaccine: VaccineId(number("vaccineId", body.vaccine_id, 1)?),
         user: UserId(number("userId", body.user_id, 0)?),
         key: key.map(|key| Key { key, asked: fingerprint(&body) }),
+        since,
     };
     let booking = bookings.book(request).await.map_err(problem)?;
     Ok(BOOKINGS.created(&origin, booking.booking_id, booking))

@@ -7,8 +7,8 @@
 //! Where the answer to step 2 or 3 got lost, the outcome is unknown and never assumed. The citizen
 //! is told to come back. With a key, the next request continues the same attempt. Without one
 //! nobody can, so the attempt is given up: written down as over, which its event tells `vaccine`.
-//! So is an attempt whose caller is gone before the answer, or was sent away because it took too
-//! long: a booking that nobody heard of would take a dose from somebody who comes back.
+//! So is an attempt whose citizen was sent away because it took too long: a booking that somebody
+//! was told not to have would take a dose from whoever comes back.
 //! Attempts whose process died are settled by [`crate::settle`].
 
 use std::{
@@ -20,22 +20,20 @@ use chassis::{clock, process::Process};
 use contracts::{
     booking::Booking,
     ids::{BookingId, HolderId, ReservationId, UserId, VaccineId},
-    vaccine::{Hold, HoldOutcome},
+    vaccine::HoldOutcome,
 };
 use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
-use storage::{
-    sqlite::Unreadable,
-    writer::{Failed, WriteError, Writer},
-};
+use storage::{sqlite::Unreadable, writer::Writer};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Book, Command, Done, Fingerprint, Outcome, Record, Refusal},
-    holds::{HoldError, Holds},
+    ANSWER_WITHIN,
+    attempts::{Attempt, Attempts, NotTried, NotWritten, Tried},
+    domain::{Command, Done, Fingerprint, Outcome, Record, Refusal},
     store::{Reads, sqlite::Ended},
 };
 
@@ -58,8 +56,8 @@ pub struct Bookings {
     pub writer: Writer<Command, Outcome>,
     /// Shows the last commit.
     pub reads: Reads,
-    /// Asks `vaccine`.
-    pub holds: Holds,
+    /// Takes attempts.
+    pub attempts: Attempts,
     /// This store, as `vaccine` knows it.
     pub holder: HolderId,
     /// Rings when there is something new in the outbox.
@@ -77,6 +75,8 @@ pub struct Request {
     pub user: UserId,
     /// The client's key, and what exactly came with it.
     pub key: Option<Key>,
+    /// When the citizen asked; the answer is due [`crate::ANSWER_WITHIN`] later.
+    pub since: Instant,
 }
 
 /// An `Idempotency-Key` with the fingerprint of its request.
@@ -112,7 +112,7 @@ pub enum NotBooked {
 }
 
 /// How far one attempt came.
-enum Tried {
+enum Attempted {
     /// To its end.
     Ended(Result<Booking, NotBooked>),
     /// To no end that we know: a dose may be held for it.
@@ -124,13 +124,13 @@ enum Tried {
 impl Bookings {
     /// Takes a booking, or says why not.
     ///
-    /// Dropped before it has answered, it leaves nothing behind: without a key, the attempt is
-    /// given up; with one, the next request goes on.
+    /// Dropped before it has answered, it leaves nothing half done. With a key, the next request
+    /// goes on. Without one, the attempt is given up if its time was over and the citizen was told
+    /// to come back; it is settled as it stands if the citizen hung up.
     pub async fn book(self: &Arc<Self>, request: Request) -> Result<Booking, NotBooked> {
-        let start = Instant::now();
         match &request.key {
-            None => self.without_key(&request, start).await,
-            Some(key) => self.with_key(&request, key, start).await,
+            None => self.without_key(&request).await,
+            Some(key) => self.with_key(&request, key).await,
         }
     }
 
@@ -156,41 +156,38 @@ impl Bookings {
         self.told.notify_one();
     }
 
-    async fn give_up(self: Arc<Self>, reservation: ReservationId) {
+    async fn give_up(&self, reservation: ReservationId) {
         let give_up = Command::GiveUp { reservation, at: clock::now() };
         if self.write(give_up, Instant::now() + SETTLE_WITHIN).await.is_err() {
             warn!("could not give an attempt up; its hold is settled in a later round");
         }
     }
 
-    async fn without_key(
-        self: &Arc<Self>,
-        request: &Request,
-        start: Instant,
-    ) -> Result<Booking, NotBooked> {
+    async fn without_key(self: &Arc<Self>, request: &Request) -> Result<Booking, NotBooked> {
         let reservation = ReservationId(Uuid::now_v7());
-        let unheard = guard((), |()| {
-            self.process.spawn(Arc::clone(self).give_up(reservation));
+        let unheard = guard(Arc::clone(self), |bookings| {
+            let late = request.since.elapsed() >= ANSWER_WITHIN;
+            self.process.spawn(async move {
+                if late {
+                    bookings.give_up(reservation).await;
+                } else {
+                    bookings.settle(&[reservation]).await;
+                }
+            });
         });
-        match self.attempt(reservation, request, start).await {
-            Tried::Open(why) => Err(why),
-            Tried::Ended(ended) => {
-                ScopeGuard::into_inner(unheard);
-                ended
-            }
-            Tried::GivenUp => {
-                ScopeGuard::into_inner(unheard);
-                Err(NotBooked::ComeBack)
+        let attempted = self.attempt(reservation, request).await;
+        let bookings = ScopeGuard::into_inner(unheard);
+        match attempted {
+            Attempted::Ended(ended) => ended,
+            Attempted::GivenUp => Err(NotBooked::ComeBack),
+            Attempted::Open(why) => {
+                self.process.spawn(async move { bookings.give_up(reservation).await });
+                Err(why)
             }
         }
     }
 
-    async fn with_key(
-        &self,
-        request: &Request,
-        key: &Key,
-        start: Instant,
-    ) -> Result<Booking, NotBooked> {
+    async fn with_key(&self, request: &Request, key: &Key) -> Result<Booking, NotBooked> {
         for attempt in 0..ATTEMPTS_MAX {
             let reservation = key.reservation(self.holder, attempt);
             match self.reads.attempt(reservation).await {
@@ -199,10 +196,10 @@ impl Bookings {
                 Ok(None) => {}
                 Err(Unreadable) => return Err(NotBooked::ComeBack),
             }
-            match self.attempt(reservation, request, start).await {
-                Tried::Ended(ended) => return ended,
-                Tried::Open(why) => return Err(why),
-                Tried::GivenUp => {}
+            match self.attempt(reservation, request).await {
+                Attempted::Ended(ended) => return ended,
+                Attempted::Open(why) => return Err(why),
+                Attempted::GivenUp => {}
             }
         }
         warn!("an Idempotency-Key has used up its {ATTEMPTS_MAX} attempts");
@@ -210,62 +207,51 @@ impl Bookings {
     }
 
     /// One reservation id's try to become a booking.
-    async fn attempt(
-        &self,
-        reservation: ReservationId,
-        request: &Request,
-        start: Instant,
-    ) -> Tried {
-        let hold = Hold { reservation_id: reservation, vaccine_id: request.vaccine };
-        let refused = |why| Tried::Ended(Err(why));
-        match self.holds.hold(hold, start + HOLD_WITHIN).await {
-            Ok(HoldOutcome::Held { vc_name }) => {
-                self.write_down(reservation, request, vc_name, start).await
-            }
-            Ok(HoldOutcome::SoldOut) => refused(NotBooked::SoldOut),
-            Ok(HoldOutcome::NoSuchVaccine) => refused(NotBooked::NoSuchVaccine),
-            Ok(HoldOutcome::Conflict) => refused(NotBooked::KeyReused),
-            Ok(HoldOutcome::Released) => {
-                // Given back, so it can never be held again; say so here too before going on.
-                let settle = Command::Settle { reservation, at: clock::now() };
-                match (self.write(settle, start + WRITE_WITHIN).await, &request.key) {
-                    (Ok(Ok(Done::Abandoned(_) | Done::AbandonedBefore(_))), _) => Tried::GivenUp,
-                    (Ok(Ok(Done::Stands(record))), Some(key)) => {
-                        // The same key booked and cancelled while this request was on its way.
-                        Tried::Ended(key.same_request(record))
-                    }
-                    _ => refused(NotBooked::ComeBack),
-                }
-            }
-            Ok(HoldOutcome::Failed) | Err(HoldError::Unknown) => Tried::Open(NotBooked::Unknown),
-            Err(HoldError::Busy | HoldError::Unreachable) => refused(NotBooked::ComeBack),
+    async fn attempt(&self, reservation: ReservationId, request: &Request) -> Attempted {
+        let ended = |why| Attempted::Ended(Err(why));
+        let attempt = Attempt {
+            reservation,
+            vaccine: request.vaccine,
+            user: request.user,
+            asked: request.key.as_ref().map(|key| key.asked),
+            hold_by: request.since + HOLD_WITHIN,
+            write_by: request.since + WRITE_WITHIN,
+        };
+        match self.attempts.make(attempt).await {
+            Ok(Tried::Written(outcome)) => self.written(outcome),
+            Ok(Tried::Refused(HoldOutcome::SoldOut)) => ended(NotBooked::SoldOut),
+            Ok(Tried::Refused(HoldOutcome::NoSuchVaccine)) => ended(NotBooked::NoSuchVaccine),
+            Ok(Tried::Refused(HoldOutcome::Conflict)) => ended(NotBooked::KeyReused),
+            Ok(Tried::Refused(HoldOutcome::Released)) => self.released(reservation, request).await,
+            Ok(Tried::Refused(HoldOutcome::Failed | HoldOutcome::Held { .. }))
+            | Err(NotTried::Unknown) => Attempted::Open(NotBooked::Unknown),
+            Err(NotTried::Busy | NotTried::Unreachable) => ended(NotBooked::ComeBack),
         }
     }
 
-    /// A dose is held: write the booking down.
-    async fn write_down(
-        &self,
-        reservation: ReservationId,
-        request: &Request,
-        vaccine_name: String,
-        start: Instant,
-    ) -> Tried {
-        let book = Command::Book(Book {
-            reservation,
-            vaccine: request.vaccine,
-            vaccine_name,
-            user: request.user,
-            asked: request.key.as_ref().map(|key| key.asked),
-            at: clock::now(),
-        });
-        match self.write(book, start + WRITE_WITHIN).await {
+    fn written(&self, outcome: Result<Outcome, NotWritten>) -> Attempted {
+        self.told.notify_one();
+        match outcome {
             Ok(Ok(Done::Booked(record) | Done::BookedBefore(record))) => {
-                Tried::Ended(Ok(record.booking))
+                Attempted::Ended(Ok(record.booking))
             }
-            Ok(Err(Refusal::KeyReused)) => Tried::Ended(Err(NotBooked::KeyReused)),
-            Ok(Err(Refusal::Abandoned)) => Tried::GivenUp,
-            Ok(_) | Err(NotWritten::Unknown) => Tried::Open(NotBooked::Unknown),
-            Err(NotWritten::Nothing) => Tried::Open(NotBooked::ComeBack),
+            Ok(Err(Refusal::KeyReused)) => Attempted::Ended(Err(NotBooked::KeyReused)),
+            Ok(Err(Refusal::Abandoned)) => Attempted::GivenUp,
+            Ok(_) | Err(NotWritten::Unknown) => Attempted::Open(NotBooked::Unknown),
+            Err(NotWritten::Nothing) => Attempted::Open(NotBooked::ComeBack),
+        }
+    }
+
+    /// The dose was given back, so it can never be held again; say so here too before going on.
+    async fn released(&self, reservation: ReservationId, request: &Request) -> Attempted {
+        let settle = Command::Settle { reservation, at: clock::now() };
+        match (self.write(settle, request.since + WRITE_WITHIN).await, &request.key) {
+            (Ok(Ok(Done::Abandoned(_) | Done::AbandonedBefore(_))), _) => Attempted::GivenUp,
+            (Ok(Ok(Done::Stands(record))), Some(key)) => {
+                // The same key booked and cancelled while this request was on its way.
+                Attempted::Ended(key.same_request(record))
+            }
+            _ => Attempted::Ended(Err(NotBooked::ComeBack)),
         }
     }
 
@@ -273,26 +259,6 @@ impl Bookings {
         let outcome = self.writer.submit_one(command, deadline).await??;
         self.told.notify_one();
         Ok(outcome)
-    }
-}
-
-enum NotWritten {
-    Nothing,
-    Unknown,
-}
-
-impl From<WriteError> for NotWritten {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Busy | WriteError::Expired | WriteError::Closed => Self::Nothing,
-            WriteError::Stopped => Self::Unknown,
-        }
-    }
-}
-
-impl From<Failed> for NotWritten {
-    fn from(_: Failed) -> Self {
-        Self::Nothing
     }
 }
 

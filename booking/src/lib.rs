@@ -13,21 +13,25 @@ use thiserror::Error;
 use tokio::{select, sync::Notify};
 
 pub mod api;
+pub mod attempts;
 pub mod bookings;
 pub mod config;
 pub mod domain;
 pub mod events;
-pub mod holds;
 pub mod relay;
 pub mod settle;
 pub mod store;
 
 pub use config::Config;
 
-use crate::{bookings::Bookings, holds::Holds, relay::Relay};
+use crate::{
+    attempts::{Attempts, Batches},
+    bookings::Bookings,
+    relay::Relay,
+};
 
-/// How long any request may take. Bookings answer earlier by themselves.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
+/// How long any request may take.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
 
 /// The bookings stopped being written though nobody asked for it.
 #[derive(Debug, Error)]
@@ -46,12 +50,18 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
     let vaccine = Client::new(config.vaccine);
     let holder = HolderId(writable.store_id);
     let (writer, writer_ended) = Writer::start("booking", store::Sqlite::new(writable));
-    let (holds, holding) = Holds::new(vaccine.clone(), holder);
-    process.spawn(holding);
+    let batches = Batches {
+        vaccine: vaccine.clone(),
+        holder,
+        writer: writer.clone(),
+        process: process.clone(),
+    };
+    let (attempts, making) = Attempts::new(batches);
+    process.spawn(making);
     let bookings = Arc::new(Bookings {
         writer: writer.clone(),
         reads: store::Reads::new(readers),
-        holds,
+        attempts,
         holder,
         told: Arc::new(Notify::new()),
         process: process.clone(),

@@ -6,10 +6,10 @@
 #[path = "town/town.rs"]
 mod town;
 
+#[path = "protocol/attempts.rs"]
+mod attempts;
 #[path = "protocol/desk.rs"]
 mod desk;
-#[path = "protocol/holds.rs"]
-mod holds;
 #[path = "protocol/late.rs"]
 mod late;
 #[path = "protocol/races.rs"]

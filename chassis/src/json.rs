@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, FromRequestParts, Path, Query as AxumQuery, Request},
+    extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -74,14 +74,26 @@ fn parse_naming_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let cause = error.into_inner();
-        match path.trim_start_matches('.') {
-            _ if !cause.is_data() => Problem::malformed(format!("not JSON: {cause}")),
-            "" => Problem::invalid(None, cause.to_string()),
-            field => Problem::invalid(field, cause.to_string()),
+        if !cause.is_data() {
+            return Problem::malformed(format!("not JSON: {cause}"));
         }
+        let cause = cause.to_string();
+        Problem::invalid(field(&path, &cause).as_deref(), cause)
     })?;
     json.end().map_err(|cause| Problem::malformed(format!("not JSON: {cause}")))?;
     Ok(value)
+}
+
+/// The field that is wrong: where reading stopped, and what is too few or too many there.
+fn field(path: &str, cause: &str) -> Option<String> {
+    let named = ["missing field `", "duplicate field `", "unknown field `"]
+        .iter()
+        .find_map(|kind| cause.strip_prefix(kind)?.split('`').next());
+    match (path.trim_start_matches('.'), named) {
+        ("", named) => named.map(str::to_owned),
+        (path, Some(named)) if !path.ends_with(named) => Some(format!("{path}.{named}")),
+        (path, _) => Some(path.to_owned()),
+    }
 }
 
 fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
@@ -129,11 +141,14 @@ pub struct Query<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match AxumQuery::<T>::from_request_parts(parts, state).await {
-            Ok(AxumQuery(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Problem::malformed(rejection.body_text())),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            let cause = error.into_inner().to_string();
+            Problem::invalid(field(&path, &cause).as_deref(), cause)
+        })
     }
 }
 

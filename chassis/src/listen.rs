@@ -6,22 +6,23 @@
 
 use std::{
     convert::Infallible,
-    io,
+    io::{self, ErrorKind},
     net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
     Router,
     body::Body,
-    extract::Request,
-    http::StatusCode,
+    extract::{FromRequestParts, Request},
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::{
@@ -36,7 +37,15 @@ use tracing::{info, warn};
 use crate::{problem::Problem, process::Process};
 
 /// Connections of one listener at the same time; further ones wait in the kernel's queue.
+/// Fewer where the system allows this process fewer open files.
 pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// One listener may use up this part of the open files: several share a process, and stores and
+/// calls to neighbours need some too.
+const FILES_SHARE: u64 = 8;
+
+/// How long a client may leave unread what it asked for.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 
 /// Connections that the kernel keeps for us until they are accepted, per socket.
 const BACKLOG_MAX: i32 = 4_096;
@@ -50,6 +59,12 @@ const HEAD_MAX: usize = 64 * 1024;
 /// How long open connections may still send a request after draining has begun: who connected
 /// just before must not be sent away unheard.
 const LAST_REQUESTS_WITHIN: Duration = Duration::from_millis(100);
+
+/// How often a socket is bound before the address counts as taken.
+const BIND_TRIES: u32 = 10;
+
+/// Pause between two tries.
+const BIND_PAUSE: Duration = Duration::from_millis(1);
 
 /// Pause after the system could not accept (no file handles left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -80,16 +95,21 @@ impl Listener {
         // With SO_REUSEPORT two processes could share a port without noticing, and each would
         // answer half of the requests. So one socket listens for itself alone first: of two
         // processes only one can. Then it lets its siblings in, who do the work, and goes.
-        let guard = socket(address)?;
-        guard.bind(&address.into())?;
-        guard.listen(1)?;
+        let guard = insisting(|| {
+            let guard = socket(address)?;
+            guard.bind(&address.into())?;
+            guard.listen(1)?;
+            Ok(guard)
+        })?;
         guard.set_reuse_port(true)?;
         let address = guard.local_addr()?.as_socket().unwrap_or(address);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let sibling = |_| {
             let sibling = socket(address)?;
             sibling.set_reuse_port(true)?;
-            sibling.bind(&address.into())?;
+            // Connections inherit it; without it, who never reads keeps its connection for ever.
+            sibling.set_tcp_user_timeout(Some(READ_WITHIN))?;
+            insisting(|| sibling.bind(&address.into()))?;
             sibling.listen(BACKLOG_MAX)?;
             Ok(sibling.into())
         };
@@ -116,7 +136,7 @@ impl Listener {
         let server = Arc::new(Server {
             router: router.fallback(nothing_here).method_not_allowed_fallback(wrong_method),
             answer_within,
-            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            connections: Arc::new(Semaphore::new(connections_max())),
             process: Process::new(process.stop_token()),
         });
         for socket in self.sockets {
@@ -126,6 +146,27 @@ impl Listener {
         process.stopping().await;
         server.process.finish().await;
         Ok(())
+    }
+}
+
+/// [`CONNECTIONS_MAX`], or what one listener may have of the files that this process may open.
+fn connections_max() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / FILES_SHARE;
+    usize::try_from(files).unwrap_or(usize::MAX).clamp(1, CONNECTIONS_MAX)
+}
+
+/// Tries again where an address is in use: of two processes that want it at the same moment, the
+/// system may refuse both, and who is about to learn that it cannot have it is still in the way.
+fn insisting<T>(mut bind: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut tries = 1;
+    loop {
+        match bind() {
+            Err(cause) if cause.kind() == ErrorKind::AddrInUse && tries < BIND_TRIES => {
+                tries += 1;
+                thread::sleep(BIND_PAUSE);
+            }
+            bound => return bound,
+        }
     }
 }
 
@@ -145,14 +186,21 @@ struct Server {
 
 impl Server {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut failing = false;
         while let Some(permit) = self.permit().await {
             select! {
                 biased;
                 () = self.process.stopping() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.start(stream, permit),
+                    Ok((stream, _)) => {
+                        failing = false;
+                        self.start(stream, permit);
+                    }
                     Err(cause) => {
-                        warn!(%cause, "cannot accept a connection");
+                        if !failing {
+                            warn!(%cause, "cannot accept connections; trying again and again");
+                        }
+                        failing = true;
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -212,12 +260,25 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
+    async fn answer(&self, mut request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
+        request.extensions_mut().insert(Arrived(Instant::now()));
         let answer = self.router.clone().oneshot(request.map(Body::new));
         match timeout(self.answer_within, answer).await {
             Ok(answered) => answered,
             Err(_) => Ok(too_late().into_response()),
         }
+    }
+}
+
+/// When a request's head had arrived: its time runs from there, also while its body is on the way.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived(pub Instant);
+
+impl<S: Send + Sync> FromRequestParts<S> for Arrived {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or_else(|| Self(Instant::now())))
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, Parser};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime, select,
     signal::unix::{SignalKind, signal},
@@ -195,6 +196,7 @@ where
     S: FnOnce(CancellationToken) -> F,
     F: Future<Output = Result<(), Fatal>>,
 {
+    allow_open_files();
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
@@ -212,6 +214,13 @@ where
     // A read that hangs on a broken disk must not keep the process from ending.
     runtime.shutdown_background();
     code
+}
+
+/// As many open files as the system lets us have; the usual default is far fewer.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Fails only where the system forbids what it says is allowed: then the default has to do.
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
 }
 
 fn report(ended: Result<(), Fatal>) -> ExitCode {

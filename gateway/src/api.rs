@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, StatusCode, header, uri::PathAndQuery},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, uri::PathAndQuery},
     response::Response,
     routing::{any, get},
 };
@@ -77,8 +77,12 @@ async fn pass_on(State(part): State<Client>, request: Request) -> Result<Respons
     let body = json::read(body, BODY_MAX).await?;
     let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     head.uri = part.base().join(path).map_err(|_| Problem::malformed("the path is unreadable"))?;
+    // A caller without a host gets links without one; our own address behind here is not for it.
+    let host = head.headers.get(header::HOST).cloned().unwrap_or(HeaderValue::from_static(""));
     strip(&mut head.headers);
+    head.headers.insert(header::HOST, host);
     head.headers.remove(header::CONTENT_LENGTH); // Set anew from the body.
+    head.version = Version::HTTP_11;
     let mut response = part
         .send(Request::from_parts(head, Body::from(body)))
         .await

@@ -53,8 +53,12 @@ impl Edge {
 
     /// Sends a request with these lines after the first, and reads everything that comes back.
     async fn ask(&self, line: &str, headers: &str, body: &str) -> String {
+        self.send(&format!("{line} HTTP/1.1\r\nhost: edge.test\r\n{headers}\r\n"), body).await
+    }
+
+    /// The same, head and all.
+    async fn send(&self, head: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let head = format!("{line} HTTP/1.1\r\nhost: edge.test\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         drop(stream.write_all(body.as_bytes()).await); // Refused bodies are not read to the end.
         let mut answer = String::new();
@@ -220,6 +224,19 @@ async fn ask_for_three_seconds(edge: &Edge) -> String {
         time::resume();
     };
     join!(edge.post("/bookings", "{}"), clock).0
+}
+
+#[tokio::test]
+async fn whoever_says_no_host_is_not_told_ours() {
+    for headers in ["", "host: edge.test\r\nconnection: host\r\n"] {
+        let edge = Edge::with(Answers(OK));
+        edge.send(&format!("GET /bookings HTTP/1.0\r\n{headers}\r\n"), "").await;
+        let asked = edge.booking.asked().concat();
+        let host = if headers.is_empty() { "" } else { "edge.test" };
+        let lines: Vec<_> = asked.lines().map(str::trim).collect();
+        assert_eq!(lines[0], "GET /bookings HTTP/1.1");
+        assert!(lines.contains(&format!("host: {host}").trim()), "{asked}");
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use chassis::{
     hal::{Collection, Origin, Page},
     json::{Id, Json, JsonList, Query},
     problem::Problem,
+    process::Process,
 };
 use contracts::{
     event::{CloudEvent, EVENTS_BODY_MAX, EVENTS_MAX, Heard},
@@ -26,6 +27,7 @@ use contracts::{
         VaccineBody,
     },
 };
+use scopeguard::{ScopeGuard, guard};
 use serde::Deserialize;
 use storage::{
     sqlite::Unreadable,
@@ -64,6 +66,8 @@ pub struct Ledger {
     pub writer: Writer<Command, Outcome>,
     /// Shows the last commit.
     pub reads: Arc<Reads>,
+    /// Takes doses back though their caller is gone.
+    pub process: Process,
 }
 
 /// Every route of the ledger.
@@ -288,7 +292,13 @@ async fn check_and_book_stock(
     let id = query.vaccine_id.as_deref().unwrap_or_default().trim().parse();
     let id = id.map_err(|_| Problem::invalid("vaccineId", "must be the number of a vaccine"))?;
     let reservation = Uuid::now_v7();
-    let taken = match ledger.decide(Command::Confirm(anonymous(id, reservation))).await {
+    // A caller that is gone before the answer could never give the dose back.
+    let unheard = guard(&ledger, |ledger| {
+        ledger.process.spawn(ledger.clone().take_back(ReservationId(reservation)));
+    });
+    let decided = ledger.decide(Command::Confirm(anonymous(id, reservation))).await;
+    ScopeGuard::into_inner(unheard);
+    let taken = match decided {
         Ok(_) => true,
         Err(Answer::Refused(Refusal::SoldOut)) => false,
         Err(other) => return Err(other.into()),
@@ -322,6 +332,13 @@ impl Ledger {
     async fn decide(&self, command: Command) -> Result<Done, Answer> {
         let decided = self.writer.submit_one(command, Instant::now() + WRITE_WITHIN).await?;
         decided?.map_err(Answer::Refused)
+    }
+
+    async fn take_back(self, reservation: ReservationId) {
+        let release = Command::Release { reservation, of: None, at: clock::now() };
+        if self.decide(release).await.is_err() {
+            warn!(%reservation, "could not take back a dose that nobody heard of");
+        }
     }
 
     async fn vaccine(&self, command: Command) -> Result<Vaccine, Problem> {

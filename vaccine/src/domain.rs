@@ -330,6 +330,9 @@ impl Ledger {
 
     fn release(&mut self, id: ReservationId, of: Option<PoolId>, at: Timestamp) -> Outcome {
         let Some(known) = self.reservations.get(&id) else {
+            if of.is_some_and(|pool| self.pools.get(&pool).is_none()) {
+                return Err(Refusal::NoSuchPool);
+            }
             // The hold may still be on its way: it must not find the door open.
             let spent = Reservation {
                 holder: None,

@@ -46,8 +46,9 @@ pub async fn serve_ledger(
     process: Process,
 ) -> Result<(), Fatal> {
     let (writer, writer_ended) = Writer::start("vaccine", ledger);
-    let app = api::router(api::Ledger { writer: writer.clone(), reads: Arc::new(reads) })
-        .merge(chassis::health::router("vaccine", process.readiness()));
+    let ledger =
+        api::Ledger { writer: writer.clone(), reads: Arc::new(reads), process: process.clone() };
+    let app = api::router(ledger).merge(chassis::health::router("vaccine", process.readiness()));
     tokio::pin!(writer_ended);
     select! {
         served = listener.serve("vaccine", app, ANSWER_WITHIN, &process) => served?,

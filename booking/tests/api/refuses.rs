@@ -133,7 +133,7 @@ async fn what_is_of_another_type_or_comes_twice_is_named() {
     {"vaccineId":1,"userId":5,"status":["BOOKED"]}
       422 "status": invalid type: sequence, expected a string at line 1 column 35
     {"vaccineId":1,"userId":5,"vaccineId":2}
-      422 duplicate field `vaccineId` at line 1 column 37
+      422 "vaccineId": duplicate field `vaccineId` at line 1 column 37
     "#);
 }
 
@@ -271,6 +271,6 @@ async fn a_page_that_cannot_be_is_refused() {
     GET /bookings?size=
       422 "size": must be a whole number from 1
     GET /bookings?page=1&page=2
-      400 Failed to deserialize query string: duplicate field `page`
+      422 "page": duplicate field `page`
     "#);
 }

@@ -1,11 +1,14 @@
 //! Bookings of which nothing happens by itself: no server, no relay, no rounds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use booking::{
+    attempts::{Attempts, Batches},
     bookings::{Bookings, Key, Request},
     domain::{Command, Fingerprint, Outcome},
-    holds::Holds,
     store::{Reads, Sqlite, sqlite::MIGRATIONS},
 };
 use chassis::{client::Client, process::Process};
@@ -38,12 +41,15 @@ impl Desk {
         let holder = HolderId(writable.store_id);
         let client = Client::new(vaccine.url().parse().unwrap());
         let process = Process::new(CancellationToken::new());
-        let (holds, holding) = Holds::new(client, holder);
-        process.spawn(holding);
+        let writer = Writer::start("booking", between(Sqlite::new(writable))).0;
+        let batches =
+            Batches { vaccine: client, holder, writer: writer.clone(), process: process.clone() };
+        let (attempts, making) = Attempts::new(batches);
+        process.spawn(making);
         let bookings = Bookings {
-            writer: Writer::start("booking", between(Sqlite::new(writable))).0,
+            writer,
             reads: Reads::new(readers),
-            holds,
+            attempts,
             holder,
             told: Arc::new(Notify::new()),
             process,
@@ -78,7 +84,7 @@ impl Desk {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn without_key() -> Request {
-    Request { vaccine: VaccineId(1), user: UserId(5), key: None }
+    Request { vaccine: VaccineId(1), user: UserId(5), key: None, since: Instant::now() }
 }
 
 pub(crate) fn with_key() -> Request {

@@ -1,16 +1,19 @@
 //! However late it gets, the citizen hears in time, and of what comes after that nothing is left.
 
 use std::{
+    future::{pending, ready},
     sync::mpsc,
     time::{Duration, Instant},
 };
 
 use booking::{
+    ANSWER_WITHIN,
+    bookings::Request,
     domain::{Command, Outcome},
     store::Sqlite,
 };
 use storage::writer::{Store, StoreError};
-use tokio::{select, sync::oneshot};
+use tokio::{join, select, sync::oneshot, time::timeout_at};
 
 use crate::{
     book,
@@ -51,17 +54,30 @@ async fn a_citizen_who_hangs_up_before_the_answer_leaves_no_dose_taken() {
     drop(decide.send(Reply::outcomes([held()])));
 }
 
-#[tokio::test]
-async fn a_booking_that_is_written_when_its_citizen_has_been_sent_away_is_cancelled() {
-    let (go_on, told) = mpsc::channel();
-    let (writing, begun) = oneshot::channel();
+/// Asks, and leaves while the booking is being written, but not before that moment.
+async fn leave(request: Request, not_before: impl Future) -> Vec<String> {
+    let ((go_on, told), (writing, begun)) = (mpsc::channel(), oneshot::channel());
     let desk = Desk::with(|store| Slow { store, begun: Some(writing), told });
     select! {
-        _ = desk.bookings.book(without_key()) => panic!("it is not written yet"),
-        _ = begun => {} // From here on nobody waits for the booking.
+        _ = desk.bookings.book(request) => panic!("it is written already"),
+        _ = async { join!(begun, not_before) } => {}
     }
     drop(go_on);
-    assert_eq!(desk.said_at_last(2).await, ["Booked", "BookingCancelled"]);
+    desk.said_at_last(2).await
+}
+
+#[tokio::test]
+async fn a_booking_that_is_written_after_its_citizen_was_sent_away_is_cancelled() {
+    let since = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+    let sent_away = timeout_at((since + ANSWER_WITHIN).into(), pending::<()>());
+    let said = leave(Request { since, ..without_key() }, sent_away).await;
+    assert_eq!(said, ["Booked", "BookingCancelled"]);
+}
+
+#[tokio::test]
+async fn a_booking_whose_citizen_hangs_up_while_it_is_written_stands() {
+    let said = leave(without_key(), ready(())).await;
+    assert_eq!(said, ["Booked", "Booked"]);
 }
 
 /// A store whose disk takes its time.

@@ -146,8 +146,9 @@ fn load(tx: &Transaction<'_>, batch: &[Command]) -> rusqlite::Result<Ledger> {
                 load_reservation(tx, &mut ledger, hold.reservation)?;
                 load_pools(tx, &mut ledger, &hold.claims)?;
             }
-            Command::Release { reservation, .. } => {
+            Command::Release { reservation, of, at: _ } => {
                 load_reservation(tx, &mut ledger, *reservation)?;
+                load_pools(tx, &mut ledger, of.as_slice())?;
             }
             Command::Hear { source, said, .. } => {
                 if !ledger.heard.knows(source) {

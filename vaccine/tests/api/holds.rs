@@ -68,6 +68,8 @@ async fn a_reservation_belongs_to_one_vaccine() {
             format!("GET {two}"),
             format!("DELETE {two}"),
             format!("PUT /vaccines/3/reservations/{BO}"),
+            format!("DELETE /vaccines/3/reservations/{BO}"),
+            format!("PUT /vaccines/2/reservations/{BO}"),
         ])
         .await;
     assert_snapshot!(story, @"
@@ -76,6 +78,8 @@ async fn a_reservation_belongs_to_one_vaccine() {
     GET /vaccines/2/reservations/00000000-0000-0000-0000-00000000000a: 404 there is no such reservation
     DELETE /vaccines/2/reservations/00000000-0000-0000-0000-00000000000a: 404 there is no such reservation
     PUT /vaccines/3/reservations/00000000-0000-0000-0000-00000000000b: 404 there is no such vaccine
+    DELETE /vaccines/3/reservations/00000000-0000-0000-0000-00000000000b: 404 there is no such vaccine
+    PUT /vaccines/2/reservations/00000000-0000-0000-0000-00000000000b: 204
     ");
     assert_eq!(town.taken().await, 1);
 }

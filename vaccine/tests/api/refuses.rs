@@ -156,7 +156,7 @@ async fn a_misspelt_field_cannot_pass_for_a_change() {
     {"vcName":"FIZER","stock":5,"stok":5}
       422 stok: unknown field `stok`, expected one of `vcName`, `stock`, `vaccineId`, `bookQty`, `_links` at line 1 column 34
     {"vcName":"FIZER","stock":5,"stock":6}
-      422 duplicate field `stock` at line 1 column 35
+      422 stock: duplicate field `stock` at line 1 column 35
     "#);
 }
 
@@ -316,7 +316,7 @@ async fn a_page_that_cannot_be_is_refused() {
     GET /vaccines?size=many
       422 size: must be a whole number from 1
     GET /vaccines?page=1&page=2
-      400 Failed to deserialize query string: duplicate field `page`
+      422 page: duplicate field `page`
     ");
 }
 
@@ -333,15 +333,15 @@ async fn questions_between_parts_are_read_as_strictly() {
     .await;
     assert_snapshot!(story, @"
     GET /holds?holder=00000000-0000-0000-0000-000000000001
-      400 Failed to deserialize query string: missing field `heldForMs`
+      422 heldForMs: missing field `heldForMs`
     GET /holds?holder=north&heldForMs=1
-      400 Failed to deserialize query string: holder: UUID parsing failed: invalid character: found `n` at 0
+      422 holder: UUID parsing failed: invalid character: found `n` at 0
     GET /holds?holder=00000000-0000-0000-0000-000000000001&heldForMs=-1
-      400 Failed to deserialize query string: heldForMs: invalid digit found in string
+      422 heldForMs: invalid digit found in string
     GET /events/heard
-      400 Failed to deserialize query string: missing field `source`
+      422 source: missing field `source`
     GET /events/heard?source=north
-      400 Failed to deserialize query string: source: UUID parsing failed: invalid character: found `n` at 0
+      422 source: UUID parsing failed: invalid character: found `n` at 0
     PUT /events
       405 PUT is not possible here; see the Allow header
     ");
@@ -356,8 +356,8 @@ async fn questions_between_parts_are_read_as_strictly() {
         writeln!(story, "{}", answer.in_short()).unwrap();
     }
     assert_snapshot!(story, @"
-    422 missing field `holder` at line 1 column 12
+    422 holder: missing field `holder` at line 1 column 12
     422 holder: UUID parsing failed: invalid character: found `n` at 0 at line 1 column 17
-    422 holds[0]: missing field `vaccineId` at line 1 column 114
+    422 holds[0].vaccineId: missing field `vaccineId` at line 1 column 114
     ");
 }

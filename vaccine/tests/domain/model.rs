@@ -70,6 +70,10 @@ impl Model {
                     state: State::Released,
                     held_at: *at,
                 };
+                let is_new = !self.reservations.contains_key(reservation);
+                if is_new && of.is_some_and(|pool| self.pool(pool).is_none()) {
+                    return Err(Refusal::NoSuchPool);
+                }
                 let known = self.reservations.entry(*reservation).or_insert(spent);
                 let claims = &known.claims;
                 if of.is_some_and(|pool| !claims.is_empty() && !claims.contains(&pool)) {

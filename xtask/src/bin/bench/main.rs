@@ -19,8 +19,8 @@ use serde_json::json;
 
 use crate::{report::Report, server::Server};
 
-/// Connections that are kept while the rate is measured.
-const CLIENTS: u16 = 100;
+/// Connections that are kept while the rate is measured: as many users as the larger siege has.
+const CLIENTS: u16 = 200;
 
 /// Measures durable bookings per second, start-up time and memory of the release build
 #[derive(Parser)]

@@ -72,8 +72,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (turns, seconds) = (self.turns, self.seconds);
-        writeln!(f, "\n100 kept connections, {turns} turns of {seconds} s each, medians\n")?;
+        let (clients, turns, seconds) = (crate::CLIENTS, self.turns, self.seconds);
+        writeln!(f, "\n{clients} kept connections, {turns} turns of {seconds} s each, medians\n")?;
         writeln!(f, "| | | measured | aim |")?;
         writeln!(f, "|---|---|---|---|")?;
         writeln!(

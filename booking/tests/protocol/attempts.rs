@@ -1,22 +1,32 @@
-//! The hold: where its answer is missing nothing is assumed.
+//! Attempts in batches: where an answer is missing nothing is assumed.
 
 use std::{
     future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use booking::holds::{HoldError, Holds};
-use chassis::client::Client;
+use booking::{
+    attempts::{Attempt, NotTried, Tried},
+    domain::{Command, Done, Outcome},
+    store::Sqlite,
+};
 use contracts::{
-    ids::{HolderId, ReservationId, VaccineId},
-    vaccine::{Hold, HoldOutcome},
+    ids::{ReservationId, UserId, VaccineId},
+    vaccine::HoldOutcome,
 };
 use insta::assert_snapshot;
-use tokio::{join, select, task::JoinSet};
+use storage::writer::{Store, StoreError};
+use tokio::{join, select};
 use uuid::Uuid;
 
 use crate::{
-    BOOK, book, said,
+    BOOK, book,
+    desk::Desk,
+    said,
     town::{
         SEED, Town,
         vaccine::{HOLDS, Reply, Vaccine, held},
@@ -97,25 +107,31 @@ async fn a_booking_under_way_when_the_process_stops_is_made_and_told_after_the_n
     assert_eq!(said(&town.vaccine.told(1).await[0]).0, "Booked");
 }
 
-/// Holds on their own, without the bookings behind them.
+/// Attempts on their own, without the protocol around them.
 struct Asking {
-    vaccine: Vaccine,
-    holds: Holds,
-    _sending: JoinSet<()>,
+    desk: Desk,
 }
 
 impl Asking {
     fn start() -> Self {
-        let vaccine = Vaccine::open();
-        let client = Client::new(vaccine.url().parse().unwrap());
-        let (holds, sending) = Holds::new(client, HolderId(Uuid::now_v7()));
-        Self { vaccine, holds, _sending: [sending].into_iter().collect() }
+        Self { desk: Desk::open() }
     }
 
-    async fn ask(&self, vaccine: i64, within: Duration) -> Result<HoldOutcome, HoldError> {
-        let reservation_id = ReservationId(Uuid::now_v7());
-        let hold = Hold { reservation_id, vaccine_id: VaccineId(vaccine) };
-        self.holds.hold(hold, Instant::now() + within).await
+    /// What came of an attempt on a vaccine: its name where it is booked.
+    async fn ask(&self, vaccine: i64, within: Duration) -> Result<HoldOutcome, NotTried> {
+        let attempt = Attempt {
+            reservation: ReservationId(Uuid::now_v7()),
+            vaccine: VaccineId(vaccine),
+            user: UserId(5),
+            asked: None,
+            hold_by: Instant::now() + within,
+            write_by: Instant::now() + SOON,
+        };
+        match self.desk.bookings.attempts.make(attempt).await? {
+            Tried::Written(Ok(Ok(Done::Booked(_)))) => Ok(held()),
+            Tried::Refused(outcome) => Ok(outcome),
+            other @ Tried::Written(_) => panic!("{other:?}"),
+        }
     }
 }
 
@@ -124,11 +140,11 @@ const SOON: Duration = Duration::from_secs(2);
 #[tokio::test]
 async fn who_asks_while_a_request_is_under_way_travels_in_the_next() {
     let asking = Asking::start();
-    let decide = asking.vaccine.will_wait(HOLDS);
+    let decide = asking.desk.vaccine.will_wait(HOLDS);
     let outcomes = [held(), HoldOutcome::SoldOut, HoldOutcome::NoSuchVaccine];
-    asking.vaccine.will_answer(HOLDS, Reply::outcomes(outcomes.clone()));
+    asking.desk.vaccine.will_answer(HOLDS, Reply::outcomes(outcomes.clone()));
     let others = async {
-        asking.vaccine.batches(1).await;
+        asking.desk.vaccine.batches(1).await;
         let let_go = async { drop(decide.send(Reply::outcomes([held()]))) };
         // In this order: all three wait by the time that the first is let go.
         join!(asking.ask(2, SOON), asking.ask(3, SOON), asking.ask(4, SOON), let_go)
@@ -137,15 +153,42 @@ async fn who_asks_while_a_request_is_under_way_travels_in_the_next() {
 
     assert_eq!(first, Ok(held()));
     assert_eq!([second, third, fourth], outcomes.map(Ok));
-    let batches = asking.vaccine.batches(2).await;
+    let batches = asking.desk.vaccine.batches(2).await;
     let vaccines = batches.iter().map(|batch| batch.holds.iter().map(|hold| hold.vaccine_id.0));
     assert_eq!(vaccines.map(Vec::from_iter).collect::<Vec<_>>(), [vec![1], vec![2, 3, 4]]);
 }
 
 #[tokio::test]
+async fn what_was_held_in_one_request_is_booked_in_one_commit() {
+    let commits = Arc::new(AtomicUsize::new(0));
+    let desk = Desk::with(|store| Counting { store, commits: Arc::clone(&commits) });
+    let asking = Asking { desk };
+    asking.desk.vaccine.will_answer(HOLDS, Reply::outcomes([held(), held(), held()]));
+    let all = join!(asking.ask(1, SOON), asking.ask(1, SOON), asking.ask(1, SOON));
+    assert_eq!(all, (Ok(held()), Ok(held()), Ok(held())));
+    assert_eq!(commits.load(Ordering::Relaxed), 1);
+}
+
+/// A store that counts its commits.
+struct Counting {
+    store: Sqlite,
+    commits: Arc<AtomicUsize>,
+}
+
+impl Store for Counting {
+    type Command = Command;
+    type Outcome = Outcome;
+
+    fn apply(&mut self, batch: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.store.apply(batch)
+    }
+}
+
+#[tokio::test]
 async fn who_finds_the_queue_full_is_refused_at_once() {
     let asking = Asking::start();
-    let _under_way = asking.vaccine.will_wait(HOLDS);
+    let _under_way = asking.desk.vaccine.will_wait(HOLDS);
     let refused = loop {
         // Asked once each: it waits in the queue, or it does not fit.
         select! {
@@ -154,14 +197,14 @@ async fn who_finds_the_queue_full_is_refused_at_once() {
             () = ready(()) => {}
         }
     };
-    assert_eq!(refused, Err(HoldError::Busy));
+    assert_eq!(refused, Err(NotTried::Busy));
 }
 
 #[tokio::test]
 async fn who_waited_too_long_is_not_asked_for_any_more() {
     let asking = Asking::start();
-    assert_eq!(asking.ask(1, Duration::ZERO).await, Err(HoldError::Busy));
+    assert_eq!(asking.ask(1, Duration::ZERO).await, Err(NotTried::Busy));
     assert_eq!(asking.ask(2, SOON).await, Ok(held()));
-    let [batch] = &asking.vaccine.batches(1).await[..] else { panic!("one request") };
+    let [batch] = &asking.desk.vaccine.batches(1).await[..] else { panic!("one request") };
     assert_eq!(batch.holds[0].vaccine_id, VaccineId(2));
 }

@@ -1,0 +1,222 @@
+//! Attempts in batches: the doses of all of them are held in one request, and what was held is
+//! booked in one commit.
+//!
+//! Whoever comes while one request is under way travels in the next. One request in flight, no
+//! timer: an idle system adds no delay, a busy one sends few, large batches, and each batch ends in
+//! one commit over there and one here. Two in flight were measured to be slower: the batches get
+//! smaller and their commits queue up.
+
+use std::time::{Duration, Instant};
+
+use chassis::{
+    client::{CallError, Client},
+    clock,
+    process::Process,
+    telemetry::causes,
+};
+use contracts::{
+    ids::{HolderId, ReservationId, UserId, VaccineId},
+    vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
+};
+use storage::writer::{Failed, WriteError, Writer};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use crate::domain::{Book, Command, Fingerprint, Outcome};
+
+/// Attempts that may wait for the next request; one more is refused with [`NotTried::Busy`].
+const QUEUE_MAX: usize = 8_192;
+
+/// One reservation id's try to become a booking.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Its id.
+    pub reservation: ReservationId,
+    /// The vaccine wanted.
+    pub vaccine: VaccineId,
+    /// Who books.
+    pub user: UserId,
+    /// What exactly was asked, where an `Idempotency-Key` came with it.
+    pub asked: Option<Fingerprint>,
+    /// When the hold must be answered.
+    pub hold_by: Instant,
+    /// When the commit must have begun.
+    pub write_by: Instant,
+}
+
+/// How far an attempt came.
+#[derive(Clone, Debug)]
+pub enum Tried {
+    /// A dose was held, and the booking was decided or could not be written.
+    Written(Result<Outcome, NotWritten>),
+    /// No dose was held.
+    Refused(HoldOutcome),
+}
+
+/// Why a decision was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWritten {
+    /// It was not, and never will be.
+    Nothing,
+    /// It may have been.
+    Unknown,
+}
+
+impl From<WriteError> for NotWritten {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Busy | WriteError::Expired | WriteError::Closed => Self::Nothing,
+            WriteError::Stopped => Self::Unknown,
+        }
+    }
+}
+
+impl From<Failed> for NotWritten {
+    fn from(_: Failed) -> Self {
+        Self::Nothing
+    }
+}
+
+/// Why `vaccine` said nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotTried {
+    /// Too many are waiting. Nothing was asked.
+    #[error("too many attempts are waiting")]
+    Busy,
+    /// `vaccine` could not be reached. Nothing was asked.
+    #[error("vaccine is not reachable")]
+    Unreachable,
+    /// It was asked, but the answer is missing: a dose may be held or not.
+    #[error("vaccine did not answer")]
+    Unknown,
+}
+
+/// Hands attempts to the task that makes batches of them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    queue: mpsc::Sender<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    attempt: Attempt,
+    reply: oneshot::Sender<Result<Tried, NotTried>>,
+}
+
+impl Attempts {
+    /// The handle, and the task to be spawned; it ends when every handle is gone.
+    pub fn new(batches: Batches) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        (Self { queue }, batches.run(waiting))
+    }
+
+    /// Makes an attempt.
+    pub async fn make(&self, attempt: Attempt) -> Result<Tried, NotTried> {
+        let (reply, tried) = oneshot::channel();
+        self.queue.try_send(Waiting { attempt, reply }).map_err(|_| NotTried::Busy)?;
+        tried.await.unwrap_or(Err(NotTried::Unknown))
+    }
+}
+
+/// What batches of attempts work with.
+#[derive(Debug)]
+pub struct Batches {
+    /// Holds doses.
+    pub vaccine: Client,
+    /// On whose behalf.
+    pub holder: HolderId,
+    /// Writes bookings.
+    pub writer: Writer<Command, Outcome>,
+    /// Writes them while the next doses are asked for.
+    pub process: Process,
+}
+
+impl Batches {
+    async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
+        let mut batch = Vec::with_capacity(HOLDS_MAX);
+        while queue.recv_many(&mut batch, HOLDS_MAX).await > 0 {
+            let now = Instant::now();
+            batch.retain(|waiting: &Waiting| !waiting.reply.is_closed()); // Their callers are gone.
+            let (timely, late): (Vec<_>, Vec<_>) =
+                batch.drain(..).partition(|waiting| waiting.attempt.hold_by > now);
+            refuse(late, NotTried::Busy); // They waited in the queue all their time.
+            let Some(latest) = timely.iter().map(|waiting| waiting.attempt.hold_by).max() else {
+                continue;
+            };
+            match self.hold(&timely, latest - now).await {
+                Ok(outcomes) => self.go_on(timely, outcomes),
+                Err(error) => refuse(timely, error),
+            }
+        }
+    }
+
+    async fn hold(&self, batch: &[Waiting], within: Duration) -> Result<HoldReply, NotTried> {
+        let hold = |Waiting { attempt, .. }: &Waiting| Hold {
+            reservation_id: attempt.reservation,
+            vaccine_id: attempt.vaccine,
+        };
+        let holds = HoldBatch { holder: self.holder, holds: batch.iter().map(hold).collect() };
+        self.vaccine.post("/holds", "application/json", &holds, within).await.map_err(|error| {
+            warn!(cause = %causes(&error), holds = batch.len(), "vaccine did not hold doses");
+            match error {
+                CallError::Unreachable(_) => NotTried::Unreachable,
+                CallError::Unanswered(_) | CallError::Status(_) => NotTried::Unknown,
+            }
+        })
+    }
+
+    /// Books what is held, and answers the rest.
+    fn go_on(&self, batch: Vec<Waiting>, reply: HoldReply) {
+        let at = clock::now();
+        let mut outcomes = reply.outcomes.into_iter();
+        let (mut commands, mut writing) = (Vec::new(), Vec::new());
+        let mut write_by = None;
+        for Waiting { attempt, reply } in batch {
+            match outcomes.next() {
+                // Whoever is gone gives the attempt up: there is no use in booking before.
+                Some(HoldOutcome::Held { .. }) if reply.is_closed() => {}
+                Some(HoldOutcome::Held { vc_name }) => {
+                    commands.push(Command::Book(book(attempt, vc_name, at)));
+                    writing.push(reply);
+                    write_by = write_by.max(Some(attempt.write_by));
+                }
+                Some(refused) => drop(reply.send(Ok(Tried::Refused(refused)))),
+                None => drop(reply.send(Err(NotTried::Unknown))),
+            }
+        }
+        let Some(write_by) = write_by else { return };
+        let writer = self.writer.clone();
+        self.process.spawn(async move {
+            let mut written = match writer.submit(commands, write_by).await {
+                Ok(outcomes) => outcomes.into_iter(),
+                Err(error) => {
+                    return writing.into_iter().for_each(|reply| {
+                        drop(reply.send(Ok(Tried::Written(Err(error.into())))));
+                    });
+                }
+            };
+            for reply in writing {
+                let outcome = written.next().unwrap_or(Err(Failed)).map_err(NotWritten::from);
+                drop(reply.send(Ok(Tried::Written(outcome))));
+            }
+        });
+    }
+}
+
+fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> Book {
+    Book {
+        reservation: attempt.reservation,
+        vaccine: attempt.vaccine,
+        vaccine_name,
+        user: attempt.user,
+        asked: attempt.asked,
+        at,
+    }
+}
+
+fn refuse(batch: Vec<Waiting>, why: NotTried) {
+    for waiting in batch {
+        drop(waiting.reply.send(Err(why)));
+    }
+}
