@@ -20,7 +20,7 @@ use contracts::{
     ids::{BookingId, UserId, VaccineId},
     number::{WHOLE_MAX, Whole},
 };
-use storage::sqlite::Unreadable;
+use storage::database::Unreadable;
 
 use crate::{
     bookings::{Bookings, Key, NotBooked, Request},
@@ -122,6 +122,9 @@ async fn update(
         }
         (BookingStatus::Booked, BookingStatus::Booked) => booking,
         (BookingStatus::Booked, BookingStatus::BookingCancelled) => return Err(stays_cancelled()),
+        (BookingStatus::Booked | BookingStatus::InjectionCompleted, _) => {
+            return Err(problem(NotBooked::Completed));
+        }
     };
     Ok(BOOKINGS.found(origin, id, booking))
 }
@@ -206,6 +209,10 @@ fn problem(why: NotBooked) -> Problem {
         }
         NotBooked::NoSuchBooking => {
             (StatusCode::NOT_FOUND, "urn:anticorona:no-such-booking", "There is no such booking")
+        }
+        NotBooked::Completed => {
+            let title = "The injection is completed";
+            (StatusCode::CONFLICT, "urn:anticorona:injection-completed", title)
         }
         NotBooked::KeyReused => (
             StatusCode::UNPROCESSABLE_ENTITY,

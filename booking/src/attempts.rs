@@ -18,12 +18,18 @@ use contracts::{
     ids::{HolderId, ReservationId, UserId, VaccineId},
     vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
 };
-use storage::writer::{Failed, WriteError, Writer};
+use storage::{
+    store::Desk,
+    writer::{Failed, WriteError},
+};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use crate::domain::{Book, Command, Fingerprint, Outcome};
+use crate::{
+    domain::{self, Command, Fingerprint, Outcome},
+    store::Book,
+};
 
 /// Attempts that may wait for the next request; one more is refused with [`NotTried::Busy`].
 const QUEUE_MAX: usize = 8_192;
@@ -127,7 +133,7 @@ pub struct Batches {
     /// On whose behalf.
     pub holder: HolderId,
     /// Writes bookings.
-    pub writer: Writer<Command, Outcome>,
+    pub desk: Desk<Book>,
     /// Writes them while the next doses are asked for.
     pub process: Process,
 }
@@ -186,9 +192,9 @@ impl Batches {
             }
         }
         let Some(write_by) = write_by else { return };
-        let writer = self.writer.clone();
+        let desk = self.desk.clone();
         self.process.spawn(async move {
-            let mut written = match writer.submit(commands, write_by).await {
+            let mut written = match desk.ask_all(commands, write_by).await {
                 Ok(outcomes) => outcomes.into_iter(),
                 Err(error) => {
                     return writing.into_iter().for_each(|reply| {
@@ -197,15 +203,16 @@ impl Batches {
                 }
             };
             for reply in writing {
-                let outcome = written.next().unwrap_or(Err(Failed)).map_err(NotWritten::from);
+                let outcome =
+                    written.next().unwrap_or(Err(Failed::Refused)).map_err(NotWritten::from);
                 drop(reply.send(Ok(Tried::Written(outcome))));
             }
         });
     }
 }
 
-fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> Book {
-    Book {
+fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> domain::Book {
+    domain::Book {
         reservation: attempt.reservation,
         vaccine: attempt.vaccine,
         vaccine_name,

@@ -22,11 +22,11 @@ use contracts::{
     ids::{BookingId, HolderId, ReservationId, UserId, VaccineId},
     vaccine::HoldOutcome,
 };
+use eventing::Bell;
 use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
-use storage::{sqlite::Unreadable, writer::Writer};
+use storage::{database::Unreadable, store::Desk};
 use thiserror::Error;
-use tokio::sync::Notify;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ use crate::{
     ANSWER_WITHIN,
     attempts::{Attempt, Attempts, NotTried, NotWritten, Tried},
     domain::{Command, Done, Fingerprint, Outcome, Record, Refusal},
-    store::{Reads, sqlite::Ended},
+    store::{Book, Ended, Reads},
 };
 
 /// How long the hold may take.
@@ -53,7 +53,7 @@ const ATTEMPTS_MAX: u32 = 16;
 #[derive(Debug)]
 pub struct Bookings {
     /// Takes commands.
-    pub writer: Writer<Command, Outcome>,
+    pub desk: Desk<Book>,
     /// Shows the last commit.
     pub reads: Reads,
     /// Takes attempts.
@@ -61,7 +61,7 @@ pub struct Bookings {
     /// This store, as `vaccine` knows it.
     pub holder: HolderId,
     /// Rings when there is something new in the outbox.
-    pub told: Arc<Notify>,
+    pub told: Bell,
     /// Gives attempts up though their caller is gone.
     pub process: Process,
 }
@@ -103,6 +103,9 @@ pub enum NotBooked {
     /// No booking of that id.
     #[error("there is no such booking")]
     NoSuchBooking,
+    /// The citizen was vaccinated: there is nothing to cancel any more.
+    #[error("the injection is completed")]
+    Completed,
     /// Not now; nothing has happened.
     #[error("bookings cannot be taken at this moment")]
     ComeBack,
@@ -140,6 +143,7 @@ impl Bookings {
         match self.write(cancel, Instant::now() + WRITE_WITHIN).await {
             Ok(Ok(Done::Cancelled(record) | Done::CancelledBefore(record))) => Ok(record.booking),
             Ok(Err(Refusal::NoSuchBooking)) => Err(NotBooked::NoSuchBooking),
+            Ok(Err(Refusal::Completed)) => Err(NotBooked::Completed),
             Ok(_) | Err(NotWritten::Unknown) => Err(NotBooked::Unknown),
             Err(NotWritten::Nothing) => Err(NotBooked::ComeBack),
         }
@@ -150,10 +154,10 @@ impl Bookings {
         let at = clock::now();
         let settle = |reservation: &_| Command::Settle { reservation: *reservation, at };
         let commands = reservations.iter().map(settle).collect();
-        if self.writer.submit(commands, Instant::now() + SETTLE_WITHIN).await.is_err() {
+        if self.desk.ask_all(commands, Instant::now() + SETTLE_WITHIN).await.is_err() {
             warn!("could not settle; the next round will");
         }
-        self.told.notify_one();
+        self.told.ring();
     }
 
     async fn give_up(&self, reservation: ReservationId) {
@@ -230,7 +234,7 @@ impl Bookings {
     }
 
     fn written(&self, outcome: Result<Outcome, NotWritten>) -> Attempted {
-        self.told.notify_one();
+        self.told.ring();
         match outcome {
             Ok(Ok(Done::Booked(record) | Done::BookedBefore(record))) => {
                 Attempted::Ended(Ok(record.booking))
@@ -256,8 +260,8 @@ impl Bookings {
     }
 
     async fn write(&self, command: Command, deadline: Instant) -> Result<Outcome, NotWritten> {
-        let outcome = self.writer.submit_one(command, deadline).await??;
-        self.told.notify_one();
+        let outcome = self.desk.ask(command, deadline).await??;
+        self.told.ring();
         Ok(outcome)
     }
 }

@@ -1,12 +1,14 @@
 //! Settings of `booking`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use chassis::{
     client::BaseUrl,
     config::{ConfigError, Env},
     process::PartArgs,
 };
+use eventing::EventsUrl;
+use storage::database::Database;
 
 /// The port of `booking`.
 pub const PORT: u16 = 8082;
@@ -14,24 +16,52 @@ pub const PORT: u16 = 8082;
 /// Names where `vaccine` listens; in a cluster a `ConfigMap` sets it.
 pub const VACCINE_URL: &str = "VACCINE_URL";
 
+/// Names where `injection` listens.
+pub const INJECTION_URL: &str = "INJECTION_URL";
+
+/// Names where `mypage` listens.
+pub const MYPAGE_URL: &str = "MYPAGE_URL";
+
 /// What `booking` needs to know to run.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// The bookings' file, `DIR/booking.sqlite`.
-    pub database: PathBuf,
+    /// Where bookings are kept. `BOOKING_DATABASE_URL`, else `DATABASE_URL`, else the file
+    /// `DIR/booking.sqlite`.
+    pub database: Database,
     /// Where `vaccine` listens. `VACCINE_URL`, no default.
     pub vaccine: BaseUrl,
+    /// How events travel. `EVENTS_URL`, default `in-process`.
+    pub events: EventsUrl,
+    /// Where `injection` listens, to be told what happens. `INJECTION_URL`; without it, and without
+    /// NATS, it hears nothing.
+    pub injection: Option<BaseUrl>,
+    /// The same for `mypage`. `MYPAGE_URL`.
+    pub mypage: Option<BaseUrl>,
 }
 
 impl Config {
     /// From the arguments and the environment.
     pub fn from_env(args: &PartArgs, env: &Env) -> Result<Self, ConfigError> {
+        let file = Database::Sqlite(args.data.join("booking.sqlite"));
         Ok(Self {
             listen: args.net.listen(PORT),
-            database: args.data.join("booking.sqlite"),
+            database: env.first(["BOOKING_DATABASE_URL", "DATABASE_URL"])?.unwrap_or(file),
             vaccine: env.required(VACCINE_URL, "where vaccine listens", "http://127.0.0.1:8081")?,
+            events: env.first(["EVENTS_URL"])?.unwrap_or_default(),
+            injection: env.first([INJECTION_URL])?,
+            mypage: env.first([MYPAGE_URL])?,
         })
+    }
+
+    /// Who has to be told what happens.
+    pub fn listeners(&self) -> Vec<(&'static str, BaseUrl)> {
+        let listeners = [
+            ("vaccine", Some(&self.vaccine)),
+            ("injection", self.injection.as_ref()),
+            ("mypage", self.mypage.as_ref()),
+        ];
+        listeners.into_iter().filter_map(|(name, url)| Some((name, url?.clone()))).collect()
     }
 }

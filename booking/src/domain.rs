@@ -8,7 +8,8 @@
 //!            └── settle ──► abandoned
 //! ```
 //!
-//! Whoever comes first decides. A `book` that comes after `settle` is refused, so the dose that
+//! A booking ends as cancelled or as completed; a dose that was used is used, whatever was said
+//! before. Whoever comes first decides. A `book` that comes after `settle` is refused, so the dose that
 //! `settle` gave back cannot be booked any more. `give up` is both: it settles, and cancels what
 //! was booked.
 
@@ -31,6 +32,8 @@ pub enum Command {
     Settle { reservation: ReservationId, at: Timestamp },
     /// Nobody heard how an attempt ended, and nobody can ask: nothing of it may stand.
     GiveUp { reservation: ReservationId, at: Timestamp },
+    /// The citizen was vaccinated.
+    Complete { reservation: ReservationId },
 }
 
 /// A booking that is asked for.
@@ -71,6 +74,8 @@ pub enum Done {
     AbandonedBefore(ReservationId),
     /// The attempt is over with this booking.
     Stands(Record),
+    /// Its dose is used (now, or it was before).
+    Completed(Record),
 }
 
 /// Why nothing was done. A healthy answer, not an error.
@@ -82,9 +87,12 @@ pub enum Refusal {
     /// The key was used for another request.
     #[error("the Idempotency-Key came with another request before")]
     KeyReused,
-    /// No booking of that id.
+    /// No booking of that id, or of that attempt.
     #[error("there is no such booking")]
     NoSuchBooking,
+    /// The citizen was vaccinated.
+    #[error("the injection is completed")]
+    Completed,
 }
 
 /// The answer to a command.
@@ -130,6 +138,7 @@ pub fn decide(register: &mut Register, command: &Command) -> Outcome {
         Command::Cancel { booking, at: _ } => register.cancel(*booking),
         Command::Settle { reservation, at: _ } => Ok(register.settle(*reservation)),
         Command::GiveUp { reservation, at: _ } => register.give_up(*reservation),
+        Command::Complete { reservation } => register.complete(*reservation),
     }
 }
 
@@ -167,8 +176,10 @@ impl Register {
 
     fn cancel(&mut self, id: BookingId) -> Outcome {
         let known = self.bookings.get(&id).ok_or(Refusal::NoSuchBooking)?;
-        if known.booking.status == BookingStatus::BookingCancelled {
-            return Ok(Done::CancelledBefore(known.clone()));
+        match known.booking.status {
+            BookingStatus::BookingCancelled => return Ok(Done::CancelledBefore(known.clone())),
+            BookingStatus::InjectionCompleted => return Err(Refusal::Completed),
+            BookingStatus::Booked => {}
         }
         let record = self.bookings.get_mut(&id).ok_or(Refusal::NoSuchBooking)?;
         record.booking.status = BookingStatus::BookingCancelled;
@@ -191,6 +202,15 @@ impl Register {
             Done::Stands(record) => self.cancel(record.booking.booking_id),
             over => Ok(over),
         }
+    }
+
+    fn complete(&mut self, reservation: ReservationId) -> Outcome {
+        let Some(Attempt::Booked(id)) = self.attempts.get(&reservation).copied() else {
+            return Err(Refusal::NoSuchBooking);
+        };
+        let record = self.bookings.get_mut(&id).ok_or(Refusal::NoSuchBooking)?;
+        record.booking.status = BookingStatus::InjectionCompleted;
+        Ok(Done::Completed(record.clone()))
     }
 
     fn attempt(&self, reservation: ReservationId) -> Option<Standing<'_>> {

@@ -1,43 +1,71 @@
-//! What is told after a decision.
+//! What is told after a decision, and what others say about bookings, as commands.
 
 use contracts::{
     booking::BookingStatus,
-    event::{Booked, EventType, ReservationAbandoned},
+    event::{Booked, CloudEvent, EventType, ReservationAbandoned},
 };
+use eventing::Hears;
+use jiff::Timestamp;
+use serde::Serialize;
+use storage::outbox::Event;
 
-use crate::domain::{Done, Outcome, Record};
-
-/// An event before it has its place in the outbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// What happened.
-    pub r#type: EventType,
-    /// The event itself, JSON.
-    pub data: String,
-}
+use crate::{
+    domain::{Command, Done, Outcome, Record},
+    store::Book,
+};
 
 /// What has to be told about an outcome.
 ///
 /// A settled attempt is told again each time somebody asks: who asks may have missed it.
-pub fn of(outcome: &Outcome) -> serde_json::Result<Option<Event>> {
+pub fn of(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Event>> {
+    let at = match command {
+        Command::Book(book) => book.at,
+        Command::Cancel { at, .. } | Command::Settle { at, .. } | Command::GiveUp { at, .. } => *at,
+        Command::Complete { .. } => return Ok(None), // Whoever said so has told everybody.
+    };
     match outcome {
         Ok(Done::Booked(record) | Done::Cancelled(record) | Done::Stands(record)) => {
-            standing(record).map(Some)
+            standing(record, at)
         }
         Ok(Done::Abandoned(reservation) | Done::AbandonedBefore(reservation)) => {
-            let data =
-                serde_json::to_string(&ReservationAbandoned { reservation_id: *reservation })?;
-            Ok(Some(Event { r#type: EventType::ReservationAbandoned, data }))
+            let abandoned = ReservationAbandoned { reservation_id: *reservation };
+            event(EventType::ReservationAbandoned, at, &abandoned)
         }
-        Ok(Done::BookedBefore(_) | Done::CancelledBefore(_)) | Err(_) => Ok(None),
+        Ok(Done::BookedBefore(_) | Done::CancelledBefore(_) | Done::Completed(_)) | Err(_) => {
+            Ok(None)
+        }
     }
 }
 
-fn standing(record: &Record) -> serde_json::Result<Event> {
+fn standing(record: &Record, at: Timestamp) -> serde_json::Result<Option<Event>> {
     let r#type = match record.booking.status {
-        BookingStatus::Booked => EventType::Booked,
+        BookingStatus::Booked | BookingStatus::InjectionCompleted => EventType::Booked,
         BookingStatus::BookingCancelled => EventType::BookingCancelled,
     };
     let booked = Booked { reservation_id: record.reservation, booking: record.booking.clone() };
-    Ok(Event { r#type, data: serde_json::to_string(&booked)? })
+    event(r#type, at, &booked)
+}
+
+fn event(
+    r#type: EventType,
+    at: Timestamp,
+    data: &impl Serialize,
+) -> serde_json::Result<Option<Event>> {
+    let (r#type, at_ms) = (r#type.name().to_owned(), at.as_millisecond());
+    Ok(Some(Event { r#type, at_ms, data: serde_json::to_string(data)? }))
+}
+
+impl Hears for Book {
+    fn command(event: &CloudEvent) -> serde_json::Result<Option<Command>> {
+        if event.r#type != EventType::Completed {
+            return Ok(None);
+        }
+        let ReservationAbandoned { reservation_id } = serde_json::from_str(event.data.get())?;
+        Ok(Some(Command::Complete { reservation: reservation_id }))
+    }
+
+    /// A booking that is not here is another store's.
+    fn without_effect(_: &Outcome) -> Option<String> {
+        None
+    }
 }

@@ -8,9 +8,13 @@ use chassis::{
     process::{Fatal, Process},
 };
 use contracts::ids::HolderId;
-use storage::writer::Writer;
+use eventing::{Bell, Hearing, Wiring};
+use storage::{
+    database,
+    store::{Desk, Stored},
+};
 use thiserror::Error;
-use tokio::{select, sync::Notify};
+use tokio::select;
 
 pub mod api;
 pub mod attempts;
@@ -18,7 +22,6 @@ pub mod bookings;
 pub mod config;
 pub mod domain;
 pub mod events;
-pub mod relay;
 pub mod settle;
 pub mod store;
 
@@ -27,8 +30,11 @@ pub use config::Config;
 use crate::{
     attempts::{Attempts, Batches},
     bookings::Bookings,
-    relay::Relay,
+    store::{Book, Reads},
 };
+
+/// Its name: in the log, as a schema, and on the bus.
+const PART: &str = "booking";
 
 /// How long any request may take.
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
@@ -46,38 +52,46 @@ pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
 
 /// The same on a listener of one's own; `config.listen` does not matter.
 pub async fn serve_on(listener: Listener, config: Config, process: Process) -> Result<(), Fatal> {
-    let (writable, readers) = storage::sqlite::open(&config.database, store::sqlite::MIGRATIONS)?;
-    let vaccine = Client::new(config.vaccine);
+    let (writable, readers) = database::open(&config.database, PART, store::MIGRATIONS).await?;
     let holder = HolderId(writable.store_id);
-    let (writer, writer_ended) = Writer::start("booking", store::Sqlite::new(writable));
-    let batches = Batches {
-        vaccine: vaccine.clone(),
-        holder,
-        writer: writer.clone(),
+    let (desk, writer_ended) = Desk::start(PART, Stored::new(writable, Book));
+    let told = Bell::default();
+    let hearing = Hearing::new(desk.clone(), told.clone());
+    let wiring = Wiring {
+        part: PART,
+        source: holder,
+        outbox: readers.clone(),
+        told: told.clone(),
         process: process.clone(),
     };
+    wiring.tell(&config.events, config.listeners()).await?;
+    wiring.hear(&config.events, &["injection"], &hearing).await?;
+
+    let vaccine = Client::new(config.vaccine);
+    let batches =
+        Batches { vaccine: vaccine.clone(), holder, desk: desk.clone(), process: process.clone() };
     let (attempts, making) = Attempts::new(batches);
     process.spawn(making);
     let bookings = Arc::new(Bookings {
-        writer: writer.clone(),
-        reads: store::Reads::new(readers),
+        desk: desk.clone(),
+        reads: Reads(readers.clone()),
         attempts,
         holder,
-        told: Arc::new(Notify::new()),
+        told,
         process: process.clone(),
     });
-    let relay = Relay { bookings: Arc::clone(&bookings), vaccine: vaccine.clone() };
-    process.spawn(relay.run(process.clone()));
     settle::start(&bookings, &vaccine, &process);
 
-    let app = api::router(bookings).merge(chassis::health::router("booking", process.readiness()));
+    let app = api::router(bookings)
+        .merge(eventing::api::router(hearing, readers))
+        .merge(chassis::health::router(PART, process.readiness()));
     tokio::pin!(writer_ended);
     select! {
-        served = listener.serve("booking", app, ANSWER_WITHIN, &process) => served?,
+        served = listener.serve(PART, app, ANSWER_WITHIN, &process) => served?,
         () = &mut writer_ended => return Err(WriterDied.into()),
     }
     process.finish().await;
-    writer.close().await;
+    desk.close().await;
     writer_ended.await;
     Ok(())
 }

@@ -1,9 +1,273 @@
-//! Where bookings are kept.
+//! Where bookings are kept: load and save, for SQLite and PostgreSQL alike. All SQL is here.
 //!
-//! Writing: [`storage::writer::Store`], all commands of a batch in one transaction, with the events
-//! that they cause.
+//! Writing: [`Model`], all commands of a batch in one transaction, with the events that they cause.
 //! Reading: [`Reads`], the last commit.
 
-pub mod sqlite;
+use std::collections::BTreeSet;
 
-pub use sqlite::{Reads, Sqlite};
+use contracts::{
+    booking::{Booking, BookingStatus},
+    ids::{BookingId, ReservationId, UserId, VaccineId},
+};
+use jiff::Timestamp;
+use storage::{
+    database::{Readers, Unreadable},
+    migrate::Migration,
+    outbox::Event,
+    rows::Touched,
+    sql::{Row, SqlError, Tx, Value},
+    store::Model,
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Attempt, Command, Fingerprint, Outcome, Record, Register, decide},
+    events,
+};
+
+/// The tables, step by step.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_bookings.sql",
+    sqlite: include_str!("../migrations/sqlite/0001_bookings.sql"),
+    postgres: include_str!("../migrations/postgres/0001_bookings.sql"),
+}];
+
+const LAST_BOOKING: &str = "
+    SELECT coalesce(max(id), 0)
+      FROM bookings";
+
+const LOAD_ATTEMPT: &str = "
+    SELECT booking
+      FROM attempts
+     WHERE reservation = ?1";
+
+const ADD_ATTEMPT: &str = "
+    INSERT INTO attempts (reservation, booking)
+         VALUES (?1, ?2)";
+
+const LOAD_BOOKING: &str = "
+    SELECT id, reservation, vaccine, vaccine_name, user_id, status, asked, booked_at_ms
+      FROM bookings
+     WHERE id = ?1";
+
+const ADD_BOOKING: &str = "
+    INSERT INTO bookings
+                (id, reservation, vaccine, vaccine_name, user_id, status, asked, booked_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+const SAVE_BOOKING: &str = "
+    UPDATE bookings
+       SET status = ?2
+     WHERE id = ?1";
+
+/// Ids have no gaps and bookings are never removed, so a page begins at a known id.
+const PAGE_OF_BOOKINGS: &str = "
+    SELECT id, reservation, vaccine, vaccine_name, user_id, status, asked, booked_at_ms
+      FROM bookings
+     WHERE id > ?1
+  ORDER BY id
+     LIMIT ?2";
+
+/// Bookings, as their store sees them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Book;
+
+impl Model for Book {
+    type Command = Command;
+    type Outcome = Outcome;
+    type Rows = Register;
+
+    fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Register, SqlError> {
+        let (mut attempts, mut bookings) = (BTreeSet::new(), BTreeSet::new());
+        for command in commands {
+            match command {
+                Command::Book(book) => attempts.insert(book.reservation),
+                Command::Settle { reservation, .. }
+                | Command::GiveUp { reservation, .. }
+                | Command::Complete { reservation } => attempts.insert(*reservation),
+                Command::Cancel { booking, .. } => bookings.insert(*booking),
+            };
+        }
+        let mut register = Register::default();
+        if commands.iter().any(|command| matches!(command, Command::Book(_))) {
+            register.last_booking = last_booking(tx)?;
+        }
+        load_attempts(tx, &mut register, &attempts, &mut bookings)?;
+        load_bookings(tx, &mut register, &bookings)?;
+        Ok(register)
+    }
+
+    fn decide(&self, register: &mut Register, command: &Command) -> Outcome {
+        decide(register, command)
+    }
+
+    fn save(tx: &Tx<'_>, register: &Register) -> Result<(), SqlError> {
+        save_bookings(tx, register)?;
+        save_attempts(tx, register)
+    }
+
+    fn event(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Event>> {
+        events::of(command, outcome)
+    }
+}
+
+fn last_booking(tx: &Tx<'_>) -> Result<i64, SqlError> {
+    Ok(tx.find(LAST_BOOKING, &[], |row| row.int(0))?.unwrap_or(0))
+}
+
+fn load_attempts(
+    tx: &Tx<'_>,
+    register: &mut Register,
+    ids: &BTreeSet<ReservationId>,
+    bookings: &mut BTreeSet<BookingId>,
+) -> Result<(), SqlError> {
+    let keys: Vec<_> = ids.iter().map(|id| [Value::Uuid(id.0)]).collect();
+    for (id, known) in ids.iter().zip(tx.find_each(LOAD_ATTEMPT, &keys, attempt)?) {
+        if let Some(Attempt::Booked(booking)) = known {
+            bookings.insert(booking);
+        }
+        if let Some(known) = known {
+            register.attempts.loaded(*id, known);
+        }
+    }
+    Ok(())
+}
+
+fn load_bookings(
+    tx: &Tx<'_>,
+    register: &mut Register,
+    ids: &BTreeSet<BookingId>,
+) -> Result<(), SqlError> {
+    let keys: Vec<_> = ids.iter().map(|id| [Value::Int(id.0)]).collect();
+    for known in tx.find_each(LOAD_BOOKING, &keys, record)?.into_iter().flatten() {
+        register.bookings.loaded(known.booking.booking_id, known);
+    }
+    Ok(())
+}
+
+fn attempt(row: &Row<'_>) -> Result<Attempt, SqlError> {
+    let booking = row.int_or_null(0)?;
+    Ok(booking.map_or(Attempt::Abandoned, |id| Attempt::Booked(BookingId(id))))
+}
+
+fn record(row: &Row<'_>) -> Result<Record, SqlError> {
+    let unreadable = |column, what| SqlError::Unreadable { column, what };
+    Ok(Record {
+        reservation: ReservationId(row.uuid(1)?),
+        booking: Booking {
+            booking_id: BookingId(row.int(0)?),
+            vaccine_id: VaccineId(row.int(2)?),
+            vc_name: row.text(3)?.to_owned(),
+            user_id: UserId(row.int(4)?),
+            status: status(row.int(5)?).ok_or(unreadable(5, "a status"))?,
+        },
+        asked: row.uuid_or_null(6)?.map(|asked| Fingerprint(asked.into_bytes())),
+        at: Timestamp::from_millisecond(row.int(7)?).map_err(|_| unreadable(7, "a time"))?,
+    })
+}
+
+fn status(code: i64) -> Option<BookingStatus> {
+    use BookingStatus::{Booked, BookingCancelled, InjectionCompleted};
+    [Booked, BookingCancelled, InjectionCompleted]
+        .into_iter()
+        .find(|status| code_of(*status) == code)
+}
+
+fn code_of(status: BookingStatus) -> i64 {
+    match status {
+        BookingStatus::Booked => 0,
+        BookingStatus::BookingCancelled => 1,
+        BookingStatus::InjectionCompleted => 2,
+    }
+}
+
+fn save_bookings(tx: &Tx<'_>, register: &Register) -> Result<(), SqlError> {
+    let (mut added, mut changed) = (Vec::new(), Vec::new());
+    for (id, record, touched) in register.bookings.touched() {
+        match touched {
+            Touched::Added => added.push(row(record)),
+            Touched::Changed | Touched::Removed => {
+                changed.push([id.0.into(), code_of(record.booking.status).into()]);
+            }
+        }
+    }
+    tx.execute_each(ADD_BOOKING, &added)?;
+    tx.execute_each(SAVE_BOOKING, &changed)
+}
+
+fn row(record: &Record) -> [Value<'_>; 8] {
+    let booking = &record.booking;
+    [
+        booking.booking_id.0.into(),
+        record.reservation.0.into(),
+        booking.vaccine_id.0.into(),
+        booking.vc_name.as_str().into(),
+        booking.user_id.0.into(),
+        code_of(booking.status).into(),
+        record.asked.map(|asked| Uuid::from_bytes(asked.0)).into(),
+        record.at.as_millisecond().into(),
+    ]
+}
+
+/// Attempts end once: there is never a row to change.
+fn save_attempts(tx: &Tx<'_>, register: &Register) -> Result<(), SqlError> {
+    let row = |(reservation, attempt, _): (&ReservationId, &Attempt, _)| {
+        let booking = match attempt {
+            Attempt::Booked(id) => Some(id.0),
+            Attempt::Abandoned => None,
+        };
+        [reservation.0.into(), booking.into()]
+    };
+    let rows: Vec<_> = register.attempts.touched().map(row).collect();
+    tx.execute_each(ADD_ATTEMPT, &rows)
+}
+
+/// Bookings, for everybody who only looks.
+#[derive(Clone, Debug)]
+pub struct Reads(pub Readers);
+
+impl Reads {
+    /// One booking.
+    pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>, Unreadable> {
+        let known = self.0.read(move |tx| tx.find(LOAD_BOOKING, &[id.0.into()], record)).await?;
+        Ok(known.map(|record| record.booking))
+    }
+
+    /// Some bookings in the order of their ids, and how many there are in all.
+    pub async fn bookings(
+        &self,
+        offset: u64,
+        limit: u32,
+    ) -> Result<(Vec<Booking>, u64), Unreadable> {
+        let (offset, limit) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::from(limit));
+        self.0
+            .read(move |tx| {
+                let booking = |row: &Row<'_>| record(row).map(|record| record.booking);
+                let page = tx.all(PAGE_OF_BOOKINGS, &[offset.into(), limit.into()], booking)?;
+                Ok((page, last_booking(tx)?.unsigned_abs()))
+            })
+            .await
+    }
+
+    /// What became of an attempt, if it is over.
+    pub async fn attempt(&self, id: ReservationId) -> Result<Option<Ended>, Unreadable> {
+        self.0
+            .read(move |tx| match tx.find(LOAD_ATTEMPT, &[id.0.into()], attempt)? {
+                None => Ok(None),
+                Some(Attempt::Abandoned) => Ok(Some(Ended::Abandoned)),
+                Some(Attempt::Booked(booking)) => {
+                    Ok(tx.find(LOAD_BOOKING, &[booking.0.into()], record)?.map(Ended::Booked))
+                }
+            })
+            .await
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With this booking.
+    Booked(Record),
+    /// With nothing.
+    Abandoned,
+}

@@ -54,6 +54,22 @@ impl Env {
         }))
     }
 
+    /// The first of these settings that is there.
+    pub fn first<T: FromStr<Err: fmt::Display>, const N: usize>(
+        &self,
+        names: [&'static str; N],
+    ) -> Result<Option<T>, ConfigError> {
+        let find =
+            |name| (self.0)(name).filter(|value| !value.is_empty()).map(|value| (name, value));
+        let Some((name, value)) = names.into_iter().find_map(find) else { return Ok(None) };
+        value.parse().map(Some).map_err(|reason: T::Err| ConfigError::Invalid {
+            name,
+            reason: reason.to_string(),
+            // An address may hold a password.
+            value: value.split_once("://").map_or(value.as_str(), |(kind, _)| kind).to_owned(),
+        })
+    }
+
     /// A setting that must be there.
     pub fn required<T: FromStr<Err: fmt::Display>>(
         &self,

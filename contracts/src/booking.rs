@@ -33,6 +33,8 @@ pub enum BookingStatus {
     Booked,
     /// The dose was given back.
     BookingCancelled,
+    /// The dose was used.
+    InjectionCompleted,
 }
 
 /// The body of `POST`, `PUT` and `PATCH` on bookings; other fields are ignored.

@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 use crate::{
     booking::Booking,
     ids::{HolderId, ReservationId, VaccineId},
+    injection::Injection,
+    vaccine::Vaccine,
 };
 
 /// The media type of a list of [`CloudEvent`]s (CloudEvents 1.0, HTTP binding, section 3.3).
@@ -44,8 +46,17 @@ pub struct CloudEvent {
 }
 
 /// The kinds of events, each with the version of its shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventType {
+    /// Carries [`Vaccine`].
+    #[serde(rename = "anticorona.Registered.v1")]
+    Registered,
+    /// Carries [`StockChanged`]: there is more than before.
+    #[serde(rename = "anticorona.StockAdded.v1")]
+    StockAdded,
+    /// Carries [`StockChanged`]: changed in any other way.
+    #[serde(rename = "anticorona.StockModified.v1")]
+    StockModified,
     /// Carries [`Booked`].
     #[serde(rename = "anticorona.Booked.v1")]
     Booked,
@@ -55,6 +66,56 @@ pub enum EventType {
     /// Carries [`ReservationAbandoned`].
     #[serde(rename = "anticorona.ReservationAbandoned.v1")]
     ReservationAbandoned,
+    /// Carries [`Completed`].
+    #[serde(rename = "anticorona.Completed.v1")]
+    Completed,
+    /// Of a newer version. It has its place in the order, and means nothing to us.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl EventType {
+    /// Every kind that this version knows.
+    pub const ALL: [Self; 7] = [
+        Self::Registered,
+        Self::StockAdded,
+        Self::StockModified,
+        Self::Booked,
+        Self::BookingCancelled,
+        Self::ReservationAbandoned,
+        Self::Completed,
+    ];
+
+    /// Its name in an outbox, without prefix and version.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Registered => "Registered",
+            Self::StockAdded => "StockAdded",
+            Self::StockModified => "StockModified",
+            Self::Booked => "Booked",
+            Self::BookingCancelled => "BookingCancelled",
+            Self::ReservationAbandoned => "ReservationAbandoned",
+            Self::Completed => "Completed",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|known| known.name() == name);
+        known.unwrap_or_else(|| Self::Other(name.to_owned()))
+    }
+}
+
+/// A vaccine's stock or name was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockChanged {
+    /// The stock before.
+    pub stock_before: i64,
+    /// The vaccine as it is now.
+    #[serde(flatten)]
+    pub vaccine: Vaccine,
 }
 
 /// A booking was made, or cancelled.
@@ -76,7 +137,19 @@ pub struct ReservationAbandoned {
     pub reservation_id: ReservationId,
 }
 
-/// All that `vaccine` needs of a [`Booked`]: which dose it is about, and of which vaccine.
+/// Somebody was vaccinated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Completed {
+    /// The dose that was used.
+    pub reservation_id: ReservationId,
+    /// The injection.
+    #[serde(flatten)]
+    pub injection: Injection,
+}
+
+/// All that `vaccine` needs of a [`Booked`] or [`Completed`]: which dose it is about, and of which
+/// vaccine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BookedDose {
@@ -91,6 +164,33 @@ pub struct BookedDose {
 pub struct Heard {
     /// The highest sequence number kept from the asking source; 0 before the first.
     pub sequence: u64,
+}
+
+/// What a listener could not hear and put aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParkedEvents {
+    /// How many there are.
+    pub total: u64,
+    /// The oldest of them.
+    pub events: Vec<ParkedEvent>,
+}
+
+/// An event that was put aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParkedEvent {
+    /// Who said it.
+    pub source: HolderId,
+    /// Its place among everything that this source said.
+    pub sequence: u64,
+    /// What kind of event.
+    pub r#type: String,
+    /// The event itself, JSON as text.
+    pub data: String,
+    /// Why it could not be heard.
+    pub why: String,
+    /// Since when it is put aside.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
 }
 
 /// CloudEvents has no 64-bit numbers: a sequence travels as decimal text.

@@ -32,6 +32,10 @@ id!(
     BookingId(i64)
 );
 id!(
+    /// An appointment at the injection desk; numbered from 1 by `injection`.
+    InjectionId(i64)
+);
+id!(
     /// The citizen a booking belongs to, as the caller names them. Never logged.
     UserId(i64)
 );

@@ -6,5 +6,7 @@
 pub mod booking;
 pub mod event;
 pub mod ids;
+pub mod injection;
+pub mod mypage;
 pub mod number;
 pub mod vaccine;

@@ -119,7 +119,7 @@ pub struct Reservation {
     pub state: ReservationState,
 }
 
-/// `held → booked → released`; later also `administered`.
+/// `held → booked → administered`, or `released`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReservationState {
@@ -129,4 +129,6 @@ pub enum ReservationState {
     Booked,
     /// The dose went back; the id is spent.
     Released,
+    /// The dose was used.
+    Administered,
 }

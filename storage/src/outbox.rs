@@ -1,11 +1,23 @@
 //! What a store has to tell, written in the commit that caused it.
 //!
-//! Rows are only ever added, with gapless sequence numbers: the one writer hands them out inside
-//! the transaction, so a reader that remembers the last number it saw has seen everything before.
+//! Rows are only ever added, with gapless sequence numbers: whoever writes holds the store's lock
+//! until it has committed, so a reader that remembers the last number it saw has seen everything
+//! before. Without that lock a number can become visible after a higher one, and would be missed.
 
-use rusqlite::{Connection, Transaction};
+use crate::sql::{SqlError, Tx};
 
-/// Something to tell.
+/// Something to tell, before it has its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What kind of thing.
+    pub r#type: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The thing itself, JSON.
+    pub data: String,
+}
+
+/// Something told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its place, from 1.
@@ -18,9 +30,13 @@ pub struct Entry {
     pub data: String,
 }
 
+const LAST: &str = "
+    SELECT coalesce(max(sequence), 0)
+      FROM outbox";
+
 const APPEND: &str = "
-    INSERT INTO outbox (type, at_ms, data)
-         VALUES (?1, ?2, ?3)";
+    INSERT INTO outbox (sequence, type, at_ms, data)
+         VALUES (?1, ?2, ?3, ?4)";
 
 const AFTER: &str = "
     SELECT sequence, type, at_ms, data
@@ -29,23 +45,32 @@ const AFTER: &str = "
   ORDER BY sequence
      LIMIT ?2";
 
-/// Adds one entry within the transaction of its cause.
-pub fn append(tx: &Transaction<'_>, r#type: &str, at_ms: i64, data: &str) -> rusqlite::Result<()> {
-    tx.prepare_cached(APPEND)?.execute((r#type, at_ms, data))?;
-    Ok(())
+/// Adds events within the transaction of their cause.
+pub fn append(tx: &Tx<'_>, events: &[Event]) -> Result<(), SqlError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let last = last(tx)?.cast_signed();
+    let rows = events.iter().zip(last + 1..).map(|(event, sequence)| {
+        let Event { r#type, at_ms, data } = event;
+        [sequence.into(), r#type.as_str().into(), (*at_ms).into(), data.as_str().into()]
+    });
+    tx.execute_each(APPEND, &rows.collect::<Vec<_>>())
+}
+
+/// The sequence number of the last event; 0 before the first.
+pub fn last(tx: &Tx<'_>) -> Result<u64, SqlError> {
+    Ok(tx.find(LAST, &[], |row| row.int(0))?.unwrap_or(0).cast_unsigned())
 }
 
 /// The next entries after a sequence number, at most `limit`, in order.
-pub fn after(connection: &Connection, sequence: u64, limit: u32) -> rusqlite::Result<Vec<Entry>> {
-    connection
-        .prepare_cached(AFTER)?
-        .query_map((sequence.cast_signed(), limit), |row| {
-            Ok(Entry {
-                sequence: row.get::<_, i64>(0)?.cast_unsigned(),
-                r#type: row.get(1)?,
-                at_ms: row.get(2)?,
-                data: row.get(3)?,
-            })
-        })?
-        .collect()
+pub fn after(tx: &Tx<'_>, sequence: u64, limit: u32) -> Result<Vec<Entry>, SqlError> {
+    tx.all(AFTER, &[sequence.cast_signed().into(), i64::from(limit).into()], |row| {
+        Ok(Entry {
+            sequence: row.int(0)?.cast_unsigned(),
+            r#type: row.text(1)?.to_owned(),
+            at_ms: row.int(2)?,
+            data: row.text(3)?.to_owned(),
+        })
+    })
 }

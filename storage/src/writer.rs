@@ -73,8 +73,15 @@ pub enum WriteError {
 
 /// The store could not keep this command; its neighbours may be kept. The cause is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the store could not keep this")]
-pub struct Failed;
+pub enum Failed {
+    /// It cannot keep this very command, now or later.
+    #[error("the store refuses to keep this")]
+    Refused,
+    /// It cannot keep anything now. Where the connection to it was lost at the end of a commit,
+    /// everything may be kept after all.
+    #[error("the store could not keep this now")]
+    Unavailable,
+}
 
 /// Hands commands to the thread that owns the store. Cheap to clone.
 pub struct Writer<C, O> {
@@ -241,7 +248,7 @@ impl<S: Store> Commits<S> {
             Ok(decided) => {
                 // Nobody may get a neighbour's outcome.
                 error!(commands = batch.len(), outcomes = decided.len(), "{} miscounts", self.name);
-                outcomes.extend(batch.iter().map(|_| Err(Failed)));
+                outcomes.extend(batch.iter().map(|_| Err(Failed::Refused)));
             }
             Err(StoreError::Rejected(cause)) if batch.len() > 1 => {
                 warn!(%cause, commands = batch.len(), "{} refused a batch, trying halves", self.name);
@@ -251,11 +258,11 @@ impl<S: Store> Commits<S> {
             }
             Err(StoreError::Rejected(cause)) => {
                 error!(%cause, "{} refused a command", self.name);
-                outcomes.push(Err(Failed));
+                outcomes.push(Err(Failed::Refused));
             }
             Err(StoreError::Unavailable(cause)) => {
                 error!(%cause, commands = batch.len(), "{} cannot write", self.name);
-                outcomes.extend(batch.iter().map(|_| Err(Failed)));
+                outcomes.extend(batch.iter().map(|_| Err(Failed::Unavailable)));
             }
         }
     }

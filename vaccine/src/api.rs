@@ -1,9 +1,6 @@
 //! The HTTP face of the ledger: routes, handlers, and what each refusal means as a status.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{
     Router,
@@ -15,33 +12,32 @@ use axum::{
 use chassis::{
     clock,
     hal::{Collection, Origin, Page},
-    json::{Id, Json, JsonList, Query},
+    json::{Id, Json, Query},
     problem::Problem,
     process::Process,
 };
 use contracts::{
-    event::{CloudEvent, EVENTS_BODY_MAX, EVENTS_MAX, Heard},
     ids::{HolderId, ReservationId, VaccineId},
     vaccine::{
         HOLDS_MAX, Hold as HoldRequest, HoldBatch, HoldOutcome, HoldReply, UnsettledHolds, Vaccine,
         VaccineBody,
     },
 };
+use eventing::Bell;
 use scopeguard::{ScopeGuard, guard};
 use serde::Deserialize;
 use storage::{
-    sqlite::Unreadable,
-    writer::{Failed, WriteError, Writer},
+    database::Unreadable,
+    store::Desk,
+    writer::{Failed, WriteError},
 };
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    domain::{
-        Command, Done, Hold, NAME_MAX, Name, Outcome, Pool, PoolId, Refusal, STOCK_MAX, Stock,
-    },
-    events,
-    store::Reads,
+    domain::{Command, Done, Hold, NAME_MAX, Name, Outcome, PoolId, Refusal, STOCK_MAX, Stock},
+    events::vaccine,
+    store::{Book, Reads},
 };
 
 mod doc;
@@ -63,9 +59,11 @@ const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine
 #[derive(Clone, Debug)]
 pub struct Ledger {
     /// Takes commands.
-    pub writer: Writer<Command, Outcome>,
+    pub desk: Desk<Book>,
     /// Shows the last commit.
-    pub reads: Arc<Reads>,
+    pub reads: Reads,
+    /// Rings when there is something new to tell.
+    pub told: Bell,
     /// Takes doses back though their caller is gone.
     pub process: Process,
 }
@@ -81,8 +79,6 @@ pub fn router(ledger: Ledger) -> Router {
             put(hold).delete(release).get(reservation),
         )
         .route("/holds", post(hold_many).get(unsettled))
-        .route("/events", post(hear))
-        .route("/events/heard", get(heard))
         .layer(DefaultBodyLimit::disable()) // chassis::json has its own, with an answer.
         .with_state(ledger)
 }
@@ -228,45 +224,6 @@ async fn unsettled(
     Ok(Json(UnsettledHolds { reservation_ids: unsettled.map_err(unreadable)? }))
 }
 
-/// Events of one source, in its order; answers how far they are kept.
-async fn hear(
-    State(ledger): State<Ledger>,
-    JsonList(batch): JsonList<CloudEvent, EVENTS_BODY_MAX>,
-) -> Result<Json<Heard>, Problem> {
-    at_most("events", batch.len(), EVENTS_MAX)?;
-    if batch.windows(2).any(|two| two[0].source != two[1].source) {
-        return Err(Problem::invalid("source", "one source in one request"));
-    }
-    let commands = batch.iter().map(events::command).collect::<Result<Vec<_>, _>>()?;
-    let mut heard = None;
-    for (event, outcome) in batch.iter().zip(ledger.submit(commands).await?) {
-        if let Ok(Ok(Done::Heard { sequence, refused })) = outcome {
-            heard = Some(sequence);
-            if let Some(refused) = refused {
-                warn!(event = %event.id, r#type = ?event.r#type, "event without effect: {refused}");
-            }
-        }
-    }
-    match heard {
-        Some(sequence) => Ok(Json(Heard { sequence })),
-        None if batch.is_empty() => Err(Problem::invalid("events", "at least one")),
-        None => Err(Answer::NotKept.into()),
-    }
-}
-
-#[derive(Deserialize)]
-struct HeardQuery {
-    source: Uuid,
-}
-
-async fn heard(
-    State(ledger): State<Ledger>,
-    Query(query): Query<HeardQuery>,
-) -> Result<Json<Heard>, Problem> {
-    let sequence = ledger.reads.heard(HolderId(query.source)).await.map_err(unreadable)?;
-    Ok(Json(Heard { sequence }))
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CheckQuery {
@@ -326,11 +283,11 @@ fn anonymous(vaccine: i64, reservation: Uuid) -> Hold {
 
 impl Ledger {
     async fn submit(&self, commands: Vec<Command>) -> Result<Vec<Result<Outcome, Failed>>, Answer> {
-        Ok(self.writer.submit(commands, Instant::now() + WRITE_WITHIN).await?)
+        Ok(self.desk.ask_all(commands, Instant::now() + WRITE_WITHIN).await?)
     }
 
     async fn decide(&self, command: Command) -> Result<Done, Answer> {
-        let decided = self.writer.submit_one(command, Instant::now() + WRITE_WITHIN).await?;
+        let decided = self.desk.ask(command, Instant::now() + WRITE_WITHIN).await?;
         decided?.map_err(Answer::Refused)
     }
 
@@ -342,23 +299,18 @@ impl Ledger {
     }
 
     async fn vaccine(&self, command: Command) -> Result<Vaccine, Problem> {
-        match self.decide(command).await? {
-            Done::Vaccine(id, pool) => Ok(vaccine(id, &pool)),
+        let done = self.decide(command).await?;
+        self.told.ring();
+        match done {
+            Done::Registered(id, pool) | Done::Changed { id, pool, before: _ } => {
+                Ok(vaccine(id, &pool))
+            }
             Done::Removed
             | Done::Held { .. }
             | Done::Confirmed
             | Done::Released
-            | Done::Heard { .. } => Err(Answer::NotKept.into()),
+            | Done::Administered => Err(Answer::NotKept.into()),
         }
-    }
-}
-
-fn vaccine(id: PoolId, pool: &Pool) -> Vaccine {
-    Vaccine {
-        vaccine_id: id.into(),
-        vc_name: pool.name.as_str().to_owned(),
-        stock: pool.stock.doses(),
-        book_qty: pool.taken,
     }
 }
 
@@ -368,8 +320,8 @@ fn hold_outcome(outcome: Result<Outcome, Failed>) -> HoldOutcome {
         Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
         Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
         Ok(Err(Refusal::Released)) => HoldOutcome::Released,
-        Ok(Err(Refusal::Conflict)) => HoldOutcome::Conflict,
-        Ok(Ok(_) | Err(_)) | Err(Failed) => HoldOutcome::Failed,
+        Ok(Err(Refusal::Conflict | Refusal::Administered)) => HoldOutcome::Conflict,
+        Ok(Ok(_) | Err(_)) | Err(Failed::Refused | Failed::Unavailable) => HoldOutcome::Failed,
     }
 }
 
@@ -444,6 +396,9 @@ fn problem(refusal: Refusal) -> Problem {
             "urn:anticorona:reservation-released",
             "The reservation was released before",
         ),
+        Refusal::Administered => {
+            (StatusCode::CONFLICT, "urn:anticorona:dose-administered", "The dose was administered")
+        }
         Refusal::Conflict => (
             StatusCode::CONFLICT,
             "urn:anticorona:reservation-conflict",

@@ -4,13 +4,14 @@
 //! none. Today a vaccine is one pool, and a claim has one entry.
 //!
 //! ```text
-//! hold ──► held ──confirm──► booked
-//!            │                  │
-//!            └──release──┬──────┘
-//!                        ▼
-//!                    released        (also: released before its hold came)
+//! hold ──► held ──confirm──► booked ──┬── administer ──► administered
+//!            │                  │     │                       ▲
+//!            └──release──┬──────┘     │                       │
+//!                        ▼            │                       │
+//!                    released ────────┘ (the dose was used after all)
 //! ```
 //!
+//! Also: released before its hold came, and administered before its booking was heard of.
 //! Every command may come twice, late, or in another order, and still counts once.
 
 use std::sync::Arc;
@@ -122,6 +123,8 @@ pub enum State {
     Booked,
     /// Given back; the id is spent.
     Released,
+    /// Used up; it does not count any more.
+    Administered,
 }
 
 /// What may be asked of the ledger.
@@ -139,8 +142,10 @@ pub enum Command {
     Confirm(Hold),
     /// The units go back. With a pool: only if the reservation claims it.
     Release { reservation: ReservationId, of: Option<PoolId>, at: Timestamp },
-    /// What a holder says of its reservation, in the holder's own order.
-    Hear { source: HolderId, sequence: u64, said: Said },
+    /// Its holder says that there is no booking and will be none: the units go back.
+    GiveBack { reservation: ReservationId, holder: HolderId, at: Timestamp },
+    /// The units were used: they do not exist any more.
+    Administer { reservation: ReservationId, claims: Vec<PoolId>, at: Timestamp },
 }
 
 /// A reservation that is asked for.
@@ -156,20 +161,13 @@ pub struct Hold {
     pub at: Timestamp,
 }
 
-/// What a holder can say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// There is a booking.
-    Booked(Hold),
-    /// There is none, and there will be none.
-    GivenBack { reservation: ReservationId, at: Timestamp },
-}
-
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// The vaccine as it is now.
-    Vaccine(PoolId, Pool),
+    /// There is a new vaccine.
+    Registered(PoolId, Pool),
+    /// The vaccine as it is now, and the stock that it had.
+    Changed { id: PoolId, pool: Pool, before: Stock },
     /// It is not offered any more.
     Removed,
     /// One unit of each is set aside (or was, when the id came before).
@@ -178,8 +176,8 @@ pub enum Done {
     Confirmed,
     /// Nothing is taken by this reservation.
     Released,
-    /// The source was heard up to here, and this is what came of the last.
-    Heard { sequence: u64, refused: Option<Refusal> },
+    /// The units are used up.
+    Administered,
 }
 
 /// Why nothing was done. A healthy answer, not an error.
@@ -194,6 +192,9 @@ pub enum Refusal {
     /// The reservation was released before.
     #[error("the reservation was released before")]
     Released,
+    /// The reservation's dose is used.
+    #[error("the dose was administered")]
+    Administered,
     /// The id belongs to another reservation.
     #[error("the reservation id is taken by another one")]
     Conflict,
@@ -218,8 +219,6 @@ pub struct Ledger {
     pub pools: Rows<PoolId, Pool>,
     /// Reservations.
     pub reservations: Rows<ReservationId, Reservation>,
-    /// How far each source was heard.
-    pub heard: Rows<HolderId, u64>,
     /// The highest pool id ever given.
     pub last_pool: i64,
 }
@@ -233,7 +232,12 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Outcome {
         Command::Hold(hold) => ledger.hold(hold),
         Command::Confirm(hold) => ledger.confirm(hold),
         Command::Release { reservation, of, at } => ledger.release(*reservation, *of, *at),
-        Command::Hear { source, sequence, said } => Ok(ledger.hear(*source, *sequence, said)),
+        Command::GiveBack { reservation, holder, at } => {
+            ledger.give_back(*holder, *reservation, *at)
+        }
+        Command::Administer { reservation, claims, at } => {
+            ledger.administer(*reservation, claims, *at)
+        }
     }
 }
 
@@ -243,11 +247,12 @@ impl Ledger {
         let id = PoolId(self.last_pool);
         let pool = Pool { name, stock, taken: 0 };
         self.pools.put(id, pool.clone());
-        Done::Vaccine(id, pool)
+        Done::Registered(id, pool)
     }
 
     fn change(&mut self, id: PoolId, name: Option<&Name>, stock: Option<Stock>) -> Outcome {
-        let taken = self.pools.get(&id).ok_or(Refusal::NoSuchPool)?.taken;
+        let Pool { taken, stock: before, name: _ } =
+            *self.pools.get(&id).ok_or(Refusal::NoSuchPool)?;
         if stock.is_some_and(|stock| stock.0 < taken) {
             return Err(Refusal::StockBelowTaken { taken });
         }
@@ -258,7 +263,7 @@ impl Ledger {
         if let Some(stock) = stock {
             pool.stock = stock;
         }
-        Ok(Done::Vaccine(id, pool.clone()))
+        Ok(Done::Changed { id, pool: pool.clone(), before })
     }
 
     fn remove(&mut self, id: PoolId) -> Outcome {
@@ -274,6 +279,7 @@ impl Ledger {
         match self.reservations.get(&hold.reservation) {
             None => self.claim(hold, State::Held),
             Some(known) if known.state == State::Released => Err(Refusal::Released),
+            Some(known) if known.state == State::Administered => Err(Refusal::Administered),
             Some(known) if known.is_that_of(hold) => self.held(&hold.claims),
             Some(_) => Err(Refusal::Conflict),
         }
@@ -287,6 +293,8 @@ impl Ledger {
         };
         match known.state {
             State::Released => Err(Refusal::Released),
+            // Who used it need not know who held it.
+            State::Administered => Ok(Done::Confirmed),
             _ if !known.is_that_of(hold) => Err(Refusal::Conflict),
             State::Booked => Ok(Done::Confirmed),
             State::Held => {
@@ -346,8 +354,10 @@ impl Ledger {
         if of.is_some_and(|pool| !known.claims.is_empty() && !known.claims.contains(&pool)) {
             return Err(Refusal::NoSuchReservation);
         }
-        if known.state == State::Released {
-            return Ok(Done::Released);
+        match known.state {
+            State::Released => return Ok(Done::Released),
+            State::Administered => return Err(Refusal::Administered),
+            State::Held | State::Booked => {}
         }
         if of.is_some() && known.state == State::Booked && known.holder.is_some() {
             return Err(Refusal::Conflict); // A booking stands behind it; cancel that.
@@ -363,28 +373,45 @@ impl Ledger {
         Ok(Done::Released)
     }
 
-    /// A source speaks of its own reservations only.
-    fn give_back(&mut self, source: HolderId, id: ReservationId, at: Timestamp) -> Outcome {
+    /// A holder speaks of its own reservations only.
+    fn give_back(&mut self, holder: HolderId, id: ReservationId, at: Timestamp) -> Outcome {
         match self.reservations.get(&id) {
-            Some(known) if known.state != State::Released && known.holder != Some(source) => {
+            Some(Reservation { state: State::Held | State::Booked, holder: other, .. })
+                if *other != Some(holder) =>
+            {
                 Err(Refusal::Conflict)
             }
             Some(_) | None => self.release(id, None, at),
         }
     }
 
-    /// Each source numbers what it says without gaps. What was heard before has had its effect;
-    /// what comes after a gap waits until the source has gone back.
-    fn hear(&mut self, source: HolderId, sequence: u64, said: &Said) -> Done {
-        let heard = self.heard.get(&source).copied().unwrap_or(0);
-        if sequence != heard + 1 {
-            return Done::Heard { sequence: heard, refused: None };
-        }
-        let effect = match said {
-            Said::Booked(hold) => self.confirm(hold),
-            Said::GivenBack { reservation, at } => self.give_back(source, *reservation, *at),
+    /// Whatever was said of the reservation before: a dose that is used is gone.
+    fn administer(&mut self, id: ReservationId, claims: &[PoolId], at: Timestamp) -> Outcome {
+        let known = self.reservations.get(&id);
+        let (taken, claims) = match known {
+            Some(known) if known.state == State::Administered => return Ok(Done::Administered),
+            Some(known) if known.state != State::Released => (1, known.claims.clone()),
+            Some(_) | None => (0, claims.to_vec()),
         };
-        self.heard.put(source, sequence);
-        Done::Heard { sequence, refused: effect.err() }
+        for id in &claims {
+            let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
+            if pool.free() + taken < 1 {
+                return Err(Refusal::SoldOut);
+            }
+        }
+        for id in &claims {
+            if let Some(pool) = self.pools.get_mut(id) {
+                pool.stock.0 -= 1;
+                pool.taken -= taken;
+            }
+        }
+        match self.reservations.get_mut(&id) {
+            Some(known) => known.state = State::Administered,
+            None => self.reservations.put(
+                id,
+                Reservation { holder: None, claims, state: State::Administered, held_at: at },
+            ),
+        }
+        Ok(Done::Administered)
     }
 }

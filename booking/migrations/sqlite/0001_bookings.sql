@@ -1,13 +1,14 @@
 -- Bookings, numbered without gaps and never removed: the number tells the place in every list.
--- status: 0 booked, 1 cancelled. asked: fingerprint of the request, where an Idempotency-Key came with it.
+-- status: 0 booked, 1 cancelled, 2 completed. asked: fingerprint of the request, where an
+-- Idempotency-Key came with it.
 CREATE TABLE bookings (
-    id          INTEGER PRIMARY KEY,
-    reservation BLOB    NOT NULL,
-    vaccine     INTEGER NOT NULL,
-    vaccine_name TEXT   NOT NULL,
-    user        INTEGER NOT NULL,
-    status      INTEGER NOT NULL,
-    asked       BLOB,
+    id           INTEGER PRIMARY KEY,
+    reservation  BLOB    NOT NULL,
+    vaccine      INTEGER NOT NULL,
+    vaccine_name TEXT    NOT NULL,
+    user_id      INTEGER NOT NULL,
+    status       INTEGER NOT NULL,
+    asked        BLOB,
     booked_at_ms INTEGER NOT NULL
 );
 

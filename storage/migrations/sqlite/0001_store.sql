@@ -16,3 +16,14 @@ CREATE TABLE inbox (
     source   BLOB    NOT NULL PRIMARY KEY,
     sequence INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What could not be heard: kept for a person to look at, and out of the way of what came after.
+CREATE TABLE parked (
+    source   BLOB    NOT NULL,
+    sequence INTEGER NOT NULL,
+    type     TEXT    NOT NULL,
+    data     TEXT    NOT NULL,
+    why      TEXT    NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    PRIMARY KEY (source, sequence)
+) WITHOUT ROWID;

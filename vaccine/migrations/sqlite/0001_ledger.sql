@@ -14,7 +14,7 @@ CREATE TABLE last_pool (
 );
 INSERT INTO last_pool (id) VALUES (0);
 
--- Who takes one unit of which pools. state: 0 held, 1 booked, 2 released.
+-- Who takes one unit of which pools. state: 0 held, 1 booked, 2 released, 3 administered.
 CREATE TABLE reservations (
     id         BLOB    NOT NULL PRIMARY KEY,
     holder     BLOB,

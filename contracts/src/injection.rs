@@ -1,0 +1,55 @@
+//! What `injection` says and hears.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ids::{BookingId, InjectionId, UserId, VaccineId};
+
+/// An appointment at the injection desk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Injection {
+    /// Its number, given by `injection`.
+    pub injection_id: InjectionId,
+    /// The booking behind it.
+    pub booking_id: BookingId,
+    /// The vaccine booked.
+    pub vaccine_id: VaccineId,
+    /// Who comes.
+    pub user_id: UserId,
+    /// Where it stands.
+    pub status: InjectionStatus,
+}
+
+/// Where an appointment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InjectionStatus {
+    /// The citizen is expected.
+    InjectionReady,
+    /// The citizen was vaccinated.
+    InjectionCompleted,
+    /// The booking was cancelled before.
+    InjectionCancelled,
+}
+
+/// The body of `PUT` and `PATCH` on injections; other fields are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InjectionBody {
+    /// `INJECTION_COMPLETED` completes it.
+    #[schema(example = "INJECTION_COMPLETED")]
+    pub status: Option<String>,
+}
+
+/// An appointment that will not take place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancellation {
+    /// The booking that was cancelled.
+    pub booking_id: BookingId,
+    /// The vaccine that was booked.
+    pub vaccine_id: VaccineId,
+    /// Who had booked.
+    pub user_id: UserId,
+}

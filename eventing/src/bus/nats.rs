@@ -1,0 +1,258 @@
+//! NATS JetStream: the relay publishes, every listener follows at its own pace.
+//!
+//! One message is one batch, the same that would travel directly. So a message is taken whole or not
+//! at all, the next is published only when the one before is kept, and batches of one source always
+//! follow each other without a gap; pipelined single messages could not promise that. Two relays
+//! of one store may publish side by side: what comes twice is heard once.
+//!
+//! Each listening store has one durable consumer per part that it follows, with one message under
+//! way at a time, however many processes share the store. Works with servers from 2.9 on.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use async_nats::{
+    ConnectOptions, HeaderMap,
+    jetstream::{
+        self, AckKind, Message,
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        stream::{self, LastRawMessageErrorKind, Stream},
+    },
+};
+use chassis::telemetry::causes;
+use contracts::{
+    event::{BATCH_MEDIA_TYPE, CloudEvent},
+    ids::HolderId,
+};
+use futures_util::StreamExt;
+use thiserror::Error;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::{Bus, NotTold};
+use crate::hearing::{Hearing, Hears};
+
+/// How long NATS may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a listener may take over a message before it is delivered again.
+const ACK_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long until a message that could not be heard is delivered again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Pause after NATS could not be reached; also between two beginnings from the start.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The stream, and the first word of every subject, unless the address names another.
+const STREAM: &str = "anticorona";
+
+/// Where NATS listens: `nats://HOST:PORT`, behind it optionally the name of the stream.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsUrl {
+    server: String,
+    stream: String,
+}
+
+/// Not the address of NATS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be nats://HOST:PORT or nats://HOST:PORT/STREAM (letters, digits, - and _)")]
+pub struct NotANatsUrl;
+
+impl FromStr for NatsUrl {
+    type Err = NotANatsUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotANatsUrl> {
+        let rest = text.strip_prefix("nats://").ok_or(NotANatsUrl)?;
+        let (server, stream) = rest.split_once('/').unwrap_or((rest, ""));
+        let stream = if stream.is_empty() { STREAM } else { stream };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if server.is_empty() || !stream.chars().all(is_name) {
+            return Err(NotANatsUrl);
+        }
+        Ok(Self { server: format!("nats://{server}"), stream: stream.to_owned() })
+    }
+}
+
+/// Without what must stay secret.
+impl fmt::Debug for NatsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = self.server.rsplit_once('@').map_or(self.server.as_str(), |(_, host)| host);
+        write!(f, "NATS at {server}, stream {}", self.stream)
+    }
+}
+
+/// A connection to JetStream, on behalf of one part. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Nats {
+    jetstream: jetstream::Context,
+    stream: String,
+    part: &'static str,
+}
+
+impl Nats {
+    /// Connects, now or as soon as NATS is there.
+    pub async fn connect(url: &NatsUrl, part: &'static str) -> Result<Self, NotTold> {
+        let options = ConnectOptions::new().name(part).retry_on_initial_connect();
+        let client = options.connect(&url.server).await.map_err(nats)?;
+        let mut jetstream = jetstream::new(client);
+        jetstream.set_timeout(ANSWER_WITHIN);
+        Ok(Self { jetstream, stream: url.stream.clone(), part })
+    }
+
+    /// What a source of ours says.
+    fn subject(&self, source: HolderId) -> String {
+        format!("{}.{}.{source}", self.stream, self.part)
+    }
+
+    async fn stream(&self) -> Result<Stream, NotTold> {
+        let config = stream::Config {
+            name: self.stream.clone(),
+            subjects: vec![format!("{}.>", self.stream)],
+            ..stream::Config::default()
+        };
+        self.jetstream.get_or_create_stream(config).await.map_err(nats)
+    }
+
+    /// Hears on behalf of a store what the stores of another part say, until dropped.
+    pub async fn follow<M: Hears>(self, other: &'static str, by: HolderId, hearing: Hearing<M>) {
+        loop {
+            match self.follow_once(other, by, &hearing).await {
+                Ok(()) => info!("{} hears {other} from the beginning", self.part),
+                Err(error) => warn!(cause = %causes(&error), "{} cannot hear {other}", self.part),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Returns when it has to begin again: from the start, or after a failure.
+    async fn follow_once<M: Hears>(
+        &self,
+        other: &'static str,
+        by: HolderId,
+        hearing: &Hearing<M>,
+    ) -> Result<(), NotTold> {
+        let stream = self.stream().await?;
+        let name = format!("{}-{by}-{other}", self.part);
+        let consumer = self.consumer(&stream, &name, other).await?;
+        let messages = consumer.stream().max_messages_per_batch(1).messages();
+        let mut messages = messages.await.map_err(nats)?;
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(nats)?;
+            match hear(hearing, &message).await {
+                Heard::All => message.ack().await.map_err(NotTold::Nats)?,
+                Heard::NotAll => {
+                    let again = AckKind::Nak(Some(AGAIN_AFTER));
+                    message.ack_with(again).await.map_err(NotTold::Nats)?;
+                }
+                Heard::Gap => {
+                    stream.delete_consumer(&name).await.map_err(nats)?;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn consumer(
+        &self,
+        stream: &Stream,
+        name: &str,
+        other: &str,
+    ) -> Result<PullConsumer, NotTold> {
+        let config = pull::Config {
+            durable_name: Some(name.to_owned()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WITHIN,
+            max_ack_pending: 1,
+            filter_subject: format!("{}.{other}.>", self.stream),
+            ..pull::Config::default()
+        };
+        stream.get_or_create_consumer(name, config).await.map_err(nats)
+    }
+}
+
+impl Bus for Nats {
+    fn to(&self) -> &'static str {
+        "NATS"
+    }
+
+    /// The last message of the source says how far it came: its id is the last event's.
+    async fn heard(&self, source: HolderId) -> Result<u64, NotTold> {
+        let stream = self.stream().await?;
+        let last = match stream.get_last_raw_message_by_subject(&self.subject(source)).await {
+            Ok(last) => last,
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                return Ok(0);
+            }
+            Err(error) => return Err(nats(error)),
+        };
+        let id = last.headers.get(async_nats::header::NATS_MESSAGE_ID).map(|id| id.as_str());
+        let sequence = id.and_then(|id| id.rsplit_once('/')?.1.parse().ok());
+        sequence.ok_or_else(|| NotTold::Nats("the last message has no id of ours".into()))
+    }
+
+    async fn tell(&self, events: &[CloudEvent]) -> Result<u64, NotTold> {
+        let Some(last) = events.last() else { return Ok(0) };
+        let batch = serde_json::to_vec(events).map_err(|cause| NotTold::Nats(cause.into()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, last.id.as_str());
+        headers.insert("Content-Type", BATCH_MEDIA_TYPE);
+        let subject = self.subject(last.source);
+        let kept = self.jetstream.publish_with_headers(subject, headers, batch.into()).await;
+        kept.map_err(nats)?.await.map_err(nats)?;
+        Ok(last.sequence)
+    }
+}
+
+/// What became of a message.
+enum Heard {
+    All,
+    NotAll,
+    /// What came before is missing here: the listener has lost its data, or an older copy of it.
+    Gap,
+}
+
+async fn hear<M: Hears>(hearing: &Hearing<M>, message: &Message) -> Heard {
+    let batch: Vec<CloudEvent> = match serde_json::from_slice(&message.payload) {
+        Ok(batch) => batch,
+        Err(cause) => {
+            error!(%cause, subject = %message.subject, "a message is no batch of events; left out");
+            return Heard::All;
+        }
+    };
+    let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Heard::All };
+    if batch.iter().any(|event| event.source != first.source) {
+        error!(subject = %message.subject, "a message mixes sources; left out");
+        return Heard::All;
+    }
+    match hearing.hear(&batch).await {
+        Ok(heard) if heard >= last.sequence => Heard::All,
+        Ok(heard) if heard + 1 < first.sequence => Heard::Gap,
+        Ok(_) => Heard::NotAll,
+        Err(why) => {
+            warn!("{why}; it is heard again later");
+            Heard::NotAll
+        }
+    }
+}
+
+fn nats(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NotTold {
+    NotTold::Nats(cause.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_name_the_stream() {
+        let url: NatsUrl = "nats://user:secret@nats:4222/town-2".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "NATS at nats:4222, stream town-2");
+        let url: NatsUrl = "nats://127.0.0.1:4222".parse().unwrap();
+        assert_eq!(url.stream, STREAM);
+        for wrong in ["", "nats://", "http://nats:4222", "nats://nats:4222/a.b", "nats://nats/*"] {
+            assert_eq!(wrong.parse::<NatsUrl>(), Err(NotANatsUrl), "{wrong}");
+        }
+    }
+}

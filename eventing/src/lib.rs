@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod api;
+pub mod bell;
+pub mod bus;
+pub mod hearing;
+pub mod relay;
+pub mod wiring;
+
+pub use bell::Bell;
+pub use bus::Bus;
+pub use hearing::{Hearing, Hears};
+pub use wiring::{EventsUrl, Wiring};
