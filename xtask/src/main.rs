@@ -9,6 +9,7 @@ mod child;
 mod ci;
 mod failure;
 mod openapi;
+mod services;
 mod suite;
 mod tidy;
 mod tools;
@@ -29,8 +30,11 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Installs the programs that tests need, then runs every test
+    /// Installs and starts what tests need, runs every test, and stops what it started
     Test(suite::Options),
+    /// Keeps the servers that tests need, until its input ends
+    #[command(hide = true)]
+    Services,
     /// Checks the rules that neither the compiler nor clippy knows
     Tidy,
     /// Writes docs/openapi from what the parts say about themselves
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<(), Failure> {
     match task {
         Task::Test(options) => suite::run(&options),
+        Task::Services => services::keep(),
         Task::Tidy => tidy::run(),
         Task::Openapi { check: false } => openapi::write(),
         Task::Openapi { check: true } => openapi::check(),

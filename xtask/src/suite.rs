@@ -5,6 +5,7 @@ use clap::Args;
 use crate::{
     child,
     failure::Failure,
+    services::Services,
     tools::{self, TOOLS, ThisMachine, Tool},
 };
 
@@ -19,20 +20,27 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let left_out = if options.embedded_only { TOOLS } else { &[] };
-    if !options.embedded_only {
-        for tool in TOOLS {
-            tools::provide(tool, &mut ThisMachine)?;
-        }
+    if options.embedded_only {
+        test(cargo_args(TOOLS, &options.cargo_args), &[])?;
+        println!("{}", verdict(TOOLS));
+        return Ok(());
     }
-    let mut command = child::program("cargo");
-    command.args(cargo_args(left_out, &options.cargo_args)).env("PATH", tools::search_path());
+    for tool in TOOLS {
+        tools::provide(tool, &mut ThisMachine)?;
+    }
+    let services = Services::start()?;
+    test(cargo_args(&[], &options.cargo_args), services.variables())?;
+    println!("{}", verdict(&[]));
+    Ok(())
+}
+
+fn test(args: Vec<&str>, variables: &[(String, String)]) -> Result<(), Failure> {
+    let mut command = child::cargo(args);
+    command.env("PATH", tools::search_path()).envs(variables.iter().cloned());
     child::succeed(
         &mut command,
         "read the first `failures:` above; the line `to rerun pass` names the tests that failed",
-    )?;
-    println!("{}", verdict(left_out));
-    Ok(())
+    )
 }
 
 /// `extra` may hold dashes of its own: what follows them is for the tests, not for cargo.
@@ -65,8 +73,8 @@ fn verdict(left_out: &[Tool]) -> String {
     if left_out.is_empty() {
         return "xtask test: all passed".to_owned();
     }
-    let programs: Vec<_> = left_out.iter().map(|tool| tool.program).collect();
-    format!("xtask test: all passed, leaving out the tests that need {}", programs.join(", "))
+    let packages: Vec<_> = left_out.iter().map(|tool| tool.package).collect();
+    format!("xtask test: all passed, leaving out the tests that need {}", packages.join(", "))
 }
 
 #[cfg(test)]
@@ -74,7 +82,7 @@ mod tests {
     use super::*;
 
     const LATHE: Tool = Tool {
-        program: "lathe",
+        programs: &["lathe"],
         package: "lathe-bin",
         needed_for: "turning",
         skipped_tests: &["lathe", "turning"],
@@ -114,6 +122,6 @@ mod tests {
     #[test]
     fn the_last_line_says_what_was_left_out() {
         assert_eq!(verdict(&[]), "xtask test: all passed");
-        assert!(verdict(&[LATHE]).ends_with("leaving out the tests that need lathe"));
+        assert!(verdict(&[LATHE]).ends_with("leaving out the tests that need lathe-bin"));
     }
 }

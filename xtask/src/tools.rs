@@ -1,27 +1,43 @@
 //! The programs from outside that tests need: which, why, and how they get here.
-//! A further one is one row in [`TOOLS`].
+//! A further one is one row in [`TOOLS`]; a server also is one file in `services/`.
 
 use std::{
     env,
     ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use crate::{child, failure::Failure};
 
-/// Every program that some test starts.
-pub(crate) const TOOLS: &[Tool] = &[Tool {
-    program: "siege",
-    package: "siege",
-    needed_for: "the load tests, which type the same siege lines as an operator does",
-    skipped_tests: &["siege"],
-}];
+/// Every tool that some test needs.
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        programs: &["siege"],
+        package: "siege",
+        needed_for: "the load tests, which type the same siege lines as an operator does",
+        skipped_tests: &["siege"],
+    },
+    Tool {
+        programs: &["initdb", "postgres"],
+        package: "postgresql",
+        needed_for: "the tests that keep their data in PostgreSQL",
+        skipped_tests: &["postgres"],
+    },
+    Tool {
+        programs: &["nats-server"],
+        package: "nats-server",
+        needed_for: "the tests that send their events over NATS",
+        skipped_tests: &["nats"],
+    },
+];
 
-/// A program that some tests start.
+/// What some tests need, and one package brings.
 pub(crate) struct Tool {
-    pub(crate) program: &'static str,
-    /// The Debian package that holds it.
+    /// All of them must be there.
+    pub(crate) programs: &'static [&'static str],
+    /// The Debian package that holds them.
     pub(crate) package: &'static str,
     /// Completes the sentence "it is needed for …".
     pub(crate) needed_for: &'static str,
@@ -39,18 +55,18 @@ pub(crate) trait Machine {
 
 /// Installs the tool unless it is there.
 pub(crate) fn provide(tool: &Tool, machine: &mut impl Machine) -> Result<(), Failure> {
-    if machine.has(tool.program) {
-        return Ok(());
-    }
+    let Some(program) = lacking(tool, machine) else { return Ok(()) };
     if !machine.has("apt-get") {
-        return Err(missing(tool, "there is no apt-get here to install it with"));
+        return Err(missing(tool, program, "there is no apt-get here to install it with"));
     }
-    println!("xtask test: `{}` is missing, installing package {}", tool.program, tool.package);
-    install(tool, machine).map_err(|why| missing(tool, &why))?;
-    if machine.has(tool.program) {
-        return Ok(());
-    }
-    Err(missing(tool, "its package is installed, but the program is still not on PATH"))
+    println!("xtask test: `{program}` is missing, installing package {}", tool.package);
+    install(tool, machine).map_err(|why| missing(tool, program, &why))?;
+    let Some(program) = lacking(tool, machine) else { return Ok(()) };
+    Err(missing(tool, program, "its package is installed, but the program is still not on PATH"))
+}
+
+fn lacking(tool: &Tool, machine: &impl Machine) -> Option<&'static str> {
+    tool.programs.iter().copied().find(|program| !machine.has(program))
 }
 
 fn install(tool: &Tool, machine: &mut impl Machine) -> Result<(), String> {
@@ -73,8 +89,8 @@ fn as_root(machine: &mut impl Machine, command: &[&str]) -> Result<(), String> {
     machine.run(&[&["sudo", "-n"], command].concat())
 }
 
-fn missing(tool: &Tool, why: &str) -> Failure {
-    let Tool { program, package, needed_for, skipped_tests: _ } = tool;
+fn missing(tool: &Tool, program: &str, why: &str) -> Failure {
+    let Tool { programs: _, package, needed_for, skipped_tests: _ } = tool;
     Failure::new(
         format!("`{program}` is missing. It is needed for {needed_for}.\n  {why}"),
         format!(
@@ -115,17 +131,35 @@ impl Machine for ThisMachine {
 }
 
 /// PATH, and the folders of servers, which Debian keeps off the PATH of everybody but root.
+/// Those of PostgreSQL are on nobody's: several versions may be there, and the newest is meant.
 pub(crate) fn search_path() -> OsString {
     #[expect(clippy::disallowed_methods, reason = "the only way to find a program")]
     let path = env::var_os("PATH").unwrap_or_default();
-    with_server_folders(path)
+    let postgres = postgres_folders(Path::new("/usr/lib/postgresql"));
+    with_server_folders(path, postgres)
 }
 
-fn with_server_folders(path: OsString) -> OsString {
+/// The folders of programs below `home`, which holds a folder a version. The newest comes first.
+fn postgres_folders(home: &Path) -> Vec<PathBuf> {
+    let versions = fs::read_dir(home).into_iter().flatten().flatten();
+    let mut versions: Vec<_> = versions
+        .filter_map(|entry| Some((version(entry.file_name().to_str()?)?, entry.path())))
+        .collect();
+    versions.sort_unstable_by(|one, other| other.cmp(one));
+    versions.into_iter().map(|(_, folder)| folder.join("bin")).collect()
+}
+
+/// As numbers: 9.6 is older than 15.
+fn version(name: &str) -> Option<Vec<u32>> {
+    name.split('.').map(|number| number.parse().ok()).collect()
+}
+
+fn with_server_folders(path: OsString, postgres: Vec<PathBuf>) -> OsString {
     let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    for folder in ["/usr/local/sbin", "/usr/sbin", "/sbin"] {
-        if !folders.iter().any(|known| known == Path::new(folder)) {
-            folders.push(folder.into());
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    for folder in system.into_iter().chain(postgres) {
+        if !folders.contains(&folder) {
+            folders.push(folder);
         }
     }
     // Joining fails only for a folder that PATH could not have held.

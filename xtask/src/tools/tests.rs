@@ -3,7 +3,7 @@
 use super::*;
 
 const LATHE: Tool = Tool {
-    program: "lathe",
+    programs: &["lathe"],
     package: "lathe-bin",
     needed_for: "turning",
     skipped_tests: &["lathe"],
@@ -94,15 +94,27 @@ fn what_cannot_be_installed_is_explained_with_the_way_around_it() {
 
 #[test]
 fn a_package_without_the_program_is_not_taken_for_success() {
-    let other = Tool { program: "mill", ..LATHE };
-    let failure = provide(&other, &mut Scripted::with(&["apt-get"])).expect_err("no mill appears");
-    assert!(failure.what.contains("still not on PATH"), "{failure}");
+    for programs in [["mill"].as_slice(), &["lathe", "mill"]] {
+        let other = Tool { programs, ..LATHE };
+        let failure =
+            provide(&other, &mut Scripted::with(&["apt-get"])).expect_err("no mill appears");
+        assert!(failure.what.contains("`mill` is missing"), "{failure}");
+        assert!(failure.what.contains("still not on PATH"), "{failure}");
+    }
+}
+
+#[test]
+fn a_tool_is_there_only_with_all_of_its_programs() {
+    let both = Tool { programs: &["chuck", "lathe"], ..LATHE };
+    let mut machine = Scripted::with(&["chuck", "apt-get"]);
+    assert_eq!(provide(&both, &mut machine), Ok(()));
+    assert_eq!(machine.ran, [INSTALL]);
 }
 
 #[test]
 fn every_tool_says_what_it_is_for_and_which_tests_it_carries() {
     for tool in TOOLS {
-        assert!(!tool.needed_for.is_empty() && !tool.skipped_tests.is_empty(), "{}", tool.program);
+        assert!(!tool.needed_for.is_empty() && !tool.skipped_tests.is_empty(), "{}", tool.package);
     }
 }
 
@@ -117,7 +129,25 @@ fn this_machine_finds_cargo_and_passes_on_why_a_command_failed() {
 
 #[test]
 fn the_folders_of_servers_are_searched_once_and_last() {
-    let path = |text: &str| with_server_folders(text.into()).into_string().expect("it is text");
-    assert_eq!(path("/usr/bin"), "/usr/bin:/usr/local/sbin:/usr/sbin:/sbin");
-    assert_eq!(path("/usr/sbin:/usr/bin"), "/usr/sbin:/usr/bin:/usr/local/sbin:/sbin");
+    let path = |text: &str| {
+        let path = with_server_folders(text.into(), vec!["/pg/15/bin".into()]);
+        path.into_string().expect("it is text")
+    };
+    assert_eq!(path("/usr/bin"), "/usr/bin:/usr/local/sbin:/usr/sbin:/sbin:/pg/15/bin");
+    assert_eq!(
+        path("/pg/15/bin:/usr/sbin:/usr/bin"),
+        "/pg/15/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/sbin"
+    );
+}
+
+#[test]
+fn of_several_versions_of_a_database_the_newest_is_searched_first() {
+    let home = tempfile::tempdir().expect("a folder");
+    for name in ["9.6", "15", "9.10", "common", "17"] {
+        fs::create_dir(home.path().join(name)).expect("a folder");
+    }
+    let found = postgres_folders(home.path());
+    let expected = ["17", "15", "9.10", "9.6"].map(|name| home.path().join(name).join("bin"));
+    assert_eq!(found, expected);
+    assert!(postgres_folders(&home.path().join("nowhere")).is_empty());
 }

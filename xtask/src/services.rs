@@ -1,0 +1,133 @@
+//! The servers that tests talk to: started in temporary folders on free ports, stopped at the end.
+//!
+//! They live in a process of their own, the keeper. Its input ends when we do, in whatever way we
+//! end, even killed; then it stops them. Ctrl-C at the terminal does not reach it.
+
+mod nats;
+mod postgres;
+mod running;
+
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use self::running::Running;
+use crate::failure::Failure;
+
+/// Where tests learn the address of PostgreSQL.
+const POSTGRES: &str = "ANTICORONA_TEST_POSTGRES";
+
+/// Where tests learn the address of NATS.
+const NATS: &str = "ANTICORONA_TEST_NATS";
+
+/// How long the keeper may take to stop them all. Longer than it takes to kill each of them.
+const KEEPER_STOPS_WITHIN: Duration = Duration::from_secs(30);
+
+/// For when a server does not do what it should.
+const WAY_AROUND: &str = "do what the reason above asks for, or leave those tests out with \
+                          `cargo xtask test --embedded-only`";
+
+/// The servers, as long as this lives.
+pub(crate) struct Services {
+    keeper: Child,
+    variables: Vec<(String, String)>,
+}
+
+impl Services {
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let this = env::current_exe().map_err(|error| {
+            Failure::new(format!("this program does not find itself: {error}"), "build it again")
+        })?;
+        Self::kept_by(Command::new(this).arg("services"))
+    }
+
+    /// What tests find in their environment.
+    pub(crate) fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    fn kept_by(keeper: &mut Command) -> Result<Self, Failure> {
+        // In a process group of its own, since a terminal sends Ctrl-C to all of ours.
+        keeper.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let keeper = keeper.spawn().map_err(|error| {
+            let what = format!("what keeps the servers of tests could not be started: {error}");
+            Failure::new(what, WAY_AROUND)
+        })?;
+        let mut services = Self { keeper, variables: Vec::new() };
+        services.variables = variables(&services.first_line());
+        if services.variables.is_empty() {
+            return Err(Failure::new("the servers that tests need are not up", WAY_AROUND));
+        }
+        Ok(services)
+    }
+
+    /// Empty if the keeper ends before it has one; it has said why.
+    fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        if let Some(output) = &mut self.keeper.stdout {
+            BufReader::new(output).read_line(&mut line).ok();
+        }
+        line
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let keeper = &mut self.keeper;
+        let ended = running::look(KEEPER_STOPS_WITHIN, || keeper.try_wait().ok().flatten());
+        if ended.is_none() {
+            eprintln!("xtask test: the servers of tests do not stop; look for them with `ps`");
+            keeper.kill().ok();
+            keeper.wait().ok();
+        }
+    }
+}
+
+fn variables(line: &str) -> Vec<(String, String)> {
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The keeper: starts the servers, says where they are, and stops them when its input ends.
+pub(crate) fn keep() -> Result<(), Failure> {
+    let mut postgres = postgres::start()?;
+    let mut nats = nats::start()?;
+    // Nobody may be left to hear it. Then the input has ended too.
+    writeln!(io::stdout(), "{POSTGRES}={} {NATS}={}", postgres.address, nats.address).ok();
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).ok();
+    postgres.server.still_up()?;
+    nats.server.still_up()
+}
+
+/// A server that is up. It ends before its folder is removed.
+struct Service {
+    address: String,
+    server: Running,
+    #[cfg_attr(not(test), expect(dead_code, reason = "held to be removed in the end"))]
+    folder: TempDir,
+}
+
+fn free_port() -> Result<u16, Failure> {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|taken| taken.local_addr());
+    free.map(|address| address.port()).map_err(|error| {
+        Failure::new(format!("no port is free on 127.0.0.1: {error}"), "end what holds them all")
+    })
+}
+
+fn no_folder(error: &io::Error) -> Failure {
+    Failure::new(
+        format!("no temporary folder can be made for a server: {error}"),
+        "set TMPDIR to a folder that has space and that everybody may enter, as in /tmp",
+    )
+}
+
+#[cfg(test)]
+mod tests;
