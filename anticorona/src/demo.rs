@@ -81,9 +81,10 @@ fn print(urls: &Urls) -> io::Result<()> {
     let Urls { vaccine, booking, gateway } = urls;
     let mut out = io::stdout().lock();
     writeln!(out, "\nanticorona is ready.\n")?;
-    writeln!(out, "  Open      {gateway}/          everything, through the gateway")?;
-    writeln!(out, "            {gateway}/vaccines  the sample vaccines below")?;
-    writeln!(out, "            {booking}/bookings  bookings, newest last\n")?;
+    writeln!(out, "  Open      {gateway}/             everything, through the gateway")?;
+    writeln!(out, "            {gateway}/vaccines     the sample vaccines below")?;
+    writeln!(out, "            {gateway}/swagger-ui/  every request, to try in the browser")?;
+    writeln!(out, "            {booking}/bookings     bookings, newest last\n")?;
     for (id, (name, stock)) in (1..).zip(SAMPLES) {
         writeln!(out, "  Vaccine {id}  {name:<8} {stock:>9} doses   {vaccine}/vaccines/{id}")?;
     }

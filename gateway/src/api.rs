@@ -18,6 +18,8 @@ use chassis::{
 };
 use serde_json::json;
 
+use crate::swagger_ui;
+
 /// When to come back after a part did not answer.
 const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 
@@ -49,6 +51,7 @@ pub fn router(parts: Parts) -> Router {
         .merge(collection("vaccines", parts.vaccine))
         .merge(collection("bookings", parts.booking))
         .route("/vaccines/checkAndBookStock", any(inside))
+        .merge(swagger_ui::router())
 }
 
 fn collection(name: &str, part: Client) -> Router {
@@ -61,7 +64,11 @@ fn collection(name: &str, part: Client) -> Router {
 /// Where to go from here.
 async fn index(origin: Origin) -> Response {
     let link = |collection| json!({"href": origin.item(collection, "").trim_end_matches('/')});
-    let links = json!({"vaccines": link("vaccines"), "bookings": link("bookings")});
+    let links = json!({
+        "vaccines": link("vaccines"),
+        "bookings": link("bookings"),
+        "service-doc": {"href": origin.item("swagger-ui", "")}, // RFC 8631
+    });
     json::reply(StatusCode::OK, MEDIA_TYPE, &json!({"_links": links}))
 }
 

@@ -10,6 +10,7 @@ use chassis::{
 
 pub mod api;
 pub mod config;
+mod swagger_ui;
 
 pub use config::Config;
 
