@@ -5,10 +5,10 @@ pub mod api;
 pub mod bell;
 pub mod bus;
 pub mod hearing;
+pub mod part;
 pub mod relay;
-pub mod wiring;
 
 pub use bell::Bell;
 pub use bus::Bus;
 pub use hearing::{Hearing, Hears};
-pub use wiring::{EventsUrl, Wiring};
+pub use part::{EventsUrl, Part};

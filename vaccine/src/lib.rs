@@ -6,14 +6,7 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
-use contracts::ids::HolderId;
-use eventing::{Bell, Hearing, Wiring};
-use storage::{
-    database,
-    store::{Desk, Stored},
-};
-use thiserror::Error;
-use tokio::select;
+use eventing::Part;
 
 pub mod api;
 pub mod config;
@@ -30,11 +23,6 @@ const PART: &str = "vaccine";
 
 /// How long a request may take. Shorter than what booking gives a citizen, who waits for us.
 const ANSWER_WITHIN: Duration = Duration::from_millis(2_800);
-
-/// The ledger stopped writing though nobody asked it to.
-#[derive(Debug, Error)]
-#[error("the ledger's writer has died; the log says why")]
-struct WriterDied;
 
 /// Opens the ledger, starts its writer, answers requests; returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
@@ -53,37 +41,14 @@ pub async fn serve_book(
     book: Book,
     process: Process,
 ) -> Result<(), Fatal> {
-    let (writable, readers) = database::open(&config.database, PART, store::MIGRATIONS).await?;
-    let source = HolderId(writable.store_id);
-    let (desk, writer_ended) = Desk::start(PART, Stored::new(writable, book));
-    let told = Bell::default();
-    let hearing = Hearing::new(desk.clone(), told.clone());
-    let wiring = Wiring {
-        part: PART,
-        source,
-        outbox: readers.clone(),
-        told: told.clone(),
-        process: process.clone(),
-    };
-    wiring.tell(&config.events, vec![]).await?;
-    wiring.hear(&config.events, &["booking", "injection"], &hearing).await?;
-
+    let part = Part::open(PART, &config.database, store::MIGRATIONS, book, &process).await?;
+    part.tell(&config.events, vec![]).await?;
+    part.hear(&config.events, &["booking", "injection"]).await?;
     let ledger = api::Ledger {
-        desk: desk.clone(),
-        reads: Reads(readers.clone()),
-        told,
-        process: process.clone(),
+        desk: part.desk.clone(),
+        reads: Reads(part.readers.clone()),
+        told: part.told.clone(),
+        process,
     };
-    let app = api::router(ledger)
-        .merge(eventing::api::router(hearing, readers))
-        .merge(chassis::health::router(PART, process.readiness()));
-    tokio::pin!(writer_ended);
-    select! {
-        served = listener.serve(PART, app, ANSWER_WITHIN, &process) => served?,
-        () = &mut writer_ended => return Err(WriterDied.into()),
-    }
-    process.finish().await;
-    desk.close().await;
-    writer_ended.await;
-    Ok(())
+    part.serve(listener, api::router(ledger), ANSWER_WITHIN).await
 }
