@@ -46,7 +46,9 @@ async fn prepare(args: &PartArgs) -> Result<(), Fatal> {
         booking: args.net.neighbour(booking::config::PORT),
         gateway: args.net.neighbour(gateway::config::PORT),
     };
-    for url in [&urls.vaccine, &urls.booking, &urls.gateway] {
+    let others =
+        [mypage::config::PORT, injection::config::PORT].map(|port| args.net.neighbour(port));
+    for url in [&urls.vaccine, &urls.booking, &urls.gateway].into_iter().chain(&others) {
         up(url).await?;
     }
     let vaccine = Client::new(urls.vaccine.parse()?);
@@ -84,7 +86,9 @@ fn print(urls: &Urls) -> io::Result<()> {
     writeln!(out, "  Open      {gateway}/             everything, through the gateway")?;
     writeln!(out, "            {gateway}/vaccines     the sample vaccines below")?;
     writeln!(out, "            {gateway}/swagger-ui/  every request, to try in the browser")?;
-    writeln!(out, "            {booking}/bookings     bookings, newest last\n")?;
+    writeln!(out, "            {booking}/bookings     bookings, newest last")?;
+    writeln!(out, "            {gateway}/mypages      what citizens see of them")?;
+    writeln!(out, "            {gateway}/injections   who is expected at the injection desk\n")?;
     for (id, (name, stock)) in (1..).zip(SAMPLES) {
         writeln!(out, "  Vaccine {id}  {name:<8} {stock:>9} doses   {vaccine}/vaccines/{id}")?;
     }

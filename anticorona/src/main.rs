@@ -6,9 +6,10 @@ use chassis::{
     process::{self, NetArgs, PartArgs},
     telemetry,
 };
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 mod demo;
+mod events;
 mod openapi;
 mod together;
 
@@ -33,13 +34,38 @@ enum Command {
     Vaccine(PartArgs),
     /// Bookings alone (port 8082); `VACCINE_URL` says where vaccine listens
     Booking(PartArgs),
-    /// The public edge alone (port 8088); `VACCINE_URL` and `BOOKING_URL` say where the others listen
+    /// The injection desk alone (port 8084); `VACCINE_URL`, `BOOKING_URL` and `MYPAGE_URL` say whom it
+    /// tells
+    Injection(PartArgs),
+    /// What citizens see, alone (port 8083)
+    Mypage(MypageArgs),
+    /// The public edge alone (port 8088); `VACCINE_URL`, `BOOKING_URL`, `INJECTION_URL` and
+    /// `MYPAGE_URL` say where the others listen
     Gateway(PartArgs),
+    /// Events that the parts of a running system have put aside
+    Events {
+        #[command(subcommand)]
+        what: events::What,
+    },
     /// Prints the `OpenAPI` document of a part
     Openapi {
         /// The part
         part: openapi::Part,
     },
+}
+
+#[derive(Args)]
+struct MypageArgs {
+    #[command(subcommand)]
+    what: Option<MypageWhat>,
+    #[command(flatten)]
+    part: PartArgs,
+}
+
+#[derive(Subcommand)]
+enum MypageWhat {
+    /// Forgets all of it; it is put together anew from the events
+    Rebuild(PartArgs),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +87,16 @@ fn main() -> ExitCode {
         Command::Gateway(args) => {
             process::run_part("gateway", &args, gateway::Config::from_env, gateway::serve)
         }
+        Command::Injection(args) => {
+            process::run_part("injection", &args, injection::Config::from_env, injection::serve)
+        }
+        Command::Mypage(MypageArgs { what: Some(MypageWhat::Rebuild(args)), .. }) => {
+            process::run_part("mypage", &args, mypage::Config::from_env, mypage::rebuild)
+        }
+        Command::Mypage(MypageArgs { what: None, part }) => {
+            process::run_part("mypage", &part, mypage::Config::from_env, mypage::serve)
+        }
+        Command::Events { what } => events::run(what),
         Command::Openapi { part } => openapi::print(part),
     }
 }

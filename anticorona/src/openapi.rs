@@ -12,12 +12,16 @@ use clap::ValueEnum;
 pub(crate) enum Part {
     Vaccine,
     Booking,
+    Injection,
+    Mypage,
 }
 
 pub(crate) fn print(part: Part) -> ExitCode {
     let document = match part {
         Part::Vaccine => vaccine::api::openapi(),
         Part::Booking => booking::api::openapi(),
+        Part::Injection => injection::api::openapi(),
+        Part::Mypage => mypage::api::openapi(),
     };
     let printed = document
         .to_pretty_json()

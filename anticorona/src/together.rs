@@ -16,69 +16,72 @@ pub(crate) async fn serve(args: PartArgs, stop: CancellationToken) -> Result<(),
 
 /// The parts in the order in which they stop: whoever calls stops before whom it calls, so that
 /// everything accepted at the edge still finds its way.
-pub(crate) struct Parts(Vec<Running>);
+pub(crate) struct Parts {
+    running: Vec<Running>,
+    /// Cancelled as soon as one of them has ended by itself.
+    one_ended: CancellationToken,
+}
 
 struct Running {
     stop: CancellationToken,
-    ended: CancellationToken,
     task: JoinHandle<Result<(), Fatal>>,
 }
 
 pub(crate) fn start(args: &PartArgs) -> Result<Parts, Fatal> {
-    let env = Env::of(vec![
+    let env = Env::of_process().with(vec![
         (booking::config::VACCINE_URL, args.net.neighbour(vaccine::config::PORT)),
         (gateway::config::BOOKING_URL, args.net.neighbour(booking::config::PORT)),
+        (gateway::config::INJECTION_URL, args.net.neighbour(injection::config::PORT)),
+        (gateway::config::MYPAGE_URL, args.net.neighbour(mypage::config::PORT)),
     ]);
     let vaccine = vaccine::Config::from_env(args, &env)?;
     let booking = booking::Config::from_env(args, &env)?;
+    let injection = injection::Config::from_env(args, &env)?;
+    let mypage = mypage::Config::from_env(args, &env)?;
     let gateway = gateway::Config::from_env(args, &env)?;
     // All ports first: whoever calls a neighbour that is not up yet waits in its queue.
-    let ports = [vaccine.listen, booking.listen, gateway.listen].map(Listener::bind);
-    let [vaccine_port, booking_port, gateway_port] = ports;
-    let (vaccine_port, booking_port, gateway_port) = (vaccine_port?, booking_port?, gateway_port?);
-    let vaccine = spawn(|process| vaccine::serve_on(vaccine_port, vaccine, process));
-    let booking = spawn(|process| booking::serve_on(booking_port, booking, process));
-    let gateway = spawn(|process| gateway::serve_on(gateway_port, gateway, process));
-    Ok(Parts(vec![gateway, booking, vaccine]))
+    let vaccine_port = Listener::bind(vaccine.listen)?;
+    let booking_port = Listener::bind(booking.listen)?;
+    let injection_port = Listener::bind(injection.listen)?;
+    let mypage_port = Listener::bind(mypage.listen)?;
+    let gateway_port = Listener::bind(gateway.listen)?;
+    let mut parts = Parts { running: Vec::new(), one_ended: CancellationToken::new() };
+    parts.spawn(|process| gateway::serve_on(gateway_port, gateway, process));
+    parts.spawn(|process| booking::serve_on(booking_port, booking, process));
+    parts.spawn(|process| injection::serve_on(injection_port, injection, process));
+    parts.spawn(|process| mypage::serve_on(mypage_port, mypage, process));
+    parts.spawn(|process| vaccine::serve_on(vaccine_port, vaccine, process));
+    Ok(parts)
 }
 
-fn spawn<F>(serve: impl FnOnce(Process) -> F) -> Running
-where
-    F: Future<Output = Result<(), Fatal>> + Send + 'static,
-{
-    let stop = CancellationToken::new();
-    let ended = CancellationToken::new();
-    let (serving, leaving) = (serve(Process::new(stop.clone())), ended.clone().drop_guard());
-    let task = TaskTracker::new().spawn(async move {
-        let _leaving = leaving; // Also when it panics.
-        serving.await
-    });
-    Running { stop, ended, task }
+impl Parts {
+    fn spawn<F>(&mut self, serve: impl FnOnce(Process) -> F)
+    where
+        F: Future<Output = Result<(), Fatal>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let serving = serve(Process::new(stop.clone()));
+        let leaving = self.one_ended.clone().drop_guard();
+        let task = TaskTracker::new().spawn(async move {
+            let _leaving = leaving; // Also when it panics.
+            serving.await
+        });
+        self.running.push(Running { stop, task });
+    }
 }
 
 /// Waits for the token, or for a part that ends by itself; then stops all of them, in order.
-pub(crate) async fn run(mut parts: Parts, stop: CancellationToken) -> Result<(), Fatal> {
+pub(crate) async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Fatal> {
     select! {
         () = stop.cancelled() => {}
-        () = first_to_end(&mut parts) => {}
+        () = parts.one_ended.cancelled() => {}
     }
     let mut ended = Ok(());
-    for part in parts.0 {
+    for part in parts.running {
         part.stop.cancel();
         // Every part is drained and heard, even after one has failed.
         let this = part.task.await.unwrap_or_else(|panicked| Err(panicked.into()));
         ended = ended.and(this);
     }
     ended
-}
-
-/// Resolves when a part has ended by itself. It looks through the tokens that parts leave behind,
-/// so that what a part ended with is still there to be heard.
-async fn first_to_end(parts: &mut Parts) {
-    let [gateway, booking, vaccine] = parts.0.as_mut_slice() else { return };
-    select! {
-        () = gateway.ended.cancelled() => {}
-        () = booking.ended.cancelled() => {}
-        () = vaccine.ended.cancelled() => {}
-    }
 }

@@ -54,6 +54,13 @@ impl Env {
         }))
     }
 
+    /// The same, with these settings in front.
+    #[must_use]
+    pub fn with(self, settings: Vec<(&'static str, String)>) -> Self {
+        let front = Self::of(settings);
+        Self(Box::new(move |name| (front.0)(name).or_else(|| (self.0)(name))))
+    }
+
     /// The first of these settings that is there.
     pub fn first<T: FromStr<Err: fmt::Display>, const N: usize>(
         &self,

@@ -139,9 +139,22 @@ impl Collection {
         total: u64,
         items: Vec<Item<T>>,
     ) -> Response {
+        self.found_page(origin, "", page, total, items)
+    }
+
+    /// 200 with one page of what a search found; `search` is the path behind the collection, with
+    /// its query.
+    pub fn found_page<T: Serialize>(
+        self,
+        origin: &Origin,
+        search: &str,
+        page: Page,
+        total: u64,
+        items: Vec<Item<T>>,
+    ) -> Response {
         let body = List {
             _embedded: Embedded { plural: self.plural, items },
-            _links: page.links(&origin.item(self.plural, ""), total),
+            _links: page.links(&origin.item(self.plural, search), total),
             page: PageInfo {
                 size: page.size,
                 total_elements: total,
@@ -168,13 +181,20 @@ impl Page {
         self.number.saturating_mul(u64::from(self.size))
     }
 
+    /// The one page of a list that is never longer than [`PAGE_SIZE_MAX`].
+    pub fn all(items: usize) -> Self {
+        let size = u32::try_from(items).unwrap_or(PAGE_SIZE_MAX).clamp(1, PAGE_SIZE_MAX);
+        Self { number: 0, size }
+    }
+
     fn total_pages(self, total: u64) -> u64 {
         total.div_ceil(u64::from(self.size))
     }
 
     fn links(self, collection: &str, total: u64) -> PageLinks {
         let base = collection.trim_end_matches('/');
-        let link = |number| Link { href: format!("{base}?page={number}&size={}", self.size) };
+        let join = if base.contains('?') { '&' } else { '?' };
+        let link = |number| Link { href: format!("{base}{join}page={number}&size={}", self.size) };
         let last = self.total_pages(total).saturating_sub(1);
         PageLinks {
             first: link(0),

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{BookingId, InjectionId, UserId, VaccineId};
+use crate::{
+    ids::{BookingId, InjectionId, UserId, VaccineId},
+    number::Whole,
+};
 
 /// An appointment at the injection desk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,6 +40,15 @@ pub enum InjectionStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InjectionBody {
+    /// May be sent back as it was read; cannot be changed.
+    #[schema(example = 1)]
+    pub booking_id: Option<Whole>,
+    /// May be sent back as it was read; cannot be changed.
+    #[schema(example = 1)]
+    pub vaccine_id: Option<Whole>,
+    /// May be sent back as it was read; cannot be changed.
+    #[schema(example = 5)]
+    pub user_id: Option<Whole>,
     /// `INJECTION_COMPLETED` completes it.
     #[schema(example = "INJECTION_COMPLETED")]
     pub status: Option<String>,

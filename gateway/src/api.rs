@@ -42,22 +42,32 @@ pub struct Parts {
     pub vaccine: Client,
     /// Bookings.
     pub booking: Client,
+    /// The injection desk, where there is one.
+    pub injection: Option<Client>,
+    /// What citizens see, where somebody keeps it.
+    pub mypage: Option<Client>,
 }
 
 /// Every route of the edge. What is not listed stays inside.
 pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/", get(index))
-        .merge(collection("vaccines", parts.vaccine))
-        .merge(collection("bookings", parts.booking))
+        .merge(collection("vaccines", Some(parts.vaccine)))
+        .merge(collection("bookings", Some(parts.booking)))
+        .merge(collection("injections", parts.injection.clone()))
+        .merge(collection("cancellations", parts.injection))
+        .merge(collection("mypages", parts.mypage))
         .route("/vaccines/checkAndBookStock", any(inside))
         .merge(swagger_ui::router())
 }
 
-fn collection(name: &str, part: Client) -> Router {
+/// A collection, its items and its searches; nothing where the part is not there.
+fn collection(name: &str, part: Option<Client>) -> Router {
+    let Some(part) = part else { return Router::new() };
     Router::new()
         .route(&format!("/{name}"), any(pass_on))
         .route(&format!("/{name}/{{id}}"), any(pass_on))
+        .route(&format!("/{name}/search/{{search}}"), any(pass_on))
         .with_state(part)
 }
 
@@ -67,6 +77,9 @@ async fn index(origin: Origin) -> Response {
     let links = json!({
         "vaccines": link("vaccines"),
         "bookings": link("bookings"),
+        "injections": link("injections"),
+        "cancellations": link("cancellations"),
+        "mypages": link("mypages"),
         "service-doc": {"href": origin.item("swagger-ui", "")}, // RFC 8631
     });
     json::reply(StatusCode::OK, MEDIA_TYPE, &json!({"_links": links}))

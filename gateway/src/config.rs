@@ -17,6 +17,12 @@ pub const VACCINE_URL: &str = "VACCINE_URL";
 /// Names where `booking` listens.
 pub const BOOKING_URL: &str = "BOOKING_URL";
 
+/// Names where `injection` listens.
+pub const INJECTION_URL: &str = "INJECTION_URL";
+
+/// Names where `mypage` listens.
+pub const MYPAGE_URL: &str = "MYPAGE_URL";
+
 /// What `gateway` needs to know to run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -26,6 +32,10 @@ pub struct Config {
     pub vaccine: BaseUrl,
     /// Where `booking` listens. `BOOKING_URL`, no default.
     pub booking: BaseUrl,
+    /// Where `injection` listens. `INJECTION_URL`; without it, nothing leads there.
+    pub injection: Option<BaseUrl>,
+    /// Where `mypage` listens. `MYPAGE_URL`; without it, nothing leads there.
+    pub mypage: Option<BaseUrl>,
 }
 
 impl Config {
@@ -35,6 +45,8 @@ impl Config {
             listen: args.net.listen(PORT),
             vaccine: env.required(VACCINE_URL, "where vaccine listens", "http://127.0.0.1:8081")?,
             booking: env.required(BOOKING_URL, "where booking listens", "http://127.0.0.1:8082")?,
+            injection: env.first([INJECTION_URL])?,
+            mypage: env.first([MYPAGE_URL])?,
         })
     }
 }

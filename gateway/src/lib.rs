@@ -24,8 +24,12 @@ pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
 
 /// The same on a listener of one's own; `config.listen` does not matter.
 pub async fn serve_on(listener: Listener, config: Config, process: Process) -> Result<(), Fatal> {
-    let parts =
-        api::Parts { vaccine: Client::new(config.vaccine), booking: Client::new(config.booking) };
+    let parts = api::Parts {
+        vaccine: Client::new(config.vaccine),
+        booking: Client::new(config.booking),
+        injection: config.injection.map(Client::new),
+        mypage: config.mypage.map(Client::new),
+    };
     let app = api::router(parts).merge(chassis::health::router("gateway", process.readiness()));
     listener.serve("gateway", app, ANSWER_WITHIN, &process).await?;
     process.finish().await;

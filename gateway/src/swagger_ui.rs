@@ -10,8 +10,10 @@ use axum::{
 use serde_json::{Value, json};
 
 /// How every part describes itself, in the order of the page. A new part is a new row.
-const DOCUMENTS: [(&str, &str); 2] = [
+const DOCUMENTS: [(&str, &str); 4] = [
     ("booking", include_str!("../../docs/openapi/booking.json")),
+    ("injection", include_str!("../../docs/openapi/injection.json")),
+    ("mypage", include_str!("../../docs/openapi/mypage.json")),
     ("vaccine", include_str!("../../docs/openapi/vaccine.json")),
 ];
 

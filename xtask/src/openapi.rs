@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use crate::{child, failure::Failure};
 
 /// The parts that print a description of their interface.
-const PARTS: [&str; 2] = ["vaccine", "booking"];
+const PARTS: [&str; 4] = ["vaccine", "booking", "injection", "mypage"];
 
 pub(crate) fn write() -> Result<(), Failure> {
     for part in PARTS {

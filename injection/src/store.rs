@@ -1,0 +1,250 @@
+//! Where appointments are kept: load and save, for SQLite and PostgreSQL alike. All SQL is here.
+
+use std::collections::BTreeSet;
+
+use contracts::{
+    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    injection::{Cancellation, Injection, InjectionStatus},
+};
+use storage::{
+    database::{Readers, Unreadable},
+    migrate::Migration,
+    outbox::Event,
+    rows::Touched,
+    sql::{Row, SqlError, Tx, Value},
+    store::Model,
+};
+
+use crate::{
+    domain::{Appointment, Booked, Command, Desk, Outcome, decide},
+    events,
+};
+
+/// The tables, step by step.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_appointments.sql",
+    sqlite: include_str!("../migrations/sqlite/0001_appointments.sql"),
+    postgres: include_str!("../migrations/postgres/0001_appointments.sql"),
+}];
+
+const LAST: &str = "
+    SELECT coalesce(max(id), 0)
+      FROM appointments";
+
+const LOAD: &str = "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM appointments
+     WHERE id = ?1";
+
+const LOAD_OF_RESERVATION: &str = "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM appointments
+     WHERE reservation = ?1";
+
+const ADD: &str = "
+    INSERT INTO appointments (id, reservation, booking, vaccine, user_id, status)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const SAVE: &str = "
+    UPDATE appointments
+       SET status = ?2
+     WHERE id = ?1";
+
+/// Ids have no gaps and appointments are never removed, so a page begins at a known id.
+const PAGE: &str = "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM appointments
+     WHERE id > ?1
+  ORDER BY id
+     LIMIT ?2";
+
+const PAGE_OF_CANCELLED: &str = "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM appointments
+     WHERE status = 2
+  ORDER BY id
+     LIMIT ?2 OFFSET ?1";
+
+const COUNT_CANCELLED: &str = "
+    SELECT count(*)
+      FROM appointments
+     WHERE status = 2";
+
+/// With several booking stores a number may belong to several bookings.
+const OF_BOOKING: &str = "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM appointments
+     WHERE booking = ?1
+  ORDER BY id
+     LIMIT 100";
+
+/// Appointments, as their store sees them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Book;
+
+impl Model for Book {
+    type Command = Command;
+    type Outcome = Outcome;
+    type Rows = Desk;
+
+    fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Desk, SqlError> {
+        let (mut ids, mut reservations) = (BTreeSet::new(), BTreeSet::new());
+        for command in commands {
+            match command {
+                Command::Expect(booked) | Command::CallOff(booked) => {
+                    reservations.insert(booked.reservation.0);
+                }
+                Command::Complete { injection, .. } => {
+                    ids.insert(injection.0);
+                }
+            }
+        }
+        let reservations: Vec<_> = reservations.into_iter().map(|id| [Value::Uuid(id)]).collect();
+        let ids: Vec<_> = ids.into_iter().map(|id| [Value::Int(id)]).collect();
+        let mut desk = Desk::default();
+        if !reservations.is_empty() {
+            desk.last = last(tx)?;
+        }
+        let known = tx.find_each(LOAD_OF_RESERVATION, &reservations, appointment)?;
+        for known in known.into_iter().chain(tx.find_each(LOAD, &ids, appointment)?).flatten() {
+            desk.numbers.loaded(known.booked.reservation, known.id);
+            desk.appointments.loaded(known.id, known);
+        }
+        Ok(desk)
+    }
+
+    fn decide(&self, desk: &mut Desk, command: &Command) -> Outcome {
+        decide(desk, command)
+    }
+
+    fn save(tx: &Tx<'_>, desk: &Desk) -> Result<(), SqlError> {
+        let (mut added, mut changed) = (Vec::new(), Vec::new());
+        for (id, appointment, touched) in desk.appointments.touched() {
+            match touched {
+                Touched::Added => added.push(row(appointment)),
+                Touched::Changed | Touched::Removed => {
+                    changed.push([id.0.into(), code_of(appointment.status).into()]);
+                }
+            }
+        }
+        tx.execute_each(ADD, &added)?;
+        tx.execute_each(SAVE, &changed)
+    }
+
+    fn event(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Event>> {
+        events::of(command, outcome)
+    }
+}
+
+fn last(tx: &Tx<'_>) -> Result<i64, SqlError> {
+    Ok(tx.find(LAST, &[], |row| row.int(0))?.unwrap_or(0))
+}
+
+fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
+    Ok(Appointment {
+        id: InjectionId(row.int(0)?),
+        booked: Booked {
+            reservation: ReservationId(row.uuid(1)?),
+            booking: BookingId(row.int(2)?),
+            vaccine: VaccineId(row.int(3)?),
+            user: UserId(row.int(4)?),
+        },
+        status: status(row.int(5)?).ok_or(SqlError::Unreadable { column: 5, what: "a status" })?,
+    })
+}
+
+fn row(appointment: &Appointment) -> [Value<'_>; 6] {
+    let Appointment { id, booked, status } = appointment;
+    [
+        id.0.into(),
+        booked.reservation.0.into(),
+        booked.booking.0.into(),
+        booked.vaccine.0.into(),
+        booked.user.0.into(),
+        code_of(*status).into(),
+    ]
+}
+
+fn status(code: i64) -> Option<InjectionStatus> {
+    use InjectionStatus::{InjectionCancelled, InjectionCompleted, InjectionReady};
+    [InjectionReady, InjectionCompleted, InjectionCancelled]
+        .into_iter()
+        .find(|status| code_of(*status) == code)
+}
+
+fn code_of(status: InjectionStatus) -> i64 {
+    match status {
+        InjectionStatus::InjectionReady => 0,
+        InjectionStatus::InjectionCompleted => 1,
+        InjectionStatus::InjectionCancelled => 2,
+    }
+}
+
+/// Appointments, for everybody who only looks.
+#[derive(Clone, Debug)]
+pub struct Reads(pub Readers);
+
+impl Reads {
+    /// One appointment.
+    pub async fn injection(&self, id: InjectionId) -> Result<Option<Injection>, Unreadable> {
+        self.0.read(move |tx| tx.find(LOAD, &[id.0.into()], injection)).await
+    }
+
+    /// Some appointments in the order of their ids, and how many there are in all.
+    pub async fn injections(
+        &self,
+        offset: u64,
+        limit: u32,
+    ) -> Result<(Vec<Injection>, u64), Unreadable> {
+        let page = [i64::try_from(offset).unwrap_or(i64::MAX), limit.into()];
+        self.0
+            .read(move |tx| {
+                let some = tx.all(PAGE, &page.map(Value::Int), injection)?;
+                Ok((some, last(tx)?.unsigned_abs()))
+            })
+            .await
+    }
+
+    /// The appointments of a booking.
+    pub async fn of_booking(&self, booking: BookingId) -> Result<Vec<Injection>, Unreadable> {
+        self.0.read(move |tx| tx.all(OF_BOOKING, &[booking.0.into()], injection)).await
+    }
+
+    /// One appointment that was cancelled.
+    pub async fn cancellation(&self, id: InjectionId) -> Result<Option<Cancellation>, Unreadable> {
+        let known = self.injection(id).await?;
+        let known = known.filter(|known| known.status == InjectionStatus::InjectionCancelled);
+        Ok(known.map(|known| cancellation(&known)))
+    }
+
+    /// Some of those that were cancelled, with their ids, and how many there are in all.
+    pub async fn cancellations(
+        &self,
+        offset: u64,
+        limit: u32,
+    ) -> Result<(Vec<(InjectionId, Cancellation)>, u64), Unreadable> {
+        let page = [i64::try_from(offset).unwrap_or(i64::MAX), limit.into()];
+        self.0
+            .read(move |tx| {
+                let some = tx.all(PAGE_OF_CANCELLED, &page.map(Value::Int), |row| {
+                    let known = injection(row)?;
+                    Ok((known.injection_id, cancellation(&known)))
+                })?;
+                let total = tx.find(COUNT_CANCELLED, &[], |row| row.int(0))?.unwrap_or(0);
+                Ok((some, total.unsigned_abs()))
+            })
+            .await
+    }
+}
+
+fn injection(row: &Row<'_>) -> Result<Injection, SqlError> {
+    appointment(row).map(|known| events::injection(&known))
+}
+
+fn cancellation(known: &Injection) -> Cancellation {
+    Cancellation {
+        booking_id: known.booking_id,
+        vaccine_id: known.vaccine_id,
+        user_id: known.user_id,
+    }
+}
