@@ -7,6 +7,7 @@ use std::{
 
 use chassis::{
     client::Client,
+    config::Env,
     process::{Fatal, NetArgs, PartArgs},
 };
 use contracts::vaccine::Vaccine;
@@ -28,7 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(crate) async fn serve(net: NetArgs, stop: CancellationToken) -> Result<(), Fatal> {
     let folder = tempfile::Builder::new().prefix("anticorona-demo-").tempdir()?;
     let args = PartArgs { data: folder.path().to_owned(), net };
-    let parts = together::start(&args)?;
+    // Without the environment: whatever DATABASE_URL says, a demo leaves nothing behind.
+    let parts = together::start(&args, Env::of(vec![]))?;
     let running = together::run(parts, stop);
     tokio::pin!(running);
     select! {

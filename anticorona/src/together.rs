@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Runs every part until the token is cancelled.
 pub(crate) async fn serve(args: PartArgs, stop: CancellationToken) -> Result<(), Fatal> {
-    let parts = start(&args)?;
+    let parts = start(&args, Env::of_process())?;
     run(parts, stop).await
 }
 
@@ -27,8 +27,8 @@ struct Running {
     task: JoinHandle<Result<(), Fatal>>,
 }
 
-pub(crate) fn start(args: &PartArgs) -> Result<Parts, Fatal> {
-    let env = Env::of_process().with(vec![
+pub(crate) fn start(args: &PartArgs, env: Env) -> Result<Parts, Fatal> {
+    let env = env.with(vec![
         (booking::config::VACCINE_URL, args.net.neighbour(vaccine::config::PORT)),
         (gateway::config::BOOKING_URL, args.net.neighbour(booking::config::PORT)),
         (gateway::config::INJECTION_URL, args.net.neighbour(injection::config::PORT)),

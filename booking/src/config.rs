@@ -7,7 +7,7 @@ use chassis::{
     config::{ConfigError, Env},
     process::PartArgs,
 };
-use eventing::EventsUrl;
+use eventing::{EventsUrl, relay::Pace};
 use storage::database::Database;
 
 /// The port of `booking`.
@@ -56,12 +56,15 @@ impl Config {
     }
 
     /// Who has to be told what happens.
-    pub fn listeners(&self) -> Vec<(&'static str, BaseUrl)> {
+    pub fn listeners(&self) -> Vec<(&'static str, BaseUrl, Pace)> {
         let listeners = [
-            ("vaccine", Some(&self.vaccine)),
-            ("injection", self.injection.as_ref()),
-            ("mypage", self.mypage.as_ref()),
+            ("vaccine", Some(&self.vaccine), Pace::Prompt),
+            ("injection", self.injection.as_ref(), Pace::Patient),
+            ("mypage", self.mypage.as_ref(), Pace::Patient),
         ];
-        listeners.into_iter().filter_map(|(name, url)| Some((name, url?.clone()))).collect()
+        listeners
+            .into_iter()
+            .filter_map(|(name, url, pace)| Some((name, url?.clone(), pace)))
+            .collect()
     }
 }

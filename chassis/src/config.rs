@@ -94,9 +94,9 @@ impl Env {
     }
 }
 
-/// What the log shows: `RUST_LOG`, default `info`.
+/// What the log shows: `RUST_LOG`, default `info`, without what NATS' client says of itself.
 pub fn log_filter(env: &Env) -> String {
-    (env.0)("RUST_LOG").unwrap_or_else(|| "info".to_owned())
+    (env.0)("RUST_LOG").unwrap_or_else(|| "info,async_nats=warn".to_owned())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::{
     bell::Bell,
     bus::{Direct, Nats, NatsUrl, NotANatsUrl, NotTold},
     hearing::{Hearing, Hears},
-    relay::Relay,
+    relay::{Pace, Relay},
 };
 
 /// How events travel.
@@ -93,18 +93,18 @@ impl<M: Hears> Part<M> {
     pub async fn tell(
         &self,
         events: &EventsUrl,
-        listeners: Vec<(&'static str, BaseUrl)>,
+        listeners: Vec<(&'static str, BaseUrl, Pace)>,
     ) -> Result<(), NotTold> {
         match events {
             EventsUrl::Direct => {
-                for (name, url) in listeners {
+                for (name, url, pace) in listeners {
                     let bus = Direct { name, listener: Client::new(url) };
-                    self.process.spawn(self.relay(bus).run(self.process.clone()));
+                    self.process.spawn(self.relay(bus, pace).run(self.process.clone()));
                 }
             }
             EventsUrl::Nats(url) => {
                 let nats = Nats::connect(url, self.name).await?;
-                self.process.spawn(self.relay(nats).run(self.process.clone()));
+                self.process.spawn(self.relay(nats, Pace::Prompt).run(self.process.clone()));
             }
         }
         Ok(())
@@ -127,8 +127,9 @@ impl<M: Hears> Part<M> {
         Ok(())
     }
 
-    fn relay<B>(&self, bus: B) -> Relay<B> {
-        Relay { bus, source: self.store, outbox: self.readers.clone(), told: self.told.ear() }
+    fn relay<B>(&self, bus: B, pace: Pace) -> Relay<B> {
+        let (outbox, told) = (self.readers.clone(), self.told.ear());
+        Relay { bus, source: self.store, outbox, told, pace }
     }
 
     /// Answers requests, also those of tellers and of operators; returns when everything is

@@ -3,7 +3,7 @@
 //! How far it was heard is kept at the other end. So there is nothing to keep here, and whoever is
 //! restored from an older copy is told again what it forgot.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::{process::Process, telemetry::causes};
 use contracts::{
@@ -46,6 +46,16 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 /// The largest text of all events in one batch, so that it fits where it goes.
 const TEXT_MAX: usize = 768 * 1024;
 
+/// How much of the time a relay may take for itself, while it has something to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As much as it needs: people wait behind it.
+    Prompt,
+    /// A third: after each batch it rests twice as long as that took. In a rush it falls behind
+    /// rather than slowing down what people wait for, and it catches up afterwards.
+    Patient,
+}
+
 /// Tells one listener, or one bus.
 #[derive(Debug)]
 pub struct Relay<B> {
@@ -57,6 +67,8 @@ pub struct Relay<B> {
     pub outbox: Readers,
     /// Rings when there may be something new in it.
     pub told: Ear,
+    /// How much of the time it may take.
+    pub pace: Pace,
 }
 
 impl<B: Bus> Relay<B> {
@@ -72,6 +84,7 @@ impl<B: Bus> Relay<B> {
         let mut heard = None;
         let mut pause = PAUSE_MIN;
         loop {
+            let start = Instant::now();
             match self.tell_next(&mut heard).await {
                 Ok(told) => {
                     if pause > PAUSE_MIN {
@@ -80,7 +93,7 @@ impl<B: Bus> Relay<B> {
                     pause = PAUSE_MIN;
                     match told {
                         0 => self.wait(&mut heard).await,
-                        _ => sleep(PAUSE_BETWEEN).await,
+                        _ => sleep(self.rest(start.elapsed())).await,
                     }
                 }
                 Err(error) => {
@@ -92,6 +105,13 @@ impl<B: Bus> Relay<B> {
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
+        }
+    }
+
+    fn rest(&self, took: Duration) -> Duration {
+        match self.pace {
+            Pace::Prompt => PAUSE_BETWEEN,
+            Pace::Patient => PAUSE_BETWEEN.max(took * 2),
         }
     }
 

@@ -7,7 +7,7 @@ use chassis::{
     config::{ConfigError, Env},
     process::PartArgs,
 };
-use eventing::EventsUrl;
+use eventing::{EventsUrl, relay::Pace};
 use storage::database::Database;
 
 /// The port of `injection`.
@@ -56,9 +56,12 @@ impl Config {
     }
 
     /// Who has to be told what happens.
-    pub fn listeners(&self) -> Vec<(&'static str, BaseUrl)> {
+    pub fn listeners(&self) -> Vec<(&'static str, BaseUrl, Pace)> {
         let listeners =
             [("vaccine", &self.vaccine), ("booking", &self.booking), ("mypage", &self.mypage)];
-        listeners.into_iter().filter_map(|(name, url)| Some((name, url.clone()?))).collect()
+        listeners
+            .into_iter()
+            .filter_map(|(name, url)| Some((name, url.clone()?, Pace::Prompt)))
+            .collect()
     }
 }
