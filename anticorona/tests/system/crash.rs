@@ -11,7 +11,7 @@ use std::{
 
 use drill::{Load, Reconnect, Reply, Request, Requests, Stop, Target};
 
-use crate::town::{Part, Town, book, bookings, cancel, register, settled, taken_and_stock};
+use crate::town::{Ground, Part, Town, book, bookings, cancel, register, settled, taken_and_stock};
 
 /// More than any round takes, so that what is leaked cannot hide behind "sold out".
 const DOSES: i64 = 1_000_000;
@@ -129,5 +129,12 @@ async fn killing_the_whole_process_loses_and_leaks_nothing() {
 
 #[tokio::test]
 async fn killing_booking_or_vaccine_loses_and_leaks_nothing() {
-    survive(Town::apart(1).await, &[Part::Booking(0), Part::Vaccine], 2).await;
+    survive(Town::apart(1).await, &[Part::Booking(0), Part::Vaccine(0)], 2).await;
+}
+
+#[tokio::test]
+async fn killing_on_postgres_and_nats_loses_and_leaks_nothing() {
+    let town = Town::apart_on(Ground::postgres_and_nats().await, 2, 3).await;
+    let victims = [Part::Booking(0), Part::Vaccine(0), Part::Booking(0), Part::Vaccine(1)];
+    survive(town, &victims, 3).await;
 }

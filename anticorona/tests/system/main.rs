@@ -11,6 +11,8 @@
 
 mod cancel;
 mod crash;
+mod follow;
+mod functions;
 mod oversell;
 mod shutdown;
 mod siege;

@@ -5,15 +5,17 @@ use std::time::Duration;
 use booking::Config as BookingConfig;
 use chassis::{listen::Listener, process::Process};
 use drill::{Load, Outcome, Reconnect, Stop, Target};
-use storage::sqlite::Writable;
+use eventing::EventsUrl;
+use storage::database::{Database, open};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use vaccine::{
+    Config as VaccineConfig,
     domain::{self, Command, Ledger, STOCK_MAX, Stock},
-    store::{Reads, Sqlite, sqlite::MIGRATIONS},
+    store::{Book, MIGRATIONS},
 };
 
-use crate::town::{Town, book, bookings, register, settled};
+use crate::town::{Ground, Town, book, bookings, register, settled};
 
 const DOSES: i64 = 1_000;
 const CLIENTS: u16 = 200;
@@ -92,6 +94,14 @@ async fn the_same_with_three_booking_processes() {
     assert_eq!(exactly_all_doses(&bookings, &town.vaccine(), &bookings).await, Ok(()));
 }
 
+#[tokio::test]
+async fn the_same_on_postgres_with_three_bookings_and_two_vaccines() {
+    let town = Town::apart_on(Ground::postgres().await, 2, 3).await;
+    let entries = [town.booking(0), town.booking(1), town.booking(2)];
+    // They share one database: each knows all bookings.
+    assert_eq!(exactly_all_doses(&entries, &town.vaccine(), &entries[..1]).await, Ok(()));
+}
+
 /// The decision with its guard taken out: every pool looks as if it had room.
 fn unguarded(ledger: &mut Ledger, command: &Command) -> domain::Outcome {
     let Command::Hold(hold) = command else { return domain::decide(ledger, command) };
@@ -118,24 +128,33 @@ struct Mutant {
 }
 
 impl Mutant {
-    fn start(prepare: impl FnOnce(&Writable)) -> Self {
+    async fn start(prepare: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("vaccine.sqlite");
-        let (writable, readers) = storage::sqlite::open(&database, MIGRATIONS).unwrap();
-        prepare(&writable);
-        let ledger = Sqlite::deciding_by(writable, unguarded);
-        let vaccine = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let booking = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let database = |name| Database::Sqlite(folder.path().join(name));
+        let (mut writable, _) = open(&database("v.sqlite"), "vaccine", MIGRATIONS).await.unwrap();
+        writable.transaction(|tx| tx.run(prepare)).unwrap();
+        drop(writable);
+        let listener = || Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (vaccine, booking) = (listener(), listener());
         let (vaccine_url, booking_url) =
             (format!("http://{}", vaccine.address()), format!("http://{}", booking.address()));
-        let config = BookingConfig {
+        let vaccine_config = VaccineConfig {
+            listen: vaccine.address(),
+            database: database("v.sqlite"),
+            events: EventsUrl::Direct,
+        };
+        let booking_config = BookingConfig {
             listen: booking.address(),
-            database: folder.path().join("booking.sqlite"),
+            database: database("b.sqlite"),
             vaccine: vaccine_url.parse().unwrap(),
+            events: EventsUrl::Direct,
+            injection: None,
+            mypage: None,
         };
         let process = || Process::new(CancellationToken::new());
-        tokio::spawn(vaccine::serve_ledger(vaccine, ledger, Reads::new(readers), process()));
-        tokio::spawn(booking::serve_on(booking, config, process()));
+        let book = Book { decide: unguarded };
+        tokio::spawn(vaccine::serve_book(vaccine, vaccine_config, book, process()));
+        tokio::spawn(booking::serve_on(booking, booking_config, process()));
         Self {
             vaccine: Target::parse(&vaccine_url).unwrap(),
             booking: Target::parse(&booking_url).unwrap(),
@@ -151,16 +170,21 @@ impl Mutant {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_both_guards_the_check_finds_the_oversale() {
-    let mutant = Mutant::start(|writable| {
-        writable.connection.pragma_update(None, "ignore_check_constraints", "ON").unwrap();
-    });
+    // The same table without its check.
+    let mutant = Mutant::start(
+        "ALTER TABLE pools RENAME TO checked;
+         CREATE TABLE pools (id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER);
+         INSERT INTO pools SELECT id, name, stock, taken FROM checked;
+         DROP TABLE checked;",
+    )
+    .await;
     let verdict = mutant.check().await;
     assert_eq!(verdict, Err(format!("{REQUESTS} bookings were answered 201 for {DOSES} doses")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_guard_in_the_decision_the_database_still_refuses() {
-    let mutant = Mutant::start(|_| {});
+    let mutant = Mutant::start("").await;
     let verdict = mutant.check().await.unwrap_err();
     assert!(verdict.starts_with("answers other than 201 and 409"), "{verdict}");
     let standing = bookings(&mutant.booking).await.len();

@@ -50,7 +50,7 @@ async fn a_second_process_on_the_same_data_is_refused() {
 
 #[test]
 fn the_committed_openapi_documents_are_what_the_parts_say() {
-    for part in ["vaccine", "booking"] {
+    for part in ["vaccine", "booking", "injection", "mypage"] {
         let output = anticorona(&["openapi", part]);
         let path = format!("{}/../docs/openapi/{part}.json", env!("CARGO_MANIFEST_DIR"));
         let committed = std::fs::read_to_string(&path).unwrap_or_default();

@@ -12,6 +12,7 @@ use std::{
 use drill::{Reply, Request, Target};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 /// How long a process may take to come up in a debug build on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -24,36 +25,125 @@ const SETTLE_WITHIN: Duration = Duration::from_mins(1);
 pub(crate) enum Part {
     /// Everything in one process.
     Together,
-    Vaccine,
-    /// One of several separate booking processes.
+    /// One of several vaccine processes on one database.
+    Vaccine(u16),
+    /// One of several booking processes.
     Booking(u16),
+    Injection,
+    Mypage,
     Gateway,
+}
+
+impl Part {
+    /// Which of several of its kind.
+    fn number(self) -> u16 {
+        match self {
+            Self::Vaccine(n) | Self::Booking(n) => n,
+            Self::Together | Self::Injection | Self::Mypage | Self::Gateway => 0,
+        }
+    }
+}
+
+/// What a town is built on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ground {
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Ground {
+    /// SQLite, and nothing between the parts.
+    pub(crate) fn embedded() -> Self {
+        Self::default()
+    }
+
+    /// With one more setting.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
+    /// PostgreSQL for every part, and nothing between them.
+    pub(crate) async fn postgres() -> Self {
+        Self { settings: vec![("DATABASE_URL", new_database().await)] }
+    }
+
+    /// PostgreSQL and NATS.
+    pub(crate) async fn postgres_and_nats() -> Self {
+        let Self { mut settings } = Self::postgres().await;
+        settings.push(("EVENTS_URL", new_stream()));
+        Self { settings }
+    }
+
+    /// Polyglot: PostgreSQL for what must not be oversold, SQLite for what follows, and NATS.
+    pub(crate) async fn mixed_postgres_and_nats() -> Self {
+        let database = new_database().await;
+        Self {
+            settings: vec![
+                ("VACCINE_DATABASE_URL", database.clone()),
+                ("BOOKING_DATABASE_URL", database),
+                ("EVENTS_URL", new_stream()),
+            ],
+        }
+    }
+}
+
+fn service(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: `cargo xtask test` starts the server, `--embedded-only` does without"))
+}
+
+/// A database of one's own on the throw-away server.
+async fn new_database() -> String {
+    let server = service("ANTICORONA_TEST_POSTGRES");
+    let (client, traffic) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(traffic);
+    let name = format!("system_{}", Uuid::now_v7().simple());
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    format!("{}/{name}", server.rsplit_once('/').unwrap().0)
+}
+
+/// A stream of one's own on the throw-away server.
+fn new_stream() -> String {
+    format!("{}/{}", service("ANTICORONA_TEST_NATS"), Uuid::now_v7().simple())
 }
 
 /// A running system. Whatever still runs is killed when it goes.
 pub(crate) struct Town {
     folder: TempDir,
-    offset: u16,
+    ground: Ground,
+    /// One for each of several processes of a kind.
+    offsets: Vec<u16>,
+    /// Vaccine processes that bookings ask in turn.
+    vaccines: u16,
     running: Vec<(Part, Child)>,
 }
 
 impl Town {
     /// Everything in one process.
     pub(crate) async fn together() -> Self {
-        Self::with(&[Part::Together]).await
+        Self::on(Ground::embedded(), &[Part::Together]).await
     }
 
     /// Every part in its own process, with several bookings.
     pub(crate) async fn apart(bookings: u16) -> Self {
-        let mut parts = vec![Part::Vaccine];
-        parts.extend((0..bookings).map(Part::Booking));
-        parts.push(Part::Gateway);
-        Self::with(&parts).await
+        Self::apart_on(Ground::embedded(), 1, bookings).await
     }
 
-    async fn with(parts: &[Part]) -> Self {
+    /// The same, with several vaccines too, which then need one database.
+    pub(crate) async fn apart_on(ground: Ground, vaccines: u16, bookings: u16) -> Self {
+        let mut parts: Vec<Part> = (0..vaccines).map(Part::Vaccine).collect();
+        parts.extend((0..bookings).map(Part::Booking));
+        parts.extend([Part::Injection, Part::Mypage, Part::Gateway]);
+        Self::on(ground, &parts).await
+    }
+
+    pub(crate) async fn on(ground: Ground, parts: &[Part]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut town = Self { folder, offset: free_offset(), running: Vec::new() };
+        let most = parts.iter().map(|part| part.number()).max().unwrap_or(0);
+        let offsets = (0..=most).map(|_| free_offset()).collect();
+        let vaccines = parts.iter().filter(|part| matches!(part, Part::Vaccine(_))).count();
+        let vaccines = u16::try_from(vaccines).unwrap().max(1);
+        let mut town = Self { folder, ground, offsets, vaccines, running: Vec::new() };
         for part in parts {
             town.start(*part).await;
         }
@@ -78,11 +168,13 @@ impl Town {
     fn command(&self, part: Part) -> Command {
         let log = File::options().create(true).append(true).open(self.log_path(part)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_anticorona"));
-        let offset = self.offset + if let Part::Booking(n) = part { n } else { 0 };
+        let offset = self.offsets[usize::from(part.number())];
         let subcommand = match part {
             Part::Together => "serve",
-            Part::Vaccine => "vaccine",
+            Part::Vaccine(_) => "vaccine",
             Part::Booking(_) => "booking",
+            Part::Injection => "injection",
+            Part::Mypage => "mypage",
             Part::Gateway => "gateway",
         };
         command
@@ -90,11 +182,24 @@ impl Town {
             .args(["--port-offset", &offset.to_string()])
             .arg("--data")
             .arg(self.folder.path().join(format!("{part:?}")))
-            .env("VACCINE_URL", self.url(8081))
-            .env("BOOKING_URL", self.url(8082))
+            .env("VACCINE_URL", self.url(8081, part.number() % self.vaccines))
+            .env("BOOKING_URL", self.url(8082, 0))
+            .env("INJECTION_URL", self.url(8084, 0))
+            .env("MYPAGE_URL", self.url(8083, 0))
+            .envs(self.ground.settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log);
         command
+    }
+
+    /// `anticorona mypage rebuild`, on the data of this town's.
+    pub(crate) fn rebuild_mypage(&self) {
+        let done = Command::new(env!("CARGO_BIN_EXE_anticorona"))
+            .args(["mypage", "rebuild", "--data"])
+            .arg(self.data(Part::Mypage))
+            .envs(self.ground.settings.iter().map(|(name, value)| (name, value)))
+            .status();
+        assert!(done.unwrap().success());
     }
 
     /// Ends a part at once, as a power cut would end it for everybody else.
@@ -118,19 +223,19 @@ impl Town {
     }
 
     pub(crate) fn vaccine(&self) -> Target {
-        self.target(8081)
+        self.target(8081, 0)
     }
 
     pub(crate) fn booking(&self, n: u16) -> Target {
-        self.target(8082 + n)
+        self.target(8082, n)
     }
 
     pub(crate) fn gateway(&self) -> Target {
-        self.target(8088)
+        self.target(8088, 0)
     }
 
     pub(crate) fn offset(&self) -> u16 {
-        self.offset
+        self.offsets[0]
     }
 
     pub(crate) fn data(&self, part: Part) -> PathBuf {
@@ -139,19 +244,37 @@ impl Town {
 
     fn targets(&self, part: Part) -> Vec<Target> {
         match part {
-            Part::Together => vec![self.vaccine(), self.booking(0), self.gateway()],
-            Part::Vaccine => vec![self.vaccine()],
+            Part::Together => {
+                vec![
+                    self.vaccine(),
+                    self.booking(0),
+                    self.mypage(),
+                    self.injection(),
+                    self.gateway(),
+                ]
+            }
+            Part::Vaccine(n) => vec![self.target(8081, n)],
             Part::Booking(n) => vec![self.booking(n)],
+            Part::Injection => vec![self.injection()],
+            Part::Mypage => vec![self.mypage()],
             Part::Gateway => vec![self.gateway()],
         }
     }
 
-    fn target(&self, port: u16) -> Target {
-        Target::parse(&self.url(port)).unwrap()
+    pub(crate) fn mypage(&self) -> Target {
+        self.target(8083, 0)
     }
 
-    fn url(&self, port: u16) -> String {
-        format!("http://127.0.0.1:{}", port + self.offset)
+    pub(crate) fn injection(&self) -> Target {
+        self.target(8084, 0)
+    }
+
+    fn target(&self, port: u16, n: u16) -> Target {
+        Target::parse(&self.url(port, n)).unwrap()
+    }
+
+    fn url(&self, port: u16, n: u16) -> String {
+        format!("http://127.0.0.1:{}", port + self.offsets[usize::from(n)])
     }
 
     pub(crate) fn log(&self, part: Part) -> String {
@@ -175,7 +298,7 @@ impl Drop for Town {
     }
 }
 
-/// An offset at which every port of a town is free. Bookings further than 0 use 8083 to 8086.
+/// An offset at which every port of a town is free.
 pub(crate) fn free_offset() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 1_900).unwrap();
@@ -243,6 +366,24 @@ pub(crate) async fn bookings(booking: &Target) -> Vec<(i64, bool)> {
 pub(crate) async fn taken_and_stock(vaccine: &Target, id: i64) -> (i64, i64) {
     let vaccine = read(vaccine, &format!("/vaccines/{id}")).await;
     (vaccine["bookQty"].as_i64().unwrap(), vaccine["stock"].as_i64().unwrap())
+}
+
+/// Reads until it is as it should be: what follows from events comes a moment later.
+pub(crate) async fn eventually(
+    target: &Target,
+    path: &str,
+    is_right: impl Fn(&Value) -> bool,
+) -> Value {
+    let start = Instant::now();
+    loop {
+        let reply = ask(target, Request::get(path)).await;
+        let body = reply.json().unwrap();
+        if reply.status == 200 && is_right(&body) {
+            return body;
+        }
+        assert!(start.elapsed() < SETTLE_WITHIN, "GET {path} stays {} {body}", reply.status);
+        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, looks until it is right
+    }
 }
 
 /// Waits until exactly that many doses are taken: a dose that nobody settles is leaked.
