@@ -8,10 +8,10 @@ const PRODUCTION_LINES_MAX: usize = 500;
 const DRAWERS: [&str; 4] = ["mod.rs", "utils.rs", "helpers.rs", "common.rs"];
 
 /// The parts that own data. Whoever knows one finds their way in the others.
-const DATA_PARTS: [&str; 3] = ["booking", "vaccine", "injection"];
+const DATA_PARTS: [&str; 4] = ["booking", "vaccine", "injection", "mypage"];
 
 /// With the README.md that every crate has.
-const DATA_PART_FILES: [&str; 11] = [
+const DATA_PART_FILES: [&str; 10] = [
     "src/api.rs",
     "src/config.rs",
     "src/domain.rs",
@@ -19,13 +19,12 @@ const DATA_PART_FILES: [&str; 11] = [
     "src/lib.rs",
     "src/main.rs",
     "src/store.rs",
-    "src/store/sqlite.rs",
     "tests/api.rs",
     "tests/domain.rs",
     "tests/store.rs",
 ];
 
-const DATA_PART_FOLDERS: [&str; 1] = ["migrations/sqlite"];
+const DATA_PART_FOLDERS: [&str; 2] = ["migrations/sqlite", "migrations/postgres"];
 
 pub(super) fn rust_files_open_with_a_doc(tree: &Tree) -> Vec<Finding> {
     let advice = "open it with `//!` and a sentence that says what the file is for";
@@ -130,12 +129,20 @@ mod tests {
         whole.push("booking/Cargo.toml".to_owned());
         whole.push("booking/src/prices.rs".to_owned());
         whole.push("booking/migrations/sqlite/0001.sql".to_owned());
+        whole.push("booking/migrations/postgres/0001.sql".to_owned());
         let mut files: Vec<_> = whole.iter().map(|path| (path.as_str(), "")).collect();
         assert!(parts_that_own_data_are_alike(&Tree::of(&files)).is_empty());
 
         files.retain(|(path, _)| !path.ends_with("events.rs") && !path.contains("/migrations/"));
         let findings = parts_that_own_data_are_alike(&Tree::of(&files));
-        assert_eq!(paths(&findings), ["booking/src/events.rs", "booking/migrations/sqlite"]);
+        assert_eq!(
+            paths(&findings),
+            [
+                "booking/src/events.rs",
+                "booking/migrations/sqlite",
+                "booking/migrations/postgres"
+            ]
+        );
     }
 
     #[test]
