@@ -8,6 +8,7 @@ use chassis::{
 };
 use clap::{Args, Parser, Subcommand};
 
+mod asyncapi;
 mod demo;
 mod events;
 mod openapi;
@@ -47,6 +48,8 @@ enum Command {
         #[command(subcommand)]
         what: events::What,
     },
+    /// Prints the `AsyncAPI` document of the events
+    Asyncapi,
     /// Prints the `OpenAPI` document of a part
     Openapi {
         /// The part
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
             process::run_part("mypage", &part, mypage::Config::from_env, mypage::serve)
         }
         Command::Events { what } => events::run(what),
+        Command::Asyncapi => asyncapi::print(),
         Command::Openapi { part } => openapi::print(part),
     }
 }

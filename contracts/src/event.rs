@@ -108,7 +108,7 @@ impl EventType {
 }
 
 /// A vaccine's stock or name was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
     /// The stock before.
@@ -119,7 +119,7 @@ pub struct StockChanged {
 }
 
 /// A booking was made, or cancelled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Booked {
     /// The dose behind it.
@@ -130,7 +130,7 @@ pub struct Booked {
 }
 
 /// An attempt ended without a booking, and never will have one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationAbandoned {
     /// The attempt.
@@ -138,7 +138,7 @@ pub struct ReservationAbandoned {
 }
 
 /// Somebody was vaccinated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Completed {
     /// The dose that was used.

@@ -12,6 +12,12 @@ const HEARD: &str = "
       FROM inbox
      WHERE source = ?1";
 
+const ALL_HEARD: &str = "
+    SELECT source, sequence
+      FROM inbox
+  ORDER BY source
+     LIMIT ?1";
+
 const REMEMBER: &str = "
     INSERT INTO inbox (source, sequence)
          VALUES (?1, ?2)
@@ -55,6 +61,13 @@ pub struct Parked {
 pub fn heard(tx: &Tx<'_>, source: Uuid) -> Result<u64, SqlError> {
     let sequence = tx.find(HEARD, &[source.into()], |row| row.int(0))?;
     Ok(sequence.unwrap_or(0).cast_unsigned())
+}
+
+/// How far each source was heard, at most `limit` sources.
+pub fn all_heard(tx: &Tx<'_>, limit: u32) -> Result<Vec<(Uuid, u64)>, SqlError> {
+    tx.all(ALL_HEARD, &[i64::from(limit).into()], |row| {
+        Ok((row.uuid(0)?, row.int(1)?.cast_unsigned()))
+    })
 }
 
 /// Remembers how far a source was heard.

@@ -1,5 +1,5 @@
-//! `cargo xtask openapi`: docs/openapi holds what the parts say about themselves, so that a change
-//! of the public interface shows in review.
+//! `cargo xtask openapi`: docs/ holds what the parts say about themselves (`OpenAPI` for requests,
+//! `AsyncAPI` for events), so that a change of the public interface shows in review.
 
 use std::{fs, path::PathBuf};
 
@@ -7,13 +7,19 @@ use serde::de::IgnoredAny;
 
 use crate::{child, failure::Failure};
 
-/// The parts that print a description of their interface.
-const PARTS: [&str; 4] = ["vaccine", "booking", "injection", "mypage"];
+/// What describes itself: the file below docs/, and what `anticorona` is asked for it.
+const DOCUMENTS: [(&str, &[&str]); 5] = [
+    ("openapi/vaccine.json", &["openapi", "vaccine"]),
+    ("openapi/booking.json", &["openapi", "booking"]),
+    ("openapi/injection.json", &["openapi", "injection"]),
+    ("openapi/mypage.json", &["openapi", "mypage"]),
+    ("asyncapi.json", &["asyncapi"]),
+];
 
 pub(crate) fn write() -> Result<(), Failure> {
-    for part in PARTS {
-        let path = path(part);
-        let text = describe(part)?;
+    for (file, asked) in DOCUMENTS {
+        let path = path(file);
+        let text = describe(asked)?;
         let folder = path.parent().unwrap_or(child::root());
         fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).map_err(|error| {
             Failure::new(
@@ -21,36 +27,37 @@ pub(crate) fn write() -> Result<(), Failure> {
                 "free some space, or make the folder writable",
             )
         })?;
-        println!("openapi: wrote docs/openapi/{part}.json");
+        println!("openapi: wrote docs/{file}");
     }
     Ok(())
 }
 
 pub(crate) fn check() -> Result<(), Failure> {
-    for part in PARTS {
-        let committed = fs::read_to_string(path(part)).unwrap_or_default();
-        compare(part, &describe(part)?, &committed)?;
+    for (file, asked) in DOCUMENTS {
+        let committed = fs::read_to_string(path(file)).unwrap_or_default();
+        compare(file, &describe(asked)?, &committed)?;
     }
     Ok(())
 }
 
-fn compare(part: &str, described: &str, committed: &str) -> Result<(), Failure> {
+fn compare(file: &str, described: &str, committed: &str) -> Result<(), Failure> {
     if described == committed {
         return Ok(());
     }
     let what = match committed {
-        "" => format!("docs/openapi/{part}.json does not exist"),
-        _ => format!("docs/openapi/{part}.json is not what {part} says about itself"),
+        "" => format!("docs/{file} does not exist"),
+        _ => format!("docs/{file} is not what the program says about itself"),
     };
     Err(Failure::new(what, "run `cargo xtask openapi`, read the difference, and commit it"))
 }
 
-fn describe(part: &str) -> Result<String, Failure> {
-    let command = &mut child::cargo(["run", "-q", "-p", "anticorona", "--", "openapi", part]);
+fn describe(asked: &[&str]) -> Result<String, Failure> {
+    let run = ["run", "-q", "-p", "anticorona", "--"];
+    let command = &mut child::cargo([&run, asked].concat());
     let printed = child::printed(command, "mend what is printed above")?;
     as_file(&printed).map_err(|error| {
         Failure::new(
-            format!("`anticorona openapi {part}` printed something other than JSON: {error}"),
+            format!("`anticorona {}` printed something other than JSON: {error}", asked.join(" ")),
             "let it print the description and nothing else",
         )
     })
@@ -62,8 +69,8 @@ fn as_file(printed: &str) -> Result<String, serde_json::Error> {
     Ok(format!("{}\n", printed.trim_end()))
 }
 
-fn path(part: &str) -> PathBuf {
-    child::root().join("docs/openapi").join(format!("{part}.json"))
+fn path(file: &str) -> PathBuf {
+    child::root().join("docs").join(file)
 }
 
 #[cfg(test)]
@@ -72,13 +79,15 @@ mod tests {
 
     #[test]
     fn the_committed_description_passes_when_it_is_the_same() {
-        assert_eq!(compare("booking", "{}\n", "{}\n"), Ok(()));
+        assert_eq!(compare("openapi/booking.json", "{}\n", "{}\n"), Ok(()));
     }
 
     #[test]
     fn a_missing_or_old_description_fails_with_the_command_to_run() {
-        for (committed, what) in [("", "does not exist"), ("{ }\n", "is not what booking says")] {
-            let failure = compare("booking", "{}\n", committed).expect_err("they differ");
+        for (committed, what) in [("", "does not exist"), ("{ }\n", "is not what the program says")]
+        {
+            let failure =
+                compare("openapi/booking.json", "{}\n", committed).expect_err("they differ");
             assert!(failure.what.contains(what), "{failure}");
             assert!(failure.do_this.contains("`cargo xtask openapi`"), "{failure}");
         }

@@ -49,6 +49,17 @@ async fn a_second_process_on_the_same_data_is_refused() {
 }
 
 #[test]
+fn the_committed_asyncapi_document_is_what_the_program_says() {
+    let path = format!("{}/../docs/asyncapi.json", env!("CARGO_MANIFEST_DIR"));
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    let output = anticorona(&["asyncapi"]);
+    assert!(
+        committed.as_bytes() == output.stdout,
+        "docs/asyncapi.json is not up to date: run `cargo xtask openapi`"
+    );
+}
+
+#[test]
 fn the_committed_openapi_documents_are_what_the_parts_say() {
     for part in ["vaccine", "booking", "injection", "mypage"] {
         let output = anticorona(&["openapi", part]);

@@ -137,11 +137,7 @@ mod tests {
         let findings = parts_that_own_data_are_alike(&Tree::of(&files));
         assert_eq!(
             paths(&findings),
-            [
-                "booking/src/events.rs",
-                "booking/migrations/sqlite",
-                "booking/migrations/postgres"
-            ]
+            ["booking/src/events.rs", "booking/migrations/sqlite", "booking/migrations/postgres"]
         );
     }
 
