@@ -6,7 +6,6 @@ use contracts::{
 };
 use eventing::Hears;
 use jiff::Timestamp;
-use serde::Serialize;
 use storage::outbox::Event;
 
 use crate::{
@@ -25,11 +24,12 @@ pub fn of(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Eve
     };
     match outcome {
         Ok(Done::Booked(record) | Done::Cancelled(record) | Done::Stands(record)) => {
-            standing(record, at)
+            standing(record, at).map(Some)
         }
         Ok(Done::Abandoned(reservation) | Done::AbandonedBefore(reservation)) => {
             let abandoned = ReservationAbandoned { reservation_id: *reservation };
-            event(EventType::ReservationAbandoned, at, &abandoned)
+            let name = EventType::ReservationAbandoned;
+            Event::of(name.name(), at.as_millisecond(), &abandoned).map(Some)
         }
         Ok(Done::BookedBefore(_) | Done::CancelledBefore(_) | Done::Completed(_)) | Err(_) => {
             Ok(None)
@@ -37,22 +37,13 @@ pub fn of(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Eve
     }
 }
 
-fn standing(record: &Record, at: Timestamp) -> serde_json::Result<Option<Event>> {
+fn standing(record: &Record, at: Timestamp) -> serde_json::Result<Event> {
     let r#type = match record.booking.status {
         BookingStatus::Booked | BookingStatus::InjectionCompleted => EventType::Booked,
         BookingStatus::BookingCancelled => EventType::BookingCancelled,
     };
     let booked = Booked { reservation_id: record.reservation, booking: record.booking.clone() };
-    event(r#type, at, &booked)
-}
-
-fn event(
-    r#type: EventType,
-    at: Timestamp,
-    data: &impl Serialize,
-) -> serde_json::Result<Option<Event>> {
-    let (r#type, at_ms) = (r#type.name().to_owned(), at.as_millisecond());
-    Ok(Some(Event { r#type, at_ms, data: serde_json::to_string(data)? }))
+    Event::of(r#type.name(), at.as_millisecond(), &booked)
 }
 
 impl Hears for Book {

@@ -139,18 +139,17 @@ impl Collection {
         total: u64,
         items: Vec<Item<T>>,
     ) -> Response {
-        self.found_page(origin, "", page, total, items)
+        self.found_page(origin, "", page, (items, total))
     }
 
-    /// 200 with one page of what a search found; `search` is the path behind the collection, with
-    /// its query.
+    /// 200 with one page of what a search found, and how much it found in all; `search` is the path
+    /// behind the collection, with its query.
     pub fn found_page<T: Serialize>(
         self,
         origin: &Origin,
         search: &str,
         page: Page,
-        total: u64,
-        items: Vec<Item<T>>,
+        (items, total): (Vec<Item<T>>, u64),
     ) -> Response {
         let body = List {
             _embedded: Embedded { plural: self.plural, items },

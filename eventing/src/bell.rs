@@ -34,7 +34,7 @@ impl Ear {
     /// Resolves when it has rung since the last time; never, when nobody can ring it any more.
     pub async fn rung(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a listener does with events: each becomes a command, and counts once.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -50,7 +50,7 @@ pub enum NotHeard {
 pub struct Hearing<M: Model> {
     desk: Desk<M>,
     told: Bell,
-    failures: Arc<Mutex<HashMap<Uuid, Failure>>>,
+    failures: Arc<Mutex<BTreeMap<Uuid, Failure>>>,
 }
 
 /// The event of a source that the store refused last, and how often.

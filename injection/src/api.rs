@@ -92,7 +92,7 @@ async fn find_by_booking(
     let (page, total) = (Page::all(some.len()), u64::try_from(some.len()).unwrap_or(u64::MAX));
     let items = some.into_iter().map(|one| INJECTIONS.item(&origin, one.injection_id, one));
     let search = format!("search/findByBookingId?bookingId={id}");
-    Ok(INJECTIONS.found_page(&origin, &search, page, total, items.collect()))
+    Ok(INJECTIONS.found_page(&origin, &search, page, (items.collect(), total)))
 }
 
 async fn show(

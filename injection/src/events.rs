@@ -19,11 +19,7 @@ pub fn of(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Eve
     };
     let completed =
         Completed { reservation_id: done.booked.reservation, injection: injection(done) };
-    Ok(Some(Event {
-        r#type: EventType::Completed.name().to_owned(),
-        at_ms: at.as_millisecond(),
-        data: serde_json::to_string(&completed)?,
-    }))
+    Event::of(EventType::Completed.name(), at.as_millisecond(), &completed).map(Some)
 }
 
 /// An appointment as everybody may see it.

@@ -57,7 +57,7 @@ async fn find_by_user(
     let found = reads.of_user(UserId(id), page.offset(), page.size).await;
     let (some, total) = found.map_err(unreadable)?;
     let search = format!("search/findByUserId?userId={id}");
-    Ok(MYPAGES.found_page(&origin, &search, page, total, items(&origin, some)))
+    Ok(MYPAGES.found_page(&origin, &search, page, (items(&origin, some), total)))
 }
 
 fn items(origin: &Origin, some: Vec<Mypage>) -> Vec<chassis::hal::Item<Mypage>> {

@@ -4,6 +4,8 @@
 //! until it has committed, so a reader that remembers the last number it saw has seen everything
 //! before. Without that lock a number can become visible after a higher one, and would be missed.
 
+use serde::Serialize;
+
 use crate::sql::{SqlError, Tx};
 
 /// Something to tell, before it has its place.
@@ -15,6 +17,13 @@ pub struct Event {
     pub at_ms: i64,
     /// The thing itself, JSON.
     pub data: String,
+}
+
+impl Event {
+    /// An event with its data as JSON.
+    pub fn of(name: &str, at_ms: i64, data: &impl Serialize) -> serde_json::Result<Self> {
+        Ok(Self { r#type: name.to_owned(), at_ms, data: serde_json::to_string(data)? })
+    }
 }
 
 /// Something told.

@@ -4,7 +4,7 @@
 //! traffic is a task of the runtime. Many rows travel in one pipeline: every statement is sent
 //! before the first answer is waited for.
 
-use std::{cell::RefCell, collections::HashMap, error::Error, fmt, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, error::Error, fmt, time::Duration};
 
 use bytes::BytesMut;
 use futures_util::future::try_join_all;
@@ -32,7 +32,7 @@ const LIMITS: &str = "
 pub struct Connection {
     client: Client,
     runtime: Handle,
-    statements: RefCell<HashMap<&'static str, Statement>>,
+    statements: RefCell<BTreeMap<&'static str, Statement>>,
 }
 
 impl fmt::Debug for Connection {
@@ -79,7 +79,7 @@ impl Connection {
         self.runtime.block_on(async {
             let statement = self.statement(sql).await?;
             let ask = |row: &P| {
-                let params: Vec<_> = row.as_ref().iter().map(|value| *value).collect();
+                let params = row.as_ref().to_vec();
                 let statement = &statement;
                 async move {
                     let params: Vec<_> =

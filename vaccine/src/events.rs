@@ -6,19 +6,27 @@ use contracts::{
     vaccine::Vaccine,
 };
 use eventing::Hears;
-use serde::Serialize;
 use storage::outbox::Event;
 
 use crate::{
-    domain::{Command, Done, Hold, Outcome, Pool, PoolId, Stock},
+    domain::{Command, Done, Hold, Outcome, Pool, PoolId},
     store::Book,
 };
 
 /// What has to be told about an outcome.
 pub fn of(outcome: &Outcome) -> serde_json::Result<Option<Event>> {
-    match outcome {
-        Ok(Done::Registered(id, pool)) => event(EventType::Registered, &vaccine(*id, pool)),
-        Ok(Done::Changed { id, pool, before }) => changed(*id, pool, *before),
+    let at_ms = clock::now().as_millisecond();
+    let event = match outcome {
+        Ok(Done::Registered(id, pool)) => {
+            Event::of(EventType::Registered.name(), at_ms, &vaccine(*id, pool))
+        }
+        Ok(Done::Changed { id, pool, before }) => {
+            let is_more = pool.stock > *before;
+            let r#type = if is_more { EventType::StockAdded } else { EventType::StockModified };
+            let vaccine = vaccine(*id, pool);
+            let changed = StockChanged { stock_before: before.doses(), vaccine };
+            Event::of(r#type.name(), at_ms, &changed)
+        }
         Ok(
             Done::Removed
             | Done::Held { .. }
@@ -26,19 +34,9 @@ pub fn of(outcome: &Outcome) -> serde_json::Result<Option<Event>> {
             | Done::Released
             | Done::Administered,
         )
-        | Err(_) => Ok(None),
-    }
-}
-
-fn changed(id: PoolId, pool: &Pool, before: Stock) -> serde_json::Result<Option<Event>> {
-    let r#type = if pool.stock > before { EventType::StockAdded } else { EventType::StockModified };
-    event(r#type, &StockChanged { stock_before: before.doses(), vaccine: vaccine(id, pool) })
-}
-
-fn event(r#type: EventType, data: &impl Serialize) -> serde_json::Result<Option<Event>> {
-    let at_ms = clock::now().as_millisecond();
-    let r#type = r#type.name().to_owned();
-    Ok(Some(Event { r#type, at_ms, data: serde_json::to_string(data)? }))
+        | Err(_) => return Ok(None),
+    };
+    event.map(Some)
 }
 
 /// A pool as everybody may see it.

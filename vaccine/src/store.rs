@@ -119,7 +119,9 @@ impl Model for Book {
 
     fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Ledger, SqlError> {
         let mut named = Named::default();
-        commands.iter().for_each(|command| named.add(command));
+        for command in commands {
+            named.add(command);
+        }
         let mut ledger = Ledger::default();
         if named.last_pool {
             ledger.last_pool = tx.find(LAST_POOL, &[], |row| row.int(0))?.unwrap_or(0);

@@ -11,7 +11,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use async_nats::{
-    ConnectOptions, HeaderMap,
+    ConnectOptions, HeaderMap, HeaderValue,
     jetstream::{
         self, AckKind, Message,
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
@@ -187,7 +187,7 @@ impl Bus for Nats {
             }
             Err(error) => return Err(nats(error)),
         };
-        let id = last.headers.get(async_nats::header::NATS_MESSAGE_ID).map(|id| id.as_str());
+        let id = last.headers.get(async_nats::header::NATS_MESSAGE_ID).map(HeaderValue::as_str);
         let sequence = id.and_then(|id| id.rsplit_once('/')?.1.parse().ok());
         sequence.ok_or_else(|| NotTold::Nats("the last message has no id of ours".into()))
     }
