@@ -5,12 +5,13 @@ use std::time::Duration;
 use booking::Config as BookingConfig;
 use chassis::{listen::Listener, process::Process};
 use drill::{Load, Outcome, Reconnect, Stop, Target};
-use storage::sqlite::Writable;
+use storage::database::{self, Database};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use vaccine::{
+    Config as VaccineConfig,
     domain::{self, Command, Ledger, STOCK_MAX, Stock},
-    store::{Reads, Sqlite, sqlite::MIGRATIONS},
+    store::{Book, MIGRATIONS},
 };
 
 use crate::town::{Town, book, bookings, register, settled};
@@ -110,6 +111,21 @@ fn unguarded(ledger: &mut Ledger, command: &Command) -> domain::Outcome {
     outcome
 }
 
+/// The ledger's own check taken out, too.
+const WITHOUT_CHECKS: &str = "
+    CREATE TABLE unchecked (
+        id    INTEGER PRIMARY KEY,
+        name  TEXT    NOT NULL,
+        stock INTEGER NOT NULL,
+        taken INTEGER NOT NULL
+    );
+    DROP TABLE pools;
+    ALTER TABLE unchecked RENAME TO pools;";
+
+fn ledger(folder: &TempDir) -> Database {
+    Database::Sqlite(folder.path().join("vaccine.sqlite"))
+}
+
 /// Vaccine without its guard, and booking as it is, on ports of their own.
 struct Mutant {
     vaccine: Target,
@@ -118,24 +134,28 @@ struct Mutant {
 }
 
 impl Mutant {
-    fn start(prepare: impl FnOnce(&Writable)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("vaccine.sqlite");
-        let (writable, readers) = storage::sqlite::open(&database, MIGRATIONS).unwrap();
-        prepare(&writable);
-        let ledger = Sqlite::deciding_by(writable, unguarded);
+    fn start(folder: TempDir) -> Self {
         let vaccine = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let booking = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let (vaccine_url, booking_url) =
             (format!("http://{}", vaccine.address()), format!("http://{}", booking.address()));
-        let config = BookingConfig {
+        let vaccine_config = VaccineConfig {
+            listen: vaccine.address(),
+            database: ledger(&folder),
+            events: "in-process".parse().unwrap(),
+        };
+        let booking_config = BookingConfig {
             listen: booking.address(),
-            database: folder.path().join("booking.sqlite"),
+            database: Database::Sqlite(folder.path().join("booking.sqlite")),
             vaccine: vaccine_url.parse().unwrap(),
+            events: "in-process".parse().unwrap(),
+            injection: None,
+            mypage: None,
         };
         let process = || Process::new(CancellationToken::new());
-        tokio::spawn(vaccine::serve_ledger(vaccine, ledger, Reads::new(readers), process()));
-        tokio::spawn(booking::serve_on(booking, config, process()));
+        let book = Book { decide: unguarded };
+        tokio::spawn(vaccine::serve_book(vaccine, vaccine_config, book, process()));
+        tokio::spawn(booking::serve_on(booking, booking_config, process()));
         Self {
             vaccine: Target::parse(&vaccine_url).unwrap(),
             booking: Target::parse(&booking_url).unwrap(),
@@ -151,16 +171,19 @@ impl Mutant {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_both_guards_the_check_finds_the_oversale() {
-    let mutant = Mutant::start(|writable| {
-        writable.connection.pragma_update(None, "ignore_check_constraints", "ON").unwrap();
-    });
+    let folder = tempfile::tempdir().unwrap();
+    let (mut writable, readers) =
+        database::open(&ledger(&folder), "vaccine", MIGRATIONS).await.unwrap();
+    writable.transaction(|tx| tx.run(WITHOUT_CHECKS)).unwrap();
+    drop((writable, readers));
+    let mutant = Mutant::start(folder);
     let verdict = mutant.check().await;
     assert_eq!(verdict, Err(format!("{REQUESTS} bookings were answered 201 for {DOSES} doses")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_guard_in_the_decision_the_database_still_refuses() {
-    let mutant = Mutant::start(|_| {});
+    let mutant = Mutant::start(tempfile::tempdir().unwrap());
     let verdict = mutant.check().await.unwrap_err();
     assert!(verdict.starts_with("answers other than 201 and 409"), "{verdict}");
     let standing = bookings(&mutant.booking).await.len();
