@@ -18,6 +18,8 @@ use uuid::Uuid;
 #[path = "place/place.rs"]
 mod place;
 
+#[path = "database/eight_writers_on_postgres.rs"]
+mod eight_writers_on_postgres;
 #[path = "database/only_postgres.rs"]
 mod only_postgres;
 
