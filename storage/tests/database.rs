@@ -6,7 +6,7 @@
 use std::{sync::mpsc, thread};
 
 use storage::{
-    database::{OpenError, Readers, Unreadable, Writable},
+    database::{Database, NotADatabase, OpenError, Readers, Unreadable, Writable},
     inbox::{self, Parked},
     migrate::Migration,
     outbox::{self, Entry, Event},
@@ -332,4 +332,18 @@ fn what_is_parked_is_kept_once_and_shown_oldest_first(new: fn() -> Place) {
     assert_eq!(shown(9), Ok(vec![old.clone(), young]));
     assert_eq!(shown(1), Ok(vec![old]));
     assert_eq!(place.wait(readers.read(inbox::count_parked)), Ok(2));
+}
+
+#[test]
+fn what_is_no_address_of_a_database_is_refused() {
+    let parse = |text: &str| text.parse::<Database>();
+    for unknown in ["", "sqlite:", "mysql://town", "town.sqlite"] {
+        assert!(matches!(parse(unknown), Err(NotADatabase::Unknown)), "{unknown}");
+    }
+    let port = parse("postgres://town@127.0.0.1:none/vaccines");
+    assert!(matches!(port, Err(NotADatabase::Postgres(_))), "{port:?}");
+    let tls = parse("postgres://town@127.0.0.1/vaccines?sslmode=require");
+    assert!(matches!(tls, Err(NotADatabase::Tls)), "{tls:?}");
+    assert!(matches!(parse("sqlite:a/town.sqlite"), Ok(Database::Sqlite(_))));
+    assert!(matches!(parse("postgresql://town@127.0.0.1/vaccines"), Ok(Database::Postgres(_))));
 }
