@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 
 use booking::domain::{
     Book, Command,
-    Done::{Abandoned, AbandonedBefore, Booked, BookedBefore, Cancelled, CancelledBefore, Stands},
+    Done::{
+        Abandoned, AbandonedBefore, Booked, BookedBefore, Cancelled, CancelledBefore, Completed,
+        Stands,
+    },
     Fingerprint, Outcome, Record, Refusal, Register, decide,
 };
 use contracts::{
@@ -46,6 +49,10 @@ fn give_up(attempt: u8) -> Command {
     Command::GiveUp { reservation: reservation(attempt), at: AT }
 }
 
+fn complete(attempt: u8) -> Command {
+    Command::Complete { reservation: reservation(attempt) }
+}
+
 fn record(id: i64, attempt: u8, asked: Option<u8>, status: BookingStatus) -> Record {
     Record {
         reservation: reservation(attempt),
@@ -67,6 +74,10 @@ fn booked(id: i64, attempt: u8, asked: Option<u8>) -> Record {
 
 fn cancelled(id: i64, attempt: u8) -> Record {
     record(id, attempt, None, BookingStatus::BookingCancelled)
+}
+
+fn completed(id: i64, attempt: u8) -> Record {
+    record(id, attempt, None, BookingStatus::InjectionCompleted)
 }
 
 /// Decides one after the other, from the beginning.
@@ -151,6 +162,53 @@ fn nothing_of_an_attempt_that_is_given_up_stands() {
     );
 }
 
+#[test]
+fn a_booking_is_completed_however_often_it_is_heard() {
+    assert_eq!(
+        decide_all(&[book(1, None), complete(1), complete(1), settle(1), book(1, None)])[1..],
+        [
+            Ok(Completed(completed(1, 1))),
+            Ok(Completed(completed(1, 1))),
+            Ok(Stands(completed(1, 1))),
+            Ok(BookedBefore(completed(1, 1)))
+        ]
+    );
+}
+
+#[test]
+fn a_completed_booking_is_neither_cancelled_nor_given_up() {
+    assert_eq!(
+        decide_all(&[book(1, None), complete(1), cancel(1), give_up(1), settle(1)])[2..],
+        [Err(Refusal::Completed), Err(Refusal::Completed), Ok(Stands(completed(1, 1)))]
+    );
+}
+
+#[test]
+fn a_cancelled_booking_whose_dose_was_used_after_all_is_completed() {
+    assert_eq!(
+        decide_all(&[book(1, None), cancel(1), complete(1), cancel(1)])[2..],
+        [Ok(Completed(completed(1, 1))), Err(Refusal::Completed)]
+    );
+}
+
+#[test]
+fn what_is_no_booking_cannot_be_completed() {
+    assert_eq!(
+        decide_all(&[complete(1), settle(1), complete(1), book(1, None)])[..],
+        [
+            Err(Refusal::NoSuchBooking),
+            Ok(Abandoned(reservation(1))),
+            Err(Refusal::NoSuchBooking),
+            Err(Refusal::Abandoned)
+        ]
+    );
+    assert_eq!(
+        decide_all(&[complete(1), book(1, None)])[1],
+        Ok(Booked(booked(1, 1, None))),
+        "it was another store's, and leaves nothing"
+    );
+}
+
 /// The same rules, as one would explain them.
 #[derive(Default)]
 struct Model {
@@ -187,6 +245,9 @@ impl Model {
             Command::Cancel { booking, .. } => {
                 let known = self.bookings.iter_mut().find(|one| one.booking.booking_id == *booking);
                 let known = known.ok_or(Refusal::NoSuchBooking)?;
+                if known.booking.status == BookingStatus::InjectionCompleted {
+                    return Err(Refusal::Completed);
+                }
                 let before = known.booking.status == BookingStatus::BookingCancelled;
                 known.booking.status = BookingStatus::BookingCancelled;
                 Ok(if before { CancelledBefore(known.clone()) } else { Cancelled(known.clone()) })
@@ -196,6 +257,12 @@ impl Model {
                 None if self.abandoned.insert(*reservation) => Abandoned(*reservation),
                 None => AbandonedBefore(*reservation),
             }),
+            Command::Complete { reservation } => {
+                let known = self.bookings.iter_mut().find(|one| one.reservation == *reservation);
+                let known = known.ok_or(Refusal::NoSuchBooking)?;
+                known.booking.status = BookingStatus::InjectionCompleted;
+                Ok(Completed(known.clone()))
+            }
         }
     }
 
@@ -211,6 +278,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         2 => (0..8_i64).prop_map(cancel),
         1 => (0..6_u8).prop_map(settle),
         1 => (0..6_u8).prop_map(give_up),
+        1 => (0..6_u8).prop_map(complete),
     ];
     vec(command, 0..40)
 }

@@ -311,8 +311,7 @@ impl Ledger {
         let granted = self.held(&hold.claims)?;
         for id in &hold.claims {
             let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
-            let wanted = hold.claims.iter().filter(|other| *other == id).count();
-            if pool.free() < i64::try_from(wanted).unwrap_or(i64::MAX) {
+            if pool.free() < wanted(&hold.claims, *id) {
                 return Err(Refusal::SoldOut);
             }
         }
@@ -395,7 +394,7 @@ impl Ledger {
         };
         for id in &claims {
             let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
-            if pool.free() + taken < 1 {
+            if taken == 0 && pool.free() < wanted(&claims, *id) {
                 return Err(Refusal::SoldOut);
             }
         }
@@ -414,4 +413,10 @@ impl Ledger {
         }
         Ok(Done::Administered)
     }
+}
+
+/// How many units of a pool.
+fn wanted(claims: &[PoolId], id: PoolId) -> i64 {
+    let units = claims.iter().filter(|claim| **claim == id).count();
+    i64::try_from(units).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use insta::assert_snapshot;
 use jiff::Timestamp;
 use vaccine::domain::{
-    Command, Done, Hold, Ledger, NAME_MAX, Name, Outcome, PoolId, STOCK_MAX, Said, Stock, decide,
+    Command, Done, Hold, Ledger, NAME_MAX, Name, Outcome, Pool, PoolId, STOCK_MAX, Stock, decide,
 };
 
 #[path = "ledger/commands.rs"]
@@ -18,7 +18,7 @@ mod model;
 mod properties;
 
 use commands::{
-    confirm, hear_booked, hold, holder, name, of, register, release, reservation, stock,
+    administer, confirm, give_back, hold, holder, name, of, register, release, reservation, stock,
 };
 
 /// A ledger with vaccines of so many doses, numbered from 1.
@@ -34,29 +34,24 @@ fn change_stock(pool: i64, doses: i64) -> Command {
     Command::Change { pool: PoolId(pool), name: None, stock: Some(stock(doses)) }
 }
 
-/// Holder 1 says that there is none.
-fn hear_given_back(sequence: u64, number: u128) -> Command {
-    let (reservation, at) = (reservation(number), Timestamp::UNIX_EPOCH);
-    Command::Hear { source: holder(1), sequence, said: Said::GivenBack { reservation, at } }
-}
-
 fn taken(ledger: &Ledger, pool: i64) -> i64 {
     ledger.pools.get(&PoolId(pool)).expect("a vaccine").taken
 }
 
 fn in_words(outcome: &Outcome) -> String {
+    let shown = |id: &PoolId, pool: &Pool| {
+        format!("{}: {} of {} {}", id.0, pool.taken, pool.stock.doses(), pool.name.as_str())
+    };
     match outcome {
-        Ok(Done::Vaccine(id, pool)) => {
-            format!("{}: {} of {} {}", id.0, pool.taken, pool.stock.doses(), pool.name.as_str())
+        Ok(Done::Registered(id, pool)) => shown(id, pool),
+        Ok(Done::Changed { id, pool, before }) => {
+            format!("{}, before of {}", shown(id, pool), before.doses())
         }
         Ok(Done::Removed) => "removed".to_owned(),
         Ok(Done::Held { name }) => format!("held {}", name.as_str()),
         Ok(Done::Confirmed) => "confirmed".to_owned(),
         Ok(Done::Released) => "released".to_owned(),
-        Ok(Done::Heard { sequence, refused: None }) => format!("heard up to {sequence}"),
-        Ok(Done::Heard { sequence, refused: Some(refused) }) => {
-            format!("heard up to {sequence}, but {refused}")
-        }
+        Ok(Done::Administered) => "administered".to_owned(),
         Err(refused) => format!("no, {refused}"),
     }
 }
@@ -177,10 +172,10 @@ fn stock_never_falls_below_what_is_taken() {
     held FIZER (1 taken)
     confirmed (2 taken)
     no, 2 doses are held or booked (2 taken)
-    1: 2 of 2 FIZER (2 taken)
+    1: 2 of 2 FIZER, before of 3 (2 taken)
     no, every dose is held or booked (2 taken)
-    1: 2 of 9 FIZER (2 taken)
-    1: 2 of 9 MODERNA (2 taken)
+    1: 2 of 9 FIZER, before of 2 (2 taken)
+    1: 2 of 9 MODERNA, before of 9 (2 taken)
     held MODERNA (3 taken)
     ");
 }
@@ -224,56 +219,142 @@ fn a_release_that_names_another_vaccine_is_not_meant() {
     ");
 }
 
+/// The same, with how many doses there are.
+fn story_of_doses(ledger: &mut Ledger, commands: &[Command]) -> String {
+    let mut story = String::new();
+    for command in commands {
+        let answer = in_words(&decide(ledger, command));
+        let Pool { taken, stock, .. } = ledger.pools.get(&PoolId(1)).expect("a vaccine");
+        writeln!(story, "{answer} ({taken} taken of {})", stock.doses())
+            .expect("a string takes it");
+    }
+    story
+}
+
 #[test]
-fn what_a_holder_says_counts_once_and_in_its_order() {
-    let mut ledger = ledger(&[5]);
-    let said = [
-        hear_booked(2, 2),
-        hear_booked(1, 1),
-        hear_booked(1, 1),
-        hear_booked(0, 3),
-        hear_given_back(3, 1),
-        hear_booked(2, 2),
-        hear_given_back(3, 1),
-        hear_given_back(3, 1),
-        hear_booked(2, 2),
+fn an_administered_dose_is_gone_once() {
+    let commands = [hold(1, 1), confirm(1, 1), administer(1, 1), administer(1, 1), hold(1, 1)];
+    assert_snapshot!(story_of_doses(&mut ledger(&[5]), &commands), @"
+    held FIZER (1 taken of 5)
+    confirmed (1 taken of 5)
+    administered (0 taken of 4)
+    administered (0 taken of 4)
+    no, the dose was administered (0 taken of 4)
+    ");
+    let held_only = [hold(1, 1), administer(1, 1), confirm(1, 1), give_back(1), release(1)];
+    assert_snapshot!(story_of_doses(&mut ledger(&[5]), &held_only), @"
+    held FIZER (1 taken of 5)
+    administered (0 taken of 4)
+    confirmed (0 taken of 4)
+    no, the dose was administered (0 taken of 4)
+    no, the dose was administered (0 taken of 4)
+    ");
+}
+
+#[test]
+fn a_dose_is_gone_whatever_was_said_before_and_after() {
+    let mut stories = String::new();
+    for order in [
+        "confirm give-back administer",
+        "confirm administer give-back",
+        "give-back confirm administer",
+        "give-back administer confirm",
+        "administer confirm give-back",
+        "administer give-back confirm",
+    ] {
+        let commands = order.split(' ').map(|word| match word {
+            "confirm" => confirm(7, 1),
+            "give-back" => give_back(7),
+            _ => administer(7, 1),
+        });
+        let story = story_of_doses(&mut ledger(&[2]), &commands.collect::<Vec<_>>());
+        let story = story.trim_end().replace('\n', "; ");
+        writeln!(stories, "{order}: {story}").expect("a string takes it");
+    }
+    assert_snapshot!(stories, @"
+    confirm give-back administer: confirmed (1 taken of 2); released (0 taken of 2); administered (0 taken of 1)
+    confirm administer give-back: confirmed (1 taken of 2); administered (0 taken of 1); no, the dose was administered (0 taken of 1)
+    give-back confirm administer: released (0 taken of 2); no, the reservation was released before (0 taken of 2); administered (0 taken of 1)
+    give-back administer confirm: released (0 taken of 2); administered (0 taken of 1); confirmed (0 taken of 1)
+    administer confirm give-back: administered (0 taken of 1); confirmed (0 taken of 1); no, the dose was administered (0 taken of 1)
+    administer give-back confirm: administered (0 taken of 1); no, the dose was administered (0 taken of 1); confirmed (0 taken of 1)
+    ");
+}
+
+#[test]
+fn a_dose_that_was_given_back_and_taken_by_another_cannot_be_administered() {
+    let commands = [
+        hold(1, 1),
+        give_back(1),
+        hold(2, 1),
+        administer(1, 1),
+        give_back(2),
+        administer(1, 1),
+        administer(3, 1),
+        administer(4, 9),
     ];
-    assert_snapshot!(story(&mut ledger, &said), @"
-    heard up to 0 (0 taken)
-    heard up to 1 (1 taken)
-    heard up to 1 (1 taken)
-    heard up to 1 (1 taken)
-    heard up to 1 (1 taken)
-    heard up to 2 (2 taken)
-    heard up to 3 (1 taken)
-    heard up to 3 (1 taken)
-    heard up to 3 (1 taken)
+    assert_snapshot!(story_of_doses(&mut ledger(&[1]), &commands), @"
+    held FIZER (1 taken of 1)
+    released (0 taken of 1)
+    held FIZER (1 taken of 1)
+    no, every dose is held or booked (1 taken of 1)
+    released (0 taken of 1)
+    administered (0 taken of 0)
+    no, every dose is held or booked (0 taken of 0)
+    no, there is no such vaccine (0 taken of 0)
     ");
 }
 
 #[test]
-fn a_holder_is_heard_even_if_nothing_can_come_of_it() {
-    let mut ledger = ledger(&[1]);
-    let said = [hear_booked(1, 1), hear_booked(2, 2), hear_given_back(3, 3), hear_booked(4, 3)];
-    assert_snapshot!(story(&mut ledger, &said), @"
-    heard up to 1 (1 taken)
-    heard up to 2, but every dose is held or booked (1 taken)
-    heard up to 3 (1 taken)
-    heard up to 4, but the reservation was released before (1 taken)
+fn several_doses_of_one_vaccine_are_administered_together_or_not_at_all() {
+    let twice = |number| Command::Administer {
+        reservation: reservation(number),
+        claims: vec![PoolId(1), PoolId(1)],
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let held_twice = Command::Hold(of(3, &[1, 1]));
+    let commands = [hold(1, 1), twice(2), release(1), held_twice, twice(3), twice(4)];
+    assert_snapshot!(story_of_doses(&mut ledger(&[2]), &commands), @"
+    held FIZER (1 taken of 2)
+    no, every dose is held or booked (1 taken of 2)
+    released (0 taken of 2)
+    held FIZER (2 taken of 2)
+    administered (0 taken of 0)
+    no, every dose is held or booked (0 taken of 0)
     ");
 }
 
 #[test]
-fn every_holder_has_its_own_count() {
-    let mut ledger = ledger(&[5]);
-    let other = |sequence| match hear_booked(sequence, 9) {
-        Command::Hear { sequence, said, .. } => Command::Hear { source: holder(2), sequence, said },
+fn a_holder_gives_back_its_own_reservations_only() {
+    let by = |number, by| match give_back(number) {
+        Command::GiveBack { reservation, at, .. } => {
+            Command::GiveBack { reservation, holder: holder(by), at }
+        }
         command => command,
     };
-    assert_snapshot!(story(&mut ledger, &[hear_booked(1, 1), other(2), other(1)]), @"
-    heard up to 1 (1 taken)
-    heard up to 0 (1 taken)
-    heard up to 1 (2 taken)
+    let nobodys = Command::Hold(Hold { holder: None, ..of(2, &[1]) });
+    let commands =
+        [hold(1, 1), by(1, 2), confirm(1, 1), by(1, 2), by(1, 1), by(1, 2), nobodys, by(2, 1)];
+    assert_snapshot!(story(&mut ledger(&[5]), &commands), @"
+    held FIZER (1 taken)
+    no, the reservation id is taken by another one (1 taken)
+    confirmed (1 taken)
+    no, the reservation id is taken by another one (1 taken)
+    released (0 taken)
+    released (0 taken)
+    held FIZER (1 taken)
+    no, the reservation id is taken by another one (1 taken)
+    ");
+}
+
+#[test]
+fn what_is_given_back_before_it_is_confirmed_stays_given_back() {
+    let commands = [give_back(1), give_back(1), confirm(1, 1), hold(1, 1)];
+    assert_snapshot!(story(&mut ledger(&[1]), &commands), @"
+    released (0 taken)
+    released (0 taken)
+    no, the reservation was released before (0 taken)
+    no, the reservation was released before (0 taken)
     ");
 }
 

@@ -1,84 +1,135 @@
-//! What every place to keep the ledger in must do; then what only a file can do.
+//! What every place to keep the ledger in must do.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-};
-
+use contracts::vaccine::ReservationState;
 use jiff::Timestamp;
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
-use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
 use storage::{
-    sqlite::{Writable, open, open_in_memory},
+    database::{Database, Readers},
+    outbox::{self, Entry},
+    sql::{Row, SqlError, Tx},
+    store::{Input, Output, Stored},
     writer::{Store, StoreError},
 };
-use tempfile::TempDir;
 use vaccine::{
-    domain::{Command, Done, Hold, Ledger, Outcome, PoolId, Refusal, decide},
-    store::{Reads, Sqlite, sqlite::MIGRATIONS},
+    domain::{Command, Done, Hold, Ledger, Outcome, Pool, PoolId, Refusal, decide},
+    store::{Book, MIGRATIONS, Reads},
 };
 
 #[path = "ledger/commands.rs"]
 mod commands;
+#[path = "../../storage/tests/place/place.rs"]
+mod place;
 
 use commands::{
-    any_command, confirm, hear_booked, hold, holder, name, of, register, release, reservation,
+    administer, any_command, confirm, give_back, hold, holder, name, of, register, release,
+    reservation, stock,
 };
+use place::{Place, on_both};
 
-/// A ledger that is kept somewhere; what is in a file can be looked at from outside.
+/// A ledger that is kept somewhere, and who looks into it.
 struct Kept {
-    writable: Writable,
-    file: Option<PathBuf>,
+    place: Place,
+    store: Stored<Book>,
+    readers: Readers,
 }
 
-#[test]
-fn a_ledger_in_memory() {
-    suite(&|| Kept { writable: open_in_memory(MIGRATIONS).expect("opens"), file: None });
+impl Kept {
+    fn new(new: fn() -> Place) -> Self {
+        Self::open(new(), Book::default())
+    }
+
+    fn open(place: Place, book: Book) -> Self {
+        let (writable, readers) = place.open("vaccine", MIGRATIONS).expect("opens");
+        Self { place, store: Stored::new(writable, book), readers }
+    }
+
+    fn reopened(self) -> Self {
+        let Self { place, store, readers } = self;
+        drop((store, readers));
+        Self::open(place, Book::default())
+    }
+
+    fn try_apply(&mut self, batch: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+        let asked: Vec<_> = batch.iter().cloned().map(Input::Asked).collect();
+        let outcome = |output| match output {
+            Output::Answer(outcome) => outcome,
+            Output::Heard { .. } => panic!("nobody said anything"),
+        };
+        Ok(self.store.apply(&asked)?.into_iter().map(outcome).collect())
+    }
+
+    fn apply(&mut self, batch: &[Command]) -> Vec<Outcome> {
+        self.try_apply(batch).expect("keeps it")
+    }
+
+    fn reads(&self) -> Reads {
+        Reads(self.readers.clone())
+    }
+
+    fn told(&self) -> Vec<Entry> {
+        self.place.wait(self.readers.read(|tx| outbox::after(tx, 0, 1_000))).expect("reads")
+    }
+
+    /// All that is in the tables.
+    fn rows(&self) -> Vec<String> {
+        self.place.wait(self.readers.read(rows)).expect("known tables")
+    }
 }
 
-#[test]
-fn a_ledger_in_a_file() {
-    let (folder, files) = (TempDir::new().expect("a folder"), Cell::new(0));
-    suite(&|| {
-        files.set(files.get() + 1);
-        let file = folder.path().join(format!("{}.sqlite", files.get()));
-        let (writable, _) = open(&file, MIGRATIONS).expect("opens");
-        Kept { writable, file: Some(file) }
-    });
+const POOLS: &str = "SELECT id, name, stock, taken FROM pools ORDER BY id";
+const RESERVATIONS: &str =
+    "SELECT id, holder, claims, state, held_at_ms FROM reservations ORDER BY id";
+const LAST_POOL: &str = "SELECT id FROM last_pool";
+const TOLD: &str = "SELECT type, data FROM outbox ORDER BY sequence";
+
+fn rows(tx: &Tx<'_>) -> Result<Vec<String>, SqlError> {
+    let pool = |row: &Row<'_>| {
+        Ok(format!("{} {} {} {}", row.int(0)?, row.text(1)?, row.int(2)?, row.int(3)?))
+    };
+    let reservation = |row: &Row<'_>| {
+        let (id, holder) = (row.uuid(0)?, row.uuid_or_null(1)?);
+        Ok(format!("{id} {holder:?} {} {} {}", row.text(2)?, row.int(3)?, row.int(4)?))
+    };
+    let pools = tx.all(POOLS, &[], pool)?;
+    let reservations = tx.all(RESERVATIONS, &[], reservation)?;
+    let last_pool = tx.all(LAST_POOL, &[], |row| Ok(format!("last pool {}", row.int(0)?)))?;
+    let told = tx.all(TOLD, &[], |row| Ok(format!("{} {}", row.text(0)?, row.text(1)?)))?;
+    Ok([pools, reservations, last_pool, told].concat())
 }
 
-fn suite(open: &dyn Fn() -> Kept) {
-    a_batch_decides_and_keeps_the_same_as_its_commands_one_by_one(open);
-    what_the_tables_do_not_allow_is_refused_whole(open);
-    a_repeated_id_takes_one_dose(open);
-    a_number_is_never_given_again(open);
-}
+on_both!(
+    a_batch_decides_and_keeps_the_same_as_its_commands_one_by_one,
+    what_the_tables_do_not_allow_is_refused_whole,
+    a_repeated_id_takes_one_dose,
+    a_number_is_never_given_again,
+    only_old_holds_that_nobody_settled_are_unsettled_and_the_oldest_comes_first,
+    what_was_kept_is_there_after_reopening,
+    a_reservation_is_shown_as_it_stands,
+    vaccines_come_in_pages,
+    what_happens_to_stock_is_told_once,
+);
 
-fn a_batch_decides_and_keeps_the_same_as_its_commands_one_by_one(open: &dyn Fn() -> Kept) {
-    let settings = ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() };
+fn a_batch_decides_and_keeps_the_same_as_its_commands_one_by_one(new: fn() -> Place) {
+    let many = if matches!(new().database, Database::Sqlite(_)) { 64 } else { 16 };
+    let settings = ProptestConfig { cases: many, failure_persistence: None, ..Default::default() };
     let any_batches = vec(vec(any_command(), 1..12), 1..6);
     let held = TestRunner::new(settings).run(&any_batches, |batches| {
-        let (together, alone) = (open(), open());
-        let files = [together.file, alone.file];
-        let mut together = Sqlite::new(together.writable);
-        let mut alone = Sqlite::new(alone.writable);
+        let (mut together, mut alone) = (Kept::new(new), Kept::new(new));
         for batch in [vec![vec![register(2), register(1)]], batches].concat() {
-            let one_by_one: Vec<_> =
-                batch.chunks(1).flat_map(|one| alone.apply(one).expect("keeps it")).collect();
-            prop_assert_eq!(together.apply(&batch).expect("keeps it"), one_by_one);
+            let one_by_one: Vec<_> = batch.chunks(1).flat_map(|one| alone.apply(one)).collect();
+            prop_assert_eq!(together.apply(&batch), one_by_one);
         }
-        let [rows_together, rows_alone] = files.map(|file| file.map(|file| rows(&file)));
-        prop_assert_eq!(rows_together, rows_alone);
-        prop_assert_eq!(seen(&mut together), seen(&mut alone));
+        prop_assert_eq!(together.rows(), alone.rows());
         Ok(())
     });
     held.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// The checks in the database stand even where a decision is wrong: it fails closed.
-fn what_the_tables_do_not_allow_is_refused_whole(open: &dyn Fn() -> Kept) {
+fn what_the_tables_do_not_allow_is_refused_whole(new: fn() -> Place) {
     /// Counts doses of vaccine 2 without looking whether there are any.
     fn unguarded(ledger: &mut Ledger, command: &Command) -> Outcome {
         let doses = match command {
@@ -90,156 +141,155 @@ fn what_the_tables_do_not_allow_is_refused_whole(open: &dyn Fn() -> Kept) {
         Ok(Done::Confirmed)
     }
 
-    let Kept { writable, file } = open();
-    let mut store = Sqlite::deciding_by(writable, unguarded);
-    store.apply(&[register(1), register(1)]).expect("registers");
-    let look = |pool| Command::Change { pool: PoolId(pool), name: None, stock: None };
-    let look = [look(1), look(2)];
-    let before = store.apply(&look).expect("answers");
-    let rows_before = file.as_deref().map(rows);
+    let mut ledger = Kept::open(new(), Book { decide: unguarded });
+    ledger.apply(&[register(1), register(1)]);
+    let before = ledger.rows();
     let rename = Command::Change { pool: PoolId(1), name: Some(name("MODERNA")), stock: None };
-    let fine = [rename, register(5), hear_booked(1, 9)];
+    let fine = [rename, register(5), confirm(9, 1)];
+    // So that the rows of vaccine 2 are loaded.
+    let look = [Command::Change { pool: PoolId(2), name: None, stock: None }];
     for wrong in [[hold(1, 2), hold(2, 2)], [release(1), release(2)]] {
-        let refused = store.apply(&[&look[..], &fine, &wrong].concat());
+        let refused = ledger.try_apply(&[&look[..], &fine, &wrong].concat());
         assert!(matches!(refused, Err(StoreError::Rejected(_))), "{refused:?}");
-        assert_eq!(file.as_deref().map(rows), rows_before);
-        assert_eq!(store.apply(&look).expect("answers"), before);
+        assert_eq!(ledger.rows(), before);
     }
-    let next = store.apply(&fine).expect("goes on");
-    assert!(matches!(next[1], Ok(Done::Vaccine(PoolId(3), _))), "{next:?}");
-    assert_eq!(next[2], Ok(Done::Heard { sequence: 1, refused: None }));
+    let next = ledger.apply(&fine);
+    assert!(matches!(next[1], Ok(Done::Registered(PoolId(3), _))), "{next:?}");
+    assert_eq!(next[2], Ok(Done::Confirmed));
 }
 
-fn a_repeated_id_takes_one_dose(open: &dyn Fn() -> Kept) {
-    let mut store = Sqlite::new(open().writable);
-    store.apply(&[register(2)]).expect("registers");
+fn a_repeated_id_takes_one_dose(new: fn() -> Place) {
+    let mut ledger = Kept::new(new);
+    ledger.apply(&[register(2)]);
     let held = Ok(Done::Held { name: name("FIZER") });
-    let twice = store.apply(&[hold(1, 1), hold(1, 1)]).expect("holds");
+    let twice = ledger.apply(&[hold(1, 1), hold(1, 1)]);
     assert_eq!(twice, [held.clone(), held.clone()]);
-    let later = store.apply(&[confirm(1, 1), hold(1, 1), confirm(1, 1)]).expect("confirms");
+    let later = ledger.apply(&[confirm(1, 1), hold(1, 1), confirm(1, 1)]);
     assert_eq!(later, [Ok(Done::Confirmed), held, Ok(Done::Confirmed)]);
-    assert_eq!(seen(&mut store)[0].as_ref().map(taken), Ok(1));
+    let vaccine = ledger.place.wait(ledger.reads().vaccine(PoolId(1).into()));
+    assert_eq!(vaccine.expect("reads").expect("is there").book_qty, 1);
 }
 
-fn a_number_is_never_given_again(open: &dyn Fn() -> Kept) {
-    let mut store = Sqlite::new(open().writable);
+fn a_number_is_never_given_again(new: fn() -> Place) {
+    let mut ledger = Kept::new(new);
     let remove = |pool| Command::Remove { pool: PoolId(pool) };
-    store.apply(&[register(1), register(1)]).expect("registers");
-    store.apply(&[remove(2)]).expect("removes");
-    store.apply(&[register(1), remove(3)]).expect("registers and removes");
-    let next = store.apply(&[register(1)]).expect("registers");
-    assert!(matches!(next[0], Ok(Done::Vaccine(PoolId(4), _))), "{next:?}");
-}
-
-fn taken(done: &Done) -> i64 {
-    match done {
-        Done::Vaccine(_, pool) => pool.taken,
-        other => panic!("{other:?} is no vaccine"),
-    }
-}
-
-/// What can be asked without changing anything: every vaccine, what became of every reservation,
-/// and how far every source was heard.
-fn seen(store: &mut Sqlite) -> Vec<Outcome> {
-    let look = |pool| Command::Change { pool: PoolId(pool), name: None, stock: None };
-    let spent = |number| Command::Hold(Hold { holder: None, ..of(number, &[999]) });
-    let position = |source| match hear_booked(0, 1) {
-        Command::Hear { sequence, said, .. } => {
-            Command::Hear { source: holder(source), sequence, said }
-        }
-        command => command,
-    };
-    let questions = (1..10).map(look).chain((1..6).map(spent)).chain((1..3).map(position));
-    store.apply(&questions.collect::<Vec<_>>()).expect("answers")
-}
-
-/// All that is in the tables of a file.
-fn rows(file: &Path) -> Vec<String> {
-    let tables = [
-        "SELECT 'pool ' || id || ' ' || name || ' ' || stock || ' ' || taken FROM pools ORDER BY id",
-        "SELECT 'reservation ' || quote(id) || ' ' || quote(holder) || ' ' || state || ' ' || claims
-             || ' ' || held_at_ms FROM reservations ORDER BY id",
-        "SELECT 'heard ' || quote(source) || ' ' || sequence FROM inbox ORDER BY source",
-        "SELECT 'last pool ' || id FROM last_pool",
-    ];
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let connection = Connection::open_with_flags(file, flags).expect("a database");
-    let of_table = |query| -> rusqlite::Result<Vec<String>> {
-        connection.prepare(query)?.query_map([], |row| row.get(0))?.collect()
-    };
-    tables.iter().flat_map(|query| of_table(query).expect("known tables")).collect()
-}
-
-/// A ledger in a file of its own, and who looks into it.
-struct Filed {
-    folder: TempDir,
-    store: Sqlite,
-    reads: Reads,
-}
-
-impl Filed {
-    fn new() -> Self {
-        Self::open(TempDir::new().expect("a folder"))
-    }
-
-    fn open(folder: TempDir) -> Self {
-        let file = folder.path().join("vaccine.sqlite");
-        let (writable, readers) = open(&file, MIGRATIONS).expect("opens");
-        Self { folder, store: Sqlite::new(writable), reads: Reads::new(readers) }
-    }
-
-    fn reopened(self) -> Self {
-        let Self { folder, store, reads } = self;
-        drop((store, reads));
-        Self::open(folder)
-    }
-
-    fn apply(&mut self, batch: &[Command]) -> Vec<Outcome> {
-        self.store.apply(batch).expect("keeps it")
-    }
+    ledger.apply(&[register(1), register(1)]);
+    ledger.apply(&[remove(2)]);
+    ledger.apply(&[register(1), remove(3)]);
+    let next = ledger.apply(&[register(1)]);
+    assert!(matches!(next[0], Ok(Done::Registered(PoolId(4), _))), "{next:?}");
 }
 
 fn second(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
 }
 
-#[tokio::test]
-async fn only_old_holds_that_nobody_settled_are_unsettled_and_the_oldest_comes_first() {
-    let mut ledger = Filed::new();
+fn only_old_holds_that_nobody_settled_are_unsettled_and_the_oldest_comes_first(new: fn() -> Place) {
+    let mut ledger = Kept::new(new);
     let hold = |number, by, at| {
         Command::Hold(Hold { holder: Some(holder(by)), at: second(at), ..of(number, &[1]) })
     };
     ledger.apply(&[register(9)]);
     ledger.apply(&[hold(1, 1, 30), hold(2, 1, 10), hold(3, 1, 20), hold(4, 2, 5)]);
     ledger.apply(&[hold(5, 1, 1), confirm(5, 1), hold(6, 1, 1), release(6), release(7)]);
+    ledger.apply(&[hold(8, 1, 1), administer(8, 1), hold(9, 1, 1), give_back(9)]);
 
-    let unsettled = async |by: Option<u128>, until, limit| {
-        let ids = ledger.reads.unsettled(by.map(holder), second(until), limit).await;
+    let unsettled = |by: Option<u128>, until, limit| {
+        let ids = ledger.reads();
+        let ids = ledger.place.wait(ids.unsettled(by.map(holder), second(until), limit));
         ids.expect("reads").iter().map(|id| id.0.as_u128()).collect::<Vec<_>>()
     };
-    assert_eq!(unsettled(Some(1), 30, 9).await, [2, 3, 1]);
-    assert_eq!(unsettled(Some(1), 29, 9).await, [2, 3]);
-    assert_eq!(unsettled(Some(1), 30, 1).await, [2]);
-    assert_eq!(unsettled(Some(2), 30, 9).await, [4]);
-    assert_eq!(unsettled(Some(3), 30, 9).await, [0; 0]);
-    assert_eq!(unsettled(None, 30, 3).await, [4, 2, 3]);
+    assert_eq!(unsettled(Some(1), 30, 9), [2, 3, 1]);
+    assert_eq!(unsettled(Some(1), 29, 9), [2, 3]);
+    assert_eq!(unsettled(Some(1), 30, 1), [2]);
+    assert_eq!(unsettled(Some(2), 30, 9), [4]);
+    assert_eq!(unsettled(Some(3), 30, 9), [0; 0]);
+    assert_eq!(unsettled(None, 30, 3), [4, 2, 3]);
 }
 
-#[tokio::test]
-async fn what_was_kept_is_there_after_reopening() {
-    let mut ledger = Filed::new();
+fn what_was_kept_is_there_after_reopening(new: fn() -> Place) {
+    let mut ledger = Kept::new(new);
     ledger.apply(&[register(3), register(5), hold(1, 1), confirm(2, 1), release(3)]);
-    ledger.apply(&[hear_booked(1, 1), hear_booked(2, 4)]);
-    let seen_before = seen(&mut ledger.store);
+    ledger.apply(&[confirm(1, 1), hold(4, 2), administer(4, 2)]);
+    let before = ledger.rows();
 
     let mut ledger = ledger.reopened();
-    assert_eq!(seen(&mut ledger.store), seen_before);
-    assert_eq!(ledger.reads.heard(holder(1)).await, Ok(2));
-    assert_eq!(ledger.reads.heard(holder(2)).await, Ok(0));
-    let hold = ledger.reads.reservation(reservation(1)).await.expect("reads").expect("is there");
-    assert_eq!(hold.state, contracts::vaccine::ReservationState::Booked);
+    assert_eq!(ledger.rows(), before);
+    let again = ledger.apply(&[confirm(1, 1), hold(2, 1), hold(3, 1), hold(4, 2), register(1)]);
+    let held = Done::Held { name: name("FIZER") };
+    let next = Pool { name: name("FIZER"), stock: stock(1), taken: 0 };
     assert_eq!(
-        ledger.apply(&[hear_booked(2, 9)]),
-        [Ok(Done::Heard { sequence: 2, refused: None })]
+        again,
+        [
+            Ok(Done::Confirmed),
+            Ok(held),
+            Err(Refusal::Released),
+            Err(Refusal::Administered),
+            Ok(Done::Registered(PoolId(3), next))
+        ]
     );
+}
+
+fn a_reservation_is_shown_as_it_stands(new: fn() -> Place) {
+    let mut ledger = Kept::new(new);
+    ledger.apply(&[register(5), hold(1, 1), confirm(2, 1), hold(3, 1), hold(4, 1)]);
+    ledger.apply(&[release(3), administer(4, 1), administer(5, 1)]);
+    let state = |number| {
+        let known = ledger.place.wait(ledger.reads().reservation(reservation(number)));
+        known.expect("reads").map(|known| (known.vaccine_id.0, known.state))
+    };
+    assert_eq!(state(1), Some((1, ReservationState::Held)));
+    assert_eq!(state(2), Some((1, ReservationState::Booked)));
+    assert_eq!(state(3), Some((1, ReservationState::Released)));
+    assert_eq!(state(4), Some((1, ReservationState::Administered)));
+    assert_eq!(state(5), Some((1, ReservationState::Administered)));
+    assert_eq!(state(6), None);
+}
+
+fn vaccines_come_in_pages(new: fn() -> Place) {
+    let mut ledger = Kept::new(new);
+    ledger.apply(&[register(1), register(2), register(3), Command::Remove { pool: PoolId(2) }]);
+    let page = |offset, limit| {
+        let page = ledger.place.wait(ledger.reads().vaccines(offset, limit));
+        let (vaccines, total) = page.expect("reads");
+        (vaccines.iter().map(|vaccine| vaccine.vaccine_id.0).collect::<Vec<_>>(), total)
+    };
+    assert_eq!(page(0, 9), (vec![1, 3], 2));
+    assert_eq!(page(1, 1), (vec![3], 2));
+    assert_eq!(page(2, 1), (vec![], 2));
+    assert_eq!(page(u64::MAX, u32::MAX), (vec![], 2));
+}
+
+fn what_happens_to_stock_is_told_once(new: fn() -> Place) {
+    let mut ledger = Kept::new(new);
+    let change = |name: Option<&str>, doses: Option<i64>| Command::Change {
+        pool: PoolId(1),
+        name: name.map(commands::name),
+        stock: doses.map(stock),
+    };
+    ledger.apply(&[register(5), hold(1, 1), change(None, Some(7)), change(None, Some(6))]);
+    ledger.apply(&[change(Some("MODERNA"), None), change(None, Some(0))]);
+    // Whoever books and injects tells of these.
+    ledger.apply(&[hold(1, 1), confirm(1, 1), administer(1, 1), hold(2, 1), release(2)]);
+    ledger.apply(&[Command::Remove { pool: PoolId(1) }]);
+
+    let vaccine = |name: &str, stock: i64| json!({"vaccineId": 1, "vcName": name, "stock": stock});
+    let with = |mut data: Value, field: &str, value: i64| {
+        data[field] = value.into();
+        data
+    };
+    let changed =
+        |name, stock, before| with(with(vaccine(name, stock), "bookQty", 1), "stockBefore", before);
+    let told: Vec<_> = ledger
+        .told()
+        .into_iter()
+        .map(|told| (told.r#type, serde_json::from_str(&told.data).expect("JSON")))
+        .collect();
+    let expected = [
+        ("Registered", with(vaccine("FIZER", 5), "bookQty", 0)),
+        ("StockAdded", changed("FIZER", 7, 5)),
+        ("StockModified", changed("FIZER", 6, 7)),
+        ("StockModified", changed("MODERNA", 6, 6)),
+    ];
+    assert_eq!(told, expected.map(|(name, data): (&str, Value)| (name.to_owned(), data)));
 }

@@ -18,6 +18,7 @@ use utoipa::{OpenApi, ToResponse, ToSchema};
             NoSuchBooking,
             SoldOut,
             StaysCancelled,
+            StaysCompleted,
             TooLarge,
             NotJson,
             WrongField,
@@ -175,6 +176,7 @@ fn change() {}
     responses(
         (status = 204, description = "It is cancelled"),
         (status = 404, response = NoSuchBooking),
+        (status = 409, response = StaysCompleted),
         (status = 503, response = ComeBack),
     )
 )]
@@ -281,6 +283,11 @@ struct SoldOut(Problem);
 #[derive(ToResponse)]
 #[response(content_type = "application/problem+json")]
 struct StaysCancelled(Problem);
+
+/// The citizen was vaccinated: there is nothing to cancel any more.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+struct StaysCompleted(Problem);
 
 /// The body is larger than 64 KiB.
 #[derive(ToResponse)]

@@ -1,7 +1,11 @@
 //! A booking can be cancelled, once and for good; nothing else about it can change.
 
-use contracts::event::EventType::{self, Booked, BookingCancelled};
+use contracts::event::{
+    BATCH_MEDIA_TYPE,
+    EventType::{self, Booked, BookingCancelled},
+};
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
 use crate::{
     in_short,
@@ -19,7 +23,7 @@ async fn with_a_booking() -> Town {
 /// Everything that vaccine hears of a town where now one more booking is made.
 async fn told_with_one_more(town: &Town, many: usize) -> Vec<EventType> {
     assert_eq!(town.ask("POST /bookings", SEED).await.status, 201);
-    town.vaccine.told(many).await.iter().map(|event| event.r#type).collect()
+    town.vaccine.told(many).await.iter().map(|event| event.r#type.clone()).collect()
 }
 
 #[tokio::test]
@@ -131,4 +135,74 @@ async fn everything_but_the_status_stays_as_it_is() {
       422 "status": must be given; it is all that can be changed
     "#);
     assert_eq!(told_with_one_more(&town, 2).await, [Booked, Booked]);
+}
+
+/// What `injection` says of a dose that was used.
+fn completed(sequence: u64, reservation: &str) -> Value {
+    let desk = "00000000-0000-0000-0000-000000000009";
+    json!({
+        "specversion": "1.0",
+        "id": format!("{desk}/{sequence}"),
+        "source": desk,
+        "sequence": sequence.to_string(),
+        "type": "anticorona.Completed.v1",
+        "time": "2026-11-24T08:00:00Z",
+        "data": {
+            "reservationId": reservation, "injectionId": 1, "bookingId": 1, "vaccineId": 1,
+            "userId": 5, "status": "INJECTION_COMPLETED",
+        },
+    })
+}
+
+async fn say(town: &Town, events: &[Value]) -> Value {
+    let headers = [("content-type", BATCH_MEDIA_TYPE)];
+    let heard = town.ask_with(&headers, "POST /events", Value::from(events).to_string()).await;
+    heard.json()["sequence"].clone()
+}
+
+/// The attempt behind the first booking.
+async fn reservation(town: &Town) -> String {
+    town.vaccine.batches(1).await[0].holds[0].reservation_id.to_string()
+}
+
+#[tokio::test]
+async fn a_completed_booking_cannot_be_cancelled() {
+    let town = with_a_booking().await;
+    assert_eq!(say(&town, &[completed(1, &reservation(&town).await)]).await, 1);
+    assert_eq!(town.ask("GET /bookings/1", "").await.json()["status"], "INJECTION_COMPLETED");
+    let refused = town.ask("DELETE /bookings/1", "").await;
+    assert_snapshot!(refused, @r#"
+    409 Conflict
+    content-type: application/problem+json
+
+    {"type":"urn:anticorona:injection-completed","title":"The injection is completed","status":409,"detail":"the injection is completed"}
+    "#);
+    for (line, body) in [
+        ("PATCH /bookings/1", CANCEL),
+        ("PUT /bookings/1", CANCEL),
+        ("PATCH /bookings/1", r#"{"status":"BOOKED"}"#),
+    ] {
+        assert_eq!(town.ask(line, body).await.to_string(), refused.to_string(), "{line} {body}");
+    }
+    assert_eq!(town.ask("GET /bookings/1", "").await.json()["status"], "INJECTION_COMPLETED");
+    // Whoever injects has told everybody.
+    assert_eq!(told_with_one_more(&town, 2).await, [Booked, Booked]);
+}
+
+#[tokio::test]
+async fn a_cancelled_booking_whose_dose_was_used_after_all_is_completed() {
+    let town = with_a_booking().await;
+    town.ask("DELETE /bookings/1", "").await;
+    let used = completed(1, &reservation(&town).await);
+    assert_eq!(say(&town, &[used.clone(), used]).await, 1);
+    assert_eq!(town.ask("GET /bookings/1", "").await.json()["status"], "INJECTION_COMPLETED");
+}
+
+#[tokio::test]
+async fn an_injection_of_another_offices_booking_is_heard_and_changes_nothing() {
+    let town = with_a_booking().await;
+    let others = completed(1, "00000000-0000-0000-0000-00000000000a");
+    assert_eq!(say(&town, &[others]).await, 1);
+    assert_eq!(town.ask("GET /bookings/1", "").await.json()["status"], "BOOKED");
+    assert_eq!(town.ask("GET /events/parked", "").await.json()["total"], 0);
 }

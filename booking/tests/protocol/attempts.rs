@@ -12,14 +12,17 @@ use std::{
 use booking::{
     attempts::{Attempt, NotTried, Tried},
     domain::{Command, Done, Outcome},
-    store::Sqlite,
+    store::Book,
 };
 use contracts::{
     ids::{ReservationId, UserId, VaccineId},
     vaccine::HoldOutcome,
 };
 use insta::assert_snapshot;
-use storage::writer::{Store, StoreError};
+use storage::{
+    store::{Input, Output, Stored},
+    writer::{Store, StoreError},
+};
 use tokio::{join, select};
 use uuid::Uuid;
 
@@ -171,15 +174,15 @@ async fn what_was_held_in_one_request_is_booked_in_one_commit() {
 
 /// A store that counts its commits.
 struct Counting {
-    store: Sqlite,
+    store: Stored<Book>,
     commits: Arc<AtomicUsize>,
 }
 
 impl Store for Counting {
-    type Command = Command;
-    type Outcome = Outcome;
+    type Command = Input<Command>;
+    type Outcome = Output<Outcome>;
 
-    fn apply(&mut self, batch: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Outcome>>, StoreError> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.store.apply(batch)
     }

@@ -9,13 +9,19 @@ use booking::{
     attempts::{Attempts, Batches},
     bookings::{Bookings, Key, Request},
     domain::{Command, Fingerprint, Outcome},
-    store::{Reads, Sqlite, sqlite::MIGRATIONS},
+    store::{Book, MIGRATIONS, Reads},
 };
 use chassis::{client::Client, process::Process};
 use contracts::ids::{HolderId, ReservationId, UserId, VaccineId};
-use storage::writer::{Store, Writer};
+use eventing::{Bell, bell::Ear};
+use storage::{
+    database::open_blocking,
+    outbox,
+    store::{self, Input, Output, Stored},
+    writer::Store,
+};
 use tempfile::TempDir;
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::town::{database, vaccine::Vaccine};
@@ -23,6 +29,7 @@ use crate::town::{database, vaccine::Vaccine};
 pub(crate) struct Desk {
     pub(crate) vaccine: Vaccine,
     pub(crate) bookings: Arc<Bookings>,
+    told: Ear,
     _folder: TempDir,
 }
 
@@ -32,29 +39,26 @@ impl Desk {
     }
 
     /// With something between the bookings and their store.
-    pub(crate) fn with<S>(between: impl FnOnce(Sqlite) -> S) -> Self
+    pub(crate) fn with<S>(between: impl FnOnce(Stored<Book>) -> S) -> Self
     where
-        S: Store<Command = Command, Outcome = Outcome>,
+        S: Store<Command = Input<Command>, Outcome = Output<Outcome>>,
     {
         let (vaccine, folder) = (Vaccine::open(), TempDir::new().unwrap());
-        let (writable, readers) = storage::sqlite::open(&database(&folder), MIGRATIONS).unwrap();
+        let opened = open_blocking(&database(&folder), "booking", MIGRATIONS);
+        let (writable, readers) = opened.unwrap();
         let holder = HolderId(writable.store_id);
         let client = Client::new(vaccine.url().parse().unwrap());
         let process = Process::new(CancellationToken::new());
-        let writer = Writer::start("booking", between(Sqlite::new(writable))).0;
+        let desk = store::Desk::start("booking", between(Stored::new(writable, Book))).0;
         let batches =
-            Batches { vaccine: client, holder, writer: writer.clone(), process: process.clone() };
+            Batches { vaccine: client, holder, desk: desk.clone(), process: process.clone() };
         let (attempts, making) = Attempts::new(batches);
         process.spawn(making);
-        let bookings = Bookings {
-            writer,
-            reads: Reads::new(readers),
-            attempts,
-            holder,
-            told: Arc::new(Notify::new()),
-            process,
-        };
-        Self { vaccine, bookings: Arc::new(bookings), _folder: folder }
+        let bell = Bell::default();
+        let told = bell.ear();
+        let bookings =
+            Bookings { desk, reads: Reads(readers), attempts, holder, told: bell, process };
+        Self { vaccine, bookings: Arc::new(bookings), told, _folder: folder }
     }
 
     /// The reservation that vaccine was asked to hold in that request, counted from 0.
@@ -64,15 +68,16 @@ impl Desk {
 
     /// What is in the outbox.
     pub(crate) async fn said(&self) -> Vec<String> {
-        let entries = self.bookings.reads.told_after(0, 100).await.unwrap();
-        entries.into_iter().map(|entry| entry.r#type).collect()
+        let entries = self.bookings.reads.0.read(|tx| outbox::after(tx, 0, 100)).await;
+        entries.unwrap().into_iter().map(|entry| entry.r#type).collect()
     }
 
     /// The same, as soon as there is so much.
     pub(crate) async fn said_at_last(&self, many: usize) -> Vec<String> {
+        let mut told = self.told.clone();
         let waiting = async {
             while self.said().await.len() < many {
-                self.bookings.told.notified().await;
+                told.rung().await;
             }
         };
         timeout(PATIENCE, waiting).await.expect("it is not said");

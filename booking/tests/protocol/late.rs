@@ -10,9 +10,12 @@ use booking::{
     ANSWER_WITHIN,
     bookings::Request,
     domain::{Command, Outcome},
-    store::Sqlite,
+    store::Book,
 };
-use storage::writer::{Store, StoreError};
+use storage::{
+    store::{Input, Output, Stored},
+    writer::{Store, StoreError},
+};
 use tokio::{join, select, sync::oneshot, time::timeout_at};
 
 use crate::{
@@ -82,16 +85,16 @@ async fn a_booking_whose_citizen_hangs_up_while_it_is_written_stands() {
 
 /// A store whose disk takes its time.
 struct Slow {
-    store: Sqlite,
+    store: Stored<Book>,
     begun: Option<oneshot::Sender<()>>,
     told: mpsc::Receiver<()>,
 }
 
 impl Store for Slow {
-    type Command = Command;
-    type Outcome = Outcome;
+    type Command = Input<Command>;
+    type Outcome = Output<Outcome>;
 
-    fn apply(&mut self, batch: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Outcome>>, StoreError> {
         if let Some(begun) = self.begun.take() {
             begun.send(()).ok();
         }

@@ -1,15 +1,19 @@
 //! The relay: vaccine hears everything, in order, however often it fails.
 
 use booking::{
-    domain::{Book, Command},
-    store::sqlite::{MIGRATIONS, Sqlite},
+    domain::{Book as NewBooking, Command},
+    store::{Book, MIGRATIONS},
 };
 use contracts::{
     event::{BATCH_MEDIA_TYPE, CloudEvent, EVENTS_MAX, Heard},
     ids::{ReservationId, UserId, VaccineId},
 };
 use jiff::Timestamp;
-use storage::writer::Store;
+use storage::{
+    database::open_blocking,
+    store::{Input, Stored},
+    writer::Store,
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -24,18 +28,18 @@ use crate::{
 /// A folder in which so many bookings wait to be told.
 fn with_bookings(many: usize) -> TempDir {
     let folder = TempDir::new().unwrap();
-    let (writable, _) = storage::sqlite::open(&database(&folder), MIGRATIONS).unwrap();
+    let (writable, _) = open_blocking(&database(&folder), "booking", MIGRATIONS).unwrap();
     let book = |_| {
-        Command::Book(Book {
+        Input::Asked(Command::Book(NewBooking {
             reservation: ReservationId(Uuid::now_v7()),
             vaccine: VaccineId(1),
             vaccine_name: "FIZER".to_owned(),
             user: UserId(5),
             asked: None,
             at: Timestamp::UNIX_EPOCH,
-        })
+        }))
     };
-    Sqlite::new(writable).apply(&(0..many).map(book).collect::<Vec<_>>()).unwrap();
+    Stored::new(writable, Book).apply(&(0..many).map(book).collect::<Vec<_>>()).unwrap();
     folder
 }
 

@@ -1,6 +1,6 @@
 //! A town with one booking office, a real one, and a vaccine that the test plays.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
 use axum::{
     body::Body,
@@ -12,7 +12,9 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
+use eventing::EventsUrl;
 use serde_json::Value;
+use storage::database::Database;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -108,6 +110,9 @@ impl Office {
             listen: listener.address(),
             database: database(folder),
             vaccine: vaccine.url().parse().unwrap(),
+            events: EventsUrl::Direct,
+            injection: None,
+            mypage: None,
         };
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
@@ -122,8 +127,8 @@ impl Office {
 }
 
 /// Where booking keeps its bookings.
-pub(crate) fn database(folder: &TempDir) -> PathBuf {
-    folder.path().join("booking.sqlite")
+pub(crate) fn database(folder: &TempDir) -> Database {
+    Database::Sqlite(folder.path().join("booking.sqlite"))
 }
 
 /// What booking answered.

@@ -32,7 +32,8 @@ mod vaccines;
         reservations::hold_many,
         reservations::unsettled,
         reservations::hear,
-        reservations::heard
+        reservations::heard,
+        reservations::parked
     ),
     components(
         // What only the responses below name is not found by utoipa.

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use contracts::event::{BATCH_MEDIA_TYPE, EVENTS_MAX};
+use eventing::hearing::TRIES_MAX;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use vaccine::domain::{Done, Name, Pool, PoolId, Stock};
+use vaccine::domain::{Command, Done, Name, Pool, PoolId, Stock};
 
 use crate::town::{ANA, Answer, BO, NORTH, SOUTH, Town};
 
@@ -99,36 +100,35 @@ async fn an_event_without_effect_is_still_heard() {
     assert_eq!(town.taken().await, 1);
 }
 
+fn with(field: &str, value: Value) -> Value {
+    let mut event = booked(2, BO);
+    event[field] = value;
+    event
+}
+
 #[tokio::test]
 async fn events_that_cannot_be_read_are_refused_whole() {
     let town = Town::with_doses(5).await;
-    let with = |field: &str, value: Value| {
-        let mut event = booked(2, BO);
-        event[field] = value;
-        event
-    };
     let mut story = String::new();
     for (what, second) in [
-        ("no reservation", with("data", json!({"vaccineId": 1}))),
-        ("no data", with("data", Value::Null)),
-        ("another type", with("type", json!("anticorona.Administered.v1"))),
         ("a number as sequence", with("sequence", json!(2))),
         ("a negative sequence", with("sequence", json!("-2"))),
         ("a name as source", with("source", json!("north"))),
+        ("another source", with("source", json!(SOUTH))),
         ("no time", with("time", json!("yesterday"))),
+        ("a number as type", with("type", json!(2))),
     ] {
         let refused = say(&town, &[booked(1, ANA), second]).await;
         assert_eq!(refused.header("content-type"), Some("application/problem+json"));
         writeln!(story, "{what}: {}", refused.in_short()).unwrap();
     }
     assert_snapshot!(story, @"
-    no reservation: 422 data: event 00000000-0000-0000-0000-000000000001/2: missing field `reservationId` at line 1 column 15
-    no data: 422 data: event 00000000-0000-0000-0000-000000000001/2: invalid type: null, expected struct BookedDose at line 1 column 4
-    another type: 422 [1].type: unknown variant `anticorona.Administered.v1`, expected one of `anticorona.Booked.v1`, `anticorona.BookingCancelled.v1`, `anticorona.ReservationAbandoned.v1` at line 1 column 663
     a number as sequence: 422 [1].sequence: invalid type: integer `2`, expected a string at line 1 column 527
     a negative sequence: 422 [1].sequence: invalid digit found in string at line 1 column 530
     a name as source: 422 [1].source: UUID parsing failed: invalid character: found `n` at 0 at line 1 column 546
+    another source: 422 source: one source in one request
     no time: 422 [1].time: failed to parse four digit integer as year: invalid digit, expected 0-9 but got y at line 1 column 616
+    a number as type: 422 [1].type: data did not match any variant of untagged enum EventType at line 1 column 637
     ");
     let too_many: Vec<_> = (0..=EVENTS_MAX).map(|_| booked(1, ANA)).collect();
     assert_snapshot!(say(&town, &too_many).await.in_short(), @"422 events: at most 512 in one request");
@@ -136,14 +136,100 @@ async fn events_that_cannot_be_read_are_refused_whole() {
     assert_eq!(town.taken().await, 0);
 }
 
+/// Nothing that comes after it has to wait for somebody to understand it.
+#[tokio::test]
+async fn an_event_whose_data_cannot_be_read_is_put_aside() {
+    for data in [json!({"vaccineId": 1}), Value::Null, json!("a dose")] {
+        let town = Town::with_doses(5).await;
+        let events = [booked(1, ANA), with("data", data.clone()), cancelled(3, ANA)];
+        assert_eq!(say(&town, &events).await.json()["sequence"], 3);
+        assert_eq!(town.taken().await, 0);
+
+        let parked = town.ask("GET /events/parked", "").await.json();
+        assert_eq!(parked["total"], 1);
+        let event = &parked["events"][0];
+        let read: Value = serde_json::from_str(event["data"].as_str().unwrap()).unwrap();
+        let place = (event["source"].as_str(), event["sequence"].as_u64());
+        assert_eq!((place, read), ((Some(NORTH), Some(2)), data));
+        assert_eq!(event["type"], "Booked");
+    }
+}
+
+/// A newer version says more than this one knows.
+#[tokio::test]
+async fn what_is_about_somebody_elses_matters_is_heard_and_has_no_effect() {
+    let town = Town::with_doses(5).await;
+    for (sequence, kind) in [(1, "Registered"), (2, "StockAdded"), (3, "Recalled")] {
+        let heard = say(&town, &[event(NORTH, sequence, kind, &json!({"vaccineId": 1}))]).await;
+        assert_eq!(heard.json()["sequence"], sequence, "{kind}");
+    }
+    assert_eq!(say(&town, &[booked(4, ANA)]).await.json()["sequence"], 4);
+    assert_eq!(town.taken().await, 1);
+    assert_eq!(town.ask("GET /events/parked", "").await.json()["total"], 0);
+}
+
+/// An injection, as `injection` tells of it.
+fn completed(sequence: u64, reservation: &str) -> Value {
+    let data = json!({
+        "reservationId": reservation, "injectionId": sequence, "bookingId": 1, "vaccineId": 1,
+        "userId": 5, "status": "INJECTION_COMPLETED",
+    });
+    event(SOUTH, sequence, "Completed", &data)
+}
+
+#[tokio::test]
+async fn an_injection_uses_its_dose_up_once_however_often_it_is_told() {
+    let town = Town::with_doses(3).await;
+    say(&town, &[booked(1, ANA), booked(2, BO)]).await;
+    assert_eq!(say(&town, &[completed(1, ANA)]).await.json()["sequence"], 1);
+    say(&town, &[completed(1, ANA), completed(2, ANA)]).await;
+    let vaccine = town.ask("GET /vaccines/1", "").await.json();
+    assert_eq!((&vaccine["stock"], &vaccine["bookQty"]), (&2.into(), &1.into()));
+
+    say(&town, &[cancelled(3, ANA)]).await;
+    let ana = format!("/vaccines/1/reservations/{ANA}");
+    let story =
+        town.story(&[format!("GET {ana}"), format!("PUT {ana}"), format!("DELETE {ana}")]).await;
+    assert_snapshot!(story, @r#"
+    GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 200 {"reservationId":"00000000-0000-0000-0000-00000000000a","vaccineId":1,"state":"administered"}
+    PUT /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 409 the dose was administered
+    DELETE /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 409 the dose was administered
+    "#);
+    let vaccine = town.ask("GET /vaccines/1", "").await.json();
+    assert_eq!((&vaccine["stock"], &vaccine["bookQty"]), (&2.into(), &1.into()));
+}
+
 /// The source must not take it for the event's fault, or it would give up.
 #[tokio::test]
 async fn a_ledger_that_cannot_keep_an_event_asks_to_come_back() {
-    let town = Town::deciding_by(|ledger, _| {
-        let (name, stock) = (Name::parse("FIZER").unwrap(), Stock::parse(1).unwrap());
-        ledger.pools.put(PoolId(1), Pool { name, stock, taken: 2 });
+    let town = Town::with_doses(1).await;
+    town.run_beside("ALTER TABLE inbox RENAME TO away");
+    for _ in 0..=TRIES_MAX {
+        let answer = say(&town, &[booked(1, ANA)]).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("2")));
+    }
+    town.run_beside("ALTER TABLE away RENAME TO inbox");
+    assert_eq!(say(&town, &[booked(1, ANA)]).await.json()["sequence"], 1);
+    assert_eq!(town.taken().await, 1);
+}
+
+/// The tables refuse what this ledger decides.
+#[tokio::test]
+async fn an_event_that_is_refused_again_and_again_is_put_aside_and_the_next_is_heard() {
+    let town = Town::deciding_by(|ledger, command| {
+        if matches!(command, Command::Confirm(_)) {
+            let (name, stock) = (Name::parse("FIZER").unwrap(), Stock::parse(1).unwrap());
+            ledger.pools.put(PoolId(1), Pool { name, stock, taken: 2 });
+        }
         Ok(Done::Removed)
     });
-    let answer = say(&town, &[booked(1, ANA)]).await;
-    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("2")));
+    for _ in 0..TRIES_MAX {
+        // It comes first, and what follows has to wait.
+        let heard = say(&town, &[booked(1, ANA), abandoned(2, BO)]).await;
+        assert_eq!(heard.json()["sequence"], 0);
+        assert_eq!(town.ask("GET /events/parked", "").await.json()["total"], 0);
+    }
+    assert_eq!(say(&town, &[booked(1, ANA), abandoned(2, BO)]).await.json()["sequence"], 2);
+    let parked = town.ask("GET /events/parked", "").await.json();
+    assert_eq!((&parked["total"], &parked["events"][0]["sequence"]), (&1.into(), &1.into()));
 }

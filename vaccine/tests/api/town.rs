@@ -11,13 +11,16 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
+use eventing::EventsUrl;
 use serde_json::Value;
+use storage::database::Database;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vaccine::{
+    Config,
     domain::decide,
-    store::{Reads, Sqlite, sqlite::Decide, sqlite::MIGRATIONS},
+    store::{Book, Decide},
 };
 
 /// The first two reservations, and two booking offices.
@@ -26,11 +29,14 @@ pub(crate) const BO: &str = "00000000-0000-0000-0000-00000000000b";
 pub(crate) const NORTH: &str = "00000000-0000-0000-0000-000000000001";
 pub(crate) const SOUTH: &str = "00000000-0000-0000-0000-000000000002";
 
+/// Where the ledger is kept.
+const FILE: &str = "vaccine.sqlite";
+
 pub(crate) struct Town {
     client: Client,
     /// Ends with the town.
     _serving: JoinSet<Result<(), Fatal>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Town {
@@ -50,15 +56,23 @@ impl Town {
     /// With a ledger that decides in its own way.
     pub(crate) fn deciding_by(decide: Decide) -> Self {
         let folder = TempDir::new().unwrap();
-        let file = folder.path().join("vaccine.sqlite");
-        let (writable, readers) = storage::sqlite::open(&file, MIGRATIONS).unwrap();
-        let ledger = Sqlite::deciding_by(writable, decide);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let client = Client::new(format!("http://{}", listener.address()).parse().unwrap());
+        let config = Config {
+            listen: listener.address(),
+            database: Database::Sqlite(folder.path().join(FILE)),
+            events: EventsUrl::Direct,
+        };
         let process = Process::new(CancellationToken::new());
         let mut serving = JoinSet::new();
-        serving.spawn(vaccine::serve_ledger(listener, ledger, Reads::new(readers), process));
-        Self { client, _serving: serving, _folder: folder }
+        serving.spawn(vaccine::serve_book(listener, config, Book { decide }, process));
+        Self { client, _serving: serving, folder }
+    }
+
+    /// Somebody else changes the ledger's tables.
+    pub(crate) fn run_beside(&self, sql: &str) {
+        let connection = rusqlite::Connection::open(self.folder.path().join(FILE)).unwrap();
+        connection.execute_batch(sql).unwrap();
     }
 
     /// Asks something, as in `ask("GET /vaccines/1", "")`; a body is JSON.

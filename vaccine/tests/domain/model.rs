@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use contracts::ids::{HolderId, ReservationId};
+use contracts::ids::ReservationId;
+use jiff::Timestamp;
 use vaccine::domain::{
-    Command, Done, Hold, Name, Outcome, Pool, PoolId, Refusal, Reservation, Said, State, Stock,
+    Command, Done, Hold, Name, Outcome, Pool, PoolId, Refusal, Reservation, State, Stock,
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     vaccines: BTreeMap<PoolId, (Name, Stock)>,
     reservations: BTreeMap<ReservationId, Reservation>,
-    heard: BTreeMap<HolderId, u64>,
     last: i64,
 }
 
 impl Model {
     /// A vaccine as it must stand: taken is the number of living reservations that name it.
     pub(crate) fn pool(&self, id: PoolId) -> Option<Pool> {
-        let lives = |known: &&Reservation| known.state != State::Released;
+        let lives = |known: &&Reservation| matches!(known.state, State::Held | State::Booked);
         let claims = self.reservations.values().filter(lives).flat_map(|known| &known.claims);
         let taken = i64::try_from(claims.filter(|claim| **claim == id).count()).ok()?;
         self.vaccines.get(&id).map(|(name, stock)| Pool {
@@ -36,7 +36,8 @@ impl Model {
         match command {
             Command::Register { name, stock } => {
                 self.last += 1;
-                Ok(self.set(PoolId(self.last), name.clone(), *stock))
+                let id = PoolId(self.last);
+                Ok(Done::Registered(id, self.set(id, name.clone(), *stock)))
             }
             Command::Change { pool, name, stock } => {
                 let now = self.pool(*pool).ok_or(Refusal::NoSuchPool)?;
@@ -46,7 +47,8 @@ impl Model {
                     }
                     _ => {
                         let name = name.clone().unwrap_or(now.name);
-                        Ok(self.set(*pool, name, stock.unwrap_or(now.stock)))
+                        let changed = self.set(*pool, name, stock.unwrap_or(now.stock));
+                        Ok(Done::Changed { id: *pool, pool: changed, before: now.stock })
                     }
                 }
             }
@@ -57,68 +59,86 @@ impl Model {
             Command::Hold(hold) => match self.reservations.get(&hold.reservation) {
                 None => self.claim(hold, State::Held),
                 Some(known) if known.state == State::Released => Err(Refusal::Released),
+                Some(known) if known.state == State::Administered => Err(Refusal::Administered),
                 Some(known) if (known.holder, &known.claims) == (hold.holder, &hold.claims) => {
                     self.held(hold)
                 }
                 Some(_) => Err(Refusal::Conflict),
             },
             Command::Confirm(hold) => self.confirm(hold),
-            Command::Release { reservation, of, at } => {
-                let spent = Reservation {
-                    holder: None,
-                    claims: Vec::new(),
-                    state: State::Released,
-                    held_at: *at,
-                };
-                let is_new = !self.reservations.contains_key(reservation);
-                if is_new && of.is_some_and(|pool| self.pool(pool).is_none()) {
-                    return Err(Refusal::NoSuchPool);
+            Command::Release { reservation, of, at } => self.release(*reservation, *of, *at),
+            Command::GiveBack { reservation, holder, at } => {
+                let living =
+                    |known: &&Reservation| matches!(known.state, State::Held | State::Booked);
+                match self.reservations.get(reservation).filter(living) {
+                    Some(known) if known.holder != Some(*holder) => Err(Refusal::Conflict),
+                    Some(_) | None => self.release(*reservation, None, *at),
                 }
-                let known = self.reservations.entry(*reservation).or_insert(spent);
-                let claims = &known.claims;
-                if of.is_some_and(|pool| !claims.is_empty() && !claims.contains(&pool)) {
-                    return Err(Refusal::NoSuchReservation);
-                }
-                if of.is_some() && known.state == State::Booked && known.holder.is_some() {
-                    return Err(Refusal::Conflict);
-                }
-                known.state = State::Released;
-                Ok(Done::Released)
             }
-            Command::Hear { source, sequence, said } => {
-                let heard = self.heard.get(source).copied().unwrap_or(0);
-                if *sequence != heard + 1 {
-                    return Ok(Done::Heard { sequence: heard, refused: None });
-                }
-                self.heard.insert(*source, *sequence);
-                let effect = match said.clone() {
-                    Said::Booked(hold) => self.confirm(&hold),
-                    Said::GivenBack { reservation, at } if self.may(*source, reservation) => {
-                        self.decide(&Command::Release { reservation, of: None, at })
-                    }
-                    Said::GivenBack { .. } => Err(Refusal::Conflict),
-                };
-                Ok(Done::Heard { sequence: *sequence, refused: effect.err() })
+            Command::Administer { reservation, claims, at } => {
+                self.administer(*reservation, claims, *at)
             }
         }
     }
 
-    /// Whether a source may give it back: it is its own, or nobody's any more.
-    fn may(&self, source: HolderId, id: ReservationId) -> bool {
-        let strange =
-            |known: &Reservation| known.state != State::Released && known.holder != Some(source);
-        !self.reservations.get(&id).is_some_and(strange)
+    fn set(&mut self, id: PoolId, name: Name, stock: Stock) -> Pool {
+        self.vaccines.insert(id, (name, stock));
+        self.pool(id).expect("it is there")
     }
 
-    fn set(&mut self, id: PoolId, name: Name, stock: Stock) -> Done {
-        self.vaccines.insert(id, (name, stock));
-        Done::Vaccine(id, self.pool(id).expect("it is there"))
+    fn release(&mut self, id: ReservationId, of: Option<PoolId>, at: Timestamp) -> Outcome {
+        let is_new = !self.reservations.contains_key(&id);
+        if is_new && of.is_some_and(|pool| self.pool(pool).is_none()) {
+            return Err(Refusal::NoSuchPool);
+        }
+        let known =
+            self.reservations.entry(id).or_insert_with(|| nobodys(State::Released, &[], at));
+        let claims = &known.claims;
+        if of.is_some_and(|pool| !claims.is_empty() && !claims.contains(&pool)) {
+            return Err(Refusal::NoSuchReservation);
+        }
+        match known.state {
+            State::Administered => return Err(Refusal::Administered),
+            State::Booked if of.is_some() && known.holder.is_some() => {
+                return Err(Refusal::Conflict);
+            }
+            State::Held | State::Booked | State::Released => {}
+        }
+        known.state = State::Released;
+        Ok(Done::Released)
+    }
+
+    /// There must be enough for it and for everybody else.
+    fn administer(&mut self, id: ReservationId, claims: &[PoolId], at: Timestamp) -> Outcome {
+        let (own, used) = match self.reservations.get(&id) {
+            Some(known) if known.state == State::Administered => return Ok(Done::Administered),
+            Some(known) if known.state != State::Released => {
+                (known.claims.clone(), known.claims.clone())
+            }
+            Some(_) | None => (Vec::new(), claims.to_vec()),
+        };
+        for id in &used {
+            let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+            let count = |claims: &[PoolId]| claims.iter().filter(|claim| *claim == id).count();
+            let others = pool.taken - i64::try_from(count(&own)).expect("a few");
+            if pool.stock.doses() - others < i64::try_from(count(&used)).expect("a few") {
+                return Err(Refusal::SoldOut);
+            }
+        }
+        for id in &used {
+            let (_, stock) = self.vaccines.get_mut(id).expect("it is there");
+            *stock = Stock::parse(stock.doses() - 1).expect("there is enough");
+        }
+        let new = || nobodys(State::Administered, claims, at);
+        self.reservations.entry(id).or_insert_with(new).state = State::Administered;
+        Ok(Done::Administered)
     }
 
     fn confirm(&mut self, hold: &Hold) -> Outcome {
         match self.reservations.get_mut(&hold.reservation) {
             None => self.claim(hold, State::Booked).map(|_| Done::Confirmed),
             Some(known) if known.state == State::Released => Err(Refusal::Released),
+            Some(known) if known.state == State::Administered => Ok(Done::Confirmed),
             Some(known) if (known.holder, &known.claims) != (hold.holder, &hold.claims) => {
                 Err(Refusal::Conflict)
             }
@@ -148,4 +168,8 @@ impl Model {
         let (name, _) = first.ok_or(Refusal::NoSuchPool)?;
         Ok(Done::Held { name: name.clone() })
     }
+}
+
+fn nobodys(state: State, claims: &[PoolId], at: Timestamp) -> Reservation {
+    Reservation { holder: None, claims: claims.to_vec(), state, held_at: at }
 }

@@ -4,7 +4,7 @@ use contracts::ids::{HolderId, ReservationId};
 use jiff::Timestamp;
 use proptest::{collection::vec, option, prelude::*};
 use uuid::Uuid;
-use vaccine::domain::{Command, Hold, Name, PoolId, Said, Stock};
+use vaccine::domain::{Command, Hold, Name, PoolId, Stock};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).expect("a name")
@@ -48,9 +48,16 @@ pub(crate) fn release(number: u128) -> Command {
     Command::Release { reservation: reservation(number), of: None, at: Timestamp::UNIX_EPOCH }
 }
 
-/// Holder 1 says that there is a booking of vaccine 1.
-pub(crate) fn hear_booked(sequence: u64, number: u128) -> Command {
-    Command::Hear { source: holder(1), sequence, said: Said::Booked(of(number, &[1])) }
+/// Holder 1 says that there is no booking.
+pub(crate) fn give_back(number: u128) -> Command {
+    let (reservation, at) = (reservation(number), Timestamp::UNIX_EPOCH);
+    Command::GiveBack { reservation, holder: holder(1), at }
+}
+
+/// Somebody used the dose.
+pub(crate) fn administer(number: u128, pool: i64) -> Command {
+    let Hold { reservation, claims, at, holder: _ } = of(number, &[pool]);
+    Command::Administer { reservation, claims, at }
 }
 
 /// Few pools, few reservations and little stock, so that commands meet each other.
@@ -64,16 +71,11 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         3 => any_hold().prop_map(Command::Confirm),
         3 => (any_reservation(), option::of(any_pool()), any_time())
             .prop_map(|(reservation, of, at)| Command::Release { reservation, of, at }),
-        6 => (1_u128..3, 0_u64..6, any_said())
-            .prop_map(|(source, sequence, said)| Command::Hear { source: holder(source), sequence, said }),
-    ]
-}
-
-pub(crate) fn any_said() -> impl Strategy<Value = Said> {
-    prop_oneof![
-        any_hold().prop_map(Said::Booked),
-        (any_reservation(), any_time())
-            .prop_map(|(reservation, at)| Said::GivenBack { reservation, at }),
+        3 => (any_reservation(), (1_u128..3).prop_map(holder), any_time())
+            .prop_map(|(reservation, holder, at)| Command::GiveBack { reservation, holder, at }),
+        3 => any_hold().prop_map(|Hold { reservation, claims, at, holder: _ }| {
+            Command::Administer { reservation, claims, at }
+        }),
     ]
 }
 

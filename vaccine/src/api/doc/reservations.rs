@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "read by utoipa's macros alone")]
 
 use contracts::{
-    event::Heard,
+    event::{Heard, ParkedEvents},
     vaccine::{HoldBatch, HoldReply, Reservation, UnsettledHolds},
 };
 
@@ -162,3 +162,15 @@ pub(super) fn hear() {}
     )
 )]
 pub(super) fn heard() {}
+
+/// What could not be heard and was put aside, oldest first.
+#[utoipa::path(
+    get,
+    path = "/events/parked",
+    tag = "internal",
+    responses(
+        (status = 200, description = "How many there are, and the oldest", body = ParkedEvents),
+        (status = 503, response = ComeBack),
+    )
+)]
+pub(super) fn parked() {}
