@@ -34,23 +34,33 @@ struct Edge {
     address: SocketAddr,
     vaccine: Part,
     booking: Part,
+    injection: Part,
+    mypage: Part,
     _serving: JoinSet<()>,
 }
 
 impl Edge {
-    /// Before two parts that do the same.
+    /// Before parts that all do the same.
     fn with(then: Then) -> Self {
-        Self::before(Part::that(then), Part::that(then))
+        Self::before(Part::that(then), [Part::that(then), Part::that(then), Part::that(then)])
     }
 
-    fn before(vaccine: Part, booking: Part) -> Self {
+    /// Before bookings, and vaccine, injection and mypage.
+    fn before(booking: Part, others: [Part; 3]) -> Self {
+        let [vaccine, injection, mypage] = others;
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
-        let config = Config { listen: address, vaccine: vaccine.url(), booking: booking.url() };
+        let config = Config {
+            listen: address,
+            vaccine: vaccine.url(),
+            booking: booking.url(),
+            injection: Some(injection.url()),
+            mypage: Some(mypage.url()),
+        };
         let process = Process::new(CancellationToken::new());
         let mut serving = JoinSet::new();
         serving.spawn(async { gateway::serve_on(listener, config, process).await.unwrap() });
-        Self { address, vaccine, booking, _serving: serving }
+        Self { address, vaccine, booking, injection, mypage, _serving: serving }
     }
 
     /// Sends a request with these lines after the first, and reads everything that comes back.
@@ -79,7 +89,13 @@ impl Edge {
     }
 
     fn nobody_was_asked(&self) {
-        assert_eq!((self.vaccine.asked(), self.booking.asked()), (vec![], vec![]));
+        assert_eq!(self.asked(), 0);
+    }
+
+    /// Requests that came to any part.
+    fn asked(&self) -> usize {
+        let parts = [&self.vaccine, &self.booking, &self.injection, &self.mypage];
+        parts.map(|part| part.asked().len()).iter().sum()
     }
 }
 
@@ -125,7 +141,18 @@ async fn an_answer_comes_back_as_it_is() {
 #[tokio::test]
 async fn every_collection_has_its_part() {
     let edge = Edge::with(Answers(OK));
-    for path in ["/vaccines", "/vaccines?page=1", "/vaccines/1", "/bookings", "/bookings/1"] {
+    for path in [
+        "/vaccines",
+        "/vaccines?page=1",
+        "/vaccines/1",
+        "/bookings",
+        "/bookings/1",
+        "/injections/1",
+        "/injections/search/findByBookingId?bookingId=1",
+        "/cancellations",
+        "/mypages/1",
+        "/mypages/search/findByUserId?userId=5",
+    ] {
         assert!(edge.get(path).await.ends_with("\n\nfine"), "{path}");
     }
     let paths = |part: &Part| {
@@ -134,6 +161,11 @@ async fn every_collection_has_its_part() {
     };
     assert_eq!(paths(&edge.vaccine), ["/vaccines", "/vaccines?page=1", "/vaccines/1"]);
     assert_eq!(paths(&edge.booking), ["/bookings", "/bookings/1"]);
+    assert_eq!(
+        paths(&edge.injection),
+        ["/injections/1", "/injections/search/findByBookingId?bookingId=1", "/cancellations"]
+    );
+    assert_eq!(paths(&edge.mypage), ["/mypages/1", "/mypages/search/findByUserId?userId=5"]);
 }
 
 #[tokio::test]
@@ -183,7 +215,8 @@ async fn an_answer_without_a_body_keeps_the_length_that_it_speaks_of() {
 
 #[tokio::test]
 async fn a_part_that_is_down_is_answered_for() {
-    let edge = Edge::before(Part::that(Answers(OK)), Part::that_is_down());
+    let fine = || Part::that(Answers(OK));
+    let edge = Edge::before(Part::that_is_down(), [fine(), fine(), fine()]);
     assert_snapshot!(edge.post("/bookings", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
@@ -308,10 +341,10 @@ async fn the_index_leads_to_the_collections() {
     assert_snapshot!(edge.get("/").await, @r#"
     HTTP/1.1 200 OK
     content-type: application/hal+json
-    content-length: 162
+    content-length: 318
     connection: close
 
-    {"_links":{"bookings":{"href":"http://edge.test/bookings"},"service-doc":{"href":"http://edge.test/swagger-ui/"},"vaccines":{"href":"http://edge.test/vaccines"}}}
+    {"_links":{"bookings":{"href":"http://edge.test/bookings"},"cancellations":{"href":"http://edge.test/cancellations"},"injections":{"href":"http://edge.test/injections"},"mypages":{"href":"http://edge.test/mypages"},"service-doc":{"href":"http://edge.test/swagger-ui/"},"vaccines":{"href":"http://edge.test/vaccines"}}}
     "#);
     let secure = edge.ask("GET /", "connection: close\r\nx-forwarded-proto: https\r\n", "").await;
     assert!(secure.contains(r#""https://edge.test/bookings""#), "{secure}");
