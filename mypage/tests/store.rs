@@ -1,0 +1,224 @@
+//! The store keeps views as they were folded, and forgets them on demand.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use contracts::{
+    ids::{BookingId, ReservationId, UserId, VaccineId},
+    mypage::{Mypage, MypageStatus},
+};
+use jiff::Timestamp;
+use mypage::{
+    domain::{Command, View},
+    store::{Book, MIGRATIONS, Reads, forget},
+};
+use proptest::{collection::vec, prelude::*};
+use storage::{
+    database::{Database, Readers, Writable, open_blocking},
+    inbox, outbox,
+    store::{Input, Meaning, Output, Stored},
+    writer::Store,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+#[path = "store/heard.rs"]
+mod heard;
+
+const SOURCE: Uuid = Uuid::from_u128(1 << 100);
+
+fn at(second: u8) -> Timestamp {
+    Timestamp::from_second(second.into()).unwrap()
+}
+
+/// Every third booking is of user 0, and so on.
+fn said(booking: u8, status: MypageStatus) -> Command {
+    Command {
+        reservation: ReservationId(Uuid::from_u128(booking.into())),
+        view: View {
+            booking: BookingId(booking.into()),
+            vaccine: VaccineId(1),
+            vaccine_name: format!("FIZER {booking}"),
+            user: UserId(i64::from(booking) % 3),
+            status,
+            as_of: at(booking),
+        },
+    }
+}
+
+fn booked(booking: u8) -> Command {
+    said(booking, MypageStatus::Booked)
+}
+
+fn shown(command: Command) -> Mypage {
+    let View { booking, vaccine, vaccine_name, user, status, as_of } = command.view;
+    Mypage {
+        book_id: booking,
+        vaccine_id: vaccine,
+        vc_name: vaccine_name,
+        user_id: user,
+        status,
+        as_of,
+    }
+}
+
+/// Views in a file of their own, and a look at it.
+struct InFile {
+    store: Stored<Book>,
+    readers: Readers,
+    reads: Reads,
+    folder: TempDir,
+}
+
+fn open(folder: &TempDir) -> (Writable, Readers) {
+    let database = Database::Sqlite(folder.path().join("mypage.sqlite"));
+    open_blocking(&database, "mypage", MIGRATIONS).unwrap()
+}
+
+impl InFile {
+    fn open(folder: TempDir) -> Self {
+        let (writable, readers) = open(&folder);
+        let (store, reads) = (Stored::new(writable, Book), Reads(readers.clone()));
+        Self { store, readers, reads, folder }
+    }
+
+    fn new() -> Self {
+        Self::open(TempDir::new().unwrap())
+    }
+
+    fn close(self) -> TempDir {
+        let Self { store, readers, reads, folder } = self;
+        drop((store, readers, reads));
+        folder
+    }
+
+    fn ask(&mut self, commands: &[Command]) {
+        let batch: Vec<_> = commands.iter().cloned().map(Input::Asked).collect();
+        self.store.apply(&batch).unwrap();
+    }
+
+    /// Hears one event; answers how far the source is heard now.
+    fn hear(&mut self, sequence: u64, command: Command) -> u64 {
+        let meaning = Meaning::Command(command);
+        let heard = Input::Heard { source: SOURCE, sequence, meaning };
+        match self.store.apply(&[heard]).unwrap()[0] {
+            Output::Heard { sequence, .. } => sequence,
+            Output::Answer(()) => panic!("nobody asked"),
+        }
+    }
+
+    async fn all(&self) -> (Vec<Mypage>, u64) {
+        self.reads.all(0, 1_000).await.unwrap()
+    }
+}
+
+fn commands() -> impl Strategy<Value = Vec<Command>> {
+    use MypageStatus::{Booked, BookingCancelled, InjectionCompleted};
+    let status = proptest::sample::select(&[Booked, BookingCancelled, InjectionCompleted]);
+    vec((0..6_u8, status, 0..9_u8), 0..16).prop_map(|all| {
+        let command = |(booking, status, second)| {
+            let mut command = said(booking, status);
+            command.view.as_of = at(second);
+            command
+        };
+        all.into_iter().map(command).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_batch_is_the_same_as_one_by_one(commands in commands()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (mut batched, mut single) = (InFile::new(), InFile::new());
+        batched.ask(&commands);
+        for command in &commands {
+            single.ask(std::slice::from_ref(command));
+        }
+        let kept = |file: &InFile| runtime.block_on(file.all());
+        prop_assert_eq!(kept(&batched), kept(&single));
+    }
+}
+
+#[tokio::test]
+async fn everything_is_still_there_after_reopening() {
+    let mut file = InFile::new();
+    let cancelled = said(2, MypageStatus::BookingCancelled);
+    let completed = said(3, MypageStatus::InjectionCompleted);
+    file.ask(&[booked(1), booked(2), cancelled.clone(), completed.clone()]);
+    let expected = vec![shown(booked(1)), shown(cancelled), shown(completed)];
+    assert_eq!(file.all().await, (expected.clone(), 3));
+    let mut file = InFile::open(file.close());
+    assert_eq!(file.all().await, (expected.clone(), 3));
+    file.ask(&[booked(3)]);
+    assert_eq!(file.all().await, (expected, 3));
+}
+
+#[tokio::test]
+async fn nobody_is_told_what_was_heard() {
+    let mut file = InFile::new();
+    file.ask(&[booked(1), said(1, MypageStatus::InjectionCompleted)]);
+    assert_eq!(file.readers.read(outbox::last).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_page_begins_after_the_bookings_before_it() {
+    let mut file = InFile::new();
+    file.ask(&[5, 3, 1, 4, 2].map(booked));
+    for (offset, limit, expected) in [
+        (0, 2, vec![1, 2]),
+        (2, 2, vec![3, 4]),
+        (4, 2, vec![5]),
+        (5, 2, vec![]),
+        (u64::MAX, u32::MAX, vec![]),
+    ] {
+        let (page, total) = file.reads.all(offset, limit).await.unwrap();
+        let ids: Vec<_> = page.iter().map(|one| one.book_id.0).collect();
+        assert_eq!((ids, total), (expected, 5), "{offset} {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_citizen_has_pages_of_their_own() {
+    let mut file = InFile::new();
+    file.ask(&[7, 5, 4, 3, 2, 1].map(booked));
+    for (user, offset, limit, expected, of) in [
+        (1, 0, 9, vec![1, 4, 7], 3),
+        (1, 0, 2, vec![1, 4], 3),
+        (1, 2, 2, vec![7], 3),
+        (0, 0, 9, vec![3], 1),
+        (9, 0, 9, vec![], 0),
+        (1, u64::MAX, u32::MAX, vec![], 3),
+    ] {
+        let (page, total) = file.reads.of_user(UserId(user), offset, limit).await.unwrap();
+        let ids: Vec<_> = page.iter().map(|one| one.book_id.0).collect();
+        assert_eq!((ids, total), (expected, of), "user {user}, {offset} {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_booking_is_found_as_it_stands() {
+    let mut file = InFile::new();
+    file.ask(&[booked(1), booked(2)]);
+    assert_eq!(file.reads.of_booking(BookingId(2)).await, Ok(Some(shown(booked(2)))));
+    assert_eq!(file.reads.of_booking(BookingId(3)).await, Ok(None));
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_heard_again_from_the_beginning() {
+    let mut file = InFile::new();
+    assert_eq!((file.hear(1, booked(1)), file.hear(2, booked(2))), (1, 2));
+    let before = file.all().await;
+
+    let folder = file.close();
+    let (mut writable, _) = open(&folder);
+    forget(&mut writable).unwrap();
+    drop(writable);
+
+    let mut file = InFile::open(folder);
+    assert_eq!(file.all().await, (vec![], 0));
+    assert_eq!(file.readers.read(|tx| inbox::heard(tx, SOURCE)).await, Ok(0));
+    assert_eq!(file.hear(2, booked(2)), 0);
+    assert_eq!((file.hear(1, booked(1)), file.hear(2, booked(2))), (1, 2));
+    assert_eq!(file.all().await, before);
+}
