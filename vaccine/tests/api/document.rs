@@ -62,7 +62,9 @@ fn every_route_is_documented_with_its_methods() {
 #[test]
 fn there_are_no_other_routes() {
     let calls = ROUTERS.iter().flat_map(|router| router.split(".route(").skip(1));
-    let mut routed: Vec<_> = calls.map(|call| call.split('"').nth(1).unwrap()).collect();
+    let paths = calls.map(|call| call.split('"').nth(1).unwrap());
+    // What is for operators is the same at every part, and stands in no part's document.
+    let mut routed: Vec<_> = paths.filter(|path| !path.starts_with("/actuator/")).collect();
     routed.sort_unstable();
     assert_eq!(routed, ROUTES.map(|(path, _)| path));
 }
