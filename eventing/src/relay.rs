@@ -31,6 +31,11 @@ use crate::{
 /// waits for what it says: fewer and larger ones cost everybody less.
 const PAUSE_BETWEEN: Duration = Duration::from_millis(10);
 
+/// How many times as long as its work a patient relay rests. Measured with 200 clients on two cores:
+/// a third of the time for each follower cost a fifth of the bookings. On an idle machine a batch
+/// takes a millisecond or two, so nobody sees the rest.
+const REST: u32 = 9;
+
 /// The first pause after a failure; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
@@ -51,8 +56,8 @@ const TEXT_MAX: usize = 768 * 1024;
 pub enum Pace {
     /// As much as it needs: people wait behind it.
     Prompt,
-    /// A third: after each batch it rests twice as long as that took. In a rush it falls behind
-    /// rather than slowing down what people wait for, and it catches up afterwards.
+    /// A tenth: after each batch it rests [`REST`] times as long as that took. In a rush it falls
+    /// behind rather than slowing down what people wait for, and it catches up afterwards.
     Patient,
 }
 
@@ -111,7 +116,7 @@ impl<B: Bus> Relay<B> {
     fn rest(&self, took: Duration) -> Duration {
         match self.pace {
             Pace::Prompt => PAUSE_BETWEEN,
-            Pace::Patient => PAUSE_BETWEEN.max(took * 2),
+            Pace::Patient => PAUSE_BETWEEN.max(took * REST),
         }
     }
 
