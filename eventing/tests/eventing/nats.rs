@@ -215,3 +215,19 @@ async fn a_message_that_is_no_batch_is_left_out() {
     town.teller.say(["b"]).await;
     assert_eq!(noted_up_to(&listener, "b").await, ["a", "b"]);
 }
+
+#[tokio::test]
+async fn a_nats_that_lost_its_data_is_told_everything_again() {
+    let town = Town::open();
+    let (listener, late) = (Part::open(), Part::open());
+    let _relaying = town.relay().await;
+    let _following = town.follow(&listener).await;
+    town.teller.say(["a", "b"]).await;
+    noted_up_to(&listener, "b").await;
+    let client = async_nats::connect(&town.server).await.unwrap();
+    async_nats::jetstream::new(client).delete_stream(&town.stream).await.unwrap();
+    town.teller.say(["c"]).await;
+    assert_eq!(noted_up_to(&listener, "c").await, ["a", "b", "c"]);
+    let _following_late = town.follow(&late).await;
+    assert_eq!(noted_up_to(&late, "c").await, ["a", "b", "c"]);
+}
