@@ -21,11 +21,14 @@ use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::toy::{Command, Toy, open_store};
+
+/// Longer than any pause of a relay.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a relay asks the other end.
 #[derive(Debug, PartialEq)]
@@ -99,7 +102,8 @@ impl Told {
 
     /// The next thing it asks is this; answers it, and says when that was.
     async fn expect(&mut self, expected: Asked, answer: Answer) -> Instant {
-        let (asked, reply) = self.asked.recv().await.unwrap();
+        let asked = timeout(PATIENCE, self.asked.recv()).await;
+        let (asked, reply) = asked.expect("it asks nothing more").unwrap();
         assert_eq!(asked, expected);
         let at = Instant::now();
         reply.send(answer).unwrap();
