@@ -13,7 +13,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use async_nats::{
     ConnectOptions, HeaderMap, HeaderValue,
     jetstream::{
-        self, AckKind, Message,
+        self, AckKind,
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
         stream::{self, LastRawMessageErrorKind, Stream},
     },
@@ -134,11 +134,15 @@ impl Nats {
         let stream = self.stream().await?;
         let name = format!("{}-{by}-{other}", self.part);
         let consumer = self.consumer(&stream, &name, other).await?;
+        if self.has_forgotten(&stream, &consumer, other, hearing).await? {
+            stream.delete_consumer(&name).await.map_err(nats)?;
+            return Ok(());
+        }
         let messages = consumer.stream().max_messages_per_batch(1).messages();
         let mut messages = messages.await.map_err(nats)?;
         while let Some(message) = messages.next().await {
             let message = message.map_err(nats)?;
-            match hear(hearing, &message).await {
+            match hear(hearing, &message.subject, &message.payload).await {
                 Heard::All => message.ack().await.map_err(NotTold::Nats)?,
                 Heard::NotAll => {
                     let again = AckKind::Nak(Some(AGAIN_AFTER));
@@ -151,6 +155,36 @@ impl Nats {
             }
         }
         Ok(())
+    }
+
+    /// Whether the store lacks what it took over once. The next message would show it, but nobody
+    /// may say anything for hours: so the last of each source that was taken over is heard again.
+    async fn has_forgotten<M: Hears>(
+        &self,
+        stream: &Stream,
+        consumer: &PullConsumer,
+        other: &str,
+        hearing: &Hearing<M>,
+    ) -> Result<bool, NotTold> {
+        let taken = consumer.cached_info().ack_floor.stream_sequence;
+        if taken == 0 {
+            return Ok(false);
+        }
+        let sources = stream.info_with_subjects(format!("{}.{other}.>", self.stream)).await;
+        let mut sources = sources.map_err(nats)?;
+        while let Some(source) = sources.next().await {
+            let (subject, _) = source.map_err(nats)?;
+            let last = stream.get_last_raw_message_by_subject(&subject).await.map_err(nats)?;
+            if last.sequence > taken {
+                continue; // That is still to come.
+            }
+            match hear(hearing, &subject, &last.payload).await {
+                Heard::All => {}
+                Heard::NotAll => return Err(NotTold::Nats("it cannot be heard now".into())),
+                Heard::Gap => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     async fn consumer(
@@ -213,17 +247,17 @@ enum Heard {
     Gap,
 }
 
-async fn hear<M: Hears>(hearing: &Hearing<M>, message: &Message) -> Heard {
-    let batch: Vec<CloudEvent> = match serde_json::from_slice(&message.payload) {
+async fn hear<M: Hears>(hearing: &Hearing<M>, subject: &str, payload: &[u8]) -> Heard {
+    let batch: Vec<CloudEvent> = match serde_json::from_slice(payload) {
         Ok(batch) => batch,
         Err(cause) => {
-            error!(%cause, subject = %message.subject, "a message is no batch of events; left out");
+            error!(%cause, subject, "a message is no batch of events; left out");
             return Heard::All;
         }
     };
     let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Heard::All };
     if batch.iter().any(|event| event.source != first.source) {
-        error!(subject = %message.subject, "a message mixes sources; left out");
+        error!(subject, "a message mixes sources; left out");
         return Heard::All;
     }
     match hearing.hear(&batch).await {
