@@ -58,7 +58,7 @@ const OF_BOOKING: &str = "
 const PAGE: &str = "
     SELECT booking, vaccine, vaccine_name, user_id, status, as_of_ms
       FROM views
-  ORDER BY booking
+  ORDER BY booking, reservation
      LIMIT ?2 OFFSET ?1";
 
 const COUNT: &str = "
@@ -69,7 +69,7 @@ const PAGE_OF_USER: &str = "
     SELECT booking, vaccine, vaccine_name, user_id, status, as_of_ms
       FROM views
      WHERE user_id = ?3
-  ORDER BY booking
+  ORDER BY booking, reservation
      LIMIT ?2 OFFSET ?1";
 
 const COUNT_OF_USER: &str = "

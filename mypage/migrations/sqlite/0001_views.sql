@@ -10,5 +10,5 @@ CREATE TABLE views (
     as_of_ms     INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX views_of_booking ON views (booking);
-CREATE INDEX views_of_user ON views (user_id, booking);
+CREATE INDEX views_of_booking ON views (booking, reservation);
+CREATE INDEX views_of_user ON views (user_id, booking, reservation);
