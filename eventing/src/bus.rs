@@ -41,6 +41,14 @@ pub enum NotTold {
         /// Its place.
         sequence: u64,
     },
+    /// It has heard what we never said, and would take what we say next for old news.
+    #[error("has heard {heard} events, but there are only {last}: is our store an older copy?")]
+    Ahead {
+        /// As far as it has heard.
+        heard: u64,
+        /// As far as we have told.
+        last: u64,
+    },
     /// It was told, but not kept.
     #[error("keeps nothing after {sequence}")]
     Stuck {

@@ -145,7 +145,8 @@ impl<B: Bus> Relay<B> {
         let entries = self.outbox.read(move |tx| outbox::after(tx, after, limit)).await?;
         *heard = Some(after);
         if entries.is_empty() {
-            return Ok(0);
+            let last = self.outbox.read(outbox::last).await?;
+            return if last < after { Err(NotTold::Ahead { heard: after, last }) } else { Ok(0) };
         }
         let events = self.events(entries)?;
         let now = self.bus.tell(&events).await?;

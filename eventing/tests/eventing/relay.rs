@@ -231,3 +231,13 @@ async fn a_relay_ends_with_its_process() {
     told.relaying.join_next().await.unwrap().unwrap();
     drop(unanswered);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_heard_more_than_was_said_is_asked_again_in_growing_pauses() {
+    let mut told = Told::with(["a"]);
+    let first = told.expect(Asked::Heard, Ok(9)).await;
+    let second = told.expect(Asked::Heard, Ok(9)).await;
+    let third = told.expect(Asked::Heard, Ok(0)).await;
+    assert!(third - second > second - first);
+    told.expect(Asked::Told(vec![1]), Ok(1)).await;
+}
