@@ -9,8 +9,8 @@ use std::{
 use chassis::{
     client::{BaseUrl, Client},
     config::Env,
-    process::{self, Fatal, NetArgs},
-    telemetry,
+    process::{self, Fatal},
+    telemetry::{self, LogFormat},
 };
 use clap::Subcommand;
 use contracts::event::ParkedEvents;
@@ -23,15 +23,19 @@ pub(crate) enum What {
     /// Lists them, one a line: part, since when, type, source and place, why, the event itself.
     /// `VACCINE_URL`, `BOOKING_URL`, `INJECTION_URL` and `MYPAGE_URL` say where parts listen, if not
     /// here
-    Parked(NetArgs),
+    Parked {
+        /// As the system was started with
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        port_offset: u16,
+    },
 }
 
-pub(crate) fn run(What::Parked(net): What) -> ExitCode {
-    telemetry::start(net.log);
-    process::run(|_| parked(net))
+pub(crate) fn run(What::Parked { port_offset }: What) -> ExitCode {
+    telemetry::start(LogFormat::Pretty);
+    process::run(|_| parked(port_offset))
 }
 
-async fn parked(net: NetArgs) -> Result<(), Fatal> {
+async fn parked(port_offset: u16) -> Result<(), Fatal> {
     let env = Env::of_process();
     let parts = [
         ("vaccine", "VACCINE_URL", vaccine::config::PORT),
@@ -39,19 +43,20 @@ async fn parked(net: NetArgs) -> Result<(), Fatal> {
         ("injection", "INJECTION_URL", injection::config::PORT),
         ("mypage", "MYPAGE_URL", mypage::config::PORT),
     ];
-    let mut total = 0;
+    let (mut total, mut silent) = (0, Vec::new());
     for (part, setting, port) in parts {
-        let here = net.neighbour(port).parse();
+        let here = format!("http://127.0.0.1:{}", port.saturating_add(port_offset)).parse();
         let url: BaseUrl = env.first([setting])?.map_or(here, Ok)?;
-        let parked: ParkedEvents = Client::new(url)
-            .get("/events/parked", ANSWER_WITHIN)
-            .await
-            .map_err(|cause| format!("{part}: {}", telemetry::causes(&cause)))?;
-        total += parked.total;
-        list(part, &parked)?;
+        match Client::new(url).get::<ParkedEvents>("/events/parked", ANSWER_WITHIN).await {
+            Ok(parked) => {
+                total += parked.total;
+                list(part, &parked)?;
+            }
+            Err(cause) => silent.push(format!("{part}: {}", telemetry::causes(&cause))),
+        }
     }
     writeln!(io::stdout(), "{total} parked")?;
-    Ok(())
+    if silent.is_empty() { Ok(()) } else { Err(silent.join("; ").into()) }
 }
 
 fn list(part: &str, parked: &ParkedEvents) -> io::Result<()> {

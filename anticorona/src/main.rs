@@ -58,6 +58,7 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 struct MypageArgs {
     #[command(subcommand)]
     what: Option<MypageWhat>,
