@@ -60,6 +60,23 @@ fn the_committed_asyncapi_document_is_what_the_program_says() {
 }
 
 #[test]
+fn every_route_of_the_followers_stands_in_their_documents() {
+    for (part, router) in [
+        ("injection", include_str!("../../../injection/src/api.rs")),
+        ("mypage", include_str!("../../../mypage/src/api.rs")),
+    ] {
+        let calls = router.split(".route(").skip(1);
+        let mut routed: Vec<_> = calls.map(|call| call.split('"').nth(1).unwrap()).collect();
+        routed.sort_unstable();
+        let document: serde_json::Value =
+            serde_json::from_slice(&anticorona(&["openapi", part]).stdout).unwrap();
+        let mut documented: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+        documented.sort_unstable();
+        assert_eq!(documented, routed, "{part}");
+    }
+}
+
+#[test]
 fn the_committed_openapi_documents_are_what_the_parts_say() {
     for part in ["vaccine", "booking", "injection", "mypage"] {
         let output = anticorona(&["openapi", part]);
