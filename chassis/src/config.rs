@@ -72,8 +72,7 @@ impl Env {
         value.parse().map(Some).map_err(|reason: T::Err| ConfigError::Invalid {
             name,
             reason: reason.to_string(),
-            // An address may hold a password.
-            value: value.split_once("://").map_or(value.as_str(), |(kind, _)| kind).to_owned(),
+            value: without_secrets(&value),
         })
     }
 
@@ -89,9 +88,15 @@ impl Env {
         value.parse().map_err(|reason: T::Err| ConfigError::Invalid {
             name,
             reason: reason.to_string(),
-            value,
+            value: without_secrets(&value),
         })
     }
+}
+
+/// A value as it may be shown: whatever looks as if it held a password is not.
+fn without_secrets(value: &str) -> String {
+    let is_plain = !value.contains(['@', '=', ' ']) && !value.to_lowercase().contains("pass");
+    if is_plain { value.to_owned() } else { "(not shown)".to_owned() }
 }
 
 /// What the log shows: `RUST_LOG`, default `info`, without what NATS' client says of itself.
@@ -112,6 +117,17 @@ mod tests {
             error.to_string(),
             "VACCINE_PORT is not set: where vaccine listens, for instance VACCINE_PORT=8081"
         );
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for value in ["postgres:/a:hunter2@h/db", "host=h password=hunter2", "http://u:hunter2@h"] {
+            let env = || Env::of(vec![("DATABASE_URL", value.to_owned())]);
+            let wrong = env().first::<u16, 1>(["DATABASE_URL"]).unwrap_err();
+            assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+            let wrong = env().required::<u16>("DATABASE_URL", "", "").unwrap_err();
+            assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use storage::{
 use thiserror::Error;
 use tokio::{select, task::JoinHandle};
 use tokio_util::task::TaskTracker;
+use tracing::info;
 
 use crate::{
     bell::Bell,
@@ -45,6 +46,10 @@ impl FromStr for EventsUrl {
             nats => nats.parse().map(Self::Nats),
         }
     }
+}
+
+fn or_nobody(names: &[&str]) -> String {
+    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
 }
 
 /// A part that owns data: its store is open, its writer runs, its events find their way.
@@ -97,6 +102,8 @@ impl<M: Hears> Part<M> {
     ) -> Result<(), NotTold> {
         match events {
             EventsUrl::Direct => {
+                let told: Vec<_> = listeners.iter().map(|(name, ..)| *name).collect();
+                info!("{} tells {}", self.name, or_nobody(&told));
                 for (name, url, pace) in listeners {
                     let bus = Direct { name, listener: Client::new(url) };
                     self.process.spawn(self.relay(bus, pace).run(self.process.clone()));

@@ -47,6 +47,10 @@ const FORGET: &str = "
 const FORGET_SOURCES: &str = "
     DELETE FROM inbox";
 
+/// What still cannot be heard is put aside again.
+const FORGET_PARKED: &str = "
+    DELETE FROM parked";
+
 /// With several booking stores a number may belong to several bookings: the first comes first.
 const OF_BOOKING: &str = "
     SELECT booking, vaccine, vaccine_name, user_id, status, as_of_ms
@@ -124,7 +128,8 @@ impl Model for Book {
 pub fn forget(writable: &mut Writable) -> Result<(), StoreError> {
     writable.transaction(|tx| {
         tx.execute(FORGET, &[])?;
-        tx.execute(FORGET_SOURCES, &[])
+        tx.execute(FORGET_SOURCES, &[])?;
+        tx.execute(FORGET_PARKED, &[])
     })
 }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     migrate::{self, Migration},
     postgres,
-    sql::{SqlError, Tx},
+    sql::{SqlError, Tx, causes},
     sqlite,
     writer::StoreError,
 };
@@ -28,15 +28,18 @@ pub const READERS_MAX: usize = 4;
 
 /// One writer at a time, in whichever process: the row of the store is the lock. Of two stores in
 /// one process each has its own.
+/// Whatever the server's default is, what is read after the lock must be what was committed before.
 const LOCK: &str = "
-    BEGIN;
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SELECT id
       FROM store
        FOR UPDATE";
 
 /// Two processes that start at once on an empty database must not both make its tables.
+/// Whoever comes second waits for the first.
 const LOCK_TO_MIGRATE: &str = "
-    BEGIN;
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    SET LOCAL lock_timeout = '5s';
     SELECT pg_advisory_xact_lock(5391020247)";
 
 const STORE_ID: &str = "
@@ -98,7 +101,10 @@ impl fmt::Display for Database {
             Self::Sqlite(path) => write!(f, "{}", path.display()),
             Self::Postgres(config) => {
                 let hosts = config.get_hosts().iter().map(|host| match host {
-                    tokio_postgres::config::Host::Tcp(name) => name.clone(),
+                    // Behind the last @, should a password have one that is not encoded.
+                    tokio_postgres::config::Host::Tcp(name) => {
+                        name.rsplit('@').next().unwrap_or_default().to_owned()
+                    }
                     tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
                 });
                 let hosts: Vec<_> = hosts.collect();
@@ -296,7 +302,7 @@ impl Writable {
                 };
                 let done = on_postgres(&open, work);
                 // Whatever state a failed rollback leaves it in, nobody will use it.
-                if done.is_ok() || open.run("ROLLBACK").is_ok() {
+                if done.is_ok() || (!open.is_closed() && open.run("ROLLBACK").is_ok()) {
                     *connection = Some(open);
                 }
                 Ok(done?)
@@ -391,7 +397,7 @@ impl Readers {
                 Ok(answer)
             }
             Ok(Err(cause)) => {
-                error!(%cause, "cannot read {}", self.shown);
+                error!(cause = %causes(&cause), "cannot read {}", self.shown);
                 Err(Unreadable)
             }
             Err(cause) => {

@@ -4,7 +4,13 @@
 //! traffic is a task of the runtime. Many rows travel in one pipeline: every statement is sent
 //! before the first answer is waited for.
 
-use std::{cell::RefCell, collections::BTreeMap, error::Error, fmt, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    error::Error,
+    fmt,
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use futures_util::future::try_join_all;
@@ -15,24 +21,34 @@ use tokio_postgres::{
 };
 use tracing::warn;
 
-use crate::sql::{SqlError, Value};
+use crate::sql::{SqlError, Value, causes};
 
 /// How long a connection may take to come about.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the server may take to answer. More than [`LIMITS`] gives it: silence means that the
+/// connection is dead, though nobody has said so.
+const ANSWER_WITHIN: Duration = Duration::from_secs(7);
+
+/// After how long a silence the system asks whether the other side is still there; it asks thrice.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// What PostgreSQL does for us when we do not: nobody may wait for ever, and a process that stops
 /// in the middle of a transaction must not keep the others from writing.
 const LIMITS: &str = "
     SET lock_timeout = '2s';
-    SET statement_timeout = '10s';
-    SET idle_in_transaction_session_timeout = '5s';
-    SET synchronous_commit = on";
+    SET statement_timeout = '5s';
+    SET idle_in_transaction_session_timeout = '2s';
+    SET synchronous_commit = on;
+    SET client_min_messages = warning";
 
 /// A connection that belongs to one thread at a time.
 pub struct Connection {
     client: Client,
     runtime: Handle,
     statements: RefCell<BTreeMap<&'static str, Statement>>,
+    /// It did not answer: nobody knows what it is doing.
+    is_silent: Cell<bool>,
 }
 
 impl fmt::Debug for Connection {
@@ -45,6 +61,9 @@ impl Connection {
     /// Connects, with every name looked up in that schema first.
     pub async fn open(config: &Config, schema: &str) -> Result<Self, SqlError> {
         let unreachable = |cause: Box<dyn Error + Send + Sync>| SqlError::Unreachable(cause);
+        let mut config = config.clone();
+        config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
+        config.tcp_user_timeout(ANSWER_WITHIN);
         let connecting = timeout(CONNECT_WITHIN, config.connect(NoTls)).await;
         let (client, traffic) = connecting
             .map_err(|elapsed| unreachable(elapsed.into()))?
@@ -52,22 +71,35 @@ impl Connection {
         let runtime = Handle::current();
         runtime.spawn(async move {
             if let Err(cause) = traffic.await {
-                warn!(%cause, "lost a connection to PostgreSQL");
+                warn!(cause = %causes(&cause), "lost a connection to PostgreSQL");
             }
         });
-        client.batch_execute(LIMITS).await?;
-        client.batch_execute(&format!("SET search_path TO {schema}")).await?;
-        Ok(Self { client, runtime, statements: RefCell::default() })
+        let settings = format!("{LIMITS}; SET search_path TO {schema}");
+        let set = timeout(CONNECT_WITHIN, client.batch_execute(&settings)).await;
+        set.map_err(|elapsed| unreachable(elapsed.into()))??;
+        Ok(Self { client, runtime, statements: RefCell::default(), is_silent: Cell::new(false) })
     }
 
-    /// Whether it is lost.
+    /// Waits for an answer, but not for ever.
+    fn wait<T>(
+        &self,
+        asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
+        if let Ok(answer) = self.runtime.block_on(async { timeout(ANSWER_WITHIN, asking).await }) {
+            return Ok(answer?);
+        }
+        self.is_silent.set(true);
+        Err(SqlError::Unreachable("the database does not answer".into()))
+    }
+
+    /// Whether it is lost, or might as well be.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.is_silent.get() || self.client.is_closed()
     }
 
     /// Runs text as it is: several statements, no parameters, no answer.
     pub fn run(&self, text: &str) -> Result<(), SqlError> {
-        Ok(self.runtime.block_on(self.client.batch_execute(text))?)
+        self.wait(self.client.batch_execute(text))
     }
 
     /// Runs a statement for each of the rows of parameters; the answers in their order.
@@ -76,7 +108,7 @@ impl Connection {
         sql: &'static str,
         rows: &[P],
     ) -> Result<Vec<Vec<Row>>, SqlError> {
-        self.runtime.block_on(async {
+        self.wait(async {
             let statement = self.statement(sql).await?;
             let ask = |row: &P| {
                 let params = row.as_ref().to_vec();
@@ -87,7 +119,7 @@ impl Connection {
                     self.client.query(statement, &params).await
                 }
             };
-            Ok(try_join_all(rows.iter().map(ask)).await?)
+            try_join_all(rows.iter().map(ask)).await
         })
     }
 
@@ -101,7 +133,7 @@ impl Connection {
     }
 
     /// The statement, prepared once a connection.
-    async fn statement(&self, sql: &'static str) -> Result<Statement, SqlError> {
+    async fn statement(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
         let known = self.statements.borrow().get(sql).cloned();
         if let Some(statement) = known {
             return Ok(statement);

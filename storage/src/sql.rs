@@ -113,6 +113,17 @@ impl SqlError {
     }
 }
 
+/// An error and all its causes in one line: what PostgreSQL says stands behind "db error".
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    line
+}
+
 /// A row of an answer.
 #[derive(Debug)]
 pub enum Row<'a> {

@@ -24,6 +24,8 @@ use tokio::sync::{
 };
 use tracing::{error, warn};
 
+use crate::sql::causes;
+
 /// Groups that may wait for the next commit; one more is refused with [`WriteError::Busy`].
 pub const QUEUE_MAX: usize = 8_192;
 
@@ -251,17 +253,17 @@ impl<S: Store> Commits<S> {
                 outcomes.extend(batch.iter().map(|_| Err(Failed::Refused)));
             }
             Err(StoreError::Rejected(cause)) if batch.len() > 1 => {
-                warn!(%cause, commands = batch.len(), "{} refused a batch, trying halves", self.name);
+                warn!(cause = %causes(&*cause), commands = batch.len(), "{} refused a batch, trying halves", self.name);
                 let (left, right) = batch.split_at(batch.len() / 2);
                 self.apply(left, outcomes);
                 self.apply(right, outcomes);
             }
             Err(StoreError::Rejected(cause)) => {
-                error!(%cause, "{} refused a command", self.name);
+                error!(cause = %causes(&*cause), "{} refused a command", self.name);
                 outcomes.push(Err(Failed::Refused));
             }
             Err(StoreError::Unavailable(cause)) => {
-                error!(%cause, commands = batch.len(), "{} cannot write", self.name);
+                error!(cause = %causes(&*cause), commands = batch.len(), "{} cannot write", self.name);
                 outcomes.extend(batch.iter().map(|_| Err(Failed::Unavailable)));
             }
         }

@@ -43,6 +43,9 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// Pause after NATS could not be reached; also between two beginnings from the start.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The longest pause where even the beginning comes after a gap.
+const PAUSE_MAX: Duration = Duration::from_mins(1);
+
 /// The stream, and the first word of every subject, unless the address names another.
 const STREAM: &str = "anticorona";
 
@@ -50,6 +53,8 @@ const STREAM: &str = "anticorona";
 #[derive(Clone, PartialEq, Eq)]
 pub struct NatsUrl {
     server: String,
+    /// A user and a password, or a token alone.
+    secret: Option<(String, Option<String>)>,
     stream: String,
 }
 
@@ -63,21 +68,30 @@ impl FromStr for NatsUrl {
 
     fn from_str(text: &str) -> Result<Self, NotANatsUrl> {
         let rest = text.strip_prefix("nats://").ok_or(NotANatsUrl)?;
+        // A password may hold anything; behind the last @ there is only an address.
+        let (secret, rest) = match rest.rsplit_once('@') {
+            Some((secret, rest)) => (Some(secret), rest),
+            None => (None, rest),
+        };
+        let secret = secret.map(|secret| match secret.split_once(':') {
+            Some((user, password)) => (user.to_owned(), Some(password.to_owned())),
+            None => (secret.to_owned(), None),
+        });
         let (server, stream) = rest.split_once('/').unwrap_or((rest, ""));
         let stream = if stream.is_empty() { STREAM } else { stream };
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if server.is_empty() || !stream.chars().all(is_name) {
             return Err(NotANatsUrl);
         }
-        Ok(Self { server: format!("nats://{server}"), stream: stream.to_owned() })
+        let (server, stream) = (format!("nats://{server}"), stream.to_owned());
+        Ok(Self { server, secret, stream })
     }
 }
 
 /// Without what must stay secret.
 impl fmt::Debug for NatsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = self.server.rsplit_once('@').map_or(self.server.as_str(), |(_, host)| host);
-        write!(f, "NATS at {server}, stream {}", self.stream)
+        write!(f, "NATS at {}, stream {}", self.server, self.stream)
     }
 }
 
@@ -93,6 +107,11 @@ impl Nats {
     /// Connects, now or as soon as NATS is there.
     pub async fn connect(url: &NatsUrl, part: &'static str) -> Result<Self, NotTold> {
         let options = ConnectOptions::new().name(part).retry_on_initial_connect();
+        let options = match url.secret.clone() {
+            Some((user, Some(password))) => options.user_and_password(user, password),
+            Some((token, None)) => options.token(token),
+            None => options,
+        };
         let client = options.connect(&url.server).await.map_err(nats)?;
         let mut jetstream = jetstream::new(client);
         jetstream.set_timeout(ANSWER_WITHIN);
@@ -115,12 +134,23 @@ impl Nats {
 
     /// Hears on behalf of a store what the stores of another part say, until dropped.
     pub async fn follow<M: Hears>(self, other: &'static str, by: HolderId, hearing: Hearing<M>) {
+        let (mut beginnings, mut pause) = (0, PAUSE);
         loop {
-            match self.follow_once(other, by, &hearing).await {
-                Ok(()) => info!("{} hears {other} from the beginning", self.part),
-                Err(error) => warn!(cause = %causes(&error), "{} cannot hear {other}", self.part),
+            match self.follow_once(other, by, &hearing, &mut beginnings).await {
+                Ok(()) if beginnings < 2 => {
+                    info!("{} hears {other} from the beginning", self.part);
+                    pause = PAUSE;
+                }
+                Ok(()) => {
+                    error!("{} cannot hear {other}: NATS has lost what came first", self.part);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Err(error) => {
+                    warn!(cause = %causes(&error), "{} cannot hear {other}", self.part);
+                    pause = PAUSE;
+                }
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
 
@@ -130,11 +160,13 @@ impl Nats {
         other: &'static str,
         by: HolderId,
         hearing: &Hearing<M>,
+        beginnings: &mut u32,
     ) -> Result<(), NotTold> {
         let stream = self.stream().await?;
         let name = format!("{}-{by}-{other}", self.part);
         let consumer = self.consumer(&stream, &name, other).await?;
         if self.has_forgotten(&stream, &consumer, other, hearing).await? {
+            *beginnings = 1;
             stream.delete_consumer(&name).await.map_err(nats)?;
             return Ok(());
         }
@@ -143,12 +175,16 @@ impl Nats {
         while let Some(message) = messages.next().await {
             let message = message.map_err(nats)?;
             match hear(hearing, &message.subject, &message.payload).await {
-                Heard::All => message.ack().await.map_err(NotTold::Nats)?,
+                Heard::All => {
+                    *beginnings = 0;
+                    message.ack().await.map_err(NotTold::Nats)?;
+                }
                 Heard::NotAll => {
                     let again = AckKind::Nak(Some(AGAIN_AFTER));
                     message.ack_with(again).await.map_err(NotTold::Nats)?;
                 }
                 Heard::Gap => {
+                    *beginnings += 1;
                     stream.delete_consumer(&name).await.map_err(nats)?;
                     return Ok(());
                 }
@@ -221,9 +257,14 @@ impl Bus for Nats {
             }
             Err(error) => return Err(nats(error)),
         };
+        // Whoever wrote something else there has not said how far we came: what is told again is
+        // heard once.
         let id = last.headers.get(async_nats::header::NATS_MESSAGE_ID).map(HeaderValue::as_str);
         let sequence = id.and_then(|id| id.rsplit_once('/')?.1.parse().ok());
-        sequence.ok_or_else(|| NotTold::Nats("the last message has no id of ours".into()))
+        if sequence.is_none() {
+            error!(subject = %self.subject(source), "a message is not ours; telling all again");
+        }
+        Ok(sequence.unwrap_or(0))
     }
 
     async fn tell(&self, events: &[CloudEvent]) -> Result<u64, NotTold> {
@@ -234,7 +275,11 @@ impl Bus for Nats {
         headers.insert("Content-Type", BATCH_MEDIA_TYPE);
         let subject = self.subject(last.source);
         let kept = self.jetstream.publish_with_headers(subject, headers, batch.into()).await;
-        kept.map_err(nats)?.await.map_err(nats)?;
+        let kept = kept.map_err(nats)?.await.map_err(nats)?;
+        // Taken for something that came before: it is there, or was there and is lost.
+        if kept.duplicate && self.heard(last.source).await? < last.sequence {
+            return Err(NotTold::Nats("NATS has lost it and does not take it again yet".into()));
+        }
         Ok(last.sequence)
     }
 }
@@ -282,7 +327,10 @@ mod tests {
     #[test]
     fn an_address_may_name_the_stream() {
         let url: NatsUrl = "nats://user:secret@nats:4222/town-2".parse().unwrap();
-        assert_eq!(format!("{url:?}"), "NATS at nats:4222, stream town-2");
+        assert_eq!(format!("{url:?}"), "NATS at nats://nats:4222, stream town-2");
+        let secret = Some(("user".to_owned(), Some("se@cret".to_owned())));
+        let url: NatsUrl = "nats://user:se@cret@nats:4222".parse().unwrap();
+        assert_eq!((url.server.as_str(), url.secret), ("nats://nats:4222", secret));
         let url: NatsUrl = "nats://127.0.0.1:4222".parse().unwrap();
         assert_eq!(url.stream, STREAM);
         for wrong in ["", "nats://", "http://nats:4222", "nats://nats:4222/a.b", "nats://nats/*"] {
