@@ -261,6 +261,21 @@ impl Reads {
             })
             .await
     }
+
+    /// Those of these attempts that have no end yet.
+    pub async fn unknown(
+        &self,
+        attempts: Vec<ReservationId>,
+    ) -> Result<Vec<ReservationId>, Unreadable> {
+        self.0
+            .read(move |tx| {
+                let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
+                let known = tx.find_each(LOAD_ATTEMPT, &keys, attempt)?;
+                let unknown = attempts.iter().zip(known).filter(|(_, known)| known.is_none());
+                Ok(unknown.map(|(id, _)| *id).collect())
+            })
+            .await
+    }
 }
 
 /// How an attempt ended.
