@@ -17,9 +17,17 @@ mod together;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const SETTINGS: &str = "Settings from the environment:
+  DATABASE_URL   postgres://USER:PASSWORD@HOST:PORT/DATABASE for every part that runs here;
+                 VACCINE_DATABASE_URL, BOOKING_DATABASE_URL, … for one. Unless set: SQLite in --data
+  EVENTS_URL     nats://HOST:PORT, or in-process (the default: parts tell each other directly)
+  VACCINE_URL, BOOKING_URL, INJECTION_URL, MYPAGE_URL
+                 where the other parts listen, for a part that runs alone
+  RUST_LOG       what is logged (default info)";
+
 /// Takes vaccination bookings, never more than there are doses.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = SETTINGS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
