@@ -1,6 +1,6 @@
 //! The store keeps what was decided, with the events in the same commit, and hears in any order.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 use contracts::{
     event::Completed,
@@ -14,16 +14,27 @@ use injection::{
 use jiff::Timestamp;
 use proptest::{collection::vec, prelude::*};
 use storage::{
-    database::{Database, Readers, open_blocking, open_in_memory},
+    database::{Readers, open_in_memory},
     outbox::{self, Entry},
     store::{Input, Output, Stored},
     writer::Store,
 };
-use tempfile::TempDir;
 use uuid::Uuid;
 
 #[path = "store/heard.rs"]
 mod heard;
+#[path = "../../storage/tests/place/place.rs"]
+mod place;
+
+use place::{Place, on_both};
+
+on_both!(
+    a_completion_is_told_once_and_nothing_else_is,
+    everything_is_still_there_after_reopening,
+    a_page_begins_after_the_appointments_before_it,
+    cancellations_are_the_appointments_that_were_cancelled,
+    all_appointments_of_a_booking_number_are_found,
+);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -56,42 +67,37 @@ fn injection(id: i64, booking: u8, status: InjectionStatus) -> Injection {
     Injection { injection_id, booking_id: booking, vaccine_id: vaccine, user_id: user, status }
 }
 
-/// Appointments in a file of their own, and a look at it.
-struct InFile {
+/// Appointments in a place of their own, and a look at it.
+struct Shelf {
     store: Stored<Book>,
     readers: Readers,
     reads: Reads,
-    folder: TempDir,
+    place: Place,
 }
 
-impl InFile {
-    fn open(folder: TempDir) -> Self {
-        let database = Database::Sqlite(folder.path().join("injection.sqlite"));
-        let (writable, readers) = open_blocking(&database, "injection", MIGRATIONS).unwrap();
+impl Shelf {
+    fn new(place: Place) -> Self {
+        let (writable, readers) = place.open("injection", MIGRATIONS).unwrap();
         let (store, reads) = (Stored::new(writable, Book), Reads(readers.clone()));
-        Self { store, readers, reads, folder }
-    }
-
-    fn new() -> Self {
-        Self::open(TempDir::new().unwrap())
+        Self { store, readers, reads, place }
     }
 
     fn reopen(self) -> Self {
-        let Self { store, readers, reads, folder } = self;
+        let Self { store, readers, reads, place } = self;
         drop((store, readers, reads));
-        Self::open(folder)
+        Self::new(place)
     }
 
     fn ask(&mut self, commands: &[Command]) -> Vec<Outcome> {
         ask(&mut self.store, commands)
     }
 
-    async fn all(&self) -> (Vec<Injection>, u64) {
-        self.reads.injections(0, 1_000).await.unwrap()
+    fn all(&self) -> (Vec<Injection>, u64) {
+        self.place.wait(self.reads.injections(0, 1_000)).unwrap()
     }
 
-    async fn outbox(&self) -> Vec<Entry> {
-        self.readers.read(|tx| outbox::after(tx, 0, 1_000)).await.unwrap()
+    fn outbox(&self) -> Vec<Entry> {
+        self.place.wait(self.readers.read(|tx| outbox::after(tx, 0, 1_000))).unwrap()
     }
 }
 
@@ -143,53 +149,46 @@ proptest! {
 
     #[test]
     fn a_batch_is_the_same_as_one_by_one(commands in commands()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (mut batched, mut single) = (InFile::new(), InFile::new());
+        let (mut batched, mut single) = (Shelf::new(Place::sqlite()), Shelf::new(Place::sqlite()));
         let outcomes = batched.ask(&commands);
         let one_by_one: Vec<_> =
             commands.iter().flat_map(|command| single.ask(std::slice::from_ref(command))).collect();
         prop_assert_eq!(&outcomes, &one_by_one);
         let mut in_memory = Stored::new(open_in_memory(MIGRATIONS).unwrap(), Book);
         prop_assert_eq!(&ask(&mut in_memory, &commands), &outcomes);
-        runtime.block_on(async {
-            prop_assert_eq!(batched.all().await, single.all().await);
-            let told: Vec<_> = batched.outbox().await.iter().map(as_told).collect();
-            prop_assert_eq!(&told, &completions(&commands, &outcomes));
-            prop_assert_eq!(batched.outbox().await, single.outbox().await);
-            Ok(())
-        })?;
+        prop_assert_eq!(batched.all(), single.all());
+        let told: Vec<_> = batched.outbox().iter().map(as_told).collect();
+        prop_assert_eq!(&told, &completions(&commands, &outcomes));
+        prop_assert_eq!(batched.outbox(), single.outbox());
     }
 }
 
-#[tokio::test]
-async fn a_completion_is_told_once_and_nothing_else_is() {
-    let mut file = InFile::new();
+fn a_completion_is_told_once_and_nothing_else_is(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     let story = [expect(1), complete(1), complete(1), expect(2), call_off(2), complete(2)];
     file.ask(&story);
     file.ask(&[complete(1), call_off(1)]);
-    let told: Vec<_> = file.outbox().await.iter().map(as_told).collect();
+    let told: Vec<_> = file.outbox().iter().map(as_told).collect();
     let injection = injection(1, 1, InjectionStatus::InjectionCompleted);
     let completed = Completed { reservation_id: booked(1).reservation, injection };
     assert_eq!(told, [(1, at(1).as_millisecond(), completed)]);
 }
 
-#[tokio::test]
-async fn everything_is_still_there_after_reopening() {
-    let mut file = InFile::new();
+fn everything_is_still_there_after_reopening(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     file.ask(&[expect(1), expect(2), complete(2), call_off(3)]);
-    let before = (file.all().await, file.outbox().await);
+    let before = (file.all(), file.outbox());
 
     let mut file = file.reopen();
-    assert_eq!((file.all().await, file.outbox().await), before);
+    assert_eq!((file.all(), file.outbox()), before);
     let outcomes = file.ask(&[complete(2), complete(3), expect(4), complete(4)]);
     assert_eq!(outcomes[..2], [Err(Refusal::CompletedBefore), Err(Refusal::Cancelled)]);
     assert!(matches!(&outcomes[3], Ok(Done::Completed(done)) if done.booked == booked(4)));
-    assert_eq!(file.outbox().await.len(), 2);
+    assert_eq!(file.outbox().len(), 2);
 }
 
-#[tokio::test]
-async fn a_page_begins_after_the_appointments_before_it() {
-    let mut file = InFile::new();
+fn a_page_begins_after_the_appointments_before_it(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     file.ask(&(1..=5).map(expect).collect::<Vec<_>>());
     for (offset, limit, expected) in [
         (0, 2, vec![1, 2]),
@@ -198,39 +197,41 @@ async fn a_page_begins_after_the_appointments_before_it() {
         (5, 2, vec![]),
         (u64::MAX, u32::MAX, vec![]),
     ] {
-        let (page, total) = file.reads.injections(offset, limit).await.unwrap();
+        let (page, total) = file.place.wait(file.reads.injections(offset, limit)).unwrap();
         let ids: Vec<_> = page.iter().map(|one| one.injection_id.0).collect();
         assert_eq!((ids, total), (expected, 5), "{offset} {limit}");
     }
 }
 
-#[tokio::test]
-async fn cancellations_are_the_appointments_that_were_cancelled() {
-    let mut file = InFile::new();
+fn cancellations_are_the_appointments_that_were_cancelled(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     file.ask(&[expect(1), expect(2), expect(3), call_off(2), call_off(9), complete(3)]);
     for (offset, limit, expected) in
         [(0, 9, vec![2, 4]), (1, 9, vec![4]), (0, 1, vec![2]), (u64::MAX, u32::MAX, vec![])]
     {
-        let (page, total) = file.reads.cancellations(offset, limit).await.unwrap();
+        let (page, total) = file.place.wait(file.reads.cancellations(offset, limit)).unwrap();
         let ids: Vec<_> = page.iter().map(|(id, _)| id.0).collect();
         assert_eq!((ids, total), (expected, 2), "{offset} {limit}");
     }
-    let of_2 = file.reads.cancellation(InjectionId(2)).await.unwrap().unwrap();
+    let of_2 = file.place.wait(file.reads.cancellation(InjectionId(2))).unwrap().unwrap();
     assert_eq!((of_2.booking_id, of_2.user_id), (BookingId(2), UserId(102)));
     for other in [0, 1, 3, 5] {
-        assert_eq!(file.reads.cancellation(InjectionId(other)).await, Ok(None), "{other}");
+        assert_eq!(
+            file.place.wait(file.reads.cancellation(InjectionId(other))),
+            Ok(None),
+            "{other}"
+        );
     }
 }
 
 /// Two booking stores may both have a booking 7.
-#[tokio::test]
-async fn all_appointments_of_a_booking_number_are_found() {
-    let mut file = InFile::new();
+fn all_appointments_of_a_booking_number_are_found(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     let elsewhere = ReservationId(Uuid::from_u128(1 << 64));
     let other = Command::Expect(Booked { reservation: elsewhere, ..booked(7) });
     file.ask(&[expect(6), expect(7), other]);
-    let found = file.reads.of_booking(BookingId(7)).await.unwrap();
+    let found = file.place.wait(file.reads.of_booking(BookingId(7))).unwrap();
     let ready = InjectionStatus::InjectionReady;
     assert_eq!(found, [injection(2, 7, ready), injection(3, 7, ready)]);
-    assert_eq!(file.reads.of_booking(BookingId(8)).await, Ok(vec![]));
+    assert_eq!(file.place.wait(file.reads.of_booking(BookingId(8))), Ok(vec![]));
 }

@@ -1,6 +1,6 @@
 //! The store keeps views as they were folded, and forgets them on demand.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 use contracts::{
     ids::{BookingId, ReservationId, UserId, VaccineId},
@@ -13,16 +13,28 @@ use mypage::{
 };
 use proptest::{collection::vec, prelude::*};
 use storage::{
-    database::{Database, Readers, Writable, open_blocking},
+    database::Readers,
     inbox, outbox,
     store::{Input, Meaning, Output, Stored},
     writer::Store,
 };
-use tempfile::TempDir;
 use uuid::Uuid;
 
 #[path = "store/heard.rs"]
 mod heard;
+#[path = "../../storage/tests/place/place.rs"]
+mod place;
+
+use place::{Place, on_both};
+
+on_both!(
+    everything_is_still_there_after_reopening,
+    nobody_is_told_what_was_heard,
+    a_page_begins_after_the_bookings_before_it,
+    a_citizen_has_pages_of_their_own,
+    a_booking_is_found_as_it_stands,
+    what_is_forgotten_is_heard_again_from_the_beginning,
+);
 
 const SOURCE: Uuid = Uuid::from_u128(1 << 100);
 
@@ -61,34 +73,25 @@ fn shown(command: Command) -> Mypage {
     }
 }
 
-/// Views in a file of their own, and a look at it.
-struct InFile {
+/// Views in a place of their own, and a look at it.
+struct Shelf {
     store: Stored<Book>,
     readers: Readers,
     reads: Reads,
-    folder: TempDir,
+    place: Place,
 }
 
-fn open(folder: &TempDir) -> (Writable, Readers) {
-    let database = Database::Sqlite(folder.path().join("mypage.sqlite"));
-    open_blocking(&database, "mypage", MIGRATIONS).unwrap()
-}
-
-impl InFile {
-    fn open(folder: TempDir) -> Self {
-        let (writable, readers) = open(&folder);
+impl Shelf {
+    fn new(place: Place) -> Self {
+        let (writable, readers) = place.open("mypage", MIGRATIONS).unwrap();
         let (store, reads) = (Stored::new(writable, Book), Reads(readers.clone()));
-        Self { store, readers, reads, folder }
+        Self { store, readers, reads, place }
     }
 
-    fn new() -> Self {
-        Self::open(TempDir::new().unwrap())
-    }
-
-    fn close(self) -> TempDir {
-        let Self { store, readers, reads, folder } = self;
+    fn close(self) -> Place {
+        let Self { store, readers, reads, place } = self;
         drop((store, readers, reads));
-        folder
+        place
     }
 
     fn ask(&mut self, commands: &[Command]) {
@@ -106,8 +109,8 @@ impl InFile {
         }
     }
 
-    async fn all(&self) -> (Vec<Mypage>, u64) {
-        self.reads.all(0, 1_000).await.unwrap()
+    fn all(&self) -> (Vec<Mypage>, u64) {
+        self.place.wait(self.reads.all(0, 1_000)).unwrap()
     }
 }
 
@@ -129,41 +132,36 @@ proptest! {
 
     #[test]
     fn a_batch_is_the_same_as_one_by_one(commands in commands()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (mut batched, mut single) = (InFile::new(), InFile::new());
+        let (mut batched, mut single) = (Shelf::new(Place::sqlite()), Shelf::new(Place::sqlite()));
         batched.ask(&commands);
         for command in &commands {
             single.ask(std::slice::from_ref(command));
         }
-        let kept = |file: &InFile| runtime.block_on(file.all());
-        prop_assert_eq!(kept(&batched), kept(&single));
+        prop_assert_eq!(batched.all(), single.all());
     }
 }
 
-#[tokio::test]
-async fn everything_is_still_there_after_reopening() {
-    let mut file = InFile::new();
+fn everything_is_still_there_after_reopening(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     let cancelled = said(2, MypageStatus::BookingCancelled);
     let completed = said(3, MypageStatus::InjectionCompleted);
     file.ask(&[booked(1), booked(2), cancelled.clone(), completed.clone()]);
     let expected = vec![shown(booked(1)), shown(cancelled), shown(completed)];
-    assert_eq!(file.all().await, (expected.clone(), 3));
-    let mut file = InFile::open(file.close());
-    assert_eq!(file.all().await, (expected.clone(), 3));
+    assert_eq!(file.all(), (expected.clone(), 3));
+    let mut file = Shelf::new(file.close());
+    assert_eq!(file.all(), (expected.clone(), 3));
     file.ask(&[booked(3)]);
-    assert_eq!(file.all().await, (expected, 3));
+    assert_eq!(file.all(), (expected, 3));
 }
 
-#[tokio::test]
-async fn nobody_is_told_what_was_heard() {
-    let mut file = InFile::new();
+fn nobody_is_told_what_was_heard(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     file.ask(&[booked(1), said(1, MypageStatus::InjectionCompleted)]);
-    assert_eq!(file.readers.read(outbox::last).await, Ok(0));
+    assert_eq!(file.place.wait(file.readers.read(outbox::last)), Ok(0));
 }
 
-#[tokio::test]
-async fn a_page_begins_after_the_bookings_before_it() {
-    let mut file = InFile::new();
+fn a_page_begins_after_the_bookings_before_it(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     file.ask(&[5, 3, 1, 4, 2].map(booked));
     for (offset, limit, expected) in [
         (0, 2, vec![1, 2]),
@@ -172,15 +170,14 @@ async fn a_page_begins_after_the_bookings_before_it() {
         (5, 2, vec![]),
         (u64::MAX, u32::MAX, vec![]),
     ] {
-        let (page, total) = file.reads.all(offset, limit).await.unwrap();
+        let (page, total) = file.place.wait(file.reads.all(offset, limit)).unwrap();
         let ids: Vec<_> = page.iter().map(|one| one.book_id.0).collect();
         assert_eq!((ids, total), (expected, 5), "{offset} {limit}");
     }
 }
 
-#[tokio::test]
-async fn a_citizen_has_pages_of_their_own() {
-    let mut file = InFile::new();
+fn a_citizen_has_pages_of_their_own(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     file.ask(&[7, 5, 4, 3, 2, 1].map(booked));
     for (user, offset, limit, expected, of) in [
         (1, 0, 9, vec![1, 4, 7], 3),
@@ -190,35 +187,34 @@ async fn a_citizen_has_pages_of_their_own() {
         (9, 0, 9, vec![], 0),
         (1, u64::MAX, u32::MAX, vec![], 3),
     ] {
-        let (page, total) = file.reads.of_user(UserId(user), offset, limit).await.unwrap();
+        let (page, total) =
+            file.place.wait(file.reads.of_user(UserId(user), offset, limit)).unwrap();
         let ids: Vec<_> = page.iter().map(|one| one.book_id.0).collect();
         assert_eq!((ids, total), (expected, of), "user {user}, {offset} {limit}");
     }
 }
 
-#[tokio::test]
-async fn a_booking_is_found_as_it_stands() {
-    let mut file = InFile::new();
+fn a_booking_is_found_as_it_stands(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     file.ask(&[booked(1), booked(2)]);
-    assert_eq!(file.reads.of_booking(BookingId(2)).await, Ok(Some(shown(booked(2)))));
-    assert_eq!(file.reads.of_booking(BookingId(3)).await, Ok(None));
+    assert_eq!(file.place.wait(file.reads.of_booking(BookingId(2))), Ok(Some(shown(booked(2)))));
+    assert_eq!(file.place.wait(file.reads.of_booking(BookingId(3))), Ok(None));
 }
 
-#[tokio::test]
-async fn what_is_forgotten_is_heard_again_from_the_beginning() {
-    let mut file = InFile::new();
+fn what_is_forgotten_is_heard_again_from_the_beginning(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
     assert_eq!((file.hear(1, booked(1)), file.hear(2, booked(2))), (1, 2));
-    let before = file.all().await;
+    let before = file.all();
 
-    let folder = file.close();
-    let (mut writable, _) = open(&folder);
+    let place = file.close();
+    let (mut writable, _) = place.open("mypage", MIGRATIONS).unwrap();
     forget(&mut writable).unwrap();
     drop(writable);
 
-    let mut file = InFile::open(folder);
-    assert_eq!(file.all().await, (vec![], 0));
-    assert_eq!(file.readers.read(|tx| inbox::heard(tx, SOURCE)).await, Ok(0));
+    let mut file = Shelf::new(place);
+    assert_eq!(file.all(), (vec![], 0));
+    assert_eq!(file.place.wait(file.readers.read(|tx| inbox::heard(tx, SOURCE))), Ok(0));
     assert_eq!(file.hear(2, booked(2)), 0);
     assert_eq!((file.hear(1, booked(1)), file.hear(2, booked(2))), (1, 2));
-    assert_eq!(file.all().await, before);
+    assert_eq!(file.all(), before);
 }

@@ -17,7 +17,7 @@ use storage::{
 };
 use uuid::Uuid;
 
-use super::InFile;
+use super::{Place, Shelf};
 
 /// Who speaks: bookings, and the desk itself, whose events mean nothing to it.
 const SOURCES: [HolderId; 2] =
@@ -108,14 +108,13 @@ fn input(event: &CloudEvent) -> Input<Command> {
     Input::Heard { source, sequence, meaning }
 }
 
-fn hear<'a>(file: &mut InFile, events: impl IntoIterator<Item = &'a CloudEvent>) {
+fn hear<'a>(file: &mut Shelf, events: impl IntoIterator<Item = &'a CloudEvent>) {
     let batch: Vec<_> = events.into_iter().map(input).collect();
     file.store.apply(&batch).unwrap();
 }
 
-fn kept(file: &InFile) -> Kept {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(file.readers.read(Kept::load)).unwrap()
+fn kept(file: &Shelf) -> Kept {
+    file.place.wait(file.readers.read(Kept::load)).unwrap()
 }
 
 /// Few bookings, so that the events meet.
@@ -160,7 +159,7 @@ proptest! {
         (told, shuffled) in told_and_shuffled(),
         batch in 1..9_usize,
     ) {
-        let (mut quiet, mut rough) = (InFile::new(), InFile::new());
+        let (mut quiet, mut rough) = (Shelf::new(Place::sqlite()), Shelf::new(Place::sqlite()));
         hear(&mut quiet, &told);
         let expected = kept(&quiet);
         let last = |source| {
