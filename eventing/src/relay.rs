@@ -56,7 +56,7 @@ const TEXT_MAX: usize = 768 * 1024;
 pub enum Pace {
     /// As much as it needs: people wait behind it.
     Prompt,
-    /// A tenth: after each batch it rests [`REST`] times as long as that took. In a rush it falls
+    /// A tenth: after each batch it rests nine times as long as that took. In a rush it falls
     /// behind rather than slowing down what people wait for, and it catches up afterwards.
     Patient,
 }
