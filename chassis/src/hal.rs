@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use utoipa::ToSchema;
 
 use crate::{json, problem::Problem};
 
@@ -56,9 +57,10 @@ impl Origin {
     }
 }
 
-/// A link.
-#[derive(Clone, Debug, Serialize)]
+/// An address.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Link {
+    #[schema(example = "http://127.0.0.1:8088/bookings/1")]
     href: String,
 }
 
@@ -253,23 +255,35 @@ impl<T: Serialize> Serialize for Embedded<T> {
     }
 }
 
-#[derive(Serialize)]
-struct PageLinks {
+/// From here to the other pages; `prev` and `next` only where there is one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageLinks {
     first: Link,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     prev: Option<Link>,
     #[serde(rename = "self")]
     this: Link,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<Link>,
     last: Link,
 }
 
-#[derive(Serialize)]
+/// Which page it is, and of how many.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct PageInfo {
+pub struct PageInfo {
+    /// Items on a full page.
+    #[schema(example = 20)]
     size: u32,
+    /// Items in all.
+    #[schema(example = 1)]
     total_elements: u64,
+    /// Pages in all.
+    #[schema(example = 1)]
     total_pages: u64,
+    /// Counted from 0.
+    #[schema(example = 0)]
     number: u64,
 }

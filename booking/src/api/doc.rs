@@ -2,7 +2,10 @@
 
 #![expect(dead_code, reason = "read by utoipa's macros alone")]
 
-use chassis::problem::Problem;
+use chassis::{
+    hal::{Link, PageInfo, PageLinks},
+    problem::Problem,
+};
 use contracts::booking::{Booking, BookingBody};
 use utoipa::{OpenApi, ToResponse, ToSchema};
 
@@ -199,13 +202,6 @@ struct ItemLinks {
     booking: Link,
 }
 
-/// An address.
-#[derive(ToSchema)]
-struct Link {
-    #[schema(example = "http://127.0.0.1:8082/bookings/1")]
-    href: String,
-}
-
 /// One page of bookings.
 #[derive(ToSchema)]
 struct BookingPage {
@@ -218,37 +214,6 @@ struct BookingPage {
 #[derive(ToSchema)]
 struct Embedded {
     bookings: Vec<BookingItem>,
-}
-
-/// From here to the other pages; `prev` and `next` only where there is one.
-#[derive(ToSchema)]
-struct PageLinks {
-    first: Link,
-    #[schema(nullable = false)]
-    prev: Option<Link>,
-    #[schema(rename = "self")]
-    this: Link,
-    #[schema(nullable = false)]
-    next: Option<Link>,
-    last: Link,
-}
-
-/// Which page it is, and of how many.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-struct PageInfo {
-    /// Bookings on a full page.
-    #[schema(example = 20)]
-    size: u32,
-    /// Bookings in all.
-    #[schema(example = 1)]
-    total_elements: u64,
-    /// Pages in all.
-    #[schema(example = 1)]
-    total_pages: u64,
-    /// Counted from 0.
-    #[schema(example = 0)]
-    number: u64,
 }
 
 /// The request cannot be read.

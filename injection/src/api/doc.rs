@@ -2,7 +2,10 @@
 
 #![expect(dead_code, reason = "read by utoipa's macros alone")]
 
-use chassis::problem::Problem;
+use chassis::{
+    hal::{Link, PageInfo, PageLinks},
+    problem::Problem,
+};
 use contracts::injection::{Cancellation, Injection, InjectionBody};
 use utoipa::{OpenApi, ToResponse, ToSchema};
 
@@ -250,44 +253,6 @@ struct ItemLinks {
     #[schema(rename = "self")]
     this: Link,
     injection: Link,
-}
-
-/// An address.
-#[derive(ToSchema)]
-struct Link {
-    #[schema(example = "http://127.0.0.1:8084/injections/1")]
-    href: String,
-}
-
-/// From here to the other pages; `prev` and `next` only where there is one.
-#[derive(ToSchema)]
-struct PageLinks {
-    first: Link,
-    #[schema(nullable = false)]
-    prev: Option<Link>,
-    #[schema(rename = "self")]
-    this: Link,
-    #[schema(nullable = false)]
-    next: Option<Link>,
-    last: Link,
-}
-
-/// Which page it is, and of how many.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-struct PageInfo {
-    /// Items on a full page.
-    #[schema(example = 20)]
-    size: u32,
-    /// Items in all.
-    #[schema(example = 1)]
-    total_elements: u64,
-    /// Pages in all.
-    #[schema(example = 1)]
-    total_pages: u64,
-    /// Counted from 0.
-    #[schema(example = 0)]
-    number: u64,
 }
 
 /// The request cannot be read.

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "read by utoipa's macros alone")]
 
+use chassis::hal::{Link, PageInfo, PageLinks};
 use contracts::{
     ids::{HolderId, ReservationId, VaccineId},
     vaccine::Vaccine,
@@ -25,13 +26,6 @@ struct ItemLinks {
     vaccine: Link,
 }
 
-/// An address.
-#[derive(ToSchema)]
-struct Link {
-    #[schema(example = "http://127.0.0.1:8081/vaccines/1")]
-    href: String,
-}
-
 /// One page of vaccines.
 #[derive(ToSchema)]
 pub(super) struct VaccinePage {
@@ -46,38 +40,7 @@ struct Embedded {
     vaccines: Vec<VaccineItem>,
 }
 
-/// From here to the other pages; `prev` and `next` only where there is one.
-#[derive(ToSchema)]
-struct PageLinks {
-    first: Link,
-    #[schema(nullable = false)]
-    prev: Option<Link>,
-    #[schema(rename = "self")]
-    this: Link,
-    #[schema(nullable = false)]
-    next: Option<Link>,
-    last: Link,
-}
-
-/// Which page it is, and of how many.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-struct PageInfo {
-    /// Vaccines on a full page.
-    #[schema(example = 20)]
-    size: u32,
-    /// Vaccines in all.
-    #[schema(example = 1)]
-    total_elements: u64,
-    /// Pages in all.
-    #[schema(example = 1)]
-    total_pages: u64,
-    /// Counted from 0.
-    #[schema(example = 0)]
-    number: u64,
-}
-
-/// What a holder says of one reservation, as an event of CloudEvents 1.0.
+/// What is said of one reservation, as an event of CloudEvents 1.0.
 #[derive(ToSchema)]
 pub(super) struct CloudEvent {
     /// Always `1.0`.
@@ -108,6 +71,8 @@ enum EventType {
     BookingCancelled,
     #[schema(rename = "anticorona.ReservationAbandoned.v1")]
     ReservationAbandoned,
+    #[schema(rename = "anticorona.Completed.v1")]
+    Completed,
 }
 
 /// The part of an event's data that the ledger reads.
@@ -115,7 +80,7 @@ enum EventType {
 #[schema(rename_all = "camelCase")]
 struct EventData {
     reservation_id: ReservationId,
-    /// Needed by `anticorona.Booked.v1` alone.
+    /// Needed by `anticorona.Booked.v1` and `anticorona.Completed.v1`.
     #[schema(nullable = false)]
     vaccine_id: Option<VaccineId>,
 }
