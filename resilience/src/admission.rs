@@ -1,0 +1,1 @@
+//! Admission: who gets in now, who waits a moment, and who is told to come back.

@@ -1,0 +1,1 @@
+//! Which of several endpoints is asked: the less busy of two that chance picks.

@@ -1,0 +1,1 @@
+//! How fast work drains, and so how long whoever comes now would wait.

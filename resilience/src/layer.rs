@@ -1,0 +1,1 @@
+//! Thin tower layers around the cores.

@@ -1,0 +1,1 @@
+//! A bounded line with priorities, cut at its head when it stands.
