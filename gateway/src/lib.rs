@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::{
     client::Client,
+    fault,
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -31,7 +32,8 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
         mypage: config.mypage.map(Client::new),
     };
     let app = api::router(parts).merge(chassis::health::router("gateway", process.readiness()));
-    listener.serve("gateway", app, ANSWER_WITHIN, &process).await?;
+    let (app, answer_within) = fault::mount("gateway", app, ANSWER_WITHIN, &process);
+    listener.serve("gateway", app, answer_within, &process).await?;
     process.finish().await;
     Ok(())
 }
