@@ -100,6 +100,36 @@ impl Faults {
         Arc::clone(&self.0.store_delay_us)
     }
 
+    /// The switch itself, to be merged with what a part answers.
+    pub fn router(&self) -> Router {
+        Router::new().route(SWITCH, get(show).post(set)).with_state(self.clone())
+    }
+
+    /// Answers a request to that path, or fails as it is set. An answer that is kept back is given
+    /// when the process drains. Belongs around everything else that may refuse or end a request.
+    pub async fn around(
+        &self,
+        path: &str,
+        process: &Process,
+        answer: impl Future<Output = Response>,
+    ) -> Response {
+        if path.starts_with("/actuator/") {
+            return answer.await;
+        }
+        let delay = match self.fault() {
+            None => return answer.await,
+            Some(Fault::Errors(_)) => return on_purpose().into_response(),
+            Some(Fault::Slow(delay)) => delay,
+            Some(Fault::Silent) => SILENCE,
+        };
+        let answer = answer.await;
+        select! {
+            () = sleep(delay) => {}
+            () = process.stopping() => {}
+        }
+        answer
+    }
+
     /// What happens to the request that comes now.
     fn fault(&self) -> Option<Fault> {
         let mut set = self.0.set.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,9 +187,8 @@ pub fn mount(
         "--faults: whoever reaches {part} can make it fail, at {SWITCH}; for rehearsals, never in \
          production"
     );
-    let switch = Router::new().route(SWITCH, get(show).post(set)).with_state(faults.clone());
-    let around = Around { faults: faults.clone(), answer_within, process: process.clone() };
-    let app = app.layer(from_fn_with_state(around, pass)).merge(switch);
+    let state = (faults.clone(), answer_within, process.clone());
+    let app = app.layer(from_fn_with_state(state, pass)).merge(faults.router());
     (app, answer_within + SILENCE)
 }
 
@@ -177,44 +206,20 @@ async fn set(
     Ok(shown)
 }
 
-/// What requests pass on their way in and out.
-#[derive(Clone)]
-struct Around {
-    faults: Faults,
-    answer_within: Duration,
-    process: Process,
-}
-
-async fn pass(State(around): State<Around>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with("/actuator/") {
-        return around.answer(request, next).await;
-    }
-    match around.faults.fault() {
-        None => around.answer(request, next).await,
-        Some(Fault::Errors(_)) => on_purpose().into_response(),
-        Some(Fault::Slow(delay)) => around.late(delay, request, next).await,
-        Some(Fault::Silent) => around.late(SILENCE, request, next).await,
-    }
-}
-
-impl Around {
-    /// The answer of the part itself, which has no longer than ever.
-    async fn answer(&self, request: Request, next: Next) -> Response {
-        let answer = timeout(self.answer_within, next.run(request)).await;
-        answer.unwrap_or_else(|_| {
+/// What requests pass on their way in and out. The part itself has no longer than ever.
+async fn pass(
+    State((faults, answer_within, process)): State<(Faults, Duration, Process)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    let answer = async {
+        timeout(answer_within, next.run(request)).await.unwrap_or_else(|_| {
             let why = "no answer within the time that a request has";
             Problem::come_back(COME_BACK_AFTER, why).into_response()
         })
-    }
-
-    async fn late(&self, delay: Duration, request: Request, next: Next) -> Response {
-        let answer = self.answer(request, next).await;
-        select! {
-            () = sleep(delay) => {}
-            () = self.process.stopping() => {}
-        }
-        answer
-    }
+    };
+    faults.around(&path, &process, answer).await
 }
 
 fn on_purpose() -> Problem {
