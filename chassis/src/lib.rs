@@ -4,6 +4,7 @@
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod fault;
 pub mod hal;
 pub mod health;
 mod ingress;

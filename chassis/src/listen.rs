@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::StatusCode};
-use hyper::{server::conn::http1, service::service_fn};
+use axum::{Router, extract::Request, http::StatusCode, response::Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use resilience::admission::AdmissionConfig;
 use rustix::process::{Resource, getrlimit};
@@ -28,7 +28,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{ingress::Ingress, problem::Problem, process::Process};
+use crate::{fault::Faults, ingress::Ingress, problem::Problem, process::Process};
 
 pub use crate::ingress::Due;
 
@@ -129,12 +129,17 @@ impl Listener {
         process: &Process,
     ) -> io::Result<()> {
         info!("{part} listens on http://{}", self.address);
+        let router = match process.faults() {
+            Some(faults) => router.merge(faults.router(part)),
+            None => router,
+        };
         let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method);
         let ingress = Ingress::new(router, answer_within, AdmissionConfig::default());
         let ingress = ingress.map_err(io::Error::other)?;
         process.isolation().set_admission(ingress.admission());
         let server = Arc::new(Server {
             ingress,
+            faults: process.faults().cloned(),
             answer_within,
             connections: Arc::new(Semaphore::new(connections_max())),
             process: Process::new(process.stop_token()),
@@ -179,6 +184,7 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 
 struct Server {
     ingress: Ingress,
+    faults: Option<Faults>,
     answer_within: Duration,
     connections: Arc<Semaphore>,
     process: Process,
@@ -238,8 +244,7 @@ impl Server {
 
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
-        let service =
-            service_fn(async |request| Ok::<_, Infallible>(self.ingress.answer(request).await));
+        let service = service_fn(async |request| Ok::<_, Infallible>(self.answer(request).await));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
@@ -259,6 +264,15 @@ impl Server {
                 drop(timeout(self.answer_within, connection).await);
             }
         }
+    }
+}
+
+impl Server {
+    /// Faults on purpose come first: what follows must not refuse or end a request that fails.
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Response {
+        let Some(faults) = &self.faults else { return self.ingress.answer(request).await };
+        let path = request.uri().path().to_owned();
+        faults.around(&path, &self.process, self.ingress.answer(request)).await
     }
 }
 
