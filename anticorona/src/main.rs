@@ -11,7 +11,10 @@ use clap::{Args, Parser, Subcommand};
 mod asyncapi;
 mod demo;
 mod events;
+mod health;
 mod openapi;
+mod part;
+mod settings;
 mod together;
 
 #[global_allocator]
@@ -55,6 +58,13 @@ enum Command {
     Events {
         #[command(subcommand)]
         what: events::What,
+    },
+    /// Asks parts on this machine whether they take requests; ends with 1 if one does not
+    Health(health::HealthArgs),
+    /// Looks at the settings without starting anything
+    Config {
+        #[command(subcommand)]
+        what: settings::What,
     },
     /// Prints the `AsyncAPI` document of the events
     Asyncapi,
@@ -109,6 +119,8 @@ fn main() -> ExitCode {
             process::run_part("mypage", &part, mypage::Config::from_env, mypage::serve)
         }
         Command::Events { what } => events::run(what),
+        Command::Health(args) => health::run(args),
+        Command::Config { what } => settings::run(&what),
         Command::Asyncapi => asyncapi::print(),
         Command::Openapi { part } => openapi::print(part),
     }

@@ -30,12 +30,7 @@ struct Running {
 }
 
 pub(crate) fn start(args: &PartArgs, env: Env) -> Result<Parts, Fatal> {
-    let env = env.with(vec![
-        (booking::config::VACCINE_URL, args.net.neighbour(vaccine::config::PORT)),
-        (gateway::config::BOOKING_URL, args.net.neighbour(booking::config::PORT)),
-        (gateway::config::INJECTION_URL, args.net.neighbour(injection::config::PORT)),
-        (gateway::config::MYPAGE_URL, args.net.neighbour(mypage::config::PORT)),
-    ]);
+    let env = neighbours(args, env);
     let vaccine = vaccine::Config::from_env(args, &env)?;
     let booking = booking::Config::from_env(args, &env)?;
     let injection = injection::Config::from_env(args, &env)?;
@@ -55,6 +50,16 @@ pub(crate) fn start(args: &PartArgs, env: Env) -> Result<Parts, Fatal> {
     parts.spawn(|process| mypage::serve_on(mypage_port, mypage, process));
     parts.spawn(|process| vaccine::serve_on(vaccine_port, vaccine, process));
     Ok(parts)
+}
+
+/// The settings, with the parts of this process as each other's neighbours.
+pub(crate) fn neighbours(args: &PartArgs, env: Env) -> Env {
+    env.with(vec![
+        (booking::config::VACCINE_URL, args.net.neighbour(vaccine::config::PORT)),
+        (gateway::config::BOOKING_URL, args.net.neighbour(booking::config::PORT)),
+        (gateway::config::INJECTION_URL, args.net.neighbour(injection::config::PORT)),
+        (gateway::config::MYPAGE_URL, args.net.neighbour(mypage::config::PORT)),
+    ])
 }
 
 impl Parts {

@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -21,6 +22,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{ConfigError, Env},
     fault::Faults,
+    health::StoreHealth,
     isolation::Isolation,
     telemetry::{self, LogFormat},
 };
@@ -87,12 +89,20 @@ pub struct PartArgs {
 
 /// Whether this process takes requests.
 #[derive(Clone, Debug)]
-pub struct Readiness(CancellationToken);
+pub struct Readiness {
+    stop: CancellationToken,
+    store: Arc<OnceLock<StoreHealth>>,
+}
 
 impl Readiness {
     /// True until draining begins.
     pub fn is_ready(&self) -> bool {
-        !self.0.is_cancelled()
+        !self.stop.is_cancelled()
+    }
+
+    /// The store that it cannot take requests without, if there is one.
+    pub fn store(&self) -> Option<&StoreHealth> {
+        self.store.get()
     }
 }
 
@@ -103,12 +113,14 @@ pub struct Process {
     tasks: TaskTracker,
     isolation: Isolation,
     faults: Option<Faults>,
+    store: Arc<OnceLock<StoreHealth>>,
 }
 
 impl Process {
     /// A part that stops when the token is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { stop, tasks: TaskTracker::new(), isolation: Isolation::default(), faults: None }
+        let (tasks, isolation) = (TaskTracker::new(), Isolation::default());
+        Self { stop, tasks, isolation, faults: None, store: Arc::default() }
     }
 
     /// The same for a part that can be made to fail, if that was asked for at the start.
@@ -134,7 +146,12 @@ impl Process {
 
     /// Whether it still takes requests.
     pub fn readiness(&self) -> Readiness {
-        Readiness(self.stop.clone())
+        Readiness { stop: self.stop.clone(), store: Arc::clone(&self.store) }
+    }
+
+    /// Takes requests only while this store answers. A part has one; a second one is not looked at.
+    pub fn needs(&self, store: StoreHealth) {
+        drop(self.store.set(store));
     }
 
     /// What keeps trouble apart in this part.

@@ -7,6 +7,7 @@ use axum::Router;
 use chassis::{
     client::{BaseUrl, Client},
     fault::Faults,
+    health,
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -152,9 +153,14 @@ impl<M: Hears> Part<M> {
         answer_within: Duration,
     ) -> Result<(), Fatal> {
         let Self { name, desk, readers, hearing, process, mut writer_ended, .. } = self;
+        let watched = readers.clone();
+        process.needs(health::StoreHealth::new(move || {
+            let watched = watched.clone();
+            async move { watched.answers().await }
+        }));
         let app = router
             .merge(crate::api::router(hearing, readers))
-            .merge(chassis::health::router(name, process.readiness()));
+            .merge(health::router(name, process.readiness()));
         select! {
             served = listener.serve(name, app, answer_within, &process) => served?,
             _ = &mut writer_ended => return Err(WriterDied(name).into()),

@@ -7,6 +7,8 @@ mod toy;
 
 #[path = "eventing/api.rs"]
 mod api;
+#[path = "eventing/death.rs"]
+mod death;
 #[path = "eventing/hearing.rs"]
 mod hearing;
 #[path = "eventing/nats.rs"]

@@ -23,7 +23,8 @@ use crate::{
     writer::StoreError,
 };
 
-/// Readers of one store at the same time; further ones wait their turn.
+/// Readers of one store at the same time, beside the one that looks whether it answers; further ones
+/// wait their turn.
 pub const READERS_MAX: usize = 4;
 
 /// One writer at a time, in whichever process: the row of the store is the lock. Of two stores in
@@ -337,8 +338,22 @@ fn on_postgres<T>(
 pub struct Readers {
     from: Arc<ReadFrom>,
     shown: Arc<str>,
+    reads: Lane,
+    /// For whoever looks whether the store is there: a rush of reads must not look like an outage.
+    looks: Lane,
+}
+
+/// Connections that one kind of read shares.
+#[derive(Clone)]
+struct Lane {
     idle: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
+}
+
+impl Lane {
+    fn of(connections_max: usize) -> Self {
+        Self { idle: Arc::default(), permits: Arc::new(Semaphore::new(connections_max)) }
+    }
 }
 
 enum ReadFrom {
@@ -367,8 +382,8 @@ impl Readers {
         Self {
             from: Arc::new(from),
             shown: shown.into(),
-            idle: Arc::default(),
-            permits: Arc::new(Semaphore::new(READERS_MAX)),
+            reads: Lane::of(READERS_MAX),
+            looks: Lane::of(1),
         }
     }
 
@@ -379,8 +394,25 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Unreadable)?;
-        let idle = self.idle.lock().map_err(|_| Unreadable)?.pop();
+        self.read_on(&self.reads, read).await?.map_err(|cause| {
+            error!(cause = %causes(&cause), "cannot read {}", self.shown);
+            Unreadable
+        })
+    }
+
+    /// Whether the store answers: one small read, on a connection of its own. Nothing is logged.
+    pub async fn answers(&self) -> bool {
+        let look = self.read_on(&self.looks, |tx| tx.find(STORE_ID, &[], |row| row.uuid(0)));
+        matches!(look.await, Ok(Ok(Some(_))))
+    }
+
+    async fn read_on<T, F>(&self, lane: &Lane, read: F) -> Result<Result<T, SqlError>, Unreadable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
+    {
+        let permit = Arc::clone(&lane.permits).acquire_owned().await.map_err(|_| Unreadable)?;
+        let idle = lane.idle.lock().map_err(|_| Unreadable)?.pop();
         let from = Arc::clone(&self.from);
         let reading = task::spawn_blocking(move || {
             let reader = match idle.filter(|reader| !reader.is_closed()) {
@@ -393,13 +425,10 @@ impl Readers {
         });
         match reading.await {
             Ok(Ok((reader, answer))) => {
-                self.idle.lock().map_err(|_| Unreadable)?.push(reader);
-                Ok(answer)
+                lane.idle.lock().map_err(|_| Unreadable)?.push(reader);
+                Ok(Ok(answer))
             }
-            Ok(Err(cause)) => {
-                error!(cause = %causes(&cause), "cannot read {}", self.shown);
-                Err(Unreadable)
-            }
+            Ok(Err(cause)) => Ok(Err(cause)),
             Err(cause) => {
                 warn!(%cause, "a read of {} did not end", self.shown);
                 Err(Unreadable)

@@ -4,7 +4,8 @@ use std::process::{Command, Output};
 
 use crate::town::{Part, Town, free_offset};
 
-fn anticorona(arguments: &[&str]) -> Output {
+/// Runs it to its end, without neighbours.
+pub(crate) fn anticorona(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_anticorona"))
         .args(arguments)
         .env_remove("VACCINE_URL")

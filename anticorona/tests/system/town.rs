@@ -67,6 +67,11 @@ impl Ground {
         Self { settings: vec![("DATABASE_URL", new_database().await)] }
     }
 
+    /// What a setting says.
+    pub(crate) fn setting(&self, name: &str) -> String {
+        self.settings.iter().find(|(known, _)| *known == name).unwrap().1.clone()
+    }
+
     /// PostgreSQL and NATS.
     pub(crate) async fn postgres_and_nats() -> Self {
         let Self { mut settings } = Self::postgres().await;
@@ -232,6 +237,10 @@ impl Town {
 
     pub(crate) fn gateway(&self) -> Target {
         self.target(8088, 0)
+    }
+
+    pub(crate) fn setting(&self, name: &str) -> String {
+        self.ground.setting(name)
     }
 
     pub(crate) fn offset(&self) -> u16 {
