@@ -162,14 +162,8 @@ impl Batches {
             reservation_id: attempt.reservation,
             vaccine_id: attempt.vaccine,
         };
-        let holds = HoldBatch { holder: self.holder, holds: batch.iter().map(hold).collect() };
-        self.vaccine.post("/holds", "application/json", &holds, within).await.map_err(|error| {
-            warn!(cause = %causes(&error), holds = batch.len(), "vaccine did not hold doses");
-            match error {
-                CallError::Unreachable(_) => NotTried::Unreachable,
-                CallError::Unanswered(_) | CallError::Status(_) => NotTried::Unknown,
-            }
-        })
+        let holds = batch.iter().map(hold).collect();
+        hold_doses(&self.vaccine, self.holder, holds, within).await
     }
 
     /// Books what is held, and answers the rest.
@@ -209,6 +203,23 @@ impl Batches {
             }
         });
     }
+}
+
+/// Asks for doses, at most [`HOLDS_MAX`]; `vaccine` decides about them in this order.
+pub(crate) async fn hold_doses(
+    vaccine: &Client,
+    holder: HolderId,
+    holds: Vec<Hold>,
+    within: Duration,
+) -> Result<HoldReply, NotTried> {
+    let batch = HoldBatch { holder, holds };
+    vaccine.post("/holds", "application/json", &batch, within).await.map_err(|error| {
+        warn!(cause = %causes(&error), holds = batch.holds.len(), "vaccine did not hold doses");
+        match error {
+            CallError::Unreachable(_) => NotTried::Unreachable,
+            CallError::Unanswered(_) | CallError::Status(_) => NotTried::Unknown,
+        }
+    })
 }
 
 fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> domain::Book {
