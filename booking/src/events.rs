@@ -22,8 +22,8 @@ pub fn of(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Eve
         Command::Book(book) => book.at,
         Command::Serve(serve) => serve.at,
         Command::Cancel { at, .. } | Command::Settle { at, .. } | Command::GiveUp { at, .. } => *at,
-        Command::Complete { .. } => return Ok(None), // Whoever said so has told everybody.
-        Command::Enqueue(_) => return Ok(None),      // Nothing has happened yet.
+        // Whoever said the one has told everybody, and after the other nothing has happened yet.
+        Command::Complete { .. } | Command::Enqueue(_) => return Ok(None),
     };
     match outcome {
         Ok(Done::Booked(record) | Done::Cancelled(record) | Done::Stands(record)) => {

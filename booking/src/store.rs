@@ -141,7 +141,9 @@ impl Model for Book {
 
     fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Register, SqlError> {
         let mut named = Named::default();
-        commands.iter().for_each(|command| named.add(command));
+        for command in commands {
+            named.add(command);
+        }
         let mut register = Register::default();
         if named.new_bookings {
             register.last_booking = last_booking(tx)?;

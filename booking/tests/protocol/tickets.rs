@@ -2,7 +2,7 @@
 //! arrival, whoever serves it.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -11,21 +11,26 @@ use booking::{
     bookings::{Key, Request},
     domain::{
         Command, Fingerprint, Outcome,
-        tickets::{End, Ticket},
+        tickets::{End, Enqueue, Ticket},
     },
     store::Book,
     tickets::{self, Given},
 };
 use chassis::client::Client;
 use contracts::{
-    ids::{ReservationId, UserId, VaccineId},
+    ids::{ReservationId, TicketId, UserId, VaccineId},
     vaccine::{HOLDS_MAX, HoldBatch, HoldOutcome},
 };
+use jiff::Timestamp;
 use storage::{
     store::{Input, Output, Stored},
     writer::{Store, StoreError},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{self, timeout},
+};
+use uuid::Uuid;
 
 use crate::{
     desk::Desk,
@@ -135,7 +140,9 @@ async fn until_there_is_an_answer_the_same_is_asked_again() {
     let desk = Desk::open();
     let line = queue_all(&desk, ["a", "b"]).await;
     let times = no_answers().len();
-    no_answers().into_iter().for_each(|reply| desk.vaccine.will_answer(HOLDS, reply));
+    for reply in no_answers() {
+        desk.vaccine.will_answer(HOLDS, reply);
+    }
     serve(&desk);
     assert!(ends(&desk, &line).await.iter().all(is_booked));
     let batches = desk.vaccine.batches(times + 1).await;
@@ -194,7 +201,7 @@ async fn a_ticket_has_16_attempts() {
     serve(&desk);
     assert_eq!(ends(&desk, &line).await, [End::GivenUp]);
     let batches = desk.vaccine.batches(16).await;
-    let spent: BTreeMap<_, _> = batches.iter().map(|batch| (reservations(batch), ())).collect();
+    let spent: BTreeSet<_> = batches.iter().map(reservations).collect();
     assert_eq!((batches.len(), spent.len()), (16, 16));
 }
 
@@ -304,6 +311,44 @@ async fn tickets_wait_for_a_vaccine_that_is_down_also_across_a_restart() {
     town.vaccine.told(2).await;
     assert_eq!(town.ticket(&given[0]).await.json()["status"], "BOOKED");
     assert_eq!(town.ticket(&given[1]).await.json()["status"], "SOLD_OUT");
+}
+
+#[tokio::test]
+async fn a_ticket_is_served_at_once_when_all_is_well() {
+    let town = Town::open();
+    town.queue("a", BODY).await; // From here on nobody waits, and the line sleeps.
+    town.vaccine.told(1).await;
+    let start = Instant::now();
+    town.queue("b", BODY).await;
+    town.vaccine.told(2).await;
+    assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_ticket_that_another_process_left_is_found() {
+    let desk = Desk::open();
+    let first = queue_all(&desk, ["a"]).await;
+    serve(&desk);
+    ends(&desk, &first).await;
+    let left = Enqueue {
+        ticket: TicketId(Uuid::from_u128(1)),
+        key: "left".to_owned(),
+        asked: Fingerprint([1; 16]),
+        vaccine: VaccineId(1),
+        user: UserId(5),
+        attempt: 0,
+        reservation: ReservationId(Uuid::from_u128(1)),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let queued = desk.bookings.desk.ask(Command::Enqueue(left), Instant::now() + PATIENCE).await;
+    assert!(queued.unwrap().unwrap().is_ok());
+    while desk.vaccine.asked(HOLDS).len() == 1 {
+        desk.bookings.reads.head_of_line(1).await.unwrap(); // Meanwhile the line falls asleep.
+        time::pause();
+        time::advance(Duration::from_secs(6)).await; // Longer than it sleeps.
+        time::resume();
+    }
+    assert_eq!(desk.reservation(1).await, ReservationId(Uuid::from_u128(1)));
 }
 
 #[tokio::test]
