@@ -105,7 +105,7 @@ fn end_of(register: &Register, key: u8) -> Option<End> {
 /// What is told of the last outcome.
 fn told(commands: &[Command]) -> Option<String> {
     let event = events::of(commands.last().unwrap(), &after(commands).0).unwrap();
-    event.map(|event| event.r#type.to_owned())
+    event.map(|event| event.r#type)
 }
 
 #[test]
@@ -364,7 +364,7 @@ impl World {
         if let Some(event) = events::of(command, &outcome).unwrap() {
             let data: Value = serde_json::from_str(&event.data).unwrap();
             let id = data["reservationId"].as_str().unwrap().parse().unwrap();
-            self.events.push_back((event.r#type.to_owned(), ReservationId(id)));
+            self.events.push_back((event.r#type, ReservationId(id)));
         }
         outcome
     }
@@ -559,7 +559,9 @@ proptest! {
         steps in vec(orderly(), 0..60),
     ) {
         let mut world = World::new(&doses);
-        steps.iter().for_each(|step| world.step(step));
+        for step in &steps {
+            world.step(step);
+        }
         world.finish();
         world.each_has_ended_once();
         world.who_came_first_is_served();
@@ -572,7 +574,9 @@ proptest! {
         steps in vec(any_step(), 0..60),
     ) {
         let mut world = World::new(&doses);
-        steps.iter().for_each(|step| world.step(step));
+        for step in &steps {
+            world.step(step);
+        }
         world.finish();
         world.each_has_ended_once();
         world.no_dose_is_lost(&doses);

@@ -325,6 +325,18 @@ async fn a_ticket_is_served_at_once_when_all_is_well() {
 }
 
 #[tokio::test]
+async fn what_became_of_a_ticket_is_told_at_once() {
+    let desk = Desk::open();
+    queue(&desk, "a").await;
+    let decide = desk.vaccine.will_wait(HOLDS);
+    serve(&desk);
+    desk.reservation(0).await;
+    let mut told = desk.bookings.told.ear();
+    drop(decide.send(Reply::outcomes([held()])));
+    timeout(PATIENCE, told.rung()).await.expect("nobody rings");
+}
+
+#[tokio::test]
 async fn a_ticket_that_another_process_left_is_found() {
     let desk = Desk::open();
     let first = queue_all(&desk, ["a"]).await;
@@ -342,7 +354,9 @@ async fn a_ticket_that_another_process_left_is_found() {
     };
     let queued = desk.bookings.desk.ask(Command::Enqueue(left), Instant::now() + PATIENCE).await;
     assert!(queued.unwrap().unwrap().is_ok());
+    let start = Instant::now();
     while desk.vaccine.asked(HOLDS).len() == 1 {
+        assert!(start.elapsed() < PATIENCE, "nobody looks for it");
         desk.bookings.reads.head_of_line(1).await.unwrap(); // Meanwhile the line falls asleep.
         time::pause();
         time::advance(Duration::from_secs(6)).await; // Longer than it sleeps.
