@@ -7,7 +7,7 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
-use eventing::Part;
+use eventing::{Bell, Part};
 use resilience::breaker::BreakerConfig;
 
 pub mod api;
@@ -18,6 +18,7 @@ pub mod domain;
 pub mod events;
 pub mod settle;
 pub mod store;
+pub mod tickets;
 
 pub use config::Config;
 
@@ -60,9 +61,11 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
         attempts,
         holder: part.store,
         told: part.told.clone(),
+        queued: Bell::default(),
         process: process.clone(),
     });
     settle::start(&bookings, &vaccine, &process);
+    tickets::start(&bookings, vaccine);
     part.serve(listener, api::router(bookings), ANSWER_WITHIN).await
 }
 
