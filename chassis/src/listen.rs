@@ -16,7 +16,6 @@ use std::{
 use axum::{Router, extract::Request, http::StatusCode, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use resilience::admission::AdmissionConfig;
 use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -134,7 +133,7 @@ impl Listener {
             None => router,
         };
         let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method);
-        let ingress = Ingress::new(router, answer_within, AdmissionConfig::default());
+        let ingress = Ingress::new(router, answer_within);
         let ingress = ingress.map_err(io::Error::other)?;
         process.isolation().set_admission(ingress.admission());
         let server = Arc::new(Server {

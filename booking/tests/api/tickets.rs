@@ -38,7 +38,7 @@ async fn a_ticket_says_where_it_is_and_how_it_stands() {
     202 Accepted
     location: http://booking.test/tickets/TICKET
     preference-applied: respond-async
-    retry-after: 1
+    retry-after: in a moment
     content-type: application/hal+json
 
     {"ticketId":"TICKET","vaccineId":1,"status":"WAITING","position":1,"_links":{"self":{"href":"http://booking.test/tickets/TICKET"},"ticket":{"href":"http://booking.test/tickets/TICKET"}}}
@@ -46,7 +46,7 @@ async fn a_ticket_says_where_it_is_and_how_it_stands() {
     assert_eq!(town.ticket(&given).await.header("cache-control"), Some("no-store"));
     assert_snapshot!(shown(&town.ticket(&given).await), @r#"
     200 OK
-    retry-after: 1
+    retry-after: in a moment
     content-type: application/hal+json
 
     {"ticketId":"TICKET","vaccineId":1,"status":"WAITING","position":1,"_links":{"self":{"href":"http://booking.test/tickets/TICKET"},"ticket":{"href":"http://booking.test/tickets/TICKET"}}}
@@ -185,7 +185,7 @@ async fn a_full_line_says_come_back() {
     let town = Town::resumed(full(), Vaccine::closed());
     assert_snapshot!(town.queue("a", BODY).await, @r#"
     503 Service Unavailable
-    retry-after: 2
+    retry-after: in a moment
     content-type: application/problem+json
 
     {"type":"urn:anticorona:come-back-later","title":"Please come back later","status":503,"detail":"too many tickets are waiting"}
