@@ -15,4 +15,5 @@ pub mod line;
 pub mod stack;
 pub mod time;
 
+mod pair;
 mod sync;
