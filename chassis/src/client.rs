@@ -22,7 +22,7 @@ use hyper_util::{
 };
 use resilience::{
     breaker::{Answer, BreakerConfig, InvalidConfig},
-    budget::{BudgetConfig, RetryBudget},
+    budget::{Budget, BudgetConfig},
     deadline,
     time::{Clock, Coarse},
 };
@@ -163,7 +163,7 @@ pub struct Client {
     base: BaseUrl,
     pool: Pool<HttpConnector, Full<Bytes>>,
     endpoints: Arc<Endpoints>,
-    budget: Arc<RetryBudget>,
+    budget: Arc<Budget>,
 }
 
 impl Client {
@@ -197,7 +197,10 @@ impl Client {
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
         let endpoints = Arc::new(Endpoints::of(base.clone(), guard));
-        Self { base, pool, endpoints, budget: Arc::new(RetryBudget::new(BudgetConfig::default())) }
+        #[expect(clippy::expect_used, reason = "a test of resilience shows it")]
+        let budget = Budget::new(BudgetConfig::default()).expect("the default is valid");
+        let budget = Arc::new(budget);
+        Self { base, pool, endpoints, budget }
     }
 
     /// Posts JSON and reads JSON, all within the given time.
@@ -256,7 +259,7 @@ impl Client {
     /// be repeated and the first did not answer as it should. Repeats are a small share of all
     /// calls, so that they cannot become the load.
     pub async fn send(&self, call: Call, by: Instant) -> Result<Response<Bytes>, CallError> {
-        self.budget.deposit(Coarse.now());
+        self.budget.call(Coarse.now());
         let first = self.endpoints.choose(None).await?;
         let endpoint = Arc::clone(&first.endpoint);
         let again = self.endpoints.are_several().then(|| call.request.clone());
@@ -272,7 +275,7 @@ impl Client {
             return answer;
         }
         let Ok(second) = self.endpoints.choose(Some(&endpoint)).await else { return answer };
-        if !self.budget.withdraw(Coarse.now()) {
+        if !self.budget.try_retry(Coarse.now()) {
             return answer;
         }
         self.exchange(second, request, by, by).await
