@@ -21,6 +21,6 @@ pub use load::{
 };
 pub use open::{
     IN_FLIGHT_MAX, Open,
-    measured::{Class, Measured, Percentiles, Second},
+    measured::{Class, Measured, Span},
     schedule::{OPENING_FACTOR, OPENING_RISE, RATE_MAX, Schedule},
 };

@@ -139,6 +139,7 @@ mod tests {
         let names_up_to = |highest| names(&upwards(Scale::Linear, &[1.0, highest])).join(" ");
         assert_eq!(names_up_to(2_000.0), "0 500 1,000 1,500 2,000");
         assert_eq!(names_up_to(2_100.0), "0 500 1,000 1,500 2,000 2,500");
+        assert_eq!(names_up_to(15.0), "0 5 10 15");
         assert_eq!(names_up_to(1.0), "0.0 0.2 0.4 0.6 0.8 1.0");
         assert_eq!(names_up_to(65_000.0), "0 20,000 40,000 60,000 80,000");
     }

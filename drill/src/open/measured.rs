@@ -1,13 +1,13 @@
 //! What an open load came to: in all, and second by second.
 
-use std::{mem, time::Duration};
+use std::{mem, ops::Range, time::Duration};
 
 use hdrhistogram::Histogram;
 
 use crate::load::summary::{LATENCY_MAX_MICROS, Outcome, Summary, Tally, latencies, micros};
 
 /// Two significant digits: there are two of these for every second.
-const SECOND_DIGITS: u8 = 2;
+const SPAN_DIGITS: u8 = 2;
 
 /// What an open load came to. Latencies are measured from the intended starts, in microseconds.
 #[derive(Debug)]
@@ -22,12 +22,12 @@ pub struct Measured {
     /// of every latency. Sending is paced in steps of a millisecond.
     pub lateness: Histogram<u64>,
     /// The whole load, second by second.
-    pub seconds: Vec<Second>,
+    pub seconds: Vec<Span>,
 }
 
-/// What became of what was to be sent within one second, by intended start.
-#[derive(Debug, Clone, Default)]
-pub struct Second {
+/// What became of what was to be sent within a span of time, by intended start.
+#[derive(Debug, Clone)]
+pub struct Span {
     /// How many requests were to be sent.
     pub offered: u64,
     /// How many of those were answered 2xx (but not 202) or 409.
@@ -42,24 +42,13 @@ pub struct Second {
     pub failed: u64,
     /// How many of those were not sent, because too many were in flight.
     pub not_sent: u64,
-    /// How many requests, whenever intended, got their accepting answer within this second, and
+    /// How many requests, whenever intended, got their accepting answer within this span, and
     /// no later after their intended start than [`super::Open::useful_within`]: the goodput.
     pub goodput: u64,
     /// The latest intended start of a request that was neither accepted nor queued.
     pub last_turned_away: Option<Duration>,
-    /// In milliseconds; none where nothing was accepted.
-    pub accepted_ms: Option<Percentiles>,
-    /// In milliseconds; none where nothing was refused.
-    pub refused_ms: Option<Percentiles>,
-}
-
-/// Of latencies, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Percentiles {
-    /// Half of them were not higher.
-    pub p50: f64,
-    /// 99 % of them were not higher.
-    pub p99: f64,
+    accepted_latency: Histogram<u32>,
+    refused_latency: Histogram<u32>,
 }
 
 /// What an outcome means for who asked.
@@ -95,9 +84,73 @@ impl Measured {
         milliseconds(self.refused.value_at_percentile(percent))
     }
 
+    /// Several seconds in one; seconds that there were not are left out.
+    pub fn during(&self, seconds: Range<usize>) -> Span {
+        let mut span = Span::default();
+        for second in self.seconds.iter().take(seconds.end).skip(seconds.start) {
+            span.add(second);
+        }
+        span
+    }
+
     /// How much later than intended `percent` of the requests were sent at most, in milliseconds.
     pub fn lateness_ms(&self, percent: f64) -> f64 {
         milliseconds(self.lateness.value_at_percentile(percent))
+    }
+}
+
+impl Span {
+    /// The latency that `percent` of the accepted did not exceed, in milliseconds, within a
+    /// hundredth; none where nothing was accepted.
+    pub fn accepted_ms(&self, percent: f64) -> Option<f64> {
+        percentile_ms(&self.accepted_latency, percent)
+    }
+
+    /// The latency that `percent` of the refused did not exceed, in milliseconds, within a
+    /// hundredth; none where nothing was refused.
+    pub fn refused_ms(&self, percent: f64) -> Option<f64> {
+        percentile_ms(&self.refused_latency, percent)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.accepted += other.accepted;
+        self.queued += other.queued;
+        self.promised_later += other.promised_later;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.not_sent += other.not_sent;
+        self.goodput += other.goodput;
+        self.last_turned_away = self.last_turned_away.max(other.last_turned_away);
+        for (sum, part) in [
+            (&mut self.accepted_latency, &other.accepted_latency),
+            (&mut self.refused_latency, &other.refused_latency),
+        ] {
+            // It fails only for a part of a wider range, and all of these are alike.
+            let added = sum.add(part);
+            debug_assert!(added.is_ok());
+        }
+    }
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "both limits are constants that it accepts")]
+        let latency = Histogram::new_with_max(LATENCY_MAX_MICROS, SPAN_DIGITS)
+            .expect("constants within the limits of the histogram");
+        Self {
+            offered: 0,
+            accepted: 0,
+            queued: 0,
+            promised_later: 0,
+            refused: 0,
+            failed: 0,
+            not_sent: 0,
+            goodput: 0,
+            last_turned_away: None,
+            accepted_latency: latency.clone(),
+            refused_latency: latency,
+        }
     }
 }
 
@@ -108,13 +161,7 @@ pub(super) struct Record {
     refused: Histogram<u64>,
     lateness: Histogram<u64>,
     useful_within: Duration,
-    seconds: Vec<Unfinished>,
-}
-
-struct Unfinished {
-    second: Second,
-    accepted: Histogram<u32>,
-    refused: Histogram<u32>,
+    seconds: Vec<Span>,
 }
 
 impl Record {
@@ -126,7 +173,7 @@ impl Record {
 
     /// A request is to be sent.
     pub(super) fn offered(&mut self, intended: Duration) {
-        self.at(intended).second.offered += 1;
+        self.at(intended).offered += 1;
     }
 
     /// A request begins, so much later than intended.
@@ -141,14 +188,14 @@ impl Record {
         let second = self.ended(outcome, intended);
         match outcome.class() {
             Class::Accepted => {
-                second.accepted.saturating_record(micros(took));
+                second.accepted_latency.saturating_record(micros(took));
                 self.accepted.saturating_record(micros(took));
                 if is_useful && outcome != Outcome::Status(ACCEPTED) {
-                    self.at(intended + took).second.goodput += 1;
+                    self.at(intended + took).goodput += 1;
                 }
             }
             Class::Refused => {
-                second.refused.saturating_record(micros(took));
+                second.refused_latency.saturating_record(micros(took));
                 self.refused.saturating_record(micros(took));
             }
             Class::Failed => {}
@@ -174,13 +221,12 @@ impl Record {
             accepted: done.accepted,
             refused: done.refused,
             lateness: done.lateness,
-            seconds: done.seconds.into_iter().map(Unfinished::finish).collect(),
+            seconds: done.seconds,
         }
     }
 
-    fn ended(&mut self, outcome: Outcome, intended: Duration) -> &mut Unfinished {
-        let ended = self.at(intended);
-        let second = &mut ended.second;
+    fn ended(&mut self, outcome: Outcome, intended: Duration) -> &mut Span {
+        let second = self.at(intended);
         *match outcome {
             Outcome::Status(ACCEPTED) => &mut second.queued,
             Outcome::PromisedLater(_) => &mut second.promised_later,
@@ -194,15 +240,15 @@ impl Record {
         if outcome.class() != Class::Accepted {
             second.last_turned_away = second.last_turned_away.max(Some(intended));
         }
-        ended
+        second
     }
 
     /// The second that a time lies in. They are as many as the longest schedule and the longest
     /// wait for an answer make.
-    fn at(&mut self, time: Duration) -> &mut Unfinished {
+    fn at(&mut self, time: Duration) -> &mut Span {
         let number = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
         while self.seconds.len() <= number {
-            self.seconds.push(Unfinished::new());
+            self.seconds.push(Span::default());
         }
         &mut self.seconds[number]
     }
@@ -211,34 +257,12 @@ impl Record {
 /// The status that says "not done yet, but it keeps its place".
 const ACCEPTED: u16 = 202;
 
-impl Unfinished {
-    fn new() -> Self {
-        Self { second: Second::default(), accepted: small(), refused: small() }
-    }
-
-    fn finish(self) -> Second {
-        let accepted_ms = percentiles(&self.accepted);
-        let refused_ms = percentiles(&self.refused);
-        Second { accepted_ms, refused_ms, ..self.second }
-    }
-}
-
-fn percentiles(latencies: &Histogram<u32>) -> Option<Percentiles> {
-    (!latencies.is_empty()).then(|| {
-        let [p50, p99] =
-            [50.0, 99.0].map(|percent| milliseconds(latencies.value_at_percentile(percent)));
-        Percentiles { p50, p99 }
-    })
+fn percentile_ms(latencies: &Histogram<u32>, percent: f64) -> Option<f64> {
+    (!latencies.is_empty()).then(|| milliseconds(latencies.value_at_percentile(percent)))
 }
 
 fn milliseconds(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64() * 1_000.0
-}
-
-fn small() -> Histogram<u32> {
-    #[expect(clippy::expect_used, reason = "both limits are constants that it accepts")]
-    Histogram::new_with_max(LATENCY_MAX_MICROS, SECOND_DIGITS)
-        .expect("constants within the limits of the histogram")
 }
 
 #[cfg(test)]
@@ -306,9 +330,27 @@ mod tests {
     fn a_second_knows_its_percentiles_or_that_it_has_none() {
         let accepted = (1..=100).map(|ms| (Outcome::Status(201), 0, ms));
         let measured = record(&accepted.collect::<Vec<_>>());
-        let Percentiles { p50, p99 } = measured.seconds[0].accepted_ms.expect("100 latencies");
+        let percentiles = [50.0, 99.0].map(|p| measured.seconds[0].accepted_ms(p).unwrap_or(0.0));
+        let [p50, p99] = percentiles;
         assert!((p50 - 50.0).abs() < 1.0 && (p99 - 99.0).abs() < 1.0, "{p50} {p99}");
-        assert_eq!(measured.seconds[0].refused_ms, None);
+        assert_eq!(measured.seconds[0].refused_ms(99.0), None);
         assert!((measured.accepted_ms(99.0) - 99.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn several_seconds_are_summed_up() {
+        let measured = record(&[
+            (Outcome::Status(201), 500, 10),
+            (Outcome::Status(201), 1_500, 100),
+            (Outcome::Status(503), 1_600, 1),
+            (Outcome::Status(201), 2_500, 200),
+            (Outcome::Socket, 3_500, 1),
+        ]);
+        let span = measured.during(1..3);
+        assert_eq!((span.offered, span.accepted, span.refused, span.failed), (3, 2, 1, 0));
+        assert_eq!((span.goodput, span.last_turned_away), (2, Some(1_600 * MS)));
+        assert!(span.accepted_ms(0.0).is_some_and(|ms| (ms - 100.0).abs() < 1.0));
+        assert!(span.accepted_ms(100.0).is_some_and(|ms| (ms - 200.0).abs() < 2.0));
+        assert_eq!(measured.during(3..99).offered, 1);
     }
 }
