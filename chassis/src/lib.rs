@@ -4,10 +4,14 @@
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod fault;
 pub mod hal;
 pub mod health;
+mod ingress;
+pub mod isolation;
 pub mod json;
 pub mod listen;
+pub mod page;
 pub mod problem;
 pub mod process;
 pub mod telemetry;

@@ -20,6 +20,8 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{ConfigError, Env},
+    fault::Faults,
+    isolation::Isolation,
     telemetry::{self, LogFormat},
 };
 
@@ -45,6 +47,10 @@ pub struct NetArgs {
     /// How the log looks
     #[arg(long, value_enum, default_value_t = LogFormat::Pretty)]
     pub log: LogFormat,
+    /// For rehearsals, never in production: whoever reaches a part can make it fail, at
+    /// /actuator/faults
+    #[arg(long)]
+    pub faults: bool,
 }
 
 impl NetArgs {
@@ -95,12 +101,25 @@ impl Readiness {
 pub struct Process {
     stop: CancellationToken,
     tasks: TaskTracker,
+    isolation: Isolation,
+    faults: Option<Faults>,
 }
 
 impl Process {
     /// A part that stops when the token is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { stop, tasks: TaskTracker::new() }
+        Self { stop, tasks: TaskTracker::new(), isolation: Isolation::default(), faults: None }
+    }
+
+    /// The same for a part that can be made to fail, if that was asked for at the start.
+    #[must_use]
+    pub fn with_faults(self, asked_for: bool) -> Self {
+        Self { faults: asked_for.then(Faults::default), ..self }
+    }
+
+    /// The switch that makes the part fail, if there is one.
+    pub fn faults(&self) -> Option<&Faults> {
+        self.faults.as_ref()
     }
 
     /// Resolves when the part must take no new work.
@@ -116,6 +135,11 @@ impl Process {
     /// Whether it still takes requests.
     pub fn readiness(&self) -> Readiness {
         Readiness(self.stop.clone())
+    }
+
+    /// What keeps trouble apart in this part.
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
     }
 
     /// Starts a task that [`Process::finish`] waits for.
@@ -180,7 +204,7 @@ where
 {
     telemetry::start(args.net.log);
     match config(args, &Env::of_process()) {
-        Ok(config) => run(|stop| serve(config, Process::new(stop))),
+        Ok(config) => run(|stop| serve(config, Process::new(stop).with_faults(args.net.faults))),
         Err(wrong) => {
             error!("{part} cannot start: {wrong}");
             ExitCode::from(EXIT_USAGE)
