@@ -34,7 +34,7 @@ use tokio::{
 use tower::ServiceExt;
 use tracing::{info, warn};
 
-use crate::{problem::Problem, process::Process};
+use crate::{metrics::http::Http, problem::Problem, process::Process};
 
 /// Connections of one listener at the same time; further ones wait in the kernel's queue.
 /// Fewer where the system allows this process fewer open files.
@@ -138,6 +138,7 @@ impl Listener {
             answer_within,
             connections: Arc::new(Semaphore::new(connections_max())),
             process: Process::new(process.stop_token()),
+            http: process.metrics().http().clone(),
         });
         for socket in self.sockets {
             let listener = TcpListener::from_std(socket)?;
@@ -182,6 +183,7 @@ struct Server {
     answer_within: Duration,
     connections: Arc<Semaphore>,
     process: Process,
+    http: Http,
 }
 
 impl Server {
@@ -238,7 +240,8 @@ impl Server {
 
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
-        let service = service_fn(|request| self.answer(request));
+        let _open = self.http.connection();
+        let service = service_fn(|request| self.http.observe(request, |it| self.answer(it)));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{ConfigError, Env},
+    metrics::Metrics,
     telemetry::{self, LogFormat},
 };
 
@@ -95,12 +96,13 @@ impl Readiness {
 pub struct Process {
     stop: CancellationToken,
     tasks: TaskTracker,
+    metrics: Metrics,
 }
 
 impl Process {
     /// A part that stops when the token is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { stop, tasks: TaskTracker::new() }
+        Self { stop, tasks: TaskTracker::new(), metrics: Metrics::default() }
     }
 
     /// Resolves when the part must take no new work.
@@ -116,6 +118,11 @@ impl Process {
     /// Whether it still takes requests.
     pub fn readiness(&self) -> Readiness {
         Readiness(self.stop.clone())
+    }
+
+    /// What the part counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Starts a task that [`Process::finish`] waits for.
