@@ -13,3 +13,4 @@ pub mod metrics;
 pub mod problem;
 pub mod process;
 pub mod telemetry;
+pub mod trace;

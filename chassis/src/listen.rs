@@ -34,7 +34,7 @@ use tokio::{
 use tower::ServiceExt;
 use tracing::{info, warn};
 
-use crate::{metrics::http::Http, problem::Problem, process::Process};
+use crate::{metrics::http::Http, problem::Problem, process::Process, trace::Tracer};
 
 /// Connections of one listener at the same time; further ones wait in the kernel's queue.
 /// Fewer where the system allows this process fewer open files.
@@ -134,7 +134,11 @@ impl Listener {
     ) -> io::Result<()> {
         info!("{part} listens on http://{}", self.address);
         let server = Arc::new(Server {
-            router: router.fallback(nothing_here).method_not_allowed_fallback(wrong_method),
+            router: process.tracer().naming_routes(
+                router.fallback(nothing_here).method_not_allowed_fallback(wrong_method),
+            ),
+            part,
+            tracer: process.tracer().clone(),
             answer_within,
             connections: Arc::new(Semaphore::new(connections_max())),
             process: Process::new(process.stop_token()),
@@ -179,6 +183,8 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 struct Server {
+    part: &'static str,
+    tracer: Tracer,
     router: Router,
     answer_within: Duration,
     connections: Arc<Semaphore>,
@@ -241,7 +247,8 @@ impl Server {
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
         let _open = self.http.connection();
-        let service = service_fn(|request| self.http.observe(request, |it| self.answer(it)));
+        let answer = |request| self.tracer.serve(self.part, request, |it| self.answer(it));
+        let service = service_fn(|request| self.http.observe(request, answer));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
