@@ -14,3 +14,5 @@ pub mod limiter;
 pub mod line;
 pub mod stack;
 pub mod time;
+
+mod sync;

@@ -1,0 +1,14 @@
+//! The circuit breaker as its callers see it.
+
+#![expect(clippy::unwrap_used, reason = "a call that should be let through fails the test")]
+
+#[path = "breaker/caller.rs"]
+mod caller;
+#[path = "breaker/closing.rs"]
+mod closing;
+#[path = "breaker/config.rs"]
+mod config;
+#[path = "breaker/modes.rs"]
+mod modes;
+#[path = "breaker/opening.rs"]
+mod opening;
