@@ -12,7 +12,7 @@ use axum::{
 use chassis::{
     hal::{Collection, Origin, Page},
     json::{Id, Json},
-    listen::Arrived,
+    listen::Due,
     problem::Problem,
 };
 use contracts::{
@@ -53,14 +53,14 @@ async fn book(
     State(bookings): Shared,
     origin: Origin,
     IdempotencyKey(key): IdempotencyKey,
-    Arrived(since): Arrived,
+    Due(due): Due,
     Json(body): Json<BookingBody>,
 ) -> Result<Response, Problem> {
     let request = Request {
         vaccine: VaccineId(number("vaccineId", body.vaccine_id, 1)?),
         user: UserId(number("userId", body.user_id, 0)?),
         key: key.map(|key| Key { key, asked: fingerprint(&body) }),
-        since,
+        due,
     };
     let booking = bookings.book(request).await.map_err(problem)?;
     Ok(BOOKINGS.created(&origin, booking.booking_id, booking))
@@ -219,6 +219,7 @@ fn problem(why: NotBooked) -> Problem {
             "urn:anticorona:idempotency-key-reused",
             "The Idempotency-Key belongs to another request",
         ),
+        NotBooked::Isolated { after } => return Problem::come_back(after, why.to_string()),
         NotBooked::ComeBack | NotBooked::Unknown => {
             return Problem::come_back(COME_BACK_AFTER, why.to_string());
         }

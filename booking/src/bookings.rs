@@ -31,17 +31,19 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    ANSWER_WITHIN,
     attempts::{Attempt, Attempts, NotTried, NotWritten, Tried},
     domain::{Command, Done, Fingerprint, Outcome, Record, Refusal},
     store::{Book, Ended, Reads},
 };
 
-/// How long the hold may take.
-const HOLD_WITHIN: Duration = Duration::from_secs(2);
+/// How long before the citizen must be answered the hold must be.
+const HOLD_BEFORE: Duration = Duration::from_millis(900);
 
-/// When the commit must have begun.
-const WRITE_WITHIN: Duration = Duration::from_millis(2_400);
+/// How long before the citizen must be answered the commit must have begun.
+const WRITE_BEFORE: Duration = Duration::from_millis(500);
+
+/// How long a cancellation may wait for its commit.
+const CANCEL_WITHIN: Duration = Duration::from_millis(2_400);
 
 /// How long it may take to settle what nobody waits for.
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
@@ -75,8 +77,8 @@ pub struct Request {
     pub user: UserId,
     /// The client's key, and what exactly came with it.
     pub key: Option<Key>,
-    /// When the citizen asked; the answer is due [`crate::ANSWER_WITHIN`] later.
-    pub since: Instant,
+    /// When the citizen must be answered.
+    pub due: Instant,
 }
 
 /// An `Idempotency-Key` with the fingerprint of its request.
@@ -109,6 +111,12 @@ pub enum NotBooked {
     /// Not now; nothing has happened.
     #[error("bookings cannot be taken at this moment")]
     ComeBack,
+    /// Not now: `vaccine` is in trouble and left in peace. Nothing was asked.
+    #[error("the stock of doses cannot be asked at this moment")]
+    Isolated {
+        /// When it is asked again.
+        after: Duration,
+    },
     /// It may or may not have happened.
     #[error("the answer got lost on the way")]
     Unknown,
@@ -140,7 +148,7 @@ impl Bookings {
     /// Cancels a booking. The dose goes back once, however often it is asked.
     pub async fn cancel(&self, booking: BookingId) -> Result<Booking, NotBooked> {
         let cancel = Command::Cancel { booking, at: clock::now() };
-        match self.write(cancel, Instant::now() + WRITE_WITHIN).await {
+        match self.write(cancel, Instant::now() + CANCEL_WITHIN).await {
             Ok(Ok(Done::Cancelled(record) | Done::CancelledBefore(record))) => Ok(record.booking),
             Ok(Err(Refusal::NoSuchBooking)) => Err(NotBooked::NoSuchBooking),
             Ok(Err(Refusal::Completed)) => Err(NotBooked::Completed),
@@ -170,7 +178,7 @@ impl Bookings {
     async fn without_key(self: &Arc<Self>, request: &Request) -> Result<Booking, NotBooked> {
         let reservation = ReservationId(Uuid::now_v7());
         let unheard = guard(Arc::clone(self), |bookings| {
-            let late = request.since.elapsed() >= ANSWER_WITHIN;
+            let late = request.due <= Instant::now();
             self.process.spawn(async move {
                 if late {
                     bookings.give_up(reservation).await;
@@ -218,8 +226,8 @@ impl Bookings {
             vaccine: request.vaccine,
             user: request.user,
             asked: request.key.as_ref().map(|key| key.asked),
-            hold_by: request.since + HOLD_WITHIN,
-            write_by: request.since + WRITE_WITHIN,
+            hold_by: before(request.due, HOLD_BEFORE),
+            write_by: before(request.due, WRITE_BEFORE),
         };
         match self.attempts.make(attempt).await {
             Ok(Tried::Written(outcome)) => self.written(outcome),
@@ -229,6 +237,7 @@ impl Bookings {
             Ok(Tried::Refused(HoldOutcome::Released)) => self.released(reservation, request).await,
             Ok(Tried::Refused(HoldOutcome::Failed | HoldOutcome::Held { .. }))
             | Err(NotTried::Unknown) => Attempted::Open(NotBooked::Unknown),
+            Err(NotTried::Isolated { after }) => ended(NotBooked::Isolated { after }),
             Err(NotTried::Busy | NotTried::Unreachable) => ended(NotBooked::ComeBack),
         }
     }
@@ -249,7 +258,7 @@ impl Bookings {
     /// The dose was given back, so it can never be held again; say so here too before going on.
     async fn released(&self, reservation: ReservationId, request: &Request) -> Attempted {
         let settle = Command::Settle { reservation, at: clock::now() };
-        match (self.write(settle, request.since + WRITE_WITHIN).await, &request.key) {
+        match (self.write(settle, before(request.due, WRITE_BEFORE)).await, &request.key) {
             (Ok(Ok(Done::Abandoned(_) | Done::AbandonedBefore(_))), _) => Attempted::GivenUp,
             (Ok(Ok(Done::Stands(record))), Some(key)) => {
                 // The same key booked and cancelled while this request was on its way.
@@ -292,6 +301,10 @@ impl Fingerprint {
     pub fn of(request: &[u8]) -> Self {
         Self(first_16(&Sha256::digest(request)))
     }
+}
+
+fn before(due: Instant, margin: Duration) -> Instant {
+    due.checked_sub(margin).unwrap_or(due)
 }
 
 fn first_16(digest: &[u8]) -> [u8; 16] {

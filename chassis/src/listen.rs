@@ -10,18 +10,13 @@ use std::{
     net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{FromRequestParts, Request},
-    http::{StatusCode, request::Parts},
-    response::{IntoResponse, Response},
-};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::{Router, extract::Request, http::StatusCode};
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use resilience::admission::AdmissionConfig;
 use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -31,10 +26,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tower::ServiceExt;
 use tracing::{info, warn};
 
-use crate::{metrics::http::Http, problem::Problem, process::Process, trace::Tracer};
+use crate::{
+    ingress::Ingress, metrics::http::Http, problem::Problem, process::Process, trace::Tracer,
+};
+
+pub use crate::ingress::Due;
 
 /// Connections of one listener at the same time; further ones wait in the kernel's queue.
 /// Fewer where the system allows this process fewer open files.
@@ -133,10 +131,13 @@ impl Listener {
         process: &Process,
     ) -> io::Result<()> {
         info!("{part} listens on http://{}", self.address);
+        let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method);
+        let router = process.tracer().naming_routes(router);
+        let ingress = Ingress::new(router, answer_within, AdmissionConfig::default());
+        let ingress = ingress.map_err(io::Error::other)?;
+        process.isolation().set_admission(ingress.admission());
         let server = Arc::new(Server {
-            router: process.tracer().naming_routes(
-                router.fallback(nothing_here).method_not_allowed_fallback(wrong_method),
-            ),
+            ingress,
             part,
             tracer: process.tracer().clone(),
             answer_within,
@@ -185,7 +186,7 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 struct Server {
     part: &'static str,
     tracer: Tracer,
-    router: Router,
+    ingress: Ingress,
     answer_within: Duration,
     connections: Arc<Semaphore>,
     process: Process,
@@ -247,8 +248,10 @@ impl Server {
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
         let _open = self.http.connection();
-        let answer = |request| self.tracer.serve(self.part, request, |it| self.answer(it));
-        let service = service_fn(|request| self.http.observe(request, answer));
+        let answer = |request| self.tracer.serve(self.part, request, |it| self.ingress.answer(it));
+        let service = service_fn(async |request| {
+            Ok::<_, Infallible>(self.http.observe(request, answer).await)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
@@ -269,36 +272,11 @@ impl Server {
             }
         }
     }
-
-    async fn answer(&self, mut request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
-        request.extensions_mut().insert(Arrived(Instant::now()));
-        let answer = self.router.clone().oneshot(request.map(Body::new));
-        match timeout(self.answer_within, answer).await {
-            Ok(answered) => answered,
-            Err(_) => Ok(too_late().into_response()),
-        }
-    }
-}
-
-/// When a request's head had arrived: its time runs from there, also while its body is on the way.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrived(pub Instant);
-
-impl<S: Send + Sync> FromRequestParts<S> for Arrived {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().copied().unwrap_or_else(|| Self(Instant::now())))
-    }
 }
 
 fn from_std(stream: StdStream) -> io::Result<TcpStream> {
     stream.set_nonblocking(true)?;
     TcpStream::from_std(stream)
-}
-
-fn too_late() -> Problem {
-    Problem::come_back(Duration::from_secs(2), "no answer within the time that a request has")
 }
 
 async fn nothing_here(request: Request) -> Problem {

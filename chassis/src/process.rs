@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{self, ConfigError, Env},
+    isolation::Isolation,
     metrics::Metrics,
     telemetry::{self, LogFormat},
     trace::{Tracer, export::Exporter, settings::Settings},
@@ -99,13 +100,19 @@ pub struct Process {
     tasks: TaskTracker,
     metrics: Metrics,
     tracer: Tracer,
+    isolation: Isolation,
 }
 
 impl Process {
     /// A part that stops when the token is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        let tracer = Tracer::of_process();
-        Self { stop, tasks: TaskTracker::new(), metrics: Metrics::default(), tracer }
+        Self {
+            stop,
+            tasks: TaskTracker::new(),
+            metrics: Metrics::default(),
+            tracer: Tracer::of_process(),
+            isolation: Isolation::default(),
+        }
     }
 
     /// The same, with a tracer of its own.
@@ -137,6 +144,11 @@ impl Process {
     /// What the part counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What keeps trouble apart in this part.
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
     }
 
     /// Starts a task that [`Process::finish`] waits for.

@@ -8,7 +8,6 @@
 //! people.
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -123,9 +122,9 @@ impl Tracer {
         part: &'static str,
         mut request: Request<B>,
         answer: impl FnOnce(Request<B>) -> F,
-    ) -> Result<Response, Infallible>
+    ) -> Response
     where
-        F: Future<Output = Result<Response, Infallible>>,
+        F: Future<Output = Response>,
     {
         let came = Came::with(request.headers());
         let (context, pending) = match &self.0 {
@@ -136,9 +135,9 @@ impl Tracer {
             tracing::Span::none,
             |context| info_span!("request", trace_id = %context.parent.trace()),
         );
-        let Ok(response) = CURRENT.scope(context, answer(request)).instrument(log).await;
+        let response = CURRENT.scope(context, answer(request)).instrument(log).await;
         pending.answered(response.status());
-        Ok(response)
+        response
     }
 }
 

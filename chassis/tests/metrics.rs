@@ -2,12 +2,17 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
-use std::{future::pending, io, net::SocketAddr, time::Duration};
+use std::{
+    future::pending,
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use axum::{Router, body::Body, http::Request, routing::get};
+use axum::{Router, body::Bytes, http::Request, routing::get};
 use chassis::{
     actuator,
-    client::Client,
+    client::{Call, Client},
     listen::Listener,
     metrics::{Metrics, exposition::Format, reading::Reading},
     process::Process,
@@ -59,12 +64,13 @@ impl Served {
     async fn ask(&self, line: &str, accept: Option<&str>) -> (String, String) {
         let client = Client::new(format!("http://{}", self.address).parse().unwrap());
         let (method, path) = line.split_once(' ').unwrap();
-        let mut request = Request::builder().method(method).uri(client.base().join(path).unwrap());
+        let mut request = Request::builder().method(method).uri(path);
         if let Some(accept) = accept {
             request = request.header("accept", accept);
         }
-        let (head, body) =
-            client.send(request.body(Body::empty()).unwrap()).await.unwrap().into_parts();
+        let call = Call::of(request.body(Bytes::new()).unwrap());
+        let by = Instant::now() + Duration::from_secs(5);
+        let (head, body) = client.send(call, by).await.unwrap().into_parts();
         let media_type = head.headers.get("content-type").unwrap().to_str().unwrap().to_owned();
         (media_type, String::from_utf8(body.to_vec()).unwrap())
     }

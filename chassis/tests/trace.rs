@@ -5,16 +5,22 @@
 #[path = "trace/sink.rs"]
 mod sink;
 
-use std::{collections::BTreeSet, future::pending, io, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, Request, Response, StatusCode},
     routing::get,
 };
 use chassis::{
-    client::Client,
+    client::{Call, Client},
     listen::Listener,
     process::Process,
     trace::{
@@ -83,11 +89,12 @@ impl Service {
 
     async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> String {
         let client = self.client();
-        let mut request = Request::get(client.base().join(path).unwrap());
+        let mut request = Request::get(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = client.send(request.body(Body::empty()).unwrap()).await.unwrap();
+        let call = Call::of(request.body(Bytes::new()).unwrap());
+        let response = client.send(call, soon()).await.unwrap();
         String::from_utf8(response.into_body().to_vec()).unwrap()
     }
 
@@ -96,13 +103,12 @@ impl Service {
     }
 }
 
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
 async fn call(client: Client, path: &'static str) -> Response<Body> {
-    let address = client.base().join(path).unwrap();
-    let mut request = Request::get(address).body(Body::empty()).unwrap();
-    let call = trace::outgoing(&mut request);
-    let response = client.send(request).await.unwrap();
-    call.answered(response.status());
-    response.map(Body::from)
+    client.send(Call::get(path).unwrap(), soon()).await.unwrap().map(Body::from)
 }
 
 fn exporting(settings: &Settings) -> (Tracer, Exporter) {
@@ -293,11 +299,9 @@ async fn a_collector_that_does_not_answer_slows_nobody_down() {
     let (tracer, _exporter) = exporting(&Settings::new(endpoint));
     let back = Service::back(&tracer);
     let client = back.client();
-    let address = client.base().join("/doses").unwrap();
     let many = async {
         for _ in 0..2 * QUEUE_MAX {
-            let request = Request::get(address.clone()).body(Body::empty()).unwrap();
-            assert_eq!(client.send(request).await.unwrap().status(), StatusCode::OK);
+            assert_eq!(call(client.clone(), "/doses").await.status(), StatusCode::OK);
         }
     };
     timeout(Duration::from_secs(20), many).await.expect("answers wait for the collector");

@@ -7,6 +7,7 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
+use resilience::breaker::BreakerConfig;
 
 pub mod api;
 pub mod config;
@@ -24,11 +25,13 @@ pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
 
 /// The same on a listener of one's own; `config.listen` does not matter.
 pub async fn serve_on(listener: Listener, config: Config, process: Process) -> Result<(), Fatal> {
+    let breaker = BreakerConfig::default();
+    let part = |name, url| Client::guarded(name, url, &breaker, &process);
     let parts = api::Parts {
-        vaccine: Client::new(config.vaccine),
-        booking: Client::new(config.booking),
-        injection: config.injection.map(Client::new),
-        mypage: config.mypage.map(Client::new),
+        vaccine: part("vaccine", config.vaccine)?,
+        booking: part("booking", config.booking)?,
+        injection: config.injection.map(|url| part("injection", url)).transpose()?,
+        mypage: config.mypage.map(|url| part("mypage", url)).transpose()?,
     };
     let app = api::router(parts).merge(chassis::actuator::router("gateway", &process));
     listener.serve("gateway", app, ANSWER_WITHIN, &process).await?;

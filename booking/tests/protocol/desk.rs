@@ -6,6 +6,7 @@ use std::{
 };
 
 use booking::{
+    ANSWER_WITHIN,
     attempts::{Attempts, Batches},
     bookings::{Bookings, Key, Request},
     domain::{Command, Fingerprint, Outcome},
@@ -89,7 +90,12 @@ impl Desk {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn without_key() -> Request {
-    Request { vaccine: VaccineId(1), user: UserId(5), key: None, since: Instant::now() }
+    Request {
+        vaccine: VaccineId(1),
+        user: UserId(5),
+        key: None,
+        due: Instant::now() + ANSWER_WITHIN,
+    }
 }
 
 pub(crate) fn with_key() -> Request {

@@ -1,14 +1,17 @@
 //! A town with one booking office, a real one, and a vaccine that the test plays.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use axum::{
-    body::Body,
+    body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
 use booking::Config;
 use chassis::{
-    client::Client,
+    client::{Call, Client},
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -26,6 +29,9 @@ use vaccine::Vaccine;
 /// What the seed's load test sends, to the letter.
 pub(crate) const SEED: &str =
     r#"{"vaccineId":1, "vcName":"FIZER", "userId":5, "status":"BOOCKED"}"#;
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longer than any drain that goes well.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -94,8 +100,9 @@ impl Town {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.into())).unwrap();
-        let response = self.office.client.send(request).await.unwrap();
+        let request = request.body(Bytes::from(body.into())).unwrap();
+        let response =
+            self.office.client.send(Call::of(request), Instant::now() + PATIENCE).await.unwrap();
         let (head, body) = response.into_parts();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, body }
@@ -155,6 +162,8 @@ impl fmt::Display for Answer {
         write!(f, "{}", self.status)?;
         for name in ["location", "allow", "retry-after", "content-type"] {
             if let Some(value) = self.header(name) {
+                // Spread by chance, so that not all come back together.
+                let value = if name == "retry-after" { "in a moment" } else { value };
                 write!(f, "\n{name}: {value}")?;
             }
         }

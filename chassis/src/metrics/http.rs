@@ -3,7 +3,6 @@
 //! Nothing here allocates or locks while a request is answered.
 
 use std::{
-    convert::Infallible,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -107,14 +106,14 @@ impl Http {
         &self,
         request: Request<B>,
         answer: impl FnOnce(Request<B>) -> F,
-    ) -> Result<Response, Infallible>
+    ) -> Response
     where
-        F: Future<Output = Result<Response, Infallible>>,
+        F: Future<Output = Response>,
     {
         let served = self.request(request.method());
-        let Ok(response) = answer(request).await;
+        let response = answer(request).await;
         served.answered(response.status());
-        Ok(response)
+        response
     }
 }
 

@@ -1,13 +1,16 @@
 //! What a listener answers to tellers and operators over HTTP.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use axum::{
-    body::Body,
+    body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
 use chassis::{
-    client::Client,
+    client::{Call, Client},
     listen::Listener,
     metrics::{Metrics, exposition::Format},
     process::Process,
@@ -18,6 +21,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::toy::{Part, said, said_by, source};
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Served {
     part: Part,
@@ -46,12 +52,17 @@ impl Served {
         Self { part, client, _serving: serving }
     }
 
-    async fn ask(&self, line: &str, body: impl Into<Body>) -> Answer {
+    async fn ask(&self, line: &str, body: impl Into<Bytes>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
         let uri = self.client.base().join(path).unwrap();
         let request = Request::builder().method(method).uri(uri);
         let request = request.header("content-type", BATCH_MEDIA_TYPE).body(body.into()).unwrap();
-        let (head, body) = self.client.send(request).await.unwrap().into_parts();
+        let (head, body) = self
+            .client
+            .send(Call::of(request), Instant::now() + PATIENCE)
+            .await
+            .unwrap()
+            .into_parts();
         let json = serde_json::from_slice(&body).unwrap();
         Answer { status: head.status, headers: head.headers, json }
     }
@@ -108,10 +119,7 @@ async fn a_store_that_cannot_keep_anything_asks_to_come_back() {
     let served = Served::open();
     served.part.is_down.store(true, Ordering::SeqCst);
     let answer = served.tell(&[said(1, r#""a""#)]).await;
-    assert_eq!(
-        (answer.status.as_u16(), &answer.headers["retry-after"]),
-        (503, &"2".parse().unwrap())
-    );
+    assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (503, true));
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn a_ledger_that_cannot_keep_anything_asks_to_come_back() {
     });
     assert_snapshot!(town.ask("DELETE /vaccines/1", "").await, @r#"
     503 Service Unavailable
-    retry-after: 2
+    retry-after: in a moment
     content-type: application/problem+json
 
     {"type":"urn:anticorona:come-back-later","title":"Please come back later","status":503,"detail":"the ledger could not write"}
