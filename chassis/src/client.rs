@@ -37,7 +37,7 @@ pub use base::{BaseUrl, NotABaseUrl};
 pub use endpoints::ENDPOINTS_MAX;
 
 use self::endpoints::{Chosen, Endpoints, Guard};
-use crate::process::Process;
+use crate::{process::Process, trace};
 
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 1024 * 1024;
@@ -294,6 +294,7 @@ impl Client {
         let headers = request.headers_mut();
         headers.entry(header::HOST).or_insert_with(|| self.base.host_header());
         headers.insert(deadline::HEADER, HeaderValue::from(millis_left(by)));
+        let traced = trace::outgoing(&mut request);
         let left = try_by.saturating_duration_since(Instant::now());
         let (answer, heard) = match timeout(left, self.over_the_wire(request)).await {
             Err(elapsed) => (Answer::Timeout, Err(CallError::unanswered(elapsed))),
@@ -302,6 +303,12 @@ impl Client {
         };
         let after = heard.as_ref().ok().and_then(|response| retry_after(response.headers()));
         to.record(answer, after);
+        match (&heard, answer) {
+            (Ok(response), _) => traced.answered(response.status()),
+            (Err(_), Answer::Timeout) => traced.failed("timeout"),
+            (Err(CallError::Unreachable(_)), _) => traced.failed("unreachable"),
+            (Err(_), _) => traced.failed("unanswered"),
+        }
         heard
     }
 

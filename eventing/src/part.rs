@@ -152,9 +152,10 @@ impl<M: Hears> Part<M> {
         answer_within: Duration,
     ) -> Result<(), Fatal> {
         let Self { name, desk, readers, hearing, process, mut writer_ended, .. } = self;
+        crate::metrics::register(process.metrics(), readers.clone());
         let app = router
             .merge(crate::api::router(hearing, readers))
-            .merge(chassis::health::router(name, process.readiness()));
+            .merge(chassis::actuator::router(name, &process));
         select! {
             served = listener.serve(name, app, answer_within, &process) => served?,
             _ = &mut writer_ended => return Err(WriterDied(name).into()),

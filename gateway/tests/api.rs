@@ -370,3 +370,22 @@ async fn the_index_leads_to_the_collections() {
     assert!(secure.contains(r#""https://edge.test/bookings""#), "{secure}");
     edge.nobody_was_asked();
 }
+
+#[tokio::test]
+async fn the_edge_tells_collectors_what_it_counts() {
+    let edge = Edge::with(Answers(OK));
+    edge.get("/bookings").await;
+    let counted = edge.get("/actuator/prometheus").await;
+    let line = "\nanticorona_http_requests_total{method=\"GET\",status=\"2xx\"} 1\n";
+    assert!(counted.contains(line), "{counted}");
+}
+
+#[tokio::test]
+async fn what_operators_ask_of_the_parts_stays_inside() {
+    let edge = Edge::with(Answers(OK));
+    for path in ["/bookings/actuator/prometheus", "/actuator/env", "/vaccines/../actuator/health"] {
+        let answer = edge.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
+    edge.nobody_was_asked();
+}
