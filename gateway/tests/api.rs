@@ -16,6 +16,7 @@ use part::{
     Part,
     Then::{self, Answers, Closes, Hangs},
 };
+use resilience::breaker::BreakerConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     join,
@@ -54,6 +55,7 @@ impl Edge {
             listen: address,
             vaccine: vaccine.url(),
             booking: booking.url(),
+            breaker: BreakerConfig::default(),
             injection: Some(injection.url()),
             mypage: Some(mypage.url()),
         };

@@ -9,7 +9,7 @@ use axum::{
     body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
-use booking::Config;
+use booking::{Config, config::vaccine_breaker};
 use chassis::{
     client::{Call, Client},
     listen::Listener,
@@ -133,6 +133,7 @@ impl Office {
             listen: listener.address(),
             database: database(folder),
             vaccine: vaccine.url().parse().unwrap(),
+            breaker: vaccine_breaker(),
             events: EventsUrl::Direct,
             injection: None,
             mypage: None,
