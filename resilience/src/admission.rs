@@ -55,7 +55,7 @@ impl Default for AdmissionConfig {
     fn default() -> Self {
         Self {
             limiter: LimiterConfig::default(),
-            waiting_max: 1_024,
+            waiting_max: 256,
             wait_max: Duration::from_millis(500),
             margin: deadline::MARGIN,
             codel_target: codel::TARGET,
