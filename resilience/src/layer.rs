@@ -7,9 +7,9 @@
 //! own, and is used by the very service that was ready.
 
 pub mod admission;
-//pub mod breaker;
+pub mod breaker;
 pub mod deadline;
-//pub mod retry;
+pub mod retry;
 
 use std::{mem, time::Duration};
 

@@ -8,9 +8,13 @@ pub mod breaker;
 pub mod budget;
 pub mod codel;
 pub mod deadline;
+pub mod dice;
 pub mod drain;
 pub mod layer;
 pub mod limiter;
 pub mod line;
 pub mod stack;
 pub mod time;
+
+mod pair;
+mod sync;

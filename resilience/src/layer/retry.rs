@@ -80,7 +80,7 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let mut inner = take_ready(&mut self.inner);
         let now = self.shared.clock.now();
-        self.shared.budget.deposit(now);
+        self.shared.budget.call(now);
         let copy = self.shared.policy.copy(&request);
         let deadline = self.shared.policy.deadline(&request, now);
         let again = copy.map(|copy| (self.inner.clone(), copy));
@@ -140,7 +140,7 @@ where
                     // The budget last: only what will be spent is taken from it.
                     let again = this.deadline.left(now) >= TIME_MIN
                         && policy.again(&answer, &mut copy)
-                        && budget.withdraw(now);
+                        && budget.try_retry(now);
                     if !again {
                         return Poll::Ready(answer);
                     }

@@ -130,9 +130,6 @@ pub(crate) fn run_with_stall(store: Store, loads: &[Load], stall: Range<Duration
                     });
                 }
             }
-            if std::env::args().any(|arg| arg == "--nocapture") && tick % 250 == 0 {
-                println!("{tick} ms: {:?}", admission.snapshot());
-            }
         }
         while requests.join_next().await.is_some() {}
         drop(queue);
