@@ -249,3 +249,6 @@ impl<T> Line<T> {
 
 /// Keys are neither copied nor made elsewhere, and giving one up takes it.
 const NO_PLACE: &str = "a key has its place until it is given up";
+
+#[cfg(test)]
+mod tests;
