@@ -5,7 +5,7 @@
 //! - Who would wait longer than makes sense (for this request, or for anybody) is refused at once.
 //! - Who is left waits in a short line, which is cut at its head once it stands.
 //!
-//! Each class may use only its [share](share) of the limit and of the longest wait, so that
+//! Each class may use only its [share] of the limit and of the longest wait, so that
 //! whatever goes first still finds room where those behind it would take everything.
 
 mod counts;

@@ -38,6 +38,45 @@ use crate::{
 };
 
 /// Where requests come in: deadline, admission, the service.
+///
+/// ```
+/// use std::{convert::Infallible, time::Duration};
+/// use resilience::{
+///     admission::Admission, deadline::Deadline, limiter::Sample, line::Priority, stack,
+///     layer::{Refusal, Refuse, admission::Admittable, deadline::Timed},
+///     time::{Moment, Monotonic},
+/// };
+/// use tower::{ServiceExt, service_fn};
+///
+/// /// A request is the milliseconds that it has, an answer is a status.
+/// #[derive(Clone)]
+/// struct Policy;
+///
+/// impl Refuse<u16, Infallible> for Policy {
+///     fn refuse(&self, _: Refusal) -> Result<u16, Infallible> { Ok(503) }
+/// }
+/// impl Timed<u64> for Policy {
+///     fn deadline(&self, ms: &u64, now: Moment) -> Deadline {
+///         Deadline::within(Duration::from_millis(*ms), now)
+///     }
+///     fn stamp(&self, _: &mut u64, _: Deadline, _: Moment) {}
+/// }
+/// impl Admittable<u64, u16, Infallible> for Policy {
+///     fn priority(&self, _: &u64) -> Priority { Priority::Book }
+///     fn items(&self, _: &u64) -> u32 { 1 }
+///     fn deadline(&self, ms: &u64, now: Moment) -> Deadline { Timed::deadline(self, ms, now) }
+///     fn sample(&self, _: &Result<u16, Infallible>) -> Sample { Sample::Answered }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let admission = Admission::new(Default::default(), Monotonic::default()).expect("valid");
+/// let service = service_fn(|_: u64| async { Ok(201) });
+/// let service = stack::server(service, Policy, admission);
+/// assert_eq!(service.clone().oneshot(1_000).await, Ok(201));
+/// assert_eq!(service.oneshot(0).await, Ok(503));
+/// # }
+/// ```
 pub fn server<Request, S, P, C>(
     service: S,
     policy: P,

@@ -16,7 +16,7 @@ struct World {
 
 impl World {
     fn new(min: u32, initial: u32, max: u32) -> Self {
-        let config = LimiterConfig { min, initial, max, ..LimiterConfig::default() };
+        let config = LimiterConfig { min, max, initial, ..LimiterConfig::default() };
         let now = Moment::from_nanos(1_000_000_000);
         Self { limiter: Arc::new(Limiter::new(config).unwrap()), now }
     }
@@ -127,7 +127,9 @@ fn a_limit_is_judged_only_by_those_who_were_admitted_under_it() {
     let late = early.split_off(50);
     for (slots, limit) in [(early, 80), (late, 80)] {
         world.pass(SLOW);
-        slots.into_iter().for_each(|slot| slot.finish(Sample::Answered, world.now));
+        for slot in slots {
+            slot.finish(Sample::Answered, world.now);
+        }
         assert_eq!(world.limit(), limit);
     }
 }
@@ -151,7 +153,7 @@ fn a_large_one_gets_in_alone() {
 #[test]
 fn bounds_that_cannot_hold_are_refused() {
     let with = |min, initial, max| {
-        Limiter::new(LimiterConfig { min, initial, max, ..LimiterConfig::default() }).unwrap_err()
+        Limiter::new(LimiterConfig { min, max, initial, ..LimiterConfig::default() }).unwrap_err()
     };
     assert_eq!(with(0, 1, 1), InvalidLimits::Bounds { min: 0, initial: 1, max: 1 });
     assert!(with(9, 8, 10).to_string().contains("min 9, initial 8, max 10"));

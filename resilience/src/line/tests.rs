@@ -131,7 +131,9 @@ proptest! {
                     prop_assert_eq!(place.owner, who);
                     let waited = queues.iter().flatten().any(|one| one.0 == who);
                     prop_assert_eq!(place.standing == Standing::Waiting, waited);
-                    queues.iter_mut().for_each(|queue| queue.retain(|one| one.0 != who));
+                    for queue in &mut queues {
+                        queue.retain(|one| one.0 != who);
+                    }
                 }
             }
             let waits: usize = queues.iter().map(VecDeque::len).sum();

@@ -118,7 +118,7 @@ pub(crate) fn run_with_stall(store: Store, loads: &[Load], stall: Range<Duration
         let mut requests = tokio::task::JoinSet::new();
         let begin = tokio::time::Instant::now();
         for tick in 0..loads.iter().map(|load| load.until).max().unwrap_or(0) {
-            sleep_until(begin + Duration::from_millis(tick)).await;
+            sleep_until(begin + Duration::from_millis(tick)).await; // tidy: paced, in simulated time
             for load in loads.iter().filter(|load| (load.from..load.until).contains(&tick)) {
                 let since = tick - load.from;
                 for _ in load.rate * since / 1_000..load.rate * (since + 1) / 1_000 {
@@ -176,10 +176,11 @@ async fn commit(
     while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let now = Duration::from_nanos(clock.now().as_nanos());
         if stall.contains(&now) {
-            sleep(stall.end.saturating_sub(now)).await;
+            sleep(stall.end.saturating_sub(now)).await; // tidy: paced, in simulated time
         }
         batch.retain(|reply| !reply.is_closed());
-        sleep(store.each_commit + store.each_item * u32::try_from(batch.len()).unwrap()).await;
+        let items = u32::try_from(batch.len()).unwrap();
+        sleep(store.each_commit + store.each_item * items).await; // tidy: paced, in simulated time
         for reply in batch.drain(..) {
             let _gone = reply.send(());
         }
