@@ -36,8 +36,8 @@ use crate::{
 /// What an [`Admission`] aims at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdmissionConfig {
-    /// The limit on the items in flight. Up to its minimum, nobody is refused for the expected wait
-    /// alone: by a few requests, a system that is slow and one that is overloaded look the same.
+    /// The limit on the items in flight. Up to its minimum, nobody is refused for the expected
+    /// wait: by a few requests, a system that is slow and one that is overloaded look the same.
     pub limiter: LimiterConfig,
     /// How many requests may wait in the line.
     pub waiting_max: usize,

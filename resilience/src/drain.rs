@@ -78,21 +78,23 @@ impl Drain {
 
     /// So many items were served, when so many (these among them) were in flight.
     pub fn served(&self, items: u32, in_flight: u32, now: Moment) {
-        self.progress.store(now.as_nanos(), Relaxed);
+        let before = self.progress.swap(now.as_nanos(), Relaxed);
         let end = self.window_end.load(Relaxed);
         if now.as_nanos() >= end {
             let next = now.after(WINDOW).as_nanos();
             if self.window_end.compare_exchange(end, next, Relaxed, Relaxed).is_ok() {
-                // Without these items: the first ones after a pause are not the pause's harvest.
-                self.reckon(now);
+                // Without these items, and without the time that they took: they may be the first of
+                // a batch, and the others come a moment later.
+                self.reckon(Moment::from_nanos(before));
             }
         }
         self.served.fetch_add(items.into(), Relaxed);
         self.crowd.fetch_add(u64::from(items) * u64::from(in_flight), Relaxed);
     }
 
+    /// Reckons what was served up to that moment.
     fn reckon(&self, now: Moment) {
-        let since = Moment::from_nanos(self.busy_since.swap(now.as_nanos(), Relaxed));
+        let since = Moment::from_nanos(self.busy_since.fetch_max(now.as_nanos(), Relaxed));
         let busy = self.busy.swap(0, Relaxed).saturating_add(nanos(now.since(since))).max(1);
         let served = self.served.swap(0, Relaxed);
         let crowd = self.crowd.swap(0, Relaxed);

@@ -53,7 +53,8 @@ async fn everybody_is_served(users: u16) {
     let summary = siege(&town, users);
     assert!((summary.availability - 100.0).abs() < f64::EPSILON, "{}", summary.availability);
     assert_eq!(summary.failed, 0);
-    assert_eq!(summary.successful, summary.transactions, "every answer is 201");
+    // Its users count without a lock, and now and then one goes uncounted.
+    assert!(summary.successful >= summary.transactions, "every answer is 201");
     assert!(summary.transactions > 0);
 
     // siege leaves at the end without waiting for its last answers: at most one per user.

@@ -105,12 +105,14 @@ impl Gate {
             self.drain.begin(now);
             return Ok(());
         }
+        if in_flight < share(priority, self.limiter.config().min) {
+            return Ok(());
+        }
         let wait = self.drain.expected_wait(self.ahead(priority, in_flight), now);
         if wait > left.saturating_sub(self.config.margin) {
             return Err(Reason::Wait);
         }
-        let few = in_flight < share(priority, self.limiter.config().min);
-        if few || wait <= self.wait_max(priority) || self.may_probe(now) {
+        if wait <= self.wait_max(priority) || self.may_probe(now) {
             return Ok(());
         }
         Err(Reason::Wait)

@@ -119,7 +119,10 @@ async fn a_stall_is_noticed_without_a_single_answer() {
 
 /// An admission behind which everything takes 600 ms, however much there is.
 async fn with_slow_answers() -> Admission<Tokio> {
-    let admission = admission(64, 8);
+    slowed(admission(64, 8)).await
+}
+
+async fn slowed(admission: Admission<Tokio>) -> Admission<Tokio> {
     for _ in 0..3 {
         let mut served = Vec::new();
         for _ in 0..10 {
@@ -146,7 +149,10 @@ async fn a_few_are_let_in_however_long_answers_take() {
 
 #[tokio::test(start_paused = true)]
 async fn who_would_be_served_too_late_is_refused_at_once() {
-    let admission = with_slow_answers().await;
+    // Nobody minds waiting, and a few are few indeed.
+    let limiter = LimiterConfig { min: 8, initial: 64, ..LimiterConfig::default() };
+    let config = AdmissionConfig { limiter, wait_max: deadline::CAP, ..AdmissionConfig::default() };
+    let admission = slowed(Admission::new(config, Tokio::default()).unwrap()).await;
     let mut served = Vec::new();
     for _ in 0..20 {
         served.push(settle(&admission, 1).await.unwrap());

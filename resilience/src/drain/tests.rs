@@ -104,3 +104,15 @@ fn those_refused_together_are_spread_evenly() {
     assert_eq!(returns[..4], [0; 4]);
     assert!(returns[4..].iter().all(|count| (900..1_100).contains(count)), "{returns:?}");
 }
+
+/// A commit takes long or short whatever is in it: its time belongs to all of it.
+#[test]
+fn the_first_of_a_large_batch_does_not_make_the_system_look_slow() {
+    let drain = Drain::new();
+    let at = |ms: u64| Moment::from_nanos(ms * 1_000_000);
+    drain.begin(at(0));
+    drain.served(1, 67, at(5)); // Alone in the first batch.
+    (0..66).for_each(|_| drain.served(1, 66, at(305)));
+    (0..66).for_each(|_| drain.served(1, 66, at(605)));
+    assert!(drain.expected_wait(66, at(605)) < Duration::from_secs(1), "{drain:?}");
+}
