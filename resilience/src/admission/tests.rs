@@ -150,7 +150,8 @@ async fn a_few_are_let_in_however_long_answers_take() {
 #[tokio::test(start_paused = true)]
 async fn who_would_be_served_too_late_is_refused_at_once() {
     // Nobody minds waiting, and a few are few indeed.
-    let limiter = LimiterConfig { min: 8, initial: 64, ..LimiterConfig::default() };
+    let target = Duration::from_secs(10);
+    let limiter = LimiterConfig { min: 8, initial: 64, target, ..LimiterConfig::default() };
     let config = AdmissionConfig { limiter, wait_max: deadline::CAP, ..AdmissionConfig::default() };
     let admission = slowed(Admission::new(config, Tokio::default()).unwrap()).await;
     let mut served = Vec::new();
