@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
+use resilience::breaker::BreakerConfig;
 use thiserror::Error;
+
+use crate::client::breaker_setting::BreakerSetting;
 
 use crate::trace::settings::{Endpoint, Pairs, Protocol, Sampler, SamplerName, Settings, Share};
 
@@ -75,6 +78,17 @@ impl Env {
             name,
             reason: reason.to_string(),
             value: without_secrets(&value),
+        })
+    }
+
+    /// How breakers work: `BREAKER`, changes to the part's own defaults.
+    pub fn breaker(&self, default: BreakerConfig) -> Result<BreakerConfig, ConfigError> {
+        const NAME: &str = "BREAKER";
+        let setting = self.first::<BreakerSetting, 1>([NAME])?.unwrap_or_default();
+        setting.over(default).map_err(|reason| ConfigError::Invalid {
+            name: NAME,
+            value: (self.0)(NAME).unwrap_or_default(),
+            reason: reason.to_string(),
         })
     }
 

@@ -5,6 +5,7 @@ pub mod actuator;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod fault;
 pub mod hal;
 pub mod health;
 mod ingress;

@@ -13,10 +13,9 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::StatusCode};
-use hyper::{server::conn::http1, service::service_fn};
+use axum::{Router, extract::Request, http::StatusCode, response::Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use resilience::admission::AdmissionConfig;
 use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -29,7 +28,8 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    ingress::Ingress, metrics::http::Http, problem::Problem, process::Process, trace::Tracer,
+    fault::Faults, ingress::Ingress, metrics::http::Http, problem::Problem, process::Process,
+    trace::Tracer,
 };
 
 pub use crate::ingress::Due;
@@ -131,13 +131,18 @@ impl Listener {
         process: &Process,
     ) -> io::Result<()> {
         info!("{part} listens on http://{}", self.address);
+        let router = match process.faults() {
+            Some(faults) => router.merge(faults.router(part)),
+            None => router,
+        };
         let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method);
         let router = process.tracer().naming_routes(router);
-        let ingress = Ingress::new(router, answer_within, AdmissionConfig::default());
+        let ingress = Ingress::new(router, answer_within);
         let ingress = ingress.map_err(io::Error::other)?;
         process.isolation().set_admission(ingress.admission());
         let server = Arc::new(Server {
             ingress,
+            faults: process.faults().cloned(),
             part,
             tracer: process.tracer().clone(),
             answer_within,
@@ -187,6 +192,7 @@ struct Server {
     part: &'static str,
     tracer: Tracer,
     ingress: Ingress,
+    faults: Option<Faults>,
     answer_within: Duration,
     connections: Arc<Semaphore>,
     process: Process,
@@ -248,7 +254,7 @@ impl Server {
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
         let _open = self.http.connection();
-        let answer = |request| self.tracer.serve(self.part, request, |it| self.ingress.answer(it));
+        let answer = |request| self.tracer.serve(self.part, request, |it| self.answer(it));
         let service = service_fn(async |request| {
             Ok::<_, Infallible>(self.http.observe(request, answer).await)
         });
@@ -271,6 +277,15 @@ impl Server {
                 drop(timeout(self.answer_within, connection).await);
             }
         }
+    }
+}
+
+impl Server {
+    /// Faults on purpose come first: what follows must not refuse or end a request that fails.
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Response {
+        let Some(faults) = &self.faults else { return self.ingress.answer(request).await };
+        let path = request.uri().path().to_owned();
+        faults.around(&path, &self.process, self.ingress.answer(request)).await
     }
 }
 

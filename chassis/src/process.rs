@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{self, ConfigError, Env},
+    fault::Faults,
     isolation::Isolation,
     metrics::Metrics,
     telemetry::{self, LogFormat},
@@ -48,6 +49,10 @@ pub struct NetArgs {
     /// How the log looks
     #[arg(long, value_enum, default_value_t = LogFormat::Pretty)]
     pub log: LogFormat,
+    /// For rehearsals, never in production: whoever reaches a part can make it fail, at
+    /// /actuator/faults
+    #[arg(long)]
+    pub faults: bool,
 }
 
 impl NetArgs {
@@ -101,6 +106,7 @@ pub struct Process {
     metrics: Metrics,
     tracer: Tracer,
     isolation: Isolation,
+    faults: Option<Faults>,
 }
 
 impl Process {
@@ -112,7 +118,19 @@ impl Process {
             metrics: Metrics::default(),
             tracer: Tracer::of_process(),
             isolation: Isolation::default(),
+            faults: None,
         }
+    }
+
+    /// The same for a part that can be made to fail, if that was asked for at the start.
+    #[must_use]
+    pub fn with_faults(self, asked_for: bool) -> Self {
+        Self { faults: asked_for.then(Faults::default), ..self }
+    }
+
+    /// The switch that makes the part fail, if there is one.
+    pub fn faults(&self) -> Option<&Faults> {
+        self.faults.as_ref()
     }
 
     /// The same, with a tracer of its own.
@@ -213,7 +231,7 @@ where
 {
     telemetry::start(args.net.log);
     match config(args, &Env::of_process()) {
-        Ok(config) => run(|stop| serve(config, Process::new(stop))),
+        Ok(config) => run(|stop| serve(config, Process::new(stop).with_faults(args.net.faults))),
         Err(wrong) => {
             error!("{part} cannot start: {wrong}");
             ExitCode::from(EXIT_USAGE)

@@ -6,6 +6,7 @@ use std::{str::FromStr, time::Duration};
 use axum::Router;
 use chassis::{
     client::{BaseUrl, Client},
+    fault::Faults,
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -13,6 +14,7 @@ use contracts::ids::HolderId;
 use storage::{
     database::{self, Database, OpenError, Readers},
     migrate::Migration,
+    slowed::Slowed,
     store::{Desk, Model, Stored},
 };
 use thiserror::Error;
@@ -87,7 +89,9 @@ impl<M: Hears> Part<M> {
     ) -> Result<Self, OpenError> {
         let (writable, readers) = database::open(database, name, migrations).await?;
         let store = HolderId(writable.store_id);
-        let (desk, ended) = Desk::start(name, Stored::new(writable, model));
+        let delay_us = process.faults().map(Faults::store_delay_us).unwrap_or_default();
+        let stored = Slowed::new(Stored::new(writable, model), delay_us);
+        let (desk, ended) = Desk::start(name, stored);
         let told = Bell::default();
         let hearing = Hearing::new(desk.clone(), told.clone());
         let (process, writer_ended) = (process.clone(), TaskTracker::new().spawn(ended));

@@ -16,6 +16,7 @@ use part::{
     Part,
     Then::{self, Answers, Closes, Hangs},
 };
+use resilience::breaker::BreakerConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     join,
@@ -54,6 +55,7 @@ impl Edge {
             listen: address,
             vaccine: vaccine.url(),
             booking: booking.url(),
+            breaker: BreakerConfig::default(),
             injection: Some(injection.url()),
             mypage: Some(mypage.url()),
         };
@@ -161,6 +163,7 @@ async fn every_collection_has_its_part() {
         "/vaccines/1",
         "/bookings",
         "/bookings/1",
+        "/tickets/3f2504e0-4f89-81d3-9a0c-0305e82c3301",
         "/injections/1",
         "/injections/search/findByBookingId?bookingId=1",
         "/cancellations",
@@ -174,7 +177,10 @@ async fn every_collection_has_its_part() {
         asked.iter().map(|text| text.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(paths(&edge.vaccine), ["/vaccines", "/vaccines?page=1", "/vaccines/1"]);
-    assert_eq!(paths(&edge.booking), ["/bookings", "/bookings/1"]);
+    assert_eq!(
+        paths(&edge.booking),
+        ["/bookings", "/bookings/1", "/tickets/3f2504e0-4f89-81d3-9a0c-0305e82c3301"]
+    );
     assert_eq!(
         paths(&edge.injection),
         ["/injections/1", "/injections/search/findByBookingId?bookingId=1", "/cancellations"]
@@ -322,6 +328,8 @@ async fn what_parts_say_to_each_other_stays_inside() {
         "/events/heard",
         "/vaccines/1/",
         "/bookings/1/2",
+        "/tickets",
+        "/tickets/search/all",
         "/vaccines/../holds",
         "//holds",
     ] {

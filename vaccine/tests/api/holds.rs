@@ -91,7 +91,7 @@ fn holds(holder: &str, holds: &[(&str, i64)]) -> String {
 }
 
 /// As many holds of vaccine 1.
-fn many(count: usize) -> String {
+pub(crate) fn many(count: usize) -> String {
     let id = |number: usize| Uuid::from_u128(number.try_into().unwrap()).to_string();
     let ids: Vec<_> = (0..count).map(id).collect();
     holds(NORTH, &ids.iter().map(|id| (id.as_str(), 1)).collect::<Vec<_>>())

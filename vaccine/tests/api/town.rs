@@ -61,6 +61,15 @@ impl Town {
 
     /// With a ledger that decides in its own way.
     pub(crate) fn deciding_by(decide: Decide) -> Self {
+        Self::start(decide, false)
+    }
+
+    /// With a ledger that can be made to fail.
+    pub(crate) fn rehearsing() -> Self {
+        Self::start(decide, true)
+    }
+
+    fn start(decide: Decide, faults: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let client = Client::new(format!("http://{}", listener.address()).parse().unwrap());
@@ -69,7 +78,7 @@ impl Town {
             database: Database::Sqlite(folder.path().join(FILE)),
             events: EventsUrl::Direct,
         };
-        let process = Process::new(CancellationToken::new());
+        let process = Process::new(CancellationToken::new()).with_faults(faults);
         let mut serving = JoinSet::new();
         serving.spawn(vaccine::serve_book(listener, config, Book { decide }, process));
         Self { client, _serving: serving, folder }
