@@ -18,7 +18,7 @@ use chassis::{
 use insta::assert_snapshot;
 use resilience::{
     breaker::{Answer, Breaker, BreakerConfig},
-    budget::{BudgetConfig, RetryBudget},
+    budget::{Budget, BudgetConfig},
     time::{Clock, Coarse},
 };
 use serde_json::{Value, json};
@@ -42,12 +42,11 @@ impl Part {
         let mypage = Arc::new(Breaker::new(BreakerConfig::default()).unwrap());
         process.isolation().add_breaker("vaccine".to_owned(), &vaccine);
         process.isolation().add_breaker("mypage".to_owned(), &mypage);
-        let router =
-            Router::new().route("/", get(async || "hello")).merge(routes("test", &process));
+        let app = Router::new().route("/", get(async || "hello")).merge(routes("test", &process));
         let (mut serving, serves) = (JoinSet::new(), process.clone());
-        serving.spawn(async move {
-            listener.serve("test", router, Duration::from_secs(5), &serves).await
-        });
+        serving.spawn(
+            async move { listener.serve("test", app, Duration::from_secs(5), &serves).await },
+        );
         Self { client, process, vaccine, _serving: serving }
     }
 
@@ -279,10 +278,10 @@ async fn breakers_are_counted_under_the_names_of_resilience4j() {
 async fn admission_and_repeats_are_counted() {
     let part = Part::start(actuator::router);
     let budget = BudgetConfig { per_second: 0, ..BudgetConfig::default() };
-    let budget = Arc::new(RetryBudget::new(budget));
+    let budget = Arc::new(Budget::new(budget).unwrap());
     part.process.isolation().add_budget("vaccine", &budget);
-    (0..30).for_each(|_| budget.deposit(Coarse.now()));
-    assert!(budget.withdraw(Coarse.now()));
+    (0..30).for_each(|_| budget.call(Coarse.now()));
+    assert!(budget.try_retry(Coarse.now()));
     part.ask("GET /", "").await;
     assert_eq!(
         part.lines("anticorona_retries_total").await,

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use resilience::{
     admission::{Admission, Reason, Snapshot, WAIT_BOUNDS},
     breaker::Breaker,
-    budget::RetryBudget,
+    budget::Budget,
     line::Priority,
     time::{Clock, Coarse},
 };
@@ -93,7 +93,7 @@ fn of_breakers(breakers: &[(String, Arc<Breaker>)]) -> [Reading; 7] {
     [state, failure_rate, slow_call_rate, buffered, slow, not_permitted, calls]
 }
 
-fn of_budgets(budgets: &[(&'static str, Arc<RetryBudget>)]) -> [Reading; 3] {
+fn of_budgets(budgets: &[(&'static str, Arc<Budget>)]) -> [Reading; 3] {
     let mut retries = Reading::counter(
         "anticorona_retries_total",
         "Calls that were made once more, by the part that is called, in calls",
@@ -104,13 +104,12 @@ fn of_budgets(budgets: &[(&'static str, Arc<RetryBudget>)]) -> [Reading; 3] {
     );
     let mut left = Reading::gauge(
         "anticorona_retry_budget",
-        "What calls have earned and nobody has used, in retries",
+        "How many calls could be made once more now, in calls",
     );
     for (part, budget) in budgets {
-        let (made, not_made) = budget.totals();
-        retries = retries.value([("name", part)], made);
-        refused = refused.value([("name", part)], not_made);
-        left = left.value([("name", part)], budget.left());
+        retries = retries.value([("name", part)], budget.retried());
+        refused = refused.value([("name", part)], budget.refused());
+        left = left.value([("name", part)], budget.balance(Coarse.now()));
     }
     [retries, refused, left]
 }
