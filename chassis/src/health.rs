@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{json, process::Readiness};
 
 /// Spring's media type for actuator answers.
-const MEDIA_TYPE: &str = "application/vnd.spring-boot.actuator.v3+json";
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.spring-boot.actuator.v3+json";
 
 /// `/actuator/health`, `/actuator/health/{liveness,readiness}` and `/actuator/info` of a part.
 pub fn router(part: &'static str, readiness: Readiness) -> Router {

@@ -31,7 +31,7 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
         injection: config.injection.map(|url| part("injection", url)).transpose()?,
         mypage: config.mypage.map(|url| part("mypage", url)).transpose()?,
     };
-    let app = api::router(parts).merge(chassis::actuator::router("gateway", &process));
+    let app = api::router(parts).merge(chassis::actuator::read_only("gateway", &process));
     listener.serve("gateway", app, ANSWER_WITHIN, &process).await?;
     process.finish().await;
     Ok(())

@@ -383,6 +383,24 @@ async fn the_edge_tells_collectors_what_it_counts() {
 }
 
 #[tokio::test]
+async fn breakers_of_the_edge_can_be_seen_from_outside_but_not_steered() {
+    let edge = Edge::with(Answers(OK));
+    let order = r#"{"updateState":"FORCE_OPEN"}"#;
+    let headers =
+        format!("{CLOSE}content-type: application/json\r\ncontent-length: {}\r\n", order.len());
+    for path in
+        ["/actuator/circuitbreakers/booking", "/bookings/../actuator/circuitbreakers/vaccine"]
+    {
+        let answer = edge.ask(&format!("POST {path}"), &headers, order).await;
+        assert!(answer.starts_with("HTTP/1.1 40"), "{path}: {answer}");
+    }
+    edge.nobody_was_asked();
+    let seen = edge.get("/actuator/circuitbreakers").await;
+    let closed = seen.matches(r#""state":"CLOSED""#).count();
+    assert_eq!(closed, 4, "{seen}");
+}
+
+#[tokio::test]
 async fn what_operators_ask_of_the_parts_stays_inside() {
     let edge = Edge::with(Answers(OK));
     for path in ["/bookings/actuator/prometheus", "/actuator/env", "/vaccines/../actuator/health"] {
