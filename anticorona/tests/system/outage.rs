@@ -12,7 +12,10 @@ use std::{
 use drill::{Load, Outcome, Reconnect, Reply, Request, Stop, Target};
 use serde_json::{Value, json};
 
-use crate::town::{Ground, Part, Town, ask, book, bookings, eventually, read, register, settled};
+use crate::{
+    siege::siege,
+    town::{Ground, Part, Town, ask, book, bookings, eventually, read, register, settled},
+};
 
 /// As many as the smaller siege has.
 const USERS: u16 = 100;
@@ -197,6 +200,32 @@ async fn vaccine_killed_and_started_again() {
     let (_town, seen) = survives(Trouble::Killed).await;
     seen.refuses_promptly();
     seen.is_well_again();
+}
+
+/// The real siege cannot tell a promise from a failure, but nobody can say that it was made for this.
+#[tokio::test]
+async fn vaccine_killed_under_the_real_siege() {
+    let mut town = Town::on(Ground::embedded(), &[VACCINE, Part::Booking(0)]).await;
+    let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
+    assert_eq!(id, 1);
+    let offset = town.offset();
+    let siege = tokio::task::spawn_blocking(move || siege(offset, USERS, u32::from(u16::MAX)));
+    tokio::time::sleep(BEFORE).await; // tidy: paced, the siege goes on meanwhile
+    town.kill(VACCINE);
+    tokio::time::sleep(OUTAGE).await; // tidy: paced, this long it is gone
+    town.start(VACCINE).await;
+    let summary = siege.await.unwrap();
+    println!("{} booked, {} told to come back", summary.successful, summary.failed);
+    assert!(summary.successful > 0 && summary.failed > 0, "booked, and told to come back");
+    assert_eq!(summary.successful, summary.transactions, "every other answer is 201");
+    assert!(summary.longest_seconds <= LONGEST.as_secs_f64(), "{} s", summary.longest_seconds);
+
+    // siege leaves at the end without waiting for its last answers: at most one per user.
+    let booked = bookings(&town.booking(0)).await.into_iter().filter(|&(_, stands)| stands).count();
+    let booked = i64::try_from(booked).unwrap();
+    let unheard = booked - summary.successful;
+    assert!((0..=i64::from(USERS)).contains(&unheard), "{unheard} bookings that siege did not see");
+    settled(&town.vaccine(), id, booked).await;
 }
 
 #[tokio::test]
