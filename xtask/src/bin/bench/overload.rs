@@ -23,9 +23,12 @@ use crate::{
     server::{self, Server},
 };
 
-/// How many users find out what a contestant can do: enough that the store never waits for one,
-/// and few enough for every contestant to let all of them in.
-const PEAK_USERS: u16 = 20;
+/// How many users find out what a contestant can do: the seed's larger siege, whom ours lets in
+/// whatever the machine.
+const PEAK_USERS: u16 = 200;
+
+/// The same for the bulkhead: as many as it lets in.
+const PEAK_USERS_BULKHEAD: u16 = 25;
 
 /// How long they take for it.
 const PEAK_LASTING: Duration = Duration::from_secs(5);
@@ -86,6 +89,13 @@ impl Contestant {
             Self::Emulated(Policy::Breaker) => "breaker alone (emulation)",
         }
     }
+
+    fn peak_users(self) -> u16 {
+        match self {
+            Self::Emulated(Policy::Bulkhead) => PEAK_USERS_BULKHEAD,
+            Self::Ours | Self::Emulated(Policy::Unprotected | Policy::Breaker) => PEAK_USERS,
+        }
+    }
 }
 
 /// Measures and reports.
@@ -140,7 +150,7 @@ impl Pair {
         let slow = json!({"mode": "none", "storeDelayUs": store_delay_us});
         server::set_faults(&vaccine.entry, &slow).await?;
         let front = match contestant {
-            Contestant::Ours => Server::booking(&vaccine.entry).await?,
+            Contestant::Ours => Server::booking(&vaccine.entry.to_string()).await?,
             Contestant::Emulated(policy) => {
                 Server::emulation(&policy.to_string(), &vaccine.entry).await?
             }
@@ -151,7 +161,7 @@ impl Pair {
     /// Bookings per second of a closed loop that nobody is refused in.
     async fn peak(&self) -> Result<f64, Box<dyn Error>> {
         let load = Load {
-            users: PEAK_USERS,
+            users: self.contestant.peak_users(),
             reconnect: Reconnect::Never,
             stop: Stop::after(PEAK_LASTING),
             request: server::book(self.vaccine_id).into(),

@@ -6,7 +6,7 @@ use drill::{Chart, Mark, Scale, Series, Span, Style};
 use serde_json::{Value, json};
 
 use super::{
-    Contestant, FACTORS, PEAK_USERS,
+    Contestant, FACTORS, PEAK_USERS, PEAK_USERS_BULKHEAD,
     scenario::{Phases, Trial},
 };
 use crate::machine;
@@ -38,7 +38,8 @@ impl Report {
 
     fn peak_table(&self) -> String {
         let mut text = format!(
-            "\nWhat each can do: {PEAK_USERS} users in a closed loop, the store of vaccine slowed by \
+            "\nWhat each can do: {PEAK_USERS} users ({PEAK_USERS_BULKHEAD} for the \
+             bulkhead) in a closed loop, the store of vaccine slowed by \
              {} µs per command\n\n| | bookings |\n|---|---|\n",
             self.store_delay_us
         );
