@@ -166,3 +166,6 @@ fn mix(old: u64, new: u64, weight: u64, up: u64) -> u64 {
     let weight = u128::from(if new > old { weight.max(up) } else { weight });
     u64::try_from((old * (whole - weight) + new * weight) / whole).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,6 +151,7 @@ impl Mutant {
             events: EventsUrl::Direct,
             injection: None,
             mypage: None,
+            breaker: booking::config::vaccine_breaker(),
         };
         let process = || Process::new(CancellationToken::new());
         let book = Book { decide: unguarded };
