@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use booking::{Config as BookingConfig, config::vaccine_breaker};
+use booking::Config as BookingConfig;
 use chassis::{listen::Listener, process::Process};
 use drill::{Load, Outcome, Reconnect, Stop, Target};
 use eventing::EventsUrl;
@@ -144,7 +144,6 @@ impl Mutant {
             events: EventsUrl::Direct,
         };
         let booking_config = BookingConfig {
-            breaker: vaccine_breaker(),
             listen: booking.address(),
             database: database("b.sqlite"),
             vaccine: vaccine_url.parse().unwrap(),
