@@ -13,6 +13,7 @@ mod cancel;
 mod crash;
 mod follow;
 mod functions;
+mod outage;
 mod oversell;
 mod shutdown;
 mod siege;

@@ -11,6 +11,7 @@
 mod bookings;
 mod emulation;
 mod machine;
+mod outage;
 mod overload;
 mod server;
 
@@ -36,6 +37,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
+    /// Kills vaccine, and makes it slow, flapping, silent and unreachable, under the seed's load
+    Outage(outage::Options),
     /// Offers several times more than can be served, beside emulations of other protections
     Overload(overload::Options),
     /// Takes bookings with another protection than ours, until it is killed; for `overload`
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let Cli { what, bookings } = Cli::parse();
     let done = match &what {
         None => bookings::run(&bookings),
+        Some(What::Outage(options)) => outage::run(options),
         Some(What::Overload(options)) => overload::run(options),
         Some(What::Emulate(options)) => emulation::run(options),
     };

@@ -27,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// A running server.
 pub(crate) struct Server {
     child: Child,
+    command: Command,
     /// Takes the load.
     pub(crate) entry: Target,
     /// The stock ledger; the same as `entry` for a server that has none.
@@ -86,8 +87,33 @@ impl Server {
     }
 
     /// Bookings alone.
-    pub(crate) async fn booking(vaccine: &Target) -> Result<Self, Box<dyn Error>> {
-        Self::part(&["booking"], &[("VACCINE_URL", &vaccine.to_string())], &[8082]).await
+    pub(crate) async fn booking(vaccine: &str) -> Result<Self, Box<dyn Error>> {
+        Self::part(&["booking"], &[("VACCINE_URL", vaccine)], &[8082]).await
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) -> Result<(), Box<dyn Error>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it as it was started, with its data, after it was killed.
+    pub(crate) async fn start_again(&mut self) -> Result<(), Box<dyn Error>> {
+        self.child = self.command.spawn()?;
+        let entry = self.entry.clone();
+        self.up(&entry, Instant::now()).await
+    }
+
+    /// Starts it by another program and with more arguments, with its data, after it was killed.
+    pub(crate) fn wrap(&mut self, by: &[&str], more: &[&str]) -> Result<(), Box<dyn Error>> {
+        let (program, before) = by.split_first().ok_or("no program")?;
+        let mut command = Command::new(program);
+        command.args(before).arg(self.command.get_program()).args(self.command.get_args());
+        command.args(more).env("RUST_LOG", "warn").stdout(Stdio::null());
+        self.command = command;
+        self.child = self.command.spawn()?;
+        Ok(())
     }
 
     /// This program as another way to take bookings.
@@ -121,15 +147,13 @@ impl Server {
         if what.keeps_data {
             command.arg("--data").arg(folder.path());
         }
-        let child = command
-            .env("RUST_LOG", "warn")
-            .envs(what.settings.iter().copied())
-            .stdout(Stdio::null())
-            .spawn()?;
+        command.env("RUST_LOG", "warn").envs(what.settings.iter().copied()).stdout(Stdio::null());
+        let child = command.spawn()?;
         let first = targets.first().cloned().ok_or("a server without a port")?;
         let vaccine = targets.get(1).unwrap_or(&first).clone();
+        let ready_after = Duration::ZERO;
         let mut server =
-            Self { child, entry: first, vaccine, ready_after: Duration::ZERO, _folder: folder };
+            Self { child, command, entry: first, vaccine, ready_after, _folder: folder };
         for target in &targets {
             server.up(target, start).await?;
         }
@@ -179,8 +203,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.kill());
     }
 }
 

@@ -38,8 +38,8 @@ impl Report {
 
     fn peak_table(&self) -> String {
         let mut text = format!(
-            "\nWhat each can do: {PEAK_USERS} users in a closed loop, the store of vaccine slowed by \
-             {} µs per command\n\n| | bookings |\n|---|---|\n",
+            "\nWhat each can do: the best of closed loops of {PEAK_USERS:?} users, the store of vaccine \
+             slowed by {} µs per command\n\n| | bookings |\n|---|---|\n",
             self.store_delay_us
         );
         for (contestant, peak) in &self.peaks {
@@ -163,6 +163,7 @@ impl Report {
             .replace("{machine}", &self.machine)
             .replace("{date}", &self.date)
             .replace("{command}", &command)
+            .replace("{misses}", &self.misses())
             .replace("{lateness}", &format!("{lateness:.1}"));
         page.push_str(&self.peak_table());
         for factor in FACTORS {
@@ -174,6 +175,30 @@ impl Report {
             );
         }
         page
+    }
+
+    /// What of the aims that are numbers ours does not reach.
+    fn misses(&self) -> String {
+        let mut misses = Vec::new();
+        for trial in &self.trials {
+            if trial.scenario.contestant != Contestant::Ours {
+                continue;
+            }
+            let span = trial.overload();
+            let again = trial.accepted_again_after().map(|after| after.as_secs_f64());
+            let is_over = |value: Option<f64>, limit: f64| value.is_some_and(|value| value > limit);
+            for (is_missed, what) in [
+                (self.per_second(span.goodput) < 0.9 * trial.scenario.peak, "goodput"),
+                (is_over(span.accepted_ms(99.0), 1_000.0), "p99 of accepted"),
+                (is_over(span.refused_ms(99.0), 20.0), "p99 of refused"),
+                (again.is_none_or(|after| after > 2.0), "accepted again"),
+            ] {
+                if is_missed {
+                    misses.push(format!("{what} at {} times", trial.scenario.factor));
+                }
+            }
+        }
+        if misses.is_empty() { "nothing".to_owned() } else { misses.join(", ") }
     }
 
     fn goodput_chart(&self, factor: u32) -> Chart {
