@@ -23,12 +23,13 @@ How each is called:
 - *service*: as a tower service around one that is always ready: `poll_ready`, `call`, poll. The
   bare service is the row without protection; its cost is in the others.
 - No runtime runs: futures are polled with a waker that does nothing. One that has to wait for a
-  lock is woken like any thread; where a breaker wants its caller to sleep for a lock (tower-
-  resilience, open), the caller asks again at once.
+  lock is woken like any thread; where a breaker wants its caller to sleep for a lock
+  (tower-resilience, open), the caller asks again at once.
 - Each thread stays on one processor. With more than one, a turn in which they did not get the
   processors is repeated, up to five times.
 - Processor time counts neither others on the machine nor the wait for a lock: in favour of those
-  who lock.
+  who lock. With more than one thread read the medians of a quiet machine: where others take a
+  processor now and then, the threads meet less often, and everybody looks cheaper.
 
 What each is asked for:
 
