@@ -136,12 +136,13 @@ where
                         return Poll::Ready(answer);
                     };
                     let RetryLayer { policy, budget, clock } = this.shared;
+                    // First whether it is wanted, as it almost never is: that needs no clock.
+                    if !policy.again(&answer, &mut copy) {
+                        return Poll::Ready(answer);
+                    }
                     let now = clock.now();
                     // The budget last: only what will be spent is taken from it.
-                    let again = this.deadline.left(now) >= TIME_MIN
-                        && policy.again(&answer, &mut copy)
-                        && budget.try_retry(now);
-                    if !again {
+                    if this.deadline.left(now) < TIME_MIN || !budget.try_retry(now) {
                         return Poll::Ready(answer);
                     }
                     this.state.set(State::GettingReady { call: Some((service, copy)) });

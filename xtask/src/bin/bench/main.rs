@@ -9,6 +9,7 @@
 )]
 
 mod bookings;
+mod cost;
 mod emulation;
 mod machine;
 mod outage;
@@ -41,6 +42,8 @@ enum What {
     Outage(outage::Options),
     /// Offers several times more than can be served, beside emulations of other protections
     Overload(overload::Options),
+    /// Measures what a call costs in the circuit breaker and its neighbours, beside other crates
+    Resilience(cost::Options),
     /// Takes bookings with another protection than ours, until it is killed; for `overload`
     #[command(hide = true)]
     Emulate(emulation::Options),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         None => bookings::run(&bookings),
         Some(What::Outage(options)) => outage::run(options),
         Some(What::Overload(options)) => overload::run(options),
+        Some(What::Resilience(options)) => cost::run(options),
         Some(What::Emulate(options)) => emulation::run(options),
     };
     match done {
