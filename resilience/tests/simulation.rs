@@ -30,7 +30,7 @@ use scenario::Scenario;
 use world::World;
 
 /// Worlds that are tried.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 1_000;
 
 /// Failures that are told; more would say no more.
 const TOLD_MAX: usize = 5;

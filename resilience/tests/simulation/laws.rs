@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use resilience::{
     breaker::{Change, State},
-    time::{Clock, Moment},
+    time::Moment,
 };
 
 use super::{
@@ -43,7 +43,7 @@ fn moment(at: Duration) -> Moment {
 
 fn nothing_is_left_over(world: &World) -> Option<String> {
     let [service, server] = [world.service.snapshot(), world.server.snapshot()];
-    let probes = world.breaker.snapshot(world.clock.now()).probes_out;
+    let probes = world.breaker.snapshot(world.over).probes_out;
     let ended = u64::try_from(world.ended.len()).unwrap();
     let clean = service.in_flight == 0
         && server.in_flight == 0
@@ -69,8 +69,10 @@ fn retries_stay_within_the_budget(world: &World) -> Option<String> {
     if !world.scenario.retries.within_budget {
         return None;
     }
+    // Both are in order of time.
     let within = |moments: &[Moment], now: Moment, back: Duration| {
-        moments.iter().filter(|at| **at <= now && now.since(**at) < back).count()
+        let until = moments.partition_point(|at| *at <= now);
+        until - moments[..until].partition_point(|at| now.since(*at) >= back)
     };
     let over = world.retries.iter().find(|now| {
         let calls = within(&world.calls, **now, ms(10_000));
@@ -112,8 +114,9 @@ fn all_is_well_soon_after(world: &World) -> Option<String> {
 fn the_circuit_closes(world: &World) -> Option<String> {
     let scenario = &world.scenario;
     let config = world.breaker.config();
-    // Half-open may have to begin again: the last who were asked before the end never answered.
-    let bound = OPEN_MAX * 12 / 10 + config.ramp + ms(1_000);
+    // Whoever was asked just before the end may fail for as long as it has time; then it is open
+    // for the longest at most, asks, and ramps.
+    let bound = TIME_LIMIT + OPEN_MAX * 12 / 10 + config.ramp + ms(500);
     let events = world.breaker.events(0);
     let changes = events.iter().filter_map(|event| match event.change {
         Change::State { to, .. } => Some((event.at, to)),

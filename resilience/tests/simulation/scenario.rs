@@ -75,8 +75,8 @@ pub(crate) const CALM_PERCENT: u32 = 50;
 impl Scenario {
     pub(crate) fn of(dice: &mut Dice) -> Self {
         let batch_max = dice.one_of(&[1, 4, 16]);
-        let per_item = ms(dice.between(2, 6));
-        let per_batch = ms(if batch_max == 1 { 1 } else { dice.between(1, 12) });
+        let per_item = ms(dice.between(4, 10));
+        let per_batch = ms(if batch_max == 1 { 1 } else { dice.between(2, 20) });
         let mut scenario = Self {
             server: Server { batch_max, per_batch, per_item },
             retries: Retries { max: 1, within_budget: true, attempt_timeout: ms(3_000) },

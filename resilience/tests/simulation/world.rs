@@ -29,7 +29,7 @@ use super::{
     scenario::{Fault, Scenario, ms},
 };
 
-pub(crate) const OPEN_MAX: Duration = ms(4_000);
+pub(crate) const OPEN_MAX: Duration = ms(2_000);
 pub(crate) const CODEL_INTERVAL: Duration = ms(100);
 pub(crate) const TIME_LIMIT: Duration = ms(3_000);
 pub(crate) const PROBES_MAX: u16 = 5;
@@ -99,7 +99,9 @@ impl Wake for Bell {
 
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
-    pub(crate) clock: Tokio,
+    clock: Tokio,
+    /// When nothing happened any more.
+    pub(crate) over: Moment,
     pub(crate) service: Admission<Tokio>,
     pub(crate) server: Admission<Tokio>,
     pub(crate) breaker: Arc<Breaker>,
@@ -117,6 +119,8 @@ pub(crate) struct World {
     rung: Arc<Mutex<VecDeque<Id>>>,
     queue: VecDeque<(Id, u32)>,
     batch: Vec<(Id, u32)>,
+    /// Probes that were let through: generation, request, attempt.
+    probes: Vec<(u32, Id, u32)>,
 }
 
 fn admission(clock: Tokio) -> Admission<Tokio> {
@@ -142,6 +146,7 @@ impl World {
         Self {
             scenario,
             clock,
+            over: Moment::default(),
             service: admission(clock),
             server: admission(clock),
             breaker: Arc::new(Breaker::new(config).unwrap()),
@@ -158,6 +163,7 @@ impl World {
             rung: Arc::default(),
             queue: VecDeque::new(),
             batch: Vec::new(),
+            probes: Vec::new(),
         }
     }
 
@@ -181,11 +187,11 @@ impl World {
             }
             self.happen(happening);
             self.answer_bells();
-            self.watch();
         }
+        self.over = self.clock.now();
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
+    fn elapsed(&self) -> Duration {
         self.clock.now().since(Moment::default())
     }
 
@@ -234,15 +240,6 @@ impl World {
             let rung = self.rung.lock().unwrap().pop_front();
             let Some(id) = rung else { return };
             self.look(id);
-        }
-    }
-
-    fn watch(&mut self) {
-        let out = self.breaker.snapshot(self.clock.now()).probes_out;
-        let probing = self.requests.values().filter_map(|request| request.permit.as_ref());
-        let held = probing.filter(|permit| permit.is_probe()).count();
-        if out > PROBES_MAX || usize::from(out) > held {
-            self.wrong.push(format!("{out} probes are out, of which {held} are held"));
         }
     }
 
@@ -317,6 +314,7 @@ impl World {
         match self.breaker.enter(now) {
             Err(_) => self.end(id, Outcome::Refused),
             Ok(permit) => {
+                let probe = permit.is_probe();
                 request.attempt += 1;
                 request.permit = Some(permit);
                 let attempt = request.attempt;
@@ -325,8 +323,26 @@ impl World {
                     left.min(self.scenario.retries.attempt_timeout),
                     Happening::TimeUp(id, attempt),
                 );
+                if probe {
+                    self.count_probes(id, attempt);
+                }
                 self.send(id, attempt);
             }
+        }
+    }
+
+    /// Half-open has no more probes out than it may, and they are those that are held.
+    fn count_probes(&mut self, id: Id, attempt: u32) {
+        let snapshot = self.breaker.snapshot(self.clock.now());
+        self.probes.push((snapshot.generation, id, attempt));
+        let requests = &self.requests;
+        self.probes.retain(|(generation, id, attempt)| {
+            let holds = |one: &Request| one.attempt == *attempt && one.permit.is_some();
+            *generation == snapshot.generation && requests.get(id).is_some_and(holds)
+        });
+        let held = self.probes.len();
+        if snapshot.probes_out > PROBES_MAX || usize::from(snapshot.probes_out) != held {
+            self.wrong.push(format!("{} probes are out, {held} held", snapshot.probes_out));
         }
     }
 
