@@ -20,6 +20,8 @@ pub(crate) struct Parts {
     running: Vec<Running>,
     /// Cancelled as soon as one of them has ended by itself.
     one_ended: CancellationToken,
+    /// Whether each can be made to fail.
+    faults: bool,
 }
 
 struct Running {
@@ -45,7 +47,8 @@ pub(crate) fn start(args: &PartArgs, env: Env) -> Result<Parts, Fatal> {
     let injection_port = Listener::bind(injection.listen)?;
     let mypage_port = Listener::bind(mypage.listen)?;
     let gateway_port = Listener::bind(gateway.listen)?;
-    let mut parts = Parts { running: Vec::new(), one_ended: CancellationToken::new() };
+    let mut parts =
+        Parts { running: Vec::new(), one_ended: CancellationToken::new(), faults: args.net.faults };
     parts.spawn(|process| gateway::serve_on(gateway_port, gateway, process));
     parts.spawn(|process| booking::serve_on(booking_port, booking, process));
     parts.spawn(|process| injection::serve_on(injection_port, injection, process));
@@ -60,7 +63,7 @@ impl Parts {
         F: Future<Output = Result<(), Fatal>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        let serving = serve(Process::new(stop.clone()));
+        let serving = serve(Process::new(stop.clone()).with_faults(self.faults));
         let leaving = self.one_ended.clone().drop_guard();
         let task = TaskTracker::new().spawn(async move {
             let _leaving = leaving; // Also when it panics.

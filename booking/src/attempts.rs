@@ -5,11 +5,20 @@
 //! timer: an idle system adds no delay, a busy one sends few, large batches, and each batch ends in
 //! one commit over there and one here. Two in flight were measured to be slower: the batches get
 //! smaller and their commits queue up.
+//!
+//! While `vaccine` is left in peace, nobody joins the queue and whoever is in it is sent away at
+//! once. Its first calls afterwards are on a few people's behalf only: should it still be in
+//! trouble, only they have waited for it. How many travel together is learned from how long
+//! `vaccine` takes.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use axum::http::StatusCode;
 use chassis::{
-    client::{CallError, Client},
+    client::{Call, CallError, Client, Passage},
     clock,
     process::Process,
     telemetry::causes,
@@ -17,6 +26,10 @@ use chassis::{
 use contracts::{
     ids::{HolderId, ReservationId, UserId, VaccineId},
     vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
+};
+use resilience::{
+    limiter::{Limiter, LimiterConfig, Sample},
+    time::{Clock, Monotonic},
 };
 use storage::{
     store::Desk,
@@ -33,6 +46,16 @@ use crate::{
 
 /// Attempts that may wait for the next request; one more is refused with [`NotTried::Busy`].
 const QUEUE_MAX: usize = 8_192;
+
+/// Attempts that may find out whether `vaccine` answers again.
+const PROBE_MAX: usize = 5;
+
+/// When to come back for who would have been one too many of them.
+const PROBED_AFTER: Duration = Duration::from_secs(1);
+
+/// How long `vaccine` may take for one request. A batch takes milliseconds; whoever waits longer
+/// for it is better off with another process of it, or with an answer.
+const TRY_WITHIN: Duration = Duration::from_secs(1);
 
 /// One reservation id's try to become a booking.
 #[derive(Clone, Copy, Debug)]
@@ -87,12 +110,18 @@ impl From<Failed> for NotWritten {
 /// Why `vaccine` said nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotTried {
-    /// Too many are waiting. Nothing was asked.
+    /// Too many are waiting, here or at `vaccine`'s door. Nothing has happened.
     #[error("too many attempts are waiting")]
     Busy,
     /// `vaccine` could not be reached. Nothing was asked.
     #[error("vaccine is not reachable")]
     Unreachable,
+    /// `vaccine` is left in peace until it may have recovered. Nothing was asked.
+    #[error("vaccine is in trouble")]
+    Isolated {
+        /// When it is asked again.
+        after: Duration,
+    },
     /// It was asked, but the answer is missing: a dose may be held or not.
     #[error("vaccine did not answer")]
     Unknown,
@@ -102,6 +131,7 @@ pub enum NotTried {
 #[derive(Clone, Debug)]
 pub struct Attempts {
     queue: mpsc::Sender<Waiting>,
+    vaccine: Client,
 }
 
 #[derive(Debug)]
@@ -114,11 +144,14 @@ impl Attempts {
     /// The handle, and the task to be spawned; it ends when every handle is gone.
     pub fn new(batches: Batches) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        (Self { queue }, batches.run(waiting))
+        (Self { queue, vaccine: batches.vaccine.clone() }, batches.run(waiting, limiter()))
     }
 
     /// Makes an attempt.
     pub async fn make(&self, attempt: Attempt) -> Result<Tried, NotTried> {
+        if let Passage::Shut { after } = self.vaccine.passage() {
+            return Err(NotTried::Isolated { after });
+        }
         let (reply, tried) = oneshot::channel();
         self.queue.try_send(Waiting { attempt, reply }).map_err(|_| NotTried::Busy)?;
         tried.await.unwrap_or(Err(NotTried::Unknown))
@@ -139,37 +172,50 @@ pub struct Batches {
 }
 
 impl Batches {
-    async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
+    async fn run(self, mut queue: mpsc::Receiver<Waiting>, limiter: Arc<Limiter>) {
         let mut batch = Vec::with_capacity(HOLDS_MAX);
-        while queue.recv_many(&mut batch, HOLDS_MAX).await > 0 {
+        let most = || usize::try_from(limiter.limit()).map_or(HOLDS_MAX, |it| it.min(HOLDS_MAX));
+        while queue.recv_many(&mut batch, most()).await > 0 {
             let now = Instant::now();
             batch.retain(|waiting: &Waiting| !waiting.reply.is_closed()); // Their callers are gone.
             let (timely, late): (Vec<_>, Vec<_>) =
                 batch.drain(..).partition(|waiting| waiting.attempt.hold_by > now);
             refuse(late, NotTried::Busy); // They waited in the queue all their time.
+            let timely = self.let_through(timely);
             let Some(latest) = timely.iter().map(|waiting| waiting.attempt.hold_by).max() else {
                 continue;
             };
-            match self.hold(&timely, latest - now).await {
+            let clock = Monotonic::default();
+            let in_flight = limiter.try_acquire(items(&timely), clock.now());
+            let held = self.hold(&timely, latest).await;
+            if let Some(in_flight) = in_flight {
+                in_flight.finish(sample(&held), clock.now());
+            }
+            match held {
                 Ok(outcomes) => self.go_on(timely, outcomes),
                 Err(error) => refuse(timely, error),
             }
         }
     }
 
-    async fn hold(&self, batch: &[Waiting], within: Duration) -> Result<HoldReply, NotTried> {
+    /// Those of a batch on whose behalf `vaccine` may be asked now; the others are told.
+    fn let_through(&self, mut batch: Vec<Waiting>) -> Vec<Waiting> {
+        let (most, after) = match self.vaccine.passage() {
+            Passage::Free => return batch,
+            Passage::Probe => (PROBE_MAX, PROBED_AFTER),
+            Passage::Shut { after } => (0, after),
+        };
+        refuse(batch.split_off(most.min(batch.len())), NotTried::Isolated { after });
+        batch
+    }
+
+    async fn hold(&self, batch: &[Waiting], by: Instant) -> Result<HoldReply, NotTried> {
         let hold = |Waiting { attempt, .. }: &Waiting| Hold {
             reservation_id: attempt.reservation,
             vaccine_id: attempt.vaccine,
         };
-        let holds = HoldBatch { holder: self.holder, holds: batch.iter().map(hold).collect() };
-        self.vaccine.post("/holds", "application/json", &holds, within).await.map_err(|error| {
-            warn!(cause = %causes(&error), holds = batch.len(), "vaccine did not hold doses");
-            match error {
-                CallError::Unreachable(_) => NotTried::Unreachable,
-                CallError::Unanswered(_) | CallError::Status(_) => NotTried::Unknown,
-            }
-        })
+        let holds = batch.iter().map(hold).collect();
+        hold_doses(&self.vaccine, self.holder, holds, by).await
     }
 
     /// Books what is held, and answers the rest.
@@ -211,6 +257,35 @@ impl Batches {
     }
 }
 
+/// Asks for doses, at most [`HOLDS_MAX`]; `vaccine` decides about them in this order.
+pub(crate) async fn hold_doses(
+    vaccine: &Client,
+    holder: HolderId,
+    holds: Vec<Hold>,
+    by: Instant,
+) -> Result<HoldReply, NotTried> {
+    let batch = HoldBatch { holder, holds };
+    ask(vaccine, &batch, by).await.map_err(|error| match error {
+        // Said when it begins, by the breaker, and not by everybody who meets it.
+        CallError::Isolated { after } => NotTried::Isolated { after },
+        error => {
+            warn!(cause = %causes(&error), holds = batch.holds.len(), "vaccine did not hold doses");
+            match error {
+                CallError::Shed { .. } => NotTried::Busy,
+                CallError::Unreachable(_) => NotTried::Unreachable,
+                CallError::Isolated { after } => NotTried::Isolated { after },
+                CallError::Unanswered(_) | CallError::Status(_) => NotTried::Unknown,
+            }
+        }
+    })
+}
+
+async fn ask(vaccine: &Client, holds: &HoldBatch, by: Instant) -> Result<HoldReply, CallError> {
+    let call = Call::post("/holds", "application/json", holds)?;
+    let call = call.items(holds.holds.len()).repeatable(TRY_WITHIN);
+    vaccine.ask(call, StatusCode::OK, by).await
+}
+
 fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> domain::Book {
     domain::Book {
         reservation: attempt.reservation,
@@ -219,6 +294,27 @@ fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> domain::
         user: attempt.user,
         asked: attempt.asked,
         at,
+    }
+}
+
+/// How many travel together: fewer when `vaccine` takes long for them or turns them away.
+fn limiter() -> Arc<Limiter> {
+    let most = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
+    let config = LimiterConfig { min: 16, initial: most, max: most, ..LimiterConfig::default() };
+    #[expect(clippy::expect_used, reason = "16 is below HOLDS_MAX")]
+    Arc::new(Limiter::new(config).expect("its bounds are in order"))
+}
+
+fn items(batch: &[Waiting]) -> u32 {
+    u32::try_from(batch.len()).unwrap_or(u32::MAX)
+}
+
+/// What became of a batch; one that was never decided says nothing.
+fn sample(held: &Result<HoldReply, NotTried>) -> Sample {
+    match held {
+        Ok(_) => Sample::Answered,
+        Err(NotTried::Busy | NotTried::Unknown) => Sample::Overloaded,
+        Err(NotTried::Unreachable | NotTried::Isolated { .. }) => Sample::Ignored,
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
 use chassis::{clock, process::Process};
 use contracts::{
     booking::Booking,
-    ids::{BookingId, HolderId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, HolderId, ReservationId, TicketId, UserId, VaccineId},
     vaccine::HoldOutcome,
 };
 use eventing::Bell;
@@ -31,23 +31,25 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    ANSWER_WITHIN,
     attempts::{Attempt, Attempts, NotTried, NotWritten, Tried},
     domain::{Command, Done, Fingerprint, Outcome, Record, Refusal},
     store::{Book, Ended, Reads},
 };
 
-/// How long the hold may take.
-const HOLD_WITHIN: Duration = Duration::from_secs(2);
+/// How long before the citizen must be answered the hold must be.
+const HOLD_BEFORE: Duration = Duration::from_millis(900);
 
-/// When the commit must have begun.
-const WRITE_WITHIN: Duration = Duration::from_millis(2_400);
+/// How long before the citizen must be answered the commit must have begun.
+pub(crate) const WRITE_BEFORE: Duration = Duration::from_millis(500);
+
+/// How long a cancellation may wait for its commit.
+const CANCEL_WITHIN: Duration = Duration::from_millis(2_400);
 
 /// How long it may take to settle what nobody waits for.
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Attempts of one key. A new one begins only after the one before was given up for good.
-const ATTEMPTS_MAX: u32 = 16;
+pub(crate) const ATTEMPTS_MAX: u32 = 16;
 
 /// What the protocol works with.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub struct Bookings {
     pub holder: HolderId,
     /// Rings when there is something new in the outbox.
     pub told: Bell,
+    /// Rings when a ticket was put in line.
+    pub queued: Bell,
     /// Gives attempts up though their caller is gone.
     pub process: Process,
 }
@@ -75,8 +79,8 @@ pub struct Request {
     pub user: UserId,
     /// The client's key, and what exactly came with it.
     pub key: Option<Key>,
-    /// When the citizen asked; the answer is due [`crate::ANSWER_WITHIN`] later.
-    pub since: Instant,
+    /// When the citizen must be answered.
+    pub due: Instant,
 }
 
 /// An `Idempotency-Key` with the fingerprint of its request.
@@ -103,12 +107,24 @@ pub enum NotBooked {
     /// No booking of that id.
     #[error("there is no such booking")]
     NoSuchBooking,
+    /// No ticket of that id.
+    #[error("there is no such ticket")]
+    NoSuchTicket,
     /// The citizen was vaccinated: there is nothing to cancel any more.
     #[error("the injection is completed")]
     Completed,
     /// Not now; nothing has happened.
     #[error("bookings cannot be taken at this moment")]
     ComeBack,
+    /// Not now: `vaccine` is in trouble and left in peace. Nothing was asked.
+    #[error("the stock of doses cannot be asked at this moment")]
+    Isolated {
+        /// When it is asked again.
+        after: Duration,
+    },
+    /// No ticket: as many as may wait are waiting.
+    #[error("too many tickets are waiting")]
+    LineFull,
     /// It may or may not have happened.
     #[error("the answer got lost on the way")]
     Unknown,
@@ -140,7 +156,7 @@ impl Bookings {
     /// Cancels a booking. The dose goes back once, however often it is asked.
     pub async fn cancel(&self, booking: BookingId) -> Result<Booking, NotBooked> {
         let cancel = Command::Cancel { booking, at: clock::now() };
-        match self.write(cancel, Instant::now() + WRITE_WITHIN).await {
+        match self.write(cancel, Instant::now() + CANCEL_WITHIN).await {
             Ok(Ok(Done::Cancelled(record) | Done::CancelledBefore(record))) => Ok(record.booking),
             Ok(Err(Refusal::NoSuchBooking)) => Err(NotBooked::NoSuchBooking),
             Ok(Err(Refusal::Completed)) => Err(NotBooked::Completed),
@@ -170,7 +186,7 @@ impl Bookings {
     async fn without_key(self: &Arc<Self>, request: &Request) -> Result<Booking, NotBooked> {
         let reservation = ReservationId(Uuid::now_v7());
         let unheard = guard(Arc::clone(self), |bookings| {
-            let late = request.since.elapsed() >= ANSWER_WITHIN;
+            let late = request.due <= Instant::now();
             self.process.spawn(async move {
                 if late {
                     bookings.give_up(reservation).await;
@@ -192,6 +208,11 @@ impl Bookings {
     }
 
     async fn with_key(&self, request: &Request, key: &Key) -> Result<Booking, NotBooked> {
+        match self.reads.ticket(key.ticket(self.holder)).await {
+            Ok(Some((ticket, _))) if ticket.asked != key.asked => return Err(NotBooked::KeyReused),
+            Ok(_) => {}
+            Err(Unreadable) => return Err(NotBooked::ComeBack),
+        }
         for attempt in 0..ATTEMPTS_MAX {
             let reservation = key.reservation(self.holder, attempt);
             match self.reads.attempt(reservation).await {
@@ -218,8 +239,8 @@ impl Bookings {
             vaccine: request.vaccine,
             user: request.user,
             asked: request.key.as_ref().map(|key| key.asked),
-            hold_by: request.since + HOLD_WITHIN,
-            write_by: request.since + WRITE_WITHIN,
+            hold_by: before(request.due, HOLD_BEFORE),
+            write_by: before(request.due, WRITE_BEFORE),
         };
         match self.attempts.make(attempt).await {
             Ok(Tried::Written(outcome)) => self.written(outcome),
@@ -229,6 +250,7 @@ impl Bookings {
             Ok(Tried::Refused(HoldOutcome::Released)) => self.released(reservation, request).await,
             Ok(Tried::Refused(HoldOutcome::Failed | HoldOutcome::Held { .. }))
             | Err(NotTried::Unknown) => Attempted::Open(NotBooked::Unknown),
+            Err(NotTried::Isolated { after }) => ended(NotBooked::Isolated { after }),
             Err(NotTried::Busy | NotTried::Unreachable) => ended(NotBooked::ComeBack),
         }
     }
@@ -249,7 +271,7 @@ impl Bookings {
     /// The dose was given back, so it can never be held again; say so here too before going on.
     async fn released(&self, reservation: ReservationId, request: &Request) -> Attempted {
         let settle = Command::Settle { reservation, at: clock::now() };
-        match (self.write(settle, request.since + WRITE_WITHIN).await, &request.key) {
+        match (self.write(settle, before(request.due, WRITE_BEFORE)).await, &request.key) {
             (Ok(Ok(Done::Abandoned(_) | Done::AbandonedBefore(_))), _) => Attempted::GivenUp,
             (Ok(Ok(Done::Stands(record))), Some(key)) => {
                 // The same key booked and cancelled while this request was on its way.
@@ -259,7 +281,11 @@ impl Bookings {
         }
     }
 
-    async fn write(&self, command: Command, deadline: Instant) -> Result<Outcome, NotWritten> {
+    pub(crate) async fn write(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Outcome, NotWritten> {
         let outcome = self.desk.ask(command, deadline).await??;
         self.told.ring();
         Ok(outcome)
@@ -269,7 +295,7 @@ impl Bookings {
 impl Key {
     /// The reservation id of this key's n-th attempt. With the holder in it, since two separate
     /// stores that hear the same key must not share one dose.
-    fn reservation(&self, holder: HolderId, attempt: u32) -> ReservationId {
+    pub(crate) fn reservation(&self, holder: HolderId, attempt: u32) -> ReservationId {
         let digest = Sha256::new()
             .chain_update(holder.0.as_bytes())
             .chain_update(attempt.to_be_bytes())
@@ -278,7 +304,12 @@ impl Key {
         ReservationId(Uuid::new_v8(first_16(&digest)))
     }
 
-    fn same_request(&self, record: Record) -> Result<Booking, NotBooked> {
+    /// The ticket of this key.
+    pub(crate) fn ticket(&self, holder: HolderId) -> TicketId {
+        TicketId(self.reservation(holder, 0).0)
+    }
+
+    pub(crate) fn same_request(&self, record: Record) -> Result<Booking, NotBooked> {
         if record.asked == Some(self.asked) {
             Ok(record.booking)
         } else {
@@ -292,6 +323,10 @@ impl Fingerprint {
     pub fn of(request: &[u8]) -> Self {
         Self(first_16(&Sha256::digest(request)))
     }
+}
+
+pub(crate) fn before(due: Instant, margin: Duration) -> Instant {
+    due.checked_sub(margin).unwrap_or(due)
 }
 
 fn first_16(digest: &[u8]) -> [u8; 16] {

@@ -7,7 +7,7 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
-use eventing::Part;
+use eventing::{Bell, Part};
 
 pub mod api;
 pub mod attempts;
@@ -17,6 +17,7 @@ pub mod domain;
 pub mod events;
 pub mod settle;
 pub mod store;
+pub mod tickets;
 
 pub use config::Config;
 
@@ -44,7 +45,7 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
     part.tell(&config.events, config.listeners()).await?;
     part.hear(&config.events, &["injection"]).await?;
 
-    let vaccine = Client::new(config.vaccine);
+    let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &process)?;
     let batches = Batches {
         vaccine: vaccine.clone(),
         holder: part.store,
@@ -59,8 +60,10 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
         attempts,
         holder: part.store,
         told: part.told.clone(),
+        queued: Bell::default(),
         process: process.clone(),
     });
     settle::start(&bookings, &vaccine, &process);
+    tickets::start(&bookings, vaccine);
     part.serve(listener, api::router(bookings), ANSWER_WITHIN).await
 }

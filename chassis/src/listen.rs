@@ -10,16 +10,10 @@ use std::{
     net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{FromRequestParts, Request},
-    http::{StatusCode, request::Parts},
-    response::{IntoResponse, Response},
-};
+use axum::{Router, extract::Request, http::StatusCode, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, getrlimit};
@@ -31,10 +25,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tower::ServiceExt;
 use tracing::{info, warn};
 
-use crate::{problem::Problem, process::Process};
+use crate::{
+    fault::Faults, ingress::Ingress, metrics::http::Http, problem::Problem, process::Process,
+    trace::Tracer,
+};
+
+pub use crate::ingress::Due;
 
 /// Connections of one listener at the same time; further ones wait in the kernel's queue.
 /// Fewer where the system allows this process fewer open files.
@@ -133,11 +131,24 @@ impl Listener {
         process: &Process,
     ) -> io::Result<()> {
         info!("{part} listens on http://{}", self.address);
+        let router = match process.faults() {
+            Some(faults) => router.merge(faults.router(part)),
+            None => router,
+        };
+        let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method);
+        let router = process.tracer().naming_routes(router);
+        let ingress = Ingress::new(router, answer_within);
+        let ingress = ingress.map_err(io::Error::other)?;
+        process.isolation().set_admission(ingress.admission());
         let server = Arc::new(Server {
-            router: router.fallback(nothing_here).method_not_allowed_fallback(wrong_method),
+            ingress,
+            faults: process.faults().cloned(),
+            part,
+            tracer: process.tracer().clone(),
             answer_within,
             connections: Arc::new(Semaphore::new(connections_max())),
             process: Process::new(process.stop_token()),
+            http: process.metrics().http().clone(),
         });
         for socket in self.sockets {
             let listener = TcpListener::from_std(socket)?;
@@ -178,10 +189,14 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 struct Server {
-    router: Router,
+    part: &'static str,
+    tracer: Tracer,
+    ingress: Ingress,
+    faults: Option<Faults>,
     answer_within: Duration,
     connections: Arc<Semaphore>,
     process: Process,
+    http: Http,
 }
 
 impl Server {
@@ -238,7 +253,11 @@ impl Server {
 
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
-        let service = service_fn(|request| self.answer(request));
+        let _open = self.http.connection();
+        let answer = |request| self.tracer.serve(self.part, request, |it| self.answer(it));
+        let service = service_fn(async |request| {
+            Ok::<_, Infallible>(self.http.observe(request, answer).await)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
@@ -259,36 +278,20 @@ impl Server {
             }
         }
     }
-
-    async fn answer(&self, mut request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
-        request.extensions_mut().insert(Arrived(Instant::now()));
-        let answer = self.router.clone().oneshot(request.map(Body::new));
-        match timeout(self.answer_within, answer).await {
-            Ok(answered) => answered,
-            Err(_) => Ok(too_late().into_response()),
-        }
-    }
 }
 
-/// When a request's head had arrived: its time runs from there, also while its body is on the way.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrived(pub Instant);
-
-impl<S: Send + Sync> FromRequestParts<S> for Arrived {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().copied().unwrap_or_else(|| Self(Instant::now())))
+impl Server {
+    /// Faults on purpose come first: what follows must not refuse or end a request that fails.
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Response {
+        let Some(faults) = &self.faults else { return self.ingress.answer(request).await };
+        let path = request.uri().path().to_owned();
+        faults.around(&path, &self.process, self.ingress.answer(request)).await
     }
 }
 
 fn from_std(stream: StdStream) -> io::Result<TcpStream> {
     stream.set_nonblocking(true)?;
     TcpStream::from_std(stream)
-}
-
-fn too_late() -> Problem {
-    Problem::come_back(Duration::from_secs(2), "no answer within the time that a request has")
 }
 
 async fn nothing_here(request: Request) -> Problem {

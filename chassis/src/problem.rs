@@ -102,6 +102,11 @@ impl Problem {
     }
 }
 
+/// Marks a refusal of our own: it is spread on its way out, while one that is only passed on was
+/// spread where it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ComeBack(pub(crate) Duration);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default(); // Strings and a number cannot fail.
@@ -114,6 +119,7 @@ impl IntoResponse for Problem {
             if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
                 headers.insert(header::RETRY_AFTER, seconds);
             }
+            response.extensions_mut().insert(ComeBack(after));
         }
         response
     }

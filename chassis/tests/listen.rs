@@ -187,7 +187,7 @@ async fn a_request_that_takes_too_long_is_answered_all_the_same() {
     assert_snapshot!(served.ask("GET /").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
-    retry-after: 2
+    retry-after: 3
     connection: close
     content-length: 143
 

@@ -6,6 +6,7 @@ use std::{str::FromStr, time::Duration};
 use axum::Router;
 use chassis::{
     client::{BaseUrl, Client},
+    fault::Faults,
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -13,6 +14,7 @@ use contracts::ids::HolderId;
 use storage::{
     database::{self, Database, OpenError, Readers},
     migrate::Migration,
+    slowed::Slowed,
     store::{Desk, Model, Stored},
 };
 use thiserror::Error;
@@ -87,7 +89,9 @@ impl<M: Hears> Part<M> {
     ) -> Result<Self, OpenError> {
         let (writable, readers) = database::open(database, name, migrations).await?;
         let store = HolderId(writable.store_id);
-        let (desk, ended) = Desk::start(name, Stored::new(writable, model));
+        let delay_us = process.faults().map(Faults::store_delay_us).unwrap_or_default();
+        let stored = Slowed::new(Stored::new(writable, model), delay_us);
+        let (desk, ended) = Desk::start(name, stored);
         let told = Bell::default();
         let hearing = Hearing::new(desk.clone(), told.clone());
         let (process, writer_ended) = (process.clone(), TaskTracker::new().spawn(ended));
@@ -148,9 +152,10 @@ impl<M: Hears> Part<M> {
         answer_within: Duration,
     ) -> Result<(), Fatal> {
         let Self { name, desk, readers, hearing, process, mut writer_ended, .. } = self;
+        crate::metrics::register(process.metrics(), readers.clone());
         let app = router
             .merge(crate::api::router(hearing, readers))
-            .merge(chassis::health::router(name, process.readiness()));
+            .merge(chassis::actuator::router(name, &process));
         select! {
             served = listener.serve(name, app, answer_within, &process) => served?,
             _ = &mut writer_ended => return Err(WriterDied(name).into()),

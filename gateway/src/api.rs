@@ -6,16 +6,18 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, uri::PathAndQuery},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     response::Response,
     routing::{any, get},
 };
 use chassis::{
-    client::{CallError, Client},
+    client::{Call, CallError, Client, SHED},
     hal::{MEDIA_TYPE, Origin},
     json::{self, BODY_MAX},
+    listen::Due,
     problem::Problem,
 };
+use resilience::deadline;
 use serde_json::json;
 
 use crate::swagger_ui;
@@ -53,6 +55,7 @@ pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/", get(index))
         .merge(collection("vaccines", Some(parts.vaccine)))
+        .merge(items("tickets", parts.booking.clone()))
         .merge(collection("bookings", Some(parts.booking)))
         .merge(collection("injections", parts.injection.clone()))
         .merge(collection("cancellations", parts.injection))
@@ -66,9 +69,14 @@ fn collection(name: &str, part: Option<Client>) -> Router {
     let Some(part) = part else { return Router::new() };
     Router::new()
         .route(&format!("/{name}"), any(pass_on))
-        .route(&format!("/{name}/{{id}}"), any(pass_on))
         .route(&format!("/{name}/search/{{search}}"), any(pass_on))
-        .with_state(part)
+        .with_state(part.clone())
+        .merge(items(name, part))
+}
+
+/// The items of a collection alone.
+fn items(name: &str, part: Client) -> Router {
+    Router::new().route(&format!("/{name}/{{id}}"), any(pass_on)).with_state(part)
 }
 
 /// Where to go from here.
@@ -92,22 +100,25 @@ async fn inside() -> Problem {
 /// The same request to the part, and its answer back. The caller's `Host` goes along, so that links
 /// lead back here. Both bodies are read whole: a slow caller must not hold a connection to the part,
 /// and half an answer is no answer.
-async fn pass_on(State(part): State<Client>, request: Request) -> Result<Response, Problem> {
+async fn pass_on(
+    State(part): State<Client>,
+    Due(due): Due,
+    request: Request,
+) -> Result<Response, Problem> {
     let (mut head, body) = request.into_parts();
     let body = json::read(body, BODY_MAX).await?;
-    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    head.uri = part.base().join(path).map_err(|_| Problem::malformed("the path is unreadable"))?;
     // A caller without a host gets links without one; our own address behind here is not for it.
     let host = head.headers.get(header::HOST).cloned().unwrap_or(HeaderValue::from_static(""));
     strip(&mut head.headers);
     head.headers.insert(header::HOST, host);
     head.headers.remove(header::CONTENT_LENGTH); // Set anew from the body.
     head.version = Version::HTTP_11;
-    let mut response = part
-        .send(Request::from_parts(head, Body::from(body)))
-        .await
-        .map_err(|error| unanswered(&error))?;
+    let call = Call::of(Request::from_parts(head, body));
+    // A little earlier than our own answer is due: whoever is late must be seen to be late.
+    let by = due.checked_sub(deadline::MARGIN).unwrap_or(due);
+    let mut response = part.send(call, by).await.map_err(|error| unanswered(&error))?;
     strip(response.headers_mut());
+    response.headers_mut().remove(SHED); // Between neighbours only; the edge says its own.
     Ok(response.map(Body::from))
 }
 
@@ -125,11 +136,16 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 fn unanswered(error: &CallError) -> Problem {
-    let detail = match error {
-        CallError::Unreachable(_) => "nothing has happened; the part behind cannot be reached",
+    let (after, detail) = match error {
+        CallError::Unreachable(_) => {
+            (COME_BACK_AFTER, "nothing has happened; the part behind cannot be reached")
+        }
+        CallError::Isolated { after } | CallError::Shed { after } => {
+            (*after, "nothing has happened; the part behind is in trouble and left in peace")
+        }
         CallError::Unanswered(_) | CallError::Status(_) => {
-            "it may or may not have happened; the part behind gave no answer"
+            (COME_BACK_AFTER, "it may or may not have happened; the part behind gave no answer")
         }
     };
-    Problem::come_back(COME_BACK_AFTER, detail)
+    Problem::come_back(after, detail)
 }

@@ -16,6 +16,7 @@ use part::{
     Part,
     Then::{self, Answers, Closes, Hangs},
 };
+use resilience::breaker::BreakerConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     join,
@@ -54,6 +55,7 @@ impl Edge {
             listen: address,
             vaccine: vaccine.url(),
             booking: booking.url(),
+            breaker: BreakerConfig::default(),
             injection: Some(injection.url()),
             mypage: Some(mypage.url()),
         };
@@ -121,6 +123,20 @@ async fn a_request_is_passed_on_as_it_is() {
 }
 
 #[tokio::test]
+async fn the_part_is_told_how_much_time_is_left_and_never_more_than_three_seconds() {
+    for (said, most) in [
+        ("", 2_900),
+        ("x-request-deadline-ms: 900\r\n", 800),
+        ("x-request-deadline-ms: 9000\r\n", 2_900),
+    ] {
+        let edge = Edge::with(Answers(OK));
+        edge.ask("GET /bookings/7", &format!("{CLOSE}{said}"), "").await;
+        let left = edge.booking.time_left_ms();
+        assert!((most / 2..=most).contains(&left), "{said}: {left}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_comes_back_as_it_is() {
     let edge = Edge::with(Answers(
         "HTTP/1.1 409 Conflict\r\nlocation: http://edge.test/vaccines/1\r\nretry-after: 7\r\n\
@@ -147,6 +163,7 @@ async fn every_collection_has_its_part() {
         "/vaccines/1",
         "/bookings",
         "/bookings/1",
+        "/tickets/3f2504e0-4f89-81d3-9a0c-0305e82c3301",
         "/injections/1",
         "/injections/search/findByBookingId?bookingId=1",
         "/cancellations",
@@ -160,7 +177,10 @@ async fn every_collection_has_its_part() {
         asked.iter().map(|text| text.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(paths(&edge.vaccine), ["/vaccines", "/vaccines?page=1", "/vaccines/1"]);
-    assert_eq!(paths(&edge.booking), ["/bookings", "/bookings/1"]);
+    assert_eq!(
+        paths(&edge.booking),
+        ["/bookings", "/bookings/1", "/tickets/3f2504e0-4f89-81d3-9a0c-0305e82c3301"]
+    );
     assert_eq!(
         paths(&edge.injection),
         ["/injections/1", "/injections/search/findByBookingId?bookingId=1", "/cancellations"]
@@ -220,7 +240,7 @@ async fn a_part_that_is_down_is_answered_for() {
     assert_snapshot!(edge.post("/bookings", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
-    retry-after: 2
+    retry-after: 3
     content-length: 154
     connection: close
 
@@ -235,7 +255,7 @@ async fn a_part_that_gives_no_answer_is_not_asked_again() {
     assert_snapshot!(edge.post("/bookings", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
-    retry-after: 2
+    retry-after: 3
     content-length: 162
     connection: close
 
@@ -281,11 +301,11 @@ async fn a_part_that_takes_too_long_is_answered_for() {
     assert_snapshot!(ask_for_three_seconds(&edge).await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
-    retry-after: 2
+    retry-after: 3
+    content-length: 162
     connection: close
-    content-length: 143
 
-    {"type":"urn:anticorona:come-back-later","title":"Please come back later","status":503,"detail":"no answer within the time that a request has"}
+    {"type":"urn:anticorona:come-back-later","title":"Please come back later","status":503,"detail":"it may or may not have happened; the part behind gave no answer"}
     "#);
     assert_eq!(edge.booking.asked().len(), 1);
 }
@@ -308,6 +328,8 @@ async fn what_parts_say_to_each_other_stays_inside() {
         "/events/heard",
         "/vaccines/1/",
         "/bookings/1/2",
+        "/tickets",
+        "/tickets/search/all",
         "/vaccines/../holds",
         "//holds",
     ] {
@@ -348,5 +370,24 @@ async fn the_index_leads_to_the_collections() {
     "#);
     let secure = edge.ask("GET /", "connection: close\r\nx-forwarded-proto: https\r\n", "").await;
     assert!(secure.contains(r#""https://edge.test/bookings""#), "{secure}");
+    edge.nobody_was_asked();
+}
+
+#[tokio::test]
+async fn the_edge_tells_collectors_what_it_counts() {
+    let edge = Edge::with(Answers(OK));
+    edge.get("/bookings").await;
+    let counted = edge.get("/actuator/prometheus").await;
+    let line = "\nanticorona_http_requests_total{method=\"GET\",status=\"2xx\"} 1\n";
+    assert!(counted.contains(line), "{counted}");
+}
+
+#[tokio::test]
+async fn what_operators_ask_of_the_parts_stays_inside() {
+    let edge = Edge::with(Answers(OK));
+    for path in ["/bookings/actuator/prometheus", "/actuator/env", "/vaccines/../actuator/health"] {
+        let answer = edge.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
     edge.nobody_was_asked();
 }

@@ -5,7 +5,7 @@
 //! - Who would wait longer than makes sense (for this request, or for anybody) is refused at once.
 //! - Who is left waits in a short line, which is cut at its head once it stands.
 //!
-//! Each class may use only its [share](share) of the limit and of the longest wait, so that
+//! Each class may use only its [share] of the limit and of the longest wait, so that
 //! whatever goes first still finds room where those behind it would take everything.
 
 mod counts;
@@ -55,7 +55,7 @@ impl Default for AdmissionConfig {
     fn default() -> Self {
         Self {
             limiter: LimiterConfig::default(),
-            waiting_max: 1_024,
+            waiting_max: 256,
             wait_max: Duration::from_millis(500),
             margin: deadline::MARGIN,
             codel_target: codel::TARGET,

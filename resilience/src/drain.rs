@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use crate::time::{Moment, nanos};
+use crate::{
+    dice::scatter,
+    time::{Moment, nanos},
+};
 
 /// How far beyond the latency seen last the expectation may go.
 pub const LOOK_AHEAD: u64 = 2;
@@ -164,10 +167,5 @@ fn mix(old: u64, new: u64, weight: u64, up: u64) -> u64 {
     u64::try_from((old * (whole - weight) + new * weight) / whole).unwrap_or(u64::MAX).max(1)
 }
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014): neighbouring seeds give numbers far apart.
-fn scatter(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
+#[cfg(test)]
+mod tests;

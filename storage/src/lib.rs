@@ -7,6 +7,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod postgres;
 pub mod rows;
+pub mod slowed;
 pub mod sql;
 mod sqlite;
 pub mod store;

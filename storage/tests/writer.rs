@@ -5,13 +5,20 @@
 use std::{
     iter::repeat_n,
     pin::Pin,
-    sync::mpsc as gate,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc as gate,
+    },
     task::{Context, Waker},
     time::{Duration, Instant},
 };
 
 use proptest::{collection::vec, prelude::*};
-use storage::writer::{BATCH_MAX, Failed, QUEUE_MAX, Store, StoreError, WriteError, Writer};
+use storage::{
+    slowed::Slowed,
+    writer::{BATCH_MAX, Failed, QUEUE_MAX, Store, StoreError, WriteError, Writer},
+};
 use tokio::{runtime, sync::mpsc, time::timeout};
 
 type Numbers = Writer<u32, u32>;
@@ -316,4 +323,20 @@ async fn nothing_to_write_is_no_commit() {
     soon(writer.close()).await;
     soon(ended).await;
     assert!(commits.rest().await.is_empty());
+}
+
+#[test]
+fn a_slowed_store_takes_its_time_for_each_command_and_keeps_the_same() {
+    let delay_us = Arc::new(AtomicU64::new(2_000));
+    let mut slowed = Slowed::new(EvenOnly::default(), Arc::clone(&delay_us));
+    let asked = Instant::now();
+    let kept = slowed.apply(&[2; 20]).expect("even");
+    assert!(asked.elapsed() >= Duration::from_millis(40), "{:?}", asked.elapsed());
+    assert_eq!(kept.last(), Some(&(40, 1)));
+    assert!(slowed.apply(&[1]).is_err(), "what the store refuses is refused");
+
+    delay_us.store(0, Ordering::Relaxed);
+    let asked = Instant::now();
+    slowed.apply(&vec![2; 10_000]).expect("even");
+    assert!(asked.elapsed() < Duration::from_secs(10), "it is slow for good");
 }

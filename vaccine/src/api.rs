@@ -13,6 +13,7 @@ use chassis::{
     clock,
     hal::{Collection, Origin, Page},
     json::{Id, Json, Query},
+    listen::Due,
     problem::Problem,
     process::Process,
 };
@@ -37,6 +38,7 @@ use uuid::Uuid;
 use crate::{
     domain::{Command, Done, Hold, NAME_MAX, Name, Outcome, PoolId, Refusal, STOCK_MAX, Stock},
     events::vaccine,
+    holds::Holds,
     store::{Book, Reads},
 };
 
@@ -60,6 +62,8 @@ const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine
 pub struct Ledger {
     /// Takes commands.
     pub desk: Desk<Book>,
+    /// Takes doses.
+    pub holds: Holds,
     /// Shows the last commit.
     pub reads: Reads,
     /// Rings when there is something new to tell.
@@ -166,7 +170,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ReservationPath {
 
 /// Takes a dose without a holder: it stands until it is released.
 async fn hold(State(ledger): State<Ledger>, path: ReservationPath) -> Result<StatusCode, Problem> {
-    ledger.decide(Command::Hold(anonymous(path.vaccine, path.reservation))).await?;
+    ledger.take(anonymous(path.vaccine, path.reservation), Command::Hold).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -192,19 +196,20 @@ async fn reservation(
 /// Many holds, one commit, one outcome each.
 async fn hold_many(
     State(ledger): State<Ledger>,
+    Due(due): Due,
     Json(batch): Json<HoldBatch>,
 ) -> Result<Json<HoldReply>, Problem> {
     at_most("holds", batch.holds.len(), HOLDS_MAX)?;
     let at = clock::now();
-    let command = |hold: HoldRequest| {
-        Command::Hold(Hold {
-            reservation: hold.reservation_id,
-            holder: Some(batch.holder),
-            claims: vec![hold.vaccine_id.into()],
-            at,
-        })
+    let hold = |hold: HoldRequest| Hold {
+        reservation: hold.reservation_id,
+        holder: Some(batch.holder),
+        claims: vec![hold.vaccine_id.into()],
+        at,
     };
-    let outcomes = ledger.submit(batch.holds.into_iter().map(command).collect()).await?;
+    let holds = batch.holds.into_iter().map(hold).collect();
+    // Whoever asked has gone by then: what is not begun is not worth a commit any more.
+    let outcomes = ledger.take_all(holds, Command::Hold, due).await?;
     Ok(Json(HoldReply { outcomes: outcomes.into_iter().map(hold_outcome).collect() }))
 }
 
@@ -253,7 +258,7 @@ async fn check_and_book_stock(
     let unheard = guard(&ledger, |ledger| {
         ledger.process.spawn(ledger.clone().take_back(ReservationId(reservation)));
     });
-    let decided = ledger.decide(Command::Confirm(anonymous(id, reservation))).await;
+    let decided = ledger.take(anonymous(id, reservation), Command::Confirm).await;
     ScopeGuard::into_inner(unheard);
     let taken = match decided {
         Ok(_) => true,
@@ -282,8 +287,19 @@ fn anonymous(vaccine: i64, reservation: Uuid) -> Hold {
 }
 
 impl Ledger {
-    async fn submit(&self, commands: Vec<Command>) -> Result<Vec<Result<Outcome, Failed>>, Answer> {
-        Ok(self.desk.ask_all(commands, Instant::now() + WRITE_WITHIN).await?)
+    async fn take_all(
+        &self,
+        holds: Vec<Hold>,
+        command: fn(Hold) -> Command,
+        by: Instant,
+    ) -> Result<Vec<Result<Outcome, Failed>>, Answer> {
+        Ok(self.holds.take(holds, command, by).await?)
+    }
+
+    async fn take(&self, hold: Hold, command: fn(Hold) -> Command) -> Result<Done, Answer> {
+        let by = Instant::now() + WRITE_WITHIN;
+        let taken = self.take_all(vec![hold], command, by).await?.into_iter().next();
+        taken.ok_or(Answer::NotKept)??.map_err(Answer::Refused)
     }
 
     async fn decide(&self, command: Command) -> Result<Done, Answer> {

@@ -90,7 +90,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    fn free(&self) -> i64 {
+    /// Units that nobody holds or has booked.
+    pub fn free(&self) -> i64 {
         self.stock.0 - self.taken
     }
 }
@@ -241,6 +242,13 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Outcome {
     }
 }
 
+/// Whether a reservation that nobody knows is refused because every unit is taken: what [`decide`]
+/// would answer to its [`Command::Hold`] or [`Command::Confirm`], and change nothing.
+pub fn is_sold_out(ledger: &Ledger, hold: &Hold) -> bool {
+    let is_known = ledger.reservations.get(&hold.reservation).is_some();
+    !is_known && ledger.room(&hold.claims) == Err(Refusal::SoldOut)
+}
+
 impl Ledger {
     fn register(&mut self, name: Name, stock: Stock) -> Done {
         self.last_pool += 1;
@@ -308,13 +316,7 @@ impl Ledger {
 
     /// The guard: a unit of every pool, or nothing.
     fn claim(&mut self, hold: &Hold, state: State) -> Outcome {
-        let granted = self.held(&hold.claims)?;
-        for id in &hold.claims {
-            let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
-            if pool.free() < wanted(&hold.claims, *id) {
-                return Err(Refusal::SoldOut);
-            }
-        }
+        let granted = self.room(&hold.claims)?;
         for id in &hold.claims {
             if let Some(pool) = self.pools.get_mut(id) {
                 pool.taken += 1;
@@ -327,6 +329,17 @@ impl Ledger {
             held_at: hold.at,
         };
         self.reservations.put(hold.reservation, reservation);
+        Ok(granted)
+    }
+
+    fn room(&self, claims: &[PoolId]) -> Outcome {
+        let granted = self.held(claims)?;
+        for id in claims {
+            let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
+            if pool.free() < wanted(claims, *id) {
+                return Err(Refusal::SoldOut);
+            }
+        }
         Ok(granted)
     }
 

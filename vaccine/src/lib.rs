@@ -12,11 +12,15 @@ pub mod api;
 pub mod config;
 pub mod domain;
 pub mod events;
+pub mod holds;
 pub mod store;
 
 pub use config::Config;
 
-use crate::store::{Book, Reads};
+use crate::{
+    holds::Holds,
+    store::{Book, Reads},
+};
 
 /// Its name: in the log, as a schema, and on the bus.
 const PART: &str = "vaccine";
@@ -44,9 +48,11 @@ pub async fn serve_book(
     let part = Part::open(PART, &config.database, store::MIGRATIONS, book, &process).await?;
     part.tell(&config.events, vec![]).await?;
     part.hear(&config.events, &["booking", "injection"]).await?;
+    let reads = Reads(part.readers.clone());
     let ledger = api::Ledger {
         desk: part.desk.clone(),
-        reads: Reads(part.readers.clone()),
+        holds: Holds::new(part.desk.clone(), reads.clone()),
+        reads,
         told: part.told.clone(),
         process,
     };

@@ -20,7 +20,9 @@ use storage::{
 };
 
 use crate::{
-    domain::{Command, Ledger, Name, Outcome, Pool, PoolId, Reservation, State, Stock, decide},
+    domain::{
+        Command, Hold, Ledger, Name, Outcome, Pool, PoolId, Reservation, State, Stock, decide,
+    },
     events,
 };
 
@@ -63,6 +65,12 @@ const LOAD_RESERVATION: &str = "
       FROM reservations
      WHERE id = ?1";
 
+const RESERVATIONS_BETWEEN: &str = "
+    SELECT holder, claims, state, held_at_ms, id
+      FROM reservations
+     WHERE id BETWEEN ?1 AND ?2
+     LIMIT ?3";
+
 const ADD_RESERVATION: &str = "
     INSERT INTO reservations (id, holder, claims, state, held_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -95,6 +103,9 @@ const UNSETTLED: &str = "
      WHERE state = 0 AND held_at_ms <= ?1
   ORDER BY held_at_ms
      LIMIT ?2";
+
+/// Rows that one look between two ids may find; where there are as many, each id is looked up.
+const BETWEEN_MAX: i64 = 1_024;
 
 /// How the ledger decides. Always [`decide`], except in a test that shows what happens without it.
 pub type Decide = fn(&mut Ledger, &Command) -> Outcome;
@@ -164,10 +175,7 @@ impl Named {
             Command::Change { pool, .. } | Command::Remove { pool } => {
                 self.pools.insert(*pool);
             }
-            Command::Hold(hold) | Command::Confirm(hold) => {
-                self.reservations.insert(hold.reservation);
-                self.pools.extend(&hold.claims);
-            }
+            Command::Hold(hold) | Command::Confirm(hold) => self.add_hold(hold),
             Command::Release { reservation, of, at: _ } => {
                 self.reservations.insert(*reservation);
                 self.pools.extend(of);
@@ -181,6 +189,32 @@ impl Named {
             }
         }
     }
+
+    fn add_hold(&mut self, hold: &Hold) {
+        self.reservations.insert(hold.reservation);
+        self.pools.extend(&hold.claims);
+    }
+}
+
+/// Ids that begin with the time at which they were made (UUIDv7) lie close together where they are
+/// of one moment: one look at all that is kept between them shows which of them are known. Takes
+/// those out of the names, unless too much lies there.
+fn load_new(tx: &Tx<'_>, ledger: &mut Ledger, named: &mut Named) -> Result<(), SqlError> {
+    let is_timed = |id: &ReservationId| id.0.get_version() == Some(uuid::Version::SortRand);
+    let mut timed = named.reservations.iter().copied().filter(is_timed);
+    let Some(first) = timed.next() else { return Ok(()) };
+    let last = timed.next_back().unwrap_or(first);
+    let between = [first.0.into(), last.0.into(), BETWEEN_MAX.into()];
+    let known = tx.all(RESERVATIONS_BETWEEN, &between, |row| {
+        Ok((ReservationId(row.uuid(4)?), reservation(row)?))
+    })?;
+    if known.len() < usize::try_from(BETWEEN_MAX).unwrap_or(usize::MAX) {
+        named.reservations.retain(|id| !is_timed(id));
+        for (id, known) in known {
+            ledger.reservations.loaded(id, known);
+        }
+    }
+    Ok(())
 }
 
 fn load_reservations(tx: &Tx<'_>, ledger: &mut Ledger, named: &mut Named) -> Result<(), SqlError> {
@@ -308,6 +342,23 @@ impl Reads {
                 let count = tx.find(COUNT_VACCINES, &[], |row| row.int(0))?.unwrap_or(0);
                 let page = [i64::from(limit).into(), offset.into()];
                 Ok((tx.all(PAGE_OF_VACCINES, &page, vaccine)?, count.unsigned_abs()))
+            })
+            .await
+    }
+
+    /// The rows that holds are about, all of one moment; and others, where that is quicker.
+    pub async fn of_holds(&self, holds: &[Hold]) -> Result<Ledger, Unreadable> {
+        let mut named = Named::default();
+        for hold in holds {
+            named.add_hold(hold);
+        }
+        self.0
+            .read(move |tx| {
+                let mut ledger = Ledger::default();
+                load_new(tx, &mut ledger, &mut named)?;
+                load_reservations(tx, &mut ledger, &mut named)?;
+                load_pools(tx, &mut ledger, &named)?;
+                Ok(ledger)
             })
             .await
     }

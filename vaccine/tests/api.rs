@@ -7,6 +7,8 @@ mod town;
 
 #[path = "api/document.rs"]
 mod document;
+#[path = "api/faults.rs"]
+mod faults;
 #[path = "api/hears.rs"]
 mod hears;
 #[path = "api/holds.rs"]

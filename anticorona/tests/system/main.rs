@@ -17,4 +17,5 @@ mod oversell;
 mod shutdown;
 mod siege;
 mod start;
+mod tickets;
 mod town;

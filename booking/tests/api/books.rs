@@ -122,7 +122,7 @@ async fn a_vaccine_in_trouble_means_come_back() {
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_snapshot!(answers.first().unwrap(), @r#"
     503 Service Unavailable
-    retry-after: 2
+    retry-after: in a moment
     content-type: application/problem+json
 
     {"type":"urn:anticorona:come-back-later","title":"Please come back later","status":503,"detail":"the answer got lost on the way"}

@@ -41,7 +41,7 @@ async fn with_vaccine_out_of_reach_nothing_has_happened() {
     let mut town = Town::with(Vaccine::closed());
     assert_snapshot!(book(&town).await, @r#"
     503 Service Unavailable
-    retry-after: 2
+    retry-after: in a moment
     content-type: application/problem+json
 
     {"type":"urn:anticorona:come-back-later","title":"Please come back later","status":503,"detail":"bookings cannot be taken at this moment"}

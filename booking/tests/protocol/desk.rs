@@ -6,6 +6,7 @@ use std::{
 };
 
 use booking::{
+    ANSWER_WITHIN,
     attempts::{Attempts, Batches},
     bookings::{Bookings, Key, Request},
     domain::{Command, Fingerprint, Outcome},
@@ -56,8 +57,15 @@ impl Desk {
         process.spawn(making);
         let bell = Bell::default();
         let told = bell.ear();
-        let bookings =
-            Bookings { desk, reads: Reads(readers), attempts, holder, told: bell, process };
+        let bookings = Bookings {
+            desk,
+            reads: Reads(readers),
+            attempts,
+            holder,
+            told: bell,
+            queued: Bell::default(),
+            process,
+        };
         Self { vaccine, bookings: Arc::new(bookings), told, _folder: folder }
     }
 
@@ -89,7 +97,12 @@ impl Desk {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn without_key() -> Request {
-    Request { vaccine: VaccineId(1), user: UserId(5), key: None, since: Instant::now() }
+    Request {
+        vaccine: VaccineId(1),
+        user: UserId(5),
+        key: None,
+        due: Instant::now() + ANSWER_WITHIN,
+    }
 }
 
 pub(crate) fn with_key() -> Request {

@@ -1,14 +1,17 @@
 //! A town with one booking office, a real one, and a vaccine that the test plays.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use axum::{
-    body::Body,
+    body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
-use booking::Config;
+use booking::{Config, config::vaccine_breaker};
 use chassis::{
-    client::Client,
+    client::{Call, Client},
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -26,6 +29,9 @@ use vaccine::Vaccine;
 /// What the seed's load test sends, to the letter.
 pub(crate) const SEED: &str =
     r#"{"vaccineId":1, "vcName":"FIZER", "userId":5, "status":"BOOCKED"}"#;
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longer than any drain that goes well.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -81,7 +87,23 @@ impl Town {
         self.ask_with(&headers, line, body).await
     }
 
-    /// The same with these headers and no others.
+    /// Asks for a booking, and for a ticket rather than to wait.
+    pub(crate) async fn queue(&self, key: &str, body: &str) -> Answer {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+            ("prefer", "respond-async"),
+        ];
+        self.ask_with(&headers, "POST /bookings", body).await
+    }
+
+    /// The ticket that this answer gave.
+    pub(crate) async fn ticket(&self, given: &Answer) -> Answer {
+        let id = given.json()["ticketId"].as_str().unwrap().to_owned();
+        self.ask(&format!("GET /tickets/{id}"), "").await
+    }
+
+    /// Asks with these headers and no others.
     pub(crate) async fn ask_with(
         &self,
         headers: &[(&str, &str)],
@@ -94,8 +116,9 @@ impl Town {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.into())).unwrap();
-        let response = self.office.client.send(request).await.unwrap();
+        let request = request.body(Bytes::from(body.into())).unwrap();
+        let response =
+            self.office.client.send(Call::of(request), Instant::now() + PATIENCE).await.unwrap();
         let (head, body) = response.into_parts();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, body }
@@ -110,6 +133,7 @@ impl Office {
             listen: listener.address(),
             database: database(folder),
             vaccine: vaccine.url().parse().unwrap(),
+            breaker: vaccine_breaker(),
             events: EventsUrl::Direct,
             injection: None,
             mypage: None,
@@ -153,8 +177,10 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
-        for name in ["location", "allow", "retry-after", "content-type"] {
+        for name in ["location", "allow", "preference-applied", "retry-after", "content-type"] {
             if let Some(value) = self.header(name) {
+                // Spread by chance, so that not all come back together.
+                let value = if name == "retry-after" { "in a moment" } else { value };
                 write!(f, "\n{name}: {value}")?;
             }
         }

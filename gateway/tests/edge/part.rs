@@ -49,9 +49,22 @@ impl Part {
         format!("http://{}", self.address).parse().unwrap()
     }
 
-    /// Every request so far.
+    /// Every request so far, but for the time that it had left.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.borrow().clone()
+        let asked = self.asked.borrow();
+        let lines = |request: &String| -> String {
+            let timeless = |line: &&str| !line.starts_with("x-request-deadline-ms");
+            request.split_inclusive('\n').filter(timeless).collect()
+        };
+        asked.iter().map(lines).collect()
+    }
+
+    /// Milliseconds that the first request had left.
+    pub(crate) fn time_left_ms(&self) -> u64 {
+        let asked = self.asked.borrow();
+        let mut lines = asked.iter().flat_map(|request| request.lines());
+        let left = lines.find_map(|line| line.strip_prefix("x-request-deadline-ms: "));
+        left.unwrap().trim().parse().unwrap()
     }
 
     /// Resolves with the first request.

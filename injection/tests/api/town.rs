@@ -3,18 +3,18 @@
 
 use std::{
     fmt::{self, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
     Router,
-    body::Body,
+    body::Bytes,
     extract::State,
     http::{HeaderMap, Request, StatusCode},
     routing::{get, post},
 };
 use chassis::{
-    client::Client,
+    client::{Call, Client},
     json::{Json, JsonList},
     listen::Listener,
     process::{Fatal, Process},
@@ -109,8 +109,13 @@ impl Town {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.into())).unwrap();
-        let (head, body) = self.client.send(request).await.unwrap().into_parts();
+        let request = request.body(Bytes::from(body.into())).unwrap();
+        let (head, body) = self
+            .client
+            .send(Call::of(request), Instant::now() + PATIENCE)
+            .await
+            .unwrap()
+            .into_parts();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, body }
     }
@@ -267,6 +272,8 @@ impl fmt::Display for Answer {
         write!(f, "{}", self.status)?;
         for name in ["location", "allow", "retry-after", "content-type"] {
             if let Some(value) = self.header(name) {
+                // Spread by chance, so that not all come back together.
+                let value = if name == "retry-after" { "in a moment" } else { value };
                 write!(f, "\n{name}: {value}")?;
             }
         }

@@ -2,15 +2,15 @@
 
 use std::{
     fmt::{self, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
-    body::Body,
+    body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
 use chassis::{
-    client::Client,
+    client::{Call, Client},
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -92,8 +92,13 @@ impl Town {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.into())).unwrap();
-        let (head, body) = self.client.send(request).await.unwrap().into_parts();
+        let request = request.body(Bytes::from(body.into())).unwrap();
+        let (head, body) = self
+            .client
+            .send(Call::of(request), Instant::now() + PATIENCE)
+            .await
+            .unwrap()
+            .into_parts();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, body }
     }
@@ -205,6 +210,8 @@ impl fmt::Display for Answer {
         write!(f, "{}", self.status)?;
         for name in ["location", "allow", "retry-after", "content-type"] {
             if let Some(value) = self.header(name) {
+                // Spread by chance, so that not all come back together.
+                let value = if name == "retry-after" { "in a moment" } else { value };
                 write!(f, "\n{name}: {value}")?;
             }
         }

@@ -206,7 +206,7 @@ async fn a_ledger_that_cannot_keep_an_event_asks_to_come_back() {
     town.run_beside("ALTER TABLE inbox RENAME TO away");
     for _ in 0..=TRIES_MAX {
         let answer = say(&town, &[booked(1, ANA)]).await;
-        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("2")));
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after").is_some()), (503, true));
     }
     town.run_beside("ALTER TABLE away RENAME TO inbox");
     assert_eq!(say(&town, &[booked(1, ANA)]).await.json()["sequence"], 1);

@@ -91,7 +91,7 @@ fn holds(holder: &str, holds: &[(&str, i64)]) -> String {
 }
 
 /// As many holds of vaccine 1.
-fn many(count: usize) -> String {
+pub(crate) fn many(count: usize) -> String {
     let id = |number: usize| Uuid::from_u128(number.try_into().unwrap()).to_string();
     let ids: Vec<_> = (0..count).map(id).collect();
     holds(NORTH, &ids.iter().map(|id| (id.as_str(), 1)).collect::<Vec<_>>())
@@ -165,7 +165,7 @@ async fn a_ledger_that_cannot_keep_anything_asks_to_come_back() {
     });
     assert_snapshot!(town.ask("DELETE /vaccines/1", "").await, @r#"
     503 Service Unavailable
-    retry-after: 2
+    retry-after: in a moment
     content-type: application/problem+json
 
     {"type":"urn:anticorona:come-back-later","title":"Please come back later","status":503,"detail":"the ledger could not write"}

@@ -1,13 +1,16 @@
 //! A town with one ledger, a real one on a port of its own.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    time::{Duration, Instant},
+};
 
 use axum::{
-    body::Body,
+    body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
 use chassis::{
-    client::Client,
+    client::{Call, Client},
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -22,6 +25,9 @@ use vaccine::{
     domain::decide,
     store::{Book, Decide},
 };
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The first two reservations, and two booking offices.
 pub(crate) const ANA: &str = "00000000-0000-0000-0000-00000000000a";
@@ -55,6 +61,15 @@ impl Town {
 
     /// With a ledger that decides in its own way.
     pub(crate) fn deciding_by(decide: Decide) -> Self {
+        Self::start(decide, false)
+    }
+
+    /// With a ledger that can be made to fail.
+    pub(crate) fn rehearsing() -> Self {
+        Self::start(decide, true)
+    }
+
+    fn start(decide: Decide, faults: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let client = Client::new(format!("http://{}", listener.address()).parse().unwrap());
@@ -63,7 +78,7 @@ impl Town {
             database: Database::Sqlite(folder.path().join(FILE)),
             events: EventsUrl::Direct,
         };
-        let process = Process::new(CancellationToken::new());
+        let process = Process::new(CancellationToken::new()).with_faults(faults);
         let mut serving = JoinSet::new();
         serving.spawn(vaccine::serve_book(listener, config, Book { decide }, process));
         Self { client, _serving: serving, folder }
@@ -93,8 +108,13 @@ impl Town {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.into())).unwrap();
-        let (head, body) = self.client.send(request).await.unwrap().into_parts();
+        let request = request.body(Bytes::from(body.into())).unwrap();
+        let (head, body) = self
+            .client
+            .send(Call::of(request), Instant::now() + PATIENCE)
+            .await
+            .unwrap()
+            .into_parts();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, body }
     }
@@ -155,6 +175,8 @@ impl fmt::Display for Answer {
             ["location", "allow", "retry-after", "deprecation", "cache-control", "content-type"];
         for name in told {
             if let Some(value) = self.header(name) {
+                // Spread by chance, so that not all come back together.
+                let value = if name == "retry-after" { "in a moment" } else { value };
                 write!(f, "\n{name}: {value}")?;
             }
         }

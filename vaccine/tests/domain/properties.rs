@@ -5,7 +5,7 @@ use proptest::{
     prelude::*,
     sample::{Index, subsequence},
 };
-use vaccine::domain::{Command, Ledger, Pool, PoolId, State, decide};
+use vaccine::domain::{Command, Ledger, Pool, PoolId, Refusal, State, decide, is_sold_out};
 
 use crate::{
     commands::{
@@ -59,6 +59,20 @@ proptest! {
             let before = ledger.clone();
             if decide(&mut ledger, command).is_err() {
                 prop_assert_eq!(&ledger, &before);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_called_sold_out_is_what_a_commit_would_refuse(commands in any_commands()) {
+        let mut ledger = Ledger::default();
+        for command in &commands {
+            let before = ledger.clone();
+            let outcome = decide(&mut ledger, command);
+            if let Command::Hold(hold) | Command::Confirm(hold) = command {
+                let is_known = before.reservations.get(&hold.reservation).is_some();
+                let refused = outcome == Err(Refusal::SoldOut);
+                prop_assert_eq!(is_sold_out(&before, hold), refused && !is_known);
             }
         }
     }
