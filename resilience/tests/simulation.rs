@@ -30,7 +30,7 @@ use scenario::Scenario;
 use world::World;
 
 /// Worlds that are tried.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 10_000;
 
 /// Failures that are told; more would say no more.
 const TOLD_MAX: usize = 5;
@@ -89,7 +89,9 @@ fn the_laws_hold_in_ten_thousand_worlds() {
     for (seed, wrongs) in found.iter().take(TOLD_MAX) {
         println!("SIMULATION_SEED={seed} cargo test -p resilience --test simulation");
         println!("{:?}", Scenario::of(&mut Dice::new(*seed)));
-        wrongs.iter().for_each(|wrong| println!("    {wrong}"));
+        for wrong in wrongs {
+            println!("    {wrong}");
+        }
     }
     assert!(found.is_empty(), "{} of {SEEDS} worlds went wrong", found.len());
 }

@@ -118,7 +118,7 @@ fn the_circuit_closes(world: &World) -> Option<String> {
     // for the longest at most, asks, and ramps.
     let bound = TIME_LIMIT + OPEN_MAX * 12 / 10 + config.ramp + ms(500);
     let events = world.breaker.events(0);
-    let changes = events.iter().filter_map(|event| match event.change {
+    let mut changes = events.iter().filter_map(|event| match event.change {
         Change::State { to, .. } => Some((event.at, to)),
         Change::Mode { .. } => None,
     });
@@ -126,8 +126,7 @@ fn the_circuit_closes(world: &World) -> Option<String> {
     if world.breaker.state(late) != State::Closed {
         return Some("it never closed".to_owned());
     }
-    let last = changes.last();
-    match last {
+    match changes.next_back() {
         Some((at, _)) if at > late => {
             Some(format!("it closed {:?} after the end", at.since(moment(scenario.end))))
         }

@@ -374,12 +374,11 @@ impl World {
         let failed = matches!(answer, Answer::Failure | Answer::Timeout);
         let left = request.deadline.left(now) > ms(100);
         let retries = self.scenario.retries;
-        if failed && left && attempt <= retries.max {
-            if !retries.within_budget || self.budget.try_retry(now) {
-                self.retries.push(now);
-                let pause = ms(self.dice.between(10, 50));
-                return self.after(pause, Happening::Retry(id));
-            }
+        let again = failed && left && attempt <= retries.max;
+        if again && (!retries.within_budget || self.budget.try_retry(now)) {
+            self.retries.push(now);
+            let pause = ms(self.dice.between(10, 50));
+            return self.after(pause, Happening::Retry(id));
         }
         let outcome = match answer {
             Answer::Success => Outcome::Served,
