@@ -247,11 +247,10 @@ impl Client {
     ) -> Result<R, CallError> {
         let response = self.send(call, by).await?;
         if response.status() != expected {
-            return Err(match response.headers().contains_key(SHED) {
-                true => {
-                    CallError::Shed { after: retry_after(response.headers()).unwrap_or_default() }
-                }
-                false => CallError::Status(response.status()),
+            return Err(if response.headers().contains_key(SHED) {
+                CallError::Shed { after: retry_after(response.headers()).unwrap_or_default() }
+            } else {
+                CallError::Status(response.status())
             });
         }
         serde_json::from_slice(response.body()).map_err(CallError::unanswered)
@@ -293,7 +292,7 @@ impl Client {
         try_by: Instant,
         by: Instant,
     ) -> Result<Response<Bytes>, CallError> {
-        let uri = self.base.at(to.endpoint.authority(), request.uri());
+        let uri = base::at(to.endpoint.authority(), request.uri());
         *request.uri_mut() = uri.map_err(CallError::unreachable)?;
         let headers = request.headers_mut();
         headers.entry(header::HOST).or_insert_with(|| self.base.host_header());

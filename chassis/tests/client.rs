@@ -23,7 +23,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
-    time::sleep,
+    time,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -152,7 +152,7 @@ async fn a_part_that_is_back_is_asked_by_a_few_and_then_by_all() {
     let start = Instant::now();
     while client.passage() != Passage::Probe {
         assert!(start.elapsed() < PATIENCE);
-        sleep(Duration::from_millis(1)).await; // tidy: paced, looks until it may be asked again
+        time::sleep(Duration::from_millis(1)).await; // tidy: paced, looks until it may be asked again
     }
     for _ in 0..config().half_open_calls {
         assert_eq!(client.passage(), Passage::Probe);

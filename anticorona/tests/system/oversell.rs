@@ -150,6 +150,7 @@ impl Mutant {
             events: EventsUrl::Direct,
             injection: None,
             mypage: None,
+            breaker: booking::config::vaccine_breaker(),
         };
         let process = || Process::new(CancellationToken::new());
         let book = Book { decide: unguarded };
