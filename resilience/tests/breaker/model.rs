@@ -27,7 +27,7 @@ const CONFIG: BreakerConfig = BreakerConfig {
     seed: 7,
 };
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Enter,
     Record { which: usize, answer: Answer, retry_after: Option<u64> },
