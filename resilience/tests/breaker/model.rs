@@ -242,7 +242,6 @@ struct Both {
 }
 
 impl Both {
-    #[expect(clippy::needless_pass_by_value, reason = "steps are made to be taken once")]
     fn step(&mut self, step: Step) {
         match step {
             Step::Enter => match (self.caller.enter(), self.model.enter(self.now)) {
