@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{FromRequestParts, State},
-    http::{StatusCode, request::Parts},
+    http::{HeaderValue, StatusCode, request::Parts},
     response::Response,
     routing::get,
 };
@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod doc;
+mod tickets;
 
 pub use doc::openapi;
 
@@ -46,13 +47,14 @@ pub fn router(bookings: Arc<Bookings>) -> Router {
     Router::new()
         .route("/bookings", get(list).post(book))
         .route("/bookings/{id}", get(show).put(replace).patch(change).delete(cancel))
+        .route("/tickets/{id}", get(tickets::show))
         .with_state(bookings)
 }
 
 async fn book(
     State(bookings): Shared,
     origin: Origin,
-    IdempotencyKey(key): IdempotencyKey,
+    Wishes { key, by_ticket }: Wishes,
     Due(due): Due,
     Json(body): Json<BookingBody>,
 ) -> Result<Response, Problem> {
@@ -62,6 +64,9 @@ async fn book(
         key: key.map(|key| Key { key, asked: fingerprint(&body) }),
         due,
     };
+    if let (true, Some(key)) = (by_ticket, &request.key) {
+        return tickets::queue(&bookings, &origin, &request, key).await;
+    }
     let booking = bookings.book(request).await.map_err(problem)?;
     Ok(BOOKINGS.created(&origin, booking.booking_id, booking))
 }
@@ -169,21 +174,35 @@ fn fingerprint(body: &BookingBody) -> Fingerprint {
     Fingerprint::of(format!("{parts:?}").as_bytes())
 }
 
-/// The `Idempotency-Key` header, if there is one.
-struct IdempotencyKey(Option<String>);
+/// What the headers of a new booking say.
+struct Wishes {
+    /// The `Idempotency-Key`, if there is one.
+    key: Option<String>,
+    /// Whether a ticket is wanted. Then there is a key: nobody else could ask again for the answer.
+    by_ticket: bool,
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+impl<S: Send + Sync> FromRequestParts<S> for Wishes {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        match value.to_str() {
-            Ok(key) if (1..=KEY_MAX).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
-            Ok(_) | Err(_) => Err(Problem::malformed(format!(
-                "the Idempotency-Key must be 1 to {KEY_MAX} visible ASCII characters"
-            ))
-            .field("Idempotency-Key")),
-        }
+        let wrong = |detail| Problem::malformed(detail).field("Idempotency-Key");
+        let by_ticket = tickets::is_wanted(&parts.headers);
+        let key = match parts.headers.get("idempotency-key").map(HeaderValue::to_str) {
+            None if by_ticket => {
+                return Err(wrong(
+                    "with Prefer: respond-async there must be an Idempotency-Key".into(),
+                ));
+            }
+            None => None,
+            Some(Ok(key)) if (1..=KEY_MAX).contains(&key.len()) => Some(key.to_owned()),
+            Some(Ok(_) | Err(_)) => {
+                return Err(wrong(format!(
+                    "the Idempotency-Key must be 1 to {KEY_MAX} visible ASCII characters"
+                )));
+            }
+        };
+        Ok(Self { key, by_ticket })
     }
 }
 
@@ -210,6 +229,9 @@ fn problem(why: NotBooked) -> Problem {
         NotBooked::NoSuchBooking => {
             (StatusCode::NOT_FOUND, "urn:anticorona:no-such-booking", "There is no such booking")
         }
+        NotBooked::NoSuchTicket => {
+            (StatusCode::NOT_FOUND, "urn:anticorona:no-such-ticket", "There is no such ticket")
+        }
         NotBooked::Completed => {
             let title = "The injection is completed";
             (StatusCode::CONFLICT, "urn:anticorona:injection-completed", title)
@@ -220,7 +242,7 @@ fn problem(why: NotBooked) -> Problem {
             "The Idempotency-Key belongs to another request",
         ),
         NotBooked::Isolated { after } => return Problem::come_back(after, why.to_string()),
-        NotBooked::ComeBack | NotBooked::Unknown => {
+        NotBooked::ComeBack | NotBooked::LineFull | NotBooked::Unknown => {
             return Problem::come_back(COME_BACK_AFTER, why.to_string());
         }
     };

@@ -214,25 +214,8 @@ impl Batches {
             reservation_id: attempt.reservation,
             vaccine_id: attempt.vaccine,
         };
-        let holds = HoldBatch { holder: self.holder, holds: batch.iter().map(hold).collect() };
-        self.ask(&holds, by).await.map_err(|error| {
-            let isolated = matches!(error, CallError::Isolated { .. });
-            if !isolated {
-                warn!(cause = %causes(&error), holds = batch.len(), "vaccine did not hold doses");
-            }
-            match error {
-                CallError::Isolated { after } => NotTried::Isolated { after },
-                CallError::Shed { .. } => NotTried::Busy,
-                CallError::Unreachable(_) => NotTried::Unreachable,
-                CallError::Unanswered(_) | CallError::Status(_) => NotTried::Unknown,
-            }
-        })
-    }
-
-    async fn ask(&self, holds: &HoldBatch, by: Instant) -> Result<HoldReply, CallError> {
-        let call = Call::post("/holds", "application/json", holds)?;
-        let call = call.items(holds.holds.len()).repeatable(TRY_WITHIN);
-        self.vaccine.ask(call, StatusCode::OK, by).await
+        let holds = batch.iter().map(hold).collect();
+        hold_doses(&self.vaccine, self.holder, holds, by).await
     }
 
     /// Books what is held, and answers the rest.
@@ -272,6 +255,35 @@ impl Batches {
             }
         });
     }
+}
+
+/// Asks for doses, at most [`HOLDS_MAX`]; `vaccine` decides about them in this order.
+pub(crate) async fn hold_doses(
+    vaccine: &Client,
+    holder: HolderId,
+    holds: Vec<Hold>,
+    by: Instant,
+) -> Result<HoldReply, NotTried> {
+    let batch = HoldBatch { holder, holds };
+    ask(vaccine, &batch, by).await.map_err(|error| match error {
+        // Said when it begins, by the breaker, and not by everybody who meets it.
+        CallError::Isolated { after } => NotTried::Isolated { after },
+        error => {
+            warn!(cause = %causes(&error), holds = batch.holds.len(), "vaccine did not hold doses");
+            match error {
+                CallError::Shed { .. } => NotTried::Busy,
+                CallError::Unreachable(_) => NotTried::Unreachable,
+                CallError::Isolated { after } => NotTried::Isolated { after },
+                CallError::Unanswered(_) | CallError::Status(_) => NotTried::Unknown,
+            }
+        }
+    })
+}
+
+async fn ask(vaccine: &Client, holds: &HoldBatch, by: Instant) -> Result<HoldReply, CallError> {
+    let call = Call::post("/holds", "application/json", holds)?;
+    let call = call.items(holds.holds.len()).repeatable(TRY_WITHIN);
+    vaccine.ask(call, StatusCode::OK, by).await
 }
 
 fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> domain::Book {

@@ -19,7 +19,7 @@ use std::{
 use chassis::{clock, process::Process};
 use contracts::{
     booking::Booking,
-    ids::{BookingId, HolderId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, HolderId, ReservationId, TicketId, UserId, VaccineId},
     vaccine::HoldOutcome,
 };
 use eventing::Bell;
@@ -40,7 +40,7 @@ use crate::{
 const HOLD_BEFORE: Duration = Duration::from_millis(900);
 
 /// How long before the citizen must be answered the commit must have begun.
-const WRITE_BEFORE: Duration = Duration::from_millis(500);
+pub(crate) const WRITE_BEFORE: Duration = Duration::from_millis(500);
 
 /// How long a cancellation may wait for its commit.
 const CANCEL_WITHIN: Duration = Duration::from_millis(2_400);
@@ -49,7 +49,7 @@ const CANCEL_WITHIN: Duration = Duration::from_millis(2_400);
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Attempts of one key. A new one begins only after the one before was given up for good.
-const ATTEMPTS_MAX: u32 = 16;
+pub(crate) const ATTEMPTS_MAX: u32 = 16;
 
 /// What the protocol works with.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub struct Bookings {
     pub holder: HolderId,
     /// Rings when there is something new in the outbox.
     pub told: Bell,
+    /// Rings when a ticket was put in line.
+    pub queued: Bell,
     /// Gives attempts up though their caller is gone.
     pub process: Process,
 }
@@ -105,6 +107,9 @@ pub enum NotBooked {
     /// No booking of that id.
     #[error("there is no such booking")]
     NoSuchBooking,
+    /// No ticket of that id.
+    #[error("there is no such ticket")]
+    NoSuchTicket,
     /// The citizen was vaccinated: there is nothing to cancel any more.
     #[error("the injection is completed")]
     Completed,
@@ -117,6 +122,9 @@ pub enum NotBooked {
         /// When it is asked again.
         after: Duration,
     },
+    /// No ticket: as many as may wait are waiting.
+    #[error("too many tickets are waiting")]
+    LineFull,
     /// It may or may not have happened.
     #[error("the answer got lost on the way")]
     Unknown,
@@ -200,6 +208,11 @@ impl Bookings {
     }
 
     async fn with_key(&self, request: &Request, key: &Key) -> Result<Booking, NotBooked> {
+        match self.reads.ticket(key.ticket(self.holder)).await {
+            Ok(Some((ticket, _))) if ticket.asked != key.asked => return Err(NotBooked::KeyReused),
+            Ok(_) => {}
+            Err(Unreadable) => return Err(NotBooked::ComeBack),
+        }
         for attempt in 0..ATTEMPTS_MAX {
             let reservation = key.reservation(self.holder, attempt);
             match self.reads.attempt(reservation).await {
@@ -268,7 +281,11 @@ impl Bookings {
         }
     }
 
-    async fn write(&self, command: Command, deadline: Instant) -> Result<Outcome, NotWritten> {
+    pub(crate) async fn write(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Outcome, NotWritten> {
         let outcome = self.desk.ask(command, deadline).await??;
         self.told.ring();
         Ok(outcome)
@@ -278,7 +295,7 @@ impl Bookings {
 impl Key {
     /// The reservation id of this key's n-th attempt. With the holder in it, since two separate
     /// stores that hear the same key must not share one dose.
-    fn reservation(&self, holder: HolderId, attempt: u32) -> ReservationId {
+    pub(crate) fn reservation(&self, holder: HolderId, attempt: u32) -> ReservationId {
         let digest = Sha256::new()
             .chain_update(holder.0.as_bytes())
             .chain_update(attempt.to_be_bytes())
@@ -287,7 +304,12 @@ impl Key {
         ReservationId(Uuid::new_v8(first_16(&digest)))
     }
 
-    fn same_request(&self, record: Record) -> Result<Booking, NotBooked> {
+    /// The ticket of this key.
+    pub(crate) fn ticket(&self, holder: HolderId) -> TicketId {
+        TicketId(self.reservation(holder, 0).0)
+    }
+
+    pub(crate) fn same_request(&self, record: Record) -> Result<Booking, NotBooked> {
         if record.asked == Some(self.asked) {
             Ok(record.booking)
         } else {
@@ -303,7 +325,7 @@ impl Fingerprint {
     }
 }
 
-fn before(due: Instant, margin: Duration) -> Instant {
+pub(crate) fn before(due: Instant, margin: Duration) -> Instant {
     due.checked_sub(margin).unwrap_or(due)
 }
 

@@ -1,6 +1,6 @@
 //! Settings of `booking`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use chassis::{
     client::BaseUrl,
@@ -8,6 +8,7 @@ use chassis::{
     process::PartArgs,
 };
 use eventing::{EventsUrl, relay::Pace};
+use resilience::breaker::BreakerConfig;
 use storage::database::Database;
 
 /// The port of `booking`.
@@ -32,6 +33,9 @@ pub struct Config {
     pub database: Database,
     /// Where `vaccine` listens. `VACCINE_URL`, no default.
     pub vaccine: BaseUrl,
+    /// When `vaccine` is left in peace. `BREAKER`, for instance `open-for-ms=500`; the default is
+    /// [`vaccine_breaker`].
+    pub breaker: BreakerConfig,
     /// How events travel. `EVENTS_URL`, default `in-process`.
     pub events: EventsUrl,
     /// Where `injection` listens, to be told what happens. `INJECTION_URL`; without it, and without
@@ -49,6 +53,7 @@ impl Config {
             listen: args.net.listen(PORT),
             database: env.first(["BOOKING_DATABASE_URL", "DATABASE_URL"])?.unwrap_or(file),
             vaccine: env.required(VACCINE_URL, "where vaccine listens", "http://127.0.0.1:8081")?,
+            breaker: env.breaker(vaccine_breaker())?,
             events: env.first(["EVENTS_URL"])?.unwrap_or_default(),
             injection: env.first([INJECTION_URL])?,
             mypage: env.first([MYPAGE_URL])?,
@@ -66,5 +71,22 @@ impl Config {
             .into_iter()
             .filter_map(|(name, url, pace)| Some((name, url?.clone(), pace)))
             .collect()
+    }
+}
+
+/// How `vaccine` is left in peace.
+///
+/// It answers within milliseconds or it is in trouble, and then it is asked again every second on a
+/// few people's behalf: longer pauses would spare it little and keep everybody waiting after it has
+/// recovered.
+pub fn vaccine_breaker() -> BreakerConfig {
+    BreakerConfig {
+        slow_after: Duration::from_millis(800),
+        open_for: Duration::from_millis(500),
+        open_max: Duration::from_secs(1),
+        // Calls go one at a time: whoever joined while one is under way would wait for it.
+        half_open_calls: 1,
+        ramp: Duration::from_millis(200),
+        ..BreakerConfig::default()
     }
 }

@@ -11,15 +11,21 @@
 //! A booking ends as cancelled or as completed; a dose that was used is used, whatever was said
 //! before. Whoever comes first decides. A `book` that comes after `settle` is refused, so the dose that
 //! `settle` gave back cannot be booked any more. `give up` is both: it settles, and cancels what
-//! was booked.
+//! was booked. What is decided about requests that wait in line is in [`tickets`].
+
+use std::collections::BTreeSet;
 
 use contracts::{
     booking::{Booking, BookingStatus},
-    ids::{BookingId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, ReservationId, TicketId, UserId, VaccineId},
 };
 use jiff::Timestamp;
 use storage::rows::Rows;
 use thiserror::Error;
+
+use self::tickets::{Enqueue, Serve, Ticket};
+
+pub mod tickets;
 
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +40,10 @@ pub enum Command {
     GiveUp { reservation: ReservationId, at: Timestamp },
     /// The citizen was vaccinated.
     Complete { reservation: ReservationId },
+    /// A place in the line, please.
+    Enqueue(Enqueue),
+    /// `vaccine` has answered for a ticket.
+    Serve(Serve),
 }
 
 /// A booking that is asked for.
@@ -76,6 +86,16 @@ pub enum Done {
     Stands(Record),
     /// Its dose is used (now, or it was before).
     Completed(Record),
+    /// There is a new ticket.
+    Queued(Ticket),
+    /// There was one already, from the same request.
+    QueuedBefore(Ticket),
+    /// The ticket has ended now, and not with a booking.
+    Ended(Ticket),
+    /// The ticket is at its next attempt now; the one before is over without a booking.
+    GoesOn { ticket: Ticket, spent: ReservationId },
+    /// Nothing new for the ticket.
+    Unmoved(Ticket),
 }
 
 /// Why nothing was done. A healthy answer, not an error.
@@ -93,6 +113,15 @@ pub enum Refusal {
     /// The citizen was vaccinated.
     #[error("the injection is completed")]
     Completed,
+    /// A ticket waits with this attempt, and will say itself what becomes of it.
+    #[error("a ticket waits with this attempt")]
+    Waiting,
+    /// [`tickets::TICKETS_WAITING_MAX`] tickets are waiting.
+    #[error("too many tickets are waiting")]
+    LineFull,
+    /// No ticket of that id.
+    #[error("there is no such ticket")]
+    NoSuchTicket,
 }
 
 /// The answer to a command.
@@ -129,6 +158,14 @@ pub struct Register {
     pub attempts: Rows<ReservationId, Attempt>,
     /// The highest booking id ever given.
     pub last_booking: i64,
+    /// Tickets.
+    pub tickets: Rows<TicketId, Ticket>,
+    /// The attempts that waiting tickets are at.
+    pub waited_for: BTreeSet<ReservationId>,
+    /// The highest ticket number ever given.
+    pub last_ticket: i64,
+    /// How many tickets have ended.
+    pub last_ended: i64,
 }
 
 /// Decides one command and changes the register accordingly; a refusal changes nothing.
@@ -136,9 +173,11 @@ pub fn decide(register: &mut Register, command: &Command) -> Outcome {
     match command {
         Command::Book(book) => register.book(book),
         Command::Cancel { booking, at: _ } => register.cancel(*booking),
-        Command::Settle { reservation, at: _ } => Ok(register.settle(*reservation)),
+        Command::Settle { reservation, at: _ } => register.settle(*reservation),
         Command::GiveUp { reservation, at: _ } => register.give_up(*reservation),
         Command::Complete { reservation } => register.complete(*reservation),
+        Command::Enqueue(enqueue) => register.enqueue(enqueue),
+        Command::Serve(serve) => register.serve(serve),
     }
 }
 
@@ -150,11 +189,11 @@ impl Register {
                 Ok(Done::BookedBefore(record.clone()))
             }
             Some(Standing::Booked(_)) => Err(Refusal::KeyReused),
-            None => Ok(self.add(book)),
+            None => Ok(Done::Booked(self.add(book))),
         }
     }
 
-    fn add(&mut self, book: &Book) -> Done {
+    fn add(&mut self, book: &Book) -> Record {
         self.last_booking += 1;
         let id = BookingId(self.last_booking);
         let record = Record {
@@ -171,7 +210,7 @@ impl Register {
         };
         self.attempts.put(book.reservation, Attempt::Booked(id));
         self.bookings.put(id, record.clone());
-        Done::Booked(record)
+        record
     }
 
     fn cancel(&mut self, id: BookingId) -> Outcome {
@@ -186,19 +225,20 @@ impl Register {
         Ok(Done::Cancelled(record.clone()))
     }
 
-    fn settle(&mut self, reservation: ReservationId) -> Done {
+    fn settle(&mut self, reservation: ReservationId) -> Outcome {
         match self.attempt(reservation) {
-            Some(Standing::Booked(record)) => Done::Stands(record.clone()),
-            Some(Standing::Abandoned) => Done::AbandonedBefore(reservation),
+            Some(Standing::Booked(record)) => Ok(Done::Stands(record.clone())),
+            Some(Standing::Abandoned) => Ok(Done::AbandonedBefore(reservation)),
+            None if self.waited_for.contains(&reservation) => Err(Refusal::Waiting),
             None => {
                 self.attempts.put(reservation, Attempt::Abandoned);
-                Done::Abandoned(reservation)
+                Ok(Done::Abandoned(reservation))
             }
         }
     }
 
     fn give_up(&mut self, reservation: ReservationId) -> Outcome {
-        match self.settle(reservation) {
+        match self.settle(reservation)? {
             Done::Stands(record) => self.cancel(record.booking.booking_id),
             over => Ok(over),
         }

@@ -3,13 +3,14 @@
 use contracts::{
     booking::BookingStatus,
     event::{Booked, CloudEvent, EventType, ReservationAbandoned},
+    ids::ReservationId,
 };
 use eventing::Hears;
 use jiff::Timestamp;
 use storage::outbox::Event;
 
 use crate::{
-    domain::{Command, Done, Outcome, Record},
+    domain::{Command, Done, Outcome, Record, tickets::End},
     store::Book,
 };
 
@@ -19,22 +20,41 @@ use crate::{
 pub fn of(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Event>> {
     let at = match command {
         Command::Book(book) => book.at,
+        Command::Serve(serve) => serve.at,
         Command::Cancel { at, .. } | Command::Settle { at, .. } | Command::GiveUp { at, .. } => *at,
-        Command::Complete { .. } => return Ok(None), // Whoever said so has told everybody.
+        // Whoever said the one has told everybody, and after the other nothing has happened yet.
+        Command::Complete { .. } | Command::Enqueue(_) => return Ok(None),
     };
     match outcome {
         Ok(Done::Booked(record) | Done::Cancelled(record) | Done::Stands(record)) => {
             standing(record, at).map(Some)
         }
-        Ok(Done::Abandoned(reservation) | Done::AbandonedBefore(reservation)) => {
-            let abandoned = ReservationAbandoned { reservation_id: *reservation };
-            let name = EventType::ReservationAbandoned;
-            Event::of(name.name(), at.as_millisecond(), &abandoned).map(Some)
-        }
-        Ok(Done::BookedBefore(_) | Done::CancelledBefore(_) | Done::Completed(_)) | Err(_) => {
-            Ok(None)
-        }
+        Ok(
+            Done::Abandoned(reservation)
+            | Done::AbandonedBefore(reservation)
+            | Done::GoesOn { spent: reservation, ticket: _ },
+        ) => abandoned(*reservation, at).map(Some),
+        Ok(Done::Ended(ticket)) => match ticket.ended.map(|ended| ended.with) {
+            Some(End::SoldOut | End::NoSuchVaccine | End::GivenUp) => {
+                abandoned(ticket.reservation, at).map(Some)
+            }
+            Some(End::Booked(_) | End::KeyReused) | None => Ok(None),
+        },
+        Ok(
+            Done::BookedBefore(_)
+            | Done::CancelledBefore(_)
+            | Done::Completed(_)
+            | Done::Queued(_)
+            | Done::QueuedBefore(_)
+            | Done::Unmoved(_),
+        )
+        | Err(_) => Ok(None),
     }
+}
+
+fn abandoned(reservation: ReservationId, at: Timestamp) -> serde_json::Result<Event> {
+    let abandoned = ReservationAbandoned { reservation_id: reservation };
+    Event::of(EventType::ReservationAbandoned.name(), at.as_millisecond(), &abandoned)
 }
 
 fn standing(record: &Record, at: Timestamp) -> serde_json::Result<Event> {

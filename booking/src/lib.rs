@@ -7,8 +7,7 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
-use eventing::Part;
-use resilience::breaker::BreakerConfig;
+use eventing::{Bell, Part};
 
 pub mod api;
 pub mod attempts;
@@ -18,6 +17,7 @@ pub mod domain;
 pub mod events;
 pub mod settle;
 pub mod store;
+pub mod tickets;
 
 pub use config::Config;
 
@@ -45,7 +45,7 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
     part.tell(&config.events, config.listeners()).await?;
     part.hear(&config.events, &["injection"]).await?;
 
-    let vaccine = Client::guarded("vaccine", config.vaccine, &vaccine_breaker(), &process)?;
+    let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &process)?;
     let batches = Batches {
         vaccine: vaccine.clone(),
         holder: part.store,
@@ -60,23 +60,10 @@ pub async fn serve_on(listener: Listener, config: Config, process: Process) -> R
         attempts,
         holder: part.store,
         told: part.told.clone(),
+        queued: Bell::default(),
         process: process.clone(),
     });
     settle::start(&bookings, &vaccine, &process);
+    tickets::start(&bookings, vaccine);
     part.serve(listener, api::router(bookings), ANSWER_WITHIN).await
-}
-
-/// How `vaccine` is left in peace.
-///
-/// It answers within milliseconds or it is in trouble, and then it is asked again every second on a
-/// few people's behalf: longer pauses would spare it little and keep everybody waiting after it has
-/// recovered.
-fn vaccine_breaker() -> BreakerConfig {
-    BreakerConfig {
-        slow_after: Duration::from_millis(800),
-        open_for: Duration::from_millis(500),
-        open_max: Duration::from_secs(1),
-        ramp: Duration::from_millis(200),
-        ..BreakerConfig::default()
-    }
 }

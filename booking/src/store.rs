@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use contracts::{
     booking::{Booking, BookingStatus},
-    ids::{BookingId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, ReservationId, TicketId, UserId, VaccineId},
 };
 use jiff::Timestamp;
 use storage::{
@@ -21,16 +21,27 @@ use storage::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Attempt, Command, Fingerprint, Outcome, Record, Register, decide},
+    domain::{Attempt, Command, Fingerprint, Outcome, Record, Register, decide, tickets::Ticket},
     events,
 };
 
+mod tickets;
+
+use self::tickets::ticket;
+
 /// The tables, step by step.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_bookings.sql",
-    sqlite: include_str!("../migrations/sqlite/0001_bookings.sql"),
-    postgres: include_str!("../migrations/postgres/0001_bookings.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_bookings.sql",
+        sqlite: include_str!("../migrations/sqlite/0001_bookings.sql"),
+        postgres: include_str!("../migrations/postgres/0001_bookings.sql"),
+    },
+    Migration {
+        name: "0002_tickets.sql",
+        sqlite: include_str!("../migrations/sqlite/0002_tickets.sql"),
+        postgres: include_str!("../migrations/postgres/0002_tickets.sql"),
+    },
+];
 
 const LAST_BOOKING: &str = "
     SELECT coalesce(max(id), 0)
@@ -68,6 +79,57 @@ const PAGE_OF_BOOKINGS: &str = "
   ORDER BY id
      LIMIT ?2";
 
+const LAST_TICKET: &str = "
+    SELECT coalesce(max(number), 0)
+      FROM tickets";
+
+/// Ends have no gaps, so the last place is how many there are.
+const LAST_ENDED: &str = "
+    SELECT ended
+      FROM tickets
+     WHERE ended IS NOT NULL
+  ORDER BY ended DESC
+     LIMIT 1";
+
+const FIRST_WAITING: &str = "
+    SELECT number
+      FROM tickets
+     WHERE ended IS NULL
+  ORDER BY number
+     LIMIT 1";
+
+const LOAD_TICKET: &str = "
+    SELECT number, id, client_key, asked, vaccine, user_id, queued_at_ms, attempt, reservation,
+           outcome, booking, ended
+      FROM tickets
+     WHERE id = ?1";
+
+const LOAD_WAITING_FOR: &str = "
+    SELECT number, id, client_key, asked, vaccine, user_id, queued_at_ms, attempt, reservation,
+           outcome, booking, ended
+      FROM tickets
+     WHERE reservation = ?1
+       AND ended IS NULL";
+
+const HEAD_OF_LINE: &str = "
+    SELECT number, id, client_key, asked, vaccine, user_id, queued_at_ms, attempt, reservation,
+           outcome, booking, ended
+      FROM tickets
+     WHERE ended IS NULL
+  ORDER BY number
+     LIMIT ?1";
+
+const ADD_TICKET: &str = "
+    INSERT INTO tickets
+                (id, attempt, reservation, outcome, booking, ended,
+                 number, client_key, asked, vaccine, user_id, queued_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+const SAVE_TICKET: &str = "
+    UPDATE tickets
+       SET attempt = ?2, reservation = ?3, outcome = ?4, booking = ?5, ended = ?6
+     WHERE id = ?1";
+
 /// Bookings, as their store sees them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Book;
@@ -78,22 +140,22 @@ impl Model for Book {
     type Rows = Register;
 
     fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Register, SqlError> {
-        let (mut attempts, mut bookings) = (BTreeSet::new(), BTreeSet::new());
+        let mut named = Named::default();
         for command in commands {
-            match command {
-                Command::Book(book) => attempts.insert(book.reservation),
-                Command::Settle { reservation, .. }
-                | Command::GiveUp { reservation, .. }
-                | Command::Complete { reservation } => attempts.insert(*reservation),
-                Command::Cancel { booking, .. } => bookings.insert(*booking),
-            };
+            named.add(command);
         }
         let mut register = Register::default();
-        if commands.iter().any(|command| matches!(command, Command::Book(_))) {
+        if named.new_bookings {
             register.last_booking = last_booking(tx)?;
         }
-        load_attempts(tx, &mut register, &attempts, &mut bookings)?;
-        load_bookings(tx, &mut register, &bookings)?;
+        if !named.tickets.is_empty() {
+            register.last_ticket = tx.find(LAST_TICKET, &[], |row| row.int(0))?.unwrap_or(0);
+            register.last_ended = tx.find(LAST_ENDED, &[], |row| row.int(0))?.unwrap_or(0);
+        }
+        load_attempts(tx, &mut register, &named.attempts, &mut named.bookings)?;
+        load_bookings(tx, &mut register, &named.bookings)?;
+        tickets::load(tx, &mut register, LOAD_TICKET, named.tickets.iter().map(|id| id.0))?;
+        tickets::load(tx, &mut register, LOAD_WAITING_FOR, named.over.iter().map(|id| id.0))?;
         Ok(register)
     }
 
@@ -103,11 +165,54 @@ impl Model for Book {
 
     fn save(tx: &Tx<'_>, register: &Register) -> Result<(), SqlError> {
         save_bookings(tx, register)?;
-        save_attempts(tx, register)
+        save_attempts(tx, register)?;
+        tickets::save(tx, register)
     }
 
     fn event(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Event>> {
         events::of(command, outcome)
+    }
+}
+
+/// What the commands of a batch name.
+#[derive(Default)]
+struct Named {
+    attempts: BTreeSet<ReservationId>,
+    bookings: BTreeSet<BookingId>,
+    tickets: BTreeSet<TicketId>,
+    /// Attempts that are to be over, unless a ticket waits with them.
+    over: BTreeSet<ReservationId>,
+    /// Whether there may be new bookings.
+    new_bookings: bool,
+}
+
+impl Named {
+    fn add(&mut self, command: &Command) {
+        match command {
+            Command::Book(book) => {
+                self.new_bookings = true;
+                self.attempts.insert(book.reservation);
+            }
+            Command::Settle { reservation, .. } | Command::GiveUp { reservation, .. } => {
+                self.attempts.insert(*reservation);
+                self.over.insert(*reservation);
+            }
+            Command::Complete { reservation } => {
+                self.attempts.insert(*reservation);
+            }
+            Command::Cancel { booking, .. } => {
+                self.bookings.insert(*booking);
+            }
+            Command::Enqueue(enqueue) => {
+                self.tickets.insert(enqueue.ticket);
+                self.attempts.insert(enqueue.reservation);
+            }
+            Command::Serve(serve) => {
+                self.new_bookings = true;
+                self.tickets.insert(serve.ticket);
+                self.attempts.insert(serve.reservation);
+            }
+        }
     }
 }
 
@@ -262,7 +367,7 @@ impl Reads {
             .await
     }
 
-    /// Those of these attempts that have no end yet.
+    /// Those of these attempts that have no end yet, and that no ticket waits with.
     pub async fn unknown(
         &self,
         attempts: Vec<ReservationId>,
@@ -271,10 +376,37 @@ impl Reads {
             .read(move |tx| {
                 let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
                 let known = tx.find_each(LOAD_ATTEMPT, &keys, attempt)?;
-                let unknown = attempts.iter().zip(known).filter(|(_, known)| known.is_none());
+                let awaited = tx.find_each(LOAD_WAITING_FOR, &keys, |_| Ok(()))?;
+                let unknown = attempts.iter().zip(known.iter().zip(awaited));
+                let unknown =
+                    unknown.filter(|(_, (known, awaited))| (*known, awaited) == (&None, &None));
                 Ok(unknown.map(|(id, _)| *id).collect())
             })
             .await
+    }
+
+    /// A ticket; while it waits, with its place in the line, which is never less than the tickets
+    /// ahead of it.
+    pub async fn ticket(&self, id: TicketId) -> Result<Option<(Ticket, Option<i64>)>, Unreadable> {
+        self.0
+            .read(move |tx| {
+                let Some(ticket) = tx.find(LOAD_TICKET, &[id.0.into()], ticket)? else {
+                    return Ok(None);
+                };
+                let first = match ticket.ended {
+                    None => tx.find(FIRST_WAITING, &[], |row| row.int(0))?,
+                    Some(_) => None,
+                };
+                let position = first.map(|first| ticket.number - first + 1);
+                Ok(Some((ticket, position)))
+            })
+            .await
+    }
+
+    /// The tickets that have waited longest, in the order of their arrival.
+    pub async fn head_of_line(&self, most: usize) -> Result<Vec<Ticket>, Unreadable> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.0.read(move |tx| tx.all(HEAD_OF_LINE, &[most.into()], ticket)).await
     }
 }
 

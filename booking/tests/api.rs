@@ -17,6 +17,8 @@ mod keys;
 mod lists;
 #[path = "api/refuses.rs"]
 mod refuses;
+#[path = "api/tickets.rs"]
+mod tickets;
 
 /// Of a problem: its status, its field, and what is wrong.
 fn in_short(answer: &town::Answer) -> String {

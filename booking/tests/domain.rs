@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+#[path = "domain/tickets.rs"]
+mod tickets;
+
 use std::collections::BTreeSet;
 
 use booking::domain::{
@@ -263,6 +266,7 @@ impl Model {
                 known.booking.status = BookingStatus::InjectionCompleted;
                 Ok(Completed(known.clone()))
             }
+            Command::Enqueue(_) | Command::Serve(_) => panic!("tickets have a model of their own"),
         }
     }
 

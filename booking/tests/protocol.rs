@@ -18,6 +18,8 @@ mod races;
 mod relay;
 #[path = "protocol/settle.rs"]
 mod settle;
+#[path = "protocol/tickets.rs"]
+mod tickets;
 
 use contracts::event::CloudEvent;
 use serde_json::Value;

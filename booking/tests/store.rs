@@ -27,6 +27,8 @@ use uuid::Uuid;
 
 #[path = "../../storage/tests/place/place.rs"]
 mod place;
+#[path = "store/tickets.rs"]
+mod tickets;
 
 use place::{Place, on_both};
 
@@ -159,8 +161,12 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         1 => (0..6_u8).prop_map(settle),
         1 => (0..6_u8).prop_map(give_up),
         1 => (0..6_u8).prop_map(complete),
+        3 => (0..6_u8, 0..2_u8).prop_map(|(key, asked)| tickets::enqueue(key, asked)),
+        3 => (0..6_u8, 0..2_u8, tickets::said()).prop_map(|(key, attempt, said)| {
+            tickets::serve(key, attempt, said)
+        }),
     ];
-    vec(command, 0..12)
+    vec(command, 0..16)
 }
 
 fn a_batch_is_the_same_as_one_by_one(new: fn() -> Place) {
@@ -174,6 +180,7 @@ fn a_batch_is_the_same_as_one_by_one(new: fn() -> Place) {
         prop_assert_eq!(&outcomes, &one_by_one);
         prop_assert_eq!(&apply(&mut in_memory, &commands).unwrap(), &outcomes);
         prop_assert_eq!(batched.all(), single.all());
+        prop_assert_eq!(tickets::all(&batched), tickets::all(&single));
         for kept in [batched, single] {
             let told: Vec<_> = kept.outbox().into_iter().map(as_told).collect();
             prop_assert_eq!(&told, &expected(&commands, &outcomes));

@@ -22,7 +22,7 @@ use hyper_util::{
 };
 use resilience::{
     breaker::{Answer, BreakerConfig, InvalidConfig},
-    budget::{BudgetConfig, RetryBudget},
+    budget::{Budget, BudgetConfig},
     deadline,
     time::{Clock, Coarse},
 };
@@ -31,13 +31,14 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 mod base;
+pub mod breaker_setting;
 mod endpoints;
 
 pub use base::{BaseUrl, NotABaseUrl};
 pub use endpoints::ENDPOINTS_MAX;
 
 use self::endpoints::{Chosen, Endpoints, Guard};
-use crate::process::Process;
+use crate::{process::Process, trace};
 
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 1024 * 1024;
@@ -47,6 +48,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long an unused connection is kept; shorter than any part waits for the next request.
 const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// Whoever takes longer to refuse has not refused, but failed to answer in time.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// A repeat needs at least so much time.
 const REPEAT_NEEDS: Duration = Duration::from_millis(50);
@@ -163,7 +167,7 @@ pub struct Client {
     base: BaseUrl,
     pool: Pool<HttpConnector, Full<Bytes>>,
     endpoints: Arc<Endpoints>,
-    budget: Arc<RetryBudget>,
+    budget: Arc<Budget>,
 }
 
 impl Client {
@@ -197,7 +201,10 @@ impl Client {
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
         let endpoints = Arc::new(Endpoints::of(base.clone(), guard));
-        Self { base, pool, endpoints, budget: Arc::new(RetryBudget::new(BudgetConfig::default())) }
+        #[expect(clippy::expect_used, reason = "a test of resilience shows it")]
+        let budget = Budget::new(BudgetConfig::default()).expect("the default is valid");
+        let budget = Arc::new(budget);
+        Self { base, pool, endpoints, budget }
     }
 
     /// Posts JSON and reads JSON, all within the given time.
@@ -240,11 +247,10 @@ impl Client {
     ) -> Result<R, CallError> {
         let response = self.send(call, by).await?;
         if response.status() != expected {
-            return Err(match response.headers().contains_key(SHED) {
-                true => {
-                    CallError::Shed { after: retry_after(response.headers()).unwrap_or_default() }
-                }
-                false => CallError::Status(response.status()),
+            return Err(if response.headers().contains_key(SHED) {
+                CallError::Shed { after: retry_after(response.headers()).unwrap_or_default() }
+            } else {
+                CallError::Status(response.status())
             });
         }
         serde_json::from_slice(response.body()).map_err(CallError::unanswered)
@@ -256,7 +262,7 @@ impl Client {
     /// be repeated and the first did not answer as it should. Repeats are a small share of all
     /// calls, so that they cannot become the load.
     pub async fn send(&self, call: Call, by: Instant) -> Result<Response<Bytes>, CallError> {
-        self.budget.deposit(Coarse.now());
+        self.budget.call(Coarse.now());
         let first = self.endpoints.choose(None).await?;
         let endpoint = Arc::clone(&first.endpoint);
         let again = self.endpoints.are_several().then(|| call.request.clone());
@@ -272,7 +278,7 @@ impl Client {
             return answer;
         }
         let Ok(second) = self.endpoints.choose(Some(&endpoint)).await else { return answer };
-        if !self.budget.withdraw(Coarse.now()) {
+        if !self.budget.try_retry(Coarse.now()) {
             return answer;
         }
         self.exchange(second, request, by, by).await
@@ -286,19 +292,27 @@ impl Client {
         try_by: Instant,
         by: Instant,
     ) -> Result<Response<Bytes>, CallError> {
-        let uri = self.base.at(to.endpoint.authority(), request.uri());
+        let uri = base::at(to.endpoint.authority(), request.uri());
         *request.uri_mut() = uri.map_err(CallError::unreachable)?;
         let headers = request.headers_mut();
         headers.entry(header::HOST).or_insert_with(|| self.base.host_header());
         headers.insert(deadline::HEADER, HeaderValue::from(millis_left(by)));
-        let left = try_by.saturating_duration_since(Instant::now());
+        let traced = trace::outgoing(&mut request);
+        let asked = Instant::now();
+        let left = try_by.saturating_duration_since(asked);
         let (answer, heard) = match timeout(left, self.over_the_wire(request)).await {
             Err(elapsed) => (Answer::Timeout, Err(CallError::unanswered(elapsed))),
             Ok(Err(error)) => (of_error(&error), Err(error)),
-            Ok(Ok(response)) => (of_status(response.status()), Ok(response)),
+            Ok(Ok(response)) => (of_response(&response, asked.elapsed()), Ok(response)),
         };
         let after = heard.as_ref().ok().and_then(|response| retry_after(response.headers()));
         to.record(answer, after);
+        match (&heard, answer) {
+            (Ok(response), _) => traced.answered(response.status()),
+            (Err(_), Answer::Timeout) => traced.failed("timeout"),
+            (Err(CallError::Unreachable(_)), _) => traced.failed("unreachable"),
+            (Err(_), _) => traced.failed("unanswered"),
+        }
         heard
     }
 
@@ -341,18 +355,29 @@ fn may_repeat(answer: &Result<Response<Bytes>, CallError>, repeatable: bool) -> 
         Err(CallError::Unanswered(_)) => repeatable,
         Err(CallError::Isolated { .. } | CallError::Shed { .. } | CallError::Status(_)) => false,
         // Who has too much is not helped by a repeat; somebody else has too much as well.
-        Ok(response) => repeatable && of_status(response.status()) == Answer::Failure,
+        Ok(response) => repeatable && is_broken(response.status()),
     }
 }
 
-/// A refusal is a healthy answer; 429 and 503 say that there is too much, other 5xx that something
+/// Whoever refuses at once, and says when to come back, is well: it protects itself, and a breaker
+/// that opened for it would turn away those whom it would have served. Other 5xx say that something
 /// is broken.
-fn of_status(status: StatusCode) -> Answer {
-    match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Answer::Overload,
-        status if status.is_server_error() => Answer::Failure,
+fn of_response<B>(response: &Response<B>, took: Duration) -> Answer {
+    match response.status() {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            match retry_after(response.headers()) {
+                Some(_) if took < AT_ONCE => Answer::Success,
+                Some(_) => Answer::Timeout,
+                None => Answer::Overload,
+            }
+        }
+        status if is_broken(status) => Answer::Failure,
         _ => Answer::Success,
     }
+}
+
+fn is_broken(status: StatusCode) -> bool {
+    status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE
 }
 
 /// Who cannot be reached in time may as well be slow: a packet that is dropped says nothing.

@@ -64,6 +64,13 @@ pub struct Link {
     href: String,
 }
 
+impl Link {
+    /// The link that leads to this address.
+    pub fn to(href: String) -> Self {
+        Self { href }
+    }
+}
+
 /// An item with its links.
 #[derive(Clone, Debug, Serialize)]
 pub struct Item<T> {

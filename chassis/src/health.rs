@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::{json, process::Readiness};
 
 /// Spring's media type for actuator answers.
-const MEDIA_TYPE: &str = "application/vnd.spring-boot.actuator.v3+json";
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.spring-boot.actuator.v3+json";
 
 /// How long the store may take to answer before it counts as gone.
 pub const STORE_WITHIN: Duration = Duration::from_secs(1);

@@ -28,7 +28,7 @@ use resilience::{
     admission::{Admission, AdmissionConfig, Admitted, InvalidAdmission, Shed},
     deadline::{self, Deadline},
     drain,
-    limiter::Sample,
+    limiter::{LimiterConfig, Sample},
     line::Priority,
     time::{Clock, Monotonic},
 };
@@ -44,6 +44,10 @@ use crate::{
 
 /// What one request may claim to carry.
 const ITEMS_MAX: u32 = 512;
+
+/// So many in flight are always let in, as long as they have time: more than the seed's 200 users,
+/// who are to be served, and not sent away, however slow the machine is.
+const ALWAYS_IN: u32 = 256;
 
 /// The way in to the routes of one part.
 #[derive(Debug)]
@@ -70,11 +74,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Due {
 
 impl Ingress {
     /// To these routes, which promise an answer within that time.
-    pub(crate) fn new(
-        router: Router,
-        answer_within: Duration,
-        config: AdmissionConfig,
-    ) -> Result<Self, InvalidAdmission> {
+    pub(crate) fn new(router: Router, answer_within: Duration) -> Result<Self, InvalidAdmission> {
+        let limiter = LimiterConfig { min: ALWAYS_IN, ..LimiterConfig::default() };
+        let config = AdmissionConfig { limiter, ..AdmissionConfig::default() };
         let admission = Admission::new(config, Monotonic::default())?;
         Ok(Self { router, admission, answer_within, seed: AtomicU64::new(0) })
     }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use resilience::{admission::Admission, breaker::Breaker, budget::RetryBudget};
+use resilience::{admission::Admission, breaker::Breaker, budget::Budget};
 
 /// The guards of one part. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub struct Isolation(Arc<Guards>);
 #[derive(Debug, Default)]
 struct Guards {
     breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
-    budgets: Mutex<BTreeMap<&'static str, Arc<RetryBudget>>>,
+    budgets: Mutex<BTreeMap<&'static str, Arc<Budget>>>,
     admission: OnceLock<Admission>,
 }
 
@@ -31,7 +31,7 @@ impl Isolation {
     }
 
     /// Calls to that part are repeated within this budget.
-    pub fn add_budget(&self, part: &'static str, budget: &Arc<RetryBudget>) {
+    pub fn add_budget(&self, part: &'static str, budget: &Arc<Budget>) {
         locked(&self.0.budgets).insert(part, Arc::clone(budget));
     }
 
@@ -52,7 +52,7 @@ impl Isolation {
     }
 
     /// Every budget, by the part that is called.
-    pub fn budgets(&self) -> Vec<(&'static str, Arc<RetryBudget>)> {
+    pub fn budgets(&self) -> Vec<(&'static str, Arc<Budget>)> {
         locked(&self.0.budgets).iter().map(|(part, budget)| (*part, Arc::clone(budget))).collect()
     }
 

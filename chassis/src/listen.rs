@@ -16,7 +16,6 @@ use std::{
 use axum::{Router, extract::Request, http::StatusCode, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use resilience::admission::AdmissionConfig;
 use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -28,7 +27,10 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{fault::Faults, ingress::Ingress, problem::Problem, process::Process};
+use crate::{
+    fault::Faults, ingress::Ingress, metrics::http::Http, problem::Problem, process::Process,
+    trace::Tracer,
+};
 
 pub use crate::ingress::Due;
 
@@ -134,15 +136,19 @@ impl Listener {
             None => router,
         };
         let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method);
-        let ingress = Ingress::new(router, answer_within, AdmissionConfig::default());
+        let router = process.tracer().naming_routes(router);
+        let ingress = Ingress::new(router, answer_within);
         let ingress = ingress.map_err(io::Error::other)?;
         process.isolation().set_admission(ingress.admission());
         let server = Arc::new(Server {
             ingress,
             faults: process.faults().cloned(),
+            part,
+            tracer: process.tracer().clone(),
             answer_within,
             connections: Arc::new(Semaphore::new(connections_max())),
             process: Process::new(process.stop_token()),
+            http: process.metrics().http().clone(),
         });
         for socket in self.sockets {
             let listener = TcpListener::from_std(socket)?;
@@ -183,11 +189,14 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 struct Server {
+    part: &'static str,
+    tracer: Tracer,
     ingress: Ingress,
     faults: Option<Faults>,
     answer_within: Duration,
     connections: Arc<Semaphore>,
     process: Process,
+    http: Http,
 }
 
 impl Server {
@@ -244,7 +253,11 @@ impl Server {
 
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
-        let service = service_fn(async |request| Ok::<_, Infallible>(self.answer(request).await));
+        let _open = self.http.connection();
+        let answer = |request| self.tracer.serve(self.part, request, |it| self.answer(it));
+        let service = service_fn(async |request| {
+            Ok::<_, Infallible>(self.http.observe(request, answer).await)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)

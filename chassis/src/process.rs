@@ -20,11 +20,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{ConfigError, Env},
+    config::{self, ConfigError, Env},
     fault::Faults,
     health::StoreHealth,
     isolation::Isolation,
+    metrics::Metrics,
     telemetry::{self, LogFormat},
+    trace::{Tracer, export::Exporter, settings::Settings},
 };
 
 /// How long a process may take to finish what it accepted, from the first signal on.
@@ -111,6 +113,8 @@ impl Readiness {
 pub struct Process {
     stop: CancellationToken,
     tasks: TaskTracker,
+    metrics: Metrics,
+    tracer: Tracer,
     isolation: Isolation,
     faults: Option<Faults>,
     store: Arc<OnceLock<StoreHealth>>,
@@ -119,8 +123,15 @@ pub struct Process {
 impl Process {
     /// A part that stops when the token is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        let (tasks, isolation) = (TaskTracker::new(), Isolation::default());
-        Self { stop, tasks, isolation, faults: None, store: Arc::default() }
+        Self {
+            stop,
+            tasks: TaskTracker::new(),
+            metrics: Metrics::default(),
+            tracer: Tracer::of_process(),
+            isolation: Isolation::default(),
+            faults: None,
+            store: Arc::default(),
+        }
     }
 
     /// The same for a part that can be made to fail, if that was asked for at the start.
@@ -132,6 +143,17 @@ impl Process {
     /// The switch that makes the part fail, if there is one.
     pub fn faults(&self) -> Option<&Faults> {
         self.faults.as_ref()
+    }
+
+    /// The same, with a tracer of its own.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// Who makes the part's spans.
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// Resolves when the part must take no new work.
@@ -152,6 +174,11 @@ impl Process {
     /// Takes requests only while this store answers. A part has one; a second one is not looked at.
     pub fn needs(&self, store: StoreHealth) {
         drop(self.store.set(store));
+    }
+
+    /// What the part counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What keeps trouble apart in this part.
@@ -238,6 +265,13 @@ where
     F: Future<Output = Result<(), Fatal>>,
 {
     allow_open_files();
+    let traces = match config::traces(&Env::of_process()) {
+        Ok(traces) => traces,
+        Err(wrong) => {
+            error!("cannot start: {wrong}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
@@ -248,13 +282,31 @@ where
     let code = runtime.block_on(async {
         let stop = CancellationToken::new();
         select! {
-            ended = serve(stop.clone()) => report(ended),
+            ended = traced(traces, serve, stop.clone()) => report(ended),
             () = drain_on_signal(stop) => ExitCode::FAILURE,
         }
     });
     // A read that hangs on a broken disk must not keep the process from ending.
     runtime.shutdown_background();
     code
+}
+
+/// Serves, and tells a collector of traces about it if there is one, to the last span.
+async fn traced<S, F>(
+    settings: Option<Settings>,
+    serve: S,
+    stop: CancellationToken,
+) -> Result<(), Fatal>
+where
+    S: FnOnce(CancellationToken) -> F,
+    F: Future<Output = Result<(), Fatal>>,
+{
+    let Some(settings) = settings else { return serve(stop).await };
+    let (tracer, exporter) = Exporter::start(settings);
+    tracer.install(); // Every part of this process that begins from now on.
+    let ended = serve(stop).await;
+    exporter.finish().await;
+    ended
 }
 
 /// As many open files as the system lets us have; the usual default is far fewer.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    ids::{BookingId, UserId, VaccineId},
+    ids::{BookingId, TicketId, UserId, VaccineId},
     number::Whole,
 };
 
@@ -35,6 +35,44 @@ pub enum BookingStatus {
     BookingCancelled,
     /// The dose was used.
     InjectionCompleted,
+}
+
+/// A place in the line, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ticket {
+    /// Its id, the same for as long as the `Idempotency-Key` is the same.
+    pub ticket_id: TicketId,
+    /// The vaccine wanted.
+    pub vaccine_id: VaccineId,
+    /// Where it stands.
+    pub status: TicketStatus,
+    /// While it waits: its place in the line, counted from 1; never less than the tickets ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    pub position: Option<i64>,
+    /// The booking that it turned into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub booking_id: Option<BookingId>,
+}
+
+/// Where a ticket stands. All but the first are for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TicketStatus {
+    /// Nobody could be asked yet.
+    Waiting,
+    /// It turned into a booking.
+    Booked,
+    /// Every dose was taken when its turn came.
+    SoldOut,
+    /// There is no such vaccine.
+    NoSuchVaccine,
+    /// Another request with the same `Idempotency-Key` came at the same time and was faster.
+    KeyReused,
+    /// Its dose was taken back again and again; ask again with a new `Idempotency-Key`.
+    GivenUp,
 }
 
 /// The body of `POST`, `PUT` and `PATCH` on bookings; other fields are ignored.

@@ -47,3 +47,7 @@ id!(
     /// The booking store on whose behalf doses are held, and the source of its events.
     HolderId(Uuid)
 );
+id!(
+    /// A place in the line for a booking, given by `booking`.
+    TicketId(Uuid)
+);

@@ -28,7 +28,8 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod target;
 
-/// How long an answer may take, from connecting to its last byte; then [`Error::TimedOut`].
+/// How long an answer may take, from connecting to its last byte, unless
+/// [`Connection::answered_within`] says otherwise; then [`Error::TimedOut`].
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many bytes an answer may have, head and framing included; then [`Error::TooLarge`].
@@ -56,8 +57,11 @@ pub enum Error {
     #[error("the connection was closed in the middle of the answer")]
     CutShort,
     /// See [`ANSWER_TIMEOUT`].
-    #[error("no complete answer within {} s", ANSWER_TIMEOUT.as_secs())]
-    TimedOut,
+    #[error("no complete answer within {} s", within.as_secs_f64())]
+    TimedOut {
+        /// How long the answer might have taken.
+        within: Duration,
+    },
     /// See [`REPLY_BYTES_MAX`].
     #[error("the answer is larger than {REPLY_BYTES_MAX} bytes")]
     TooLarge,
@@ -94,10 +98,21 @@ impl Connection {
         Self {
             target: target.clone(),
             stream: None,
-            deadline: Deadline::new(Instant::now()),
+            deadline: Deadline::new(Instant::now(), ANSWER_TIMEOUT),
             received: Vec::new(),
             reply: Reply::default(),
         }
+    }
+
+    /// The same, but it gives an answer up after `within` instead of [`ANSWER_TIMEOUT`].
+    #[must_use]
+    pub fn answered_within(self, within: Duration) -> Self {
+        Self { deadline: Deadline::new(Instant::now(), within.min(ANSWER_TIMEOUT)), ..self }
+    }
+
+    /// Closes it if it is open; the next request opens it again.
+    pub fn close(&mut self) {
+        self.stream = None;
     }
 
     /// Sends a request and keeps the connection for the next one.

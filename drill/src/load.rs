@@ -1,6 +1,7 @@
 //! A closed loop: each user sends, waits for the answer, and sends again.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -125,16 +126,34 @@ struct Run<OnReply> {
 }
 
 /// [`Requests`], rendered where that is possible.
-enum Source {
+pub(crate) struct Source(Rendered);
+
+enum Rendered {
     Fixed(Prepared),
     Made(Maker),
 }
 
 impl Source {
-    fn new(requests: Requests, target: &Target, reconnect: Reconnect) -> Self {
-        match requests.0 {
-            Choice::Fixed(request) => Self::Fixed(request.prepare(target, reconnect)),
-            Choice::Made(maker) => Self::Made(maker),
+    pub(crate) fn new(requests: Requests, target: &Target, reconnect: Reconnect) -> Self {
+        Self(match requests.0 {
+            Choice::Fixed(request) => Rendered::Fixed(request.prepare(target, reconnect)),
+            Choice::Made(maker) => Rendered::Made(maker),
+        })
+    }
+
+    /// The request of that number.
+    pub(crate) fn request(
+        &self,
+        user: User,
+        number: u64,
+        target: &Target,
+        reconnect: Reconnect,
+    ) -> Cow<'_, Prepared> {
+        match &self.0 {
+            Rendered::Fixed(prepared) => Cow::Borrowed(prepared),
+            Rendered::Made(Hook(maker)) => {
+                Cow::Owned(maker(user, number).prepare(target, reconnect))
+            }
         }
     }
 }
@@ -143,15 +162,8 @@ impl<OnReply: Fn(&Reply)> Run<OnReply> {
     async fn user(&self, user: User) {
         let mut connection = Connection::new(&self.target);
         while let Some(number) = self.gate.pass() {
-            let made;
-            let prepared = match &self.source {
-                Source::Fixed(prepared) => prepared,
-                Source::Made(Hook(maker)) => {
-                    made = maker(user, number).prepare(&self.target, self.reconnect);
-                    &made
-                }
-            };
-            match connection.exchange(prepared).await {
+            let request = self.source.request(user, number, &self.target, self.reconnect);
+            match connection.exchange(&request).await {
                 Ok(reply) => {
                     self.tally().replied(Outcome::of(reply), reply.took);
                     (self.on_reply)(reply);

@@ -1,10 +1,8 @@
-//! The HTTP face of a part's events: what tellers, operators and collectors of metrics ask.
+//! The HTTP face of a part's events: what tellers and operators ask.
 
 use axum::{
     Router,
     extract::State,
-    http::header,
-    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use chassis::{
@@ -19,7 +17,6 @@ use serde::Deserialize;
 use storage::{
     database::{Readers, Unreadable},
     inbox::{self, Parked},
-    outbox,
 };
 use uuid::Uuid;
 
@@ -27,9 +24,6 @@ use crate::hearing::{Hearing, Hears, NotHeard};
 
 /// When to come back after the events could not be kept.
 const COME_BACK_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// Sources in one answer to a collector.
-const SOURCES_MAX: u32 = 1_000;
 
 /// Parked events in one answer.
 const PARKED_MAX: u32 = 1_000;
@@ -40,7 +34,6 @@ pub fn router<M: Hears>(hearing: Hearing<M>, reads: Readers) -> Router {
         Router::new()
             .route("/events/heard", get(heard))
             .route("/events/parked", get(parked))
-            .route("/actuator/prometheus", get(metrics))
             .with_state(reads),
     )
 }
@@ -81,30 +74,6 @@ async fn parked(State(reads): State<Readers>) -> Result<Json<ParkedEvents>, Prob
     let read = reads.read(|tx| Ok((inbox::count_parked(tx)?, inbox::parked(tx, PARKED_MAX)?)));
     let (total, events) = read.await.map_err(unreadable)?;
     Ok(Json(ParkedEvents { total, events: events.into_iter().map(shown).collect() }))
-}
-
-/// What is told, heard and put aside, for Prometheus (text format 0.0.4).
-async fn metrics(State(reads): State<Readers>) -> Result<Response, Problem> {
-    let read = reads.read(|tx| {
-        Ok((outbox::last(tx)?, inbox::count_parked(tx)?, inbox::all_heard(tx, SOURCES_MAX)?))
-    });
-    let (told, parked, heard) = read.await.map_err(unreadable)?;
-    let mut text = format!(
-        "# HELP anticorona_events_told_total Events that this store has written.\n\
-         # TYPE anticorona_events_told_total counter\n\
-         anticorona_events_told_total {told}\n\
-         # HELP anticorona_events_parked Events that could not be heard and were put aside.\n\
-         # TYPE anticorona_events_parked gauge\n\
-         anticorona_events_parked {parked}\n\
-         # HELP anticorona_events_heard_total Events of a source that had their effect.\n\
-         # TYPE anticorona_events_heard_total counter\n"
-    );
-    for (source, sequence) in heard {
-        let line = format!("anticorona_events_heard_total{{source=\"{source}\"}} {sequence}\n");
-        text.push_str(&line);
-    }
-    let media_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((media_type, text).into_response())
 }
 
 fn shown(parked: Parked) -> ParkedEvent {

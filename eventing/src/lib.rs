@@ -5,6 +5,7 @@ pub mod api;
 pub mod bell;
 pub mod bus;
 pub mod hearing;
+pub mod metrics;
 pub mod part;
 pub mod relay;
 

@@ -7,7 +7,7 @@ use axum::Router;
 use chassis::{
     client::{BaseUrl, Client},
     fault::Faults,
-    health,
+    health::StoreHealth,
     listen::Listener,
     process::{Fatal, Process},
 };
@@ -154,13 +154,14 @@ impl<M: Hears> Part<M> {
     ) -> Result<(), Fatal> {
         let Self { name, desk, readers, hearing, process, mut writer_ended, .. } = self;
         let watched = readers.clone();
-        process.needs(health::StoreHealth::new(move || {
+        process.needs(StoreHealth::new(move || {
             let watched = watched.clone();
             async move { watched.answers().await }
         }));
+        crate::metrics::register(process.metrics(), readers.clone());
         let app = router
             .merge(crate::api::router(hearing, readers))
-            .merge(health::router(name, process.readiness()));
+            .merge(chassis::actuator::router(name, &process));
         select! {
             served = listener.serve(name, app, answer_within, &process) => served?,
             _ = &mut writer_ended => return Err(WriterDied(name).into()),

@@ -55,6 +55,7 @@ pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/", get(index))
         .merge(collection("vaccines", Some(parts.vaccine)))
+        .merge(items("tickets", parts.booking.clone()))
         .merge(collection("bookings", Some(parts.booking)))
         .merge(collection("injections", parts.injection.clone()))
         .merge(collection("cancellations", parts.injection))
@@ -68,9 +69,14 @@ fn collection(name: &str, part: Option<Client>) -> Router {
     let Some(part) = part else { return Router::new() };
     Router::new()
         .route(&format!("/{name}"), any(pass_on))
-        .route(&format!("/{name}/{{id}}"), any(pass_on))
         .route(&format!("/{name}/search/{{search}}"), any(pass_on))
-        .with_state(part)
+        .with_state(part.clone())
+        .merge(items(name, part))
+}
+
+/// The items of a collection alone.
+fn items(name: &str, part: Client) -> Router {
+    Router::new().route(&format!("/{name}/{{id}}"), any(pass_on)).with_state(part)
 }
 
 /// Where to go from here.

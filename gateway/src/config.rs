@@ -7,6 +7,7 @@ use chassis::{
     config::{ConfigError, Env},
     process::PartArgs,
 };
+use resilience::breaker::BreakerConfig;
 
 /// The port of `gateway`.
 pub const PORT: u16 = 8088;
@@ -32,6 +33,8 @@ pub struct Config {
     pub vaccine: BaseUrl,
     /// Where `booking` listens. `BOOKING_URL`, no default.
     pub booking: BaseUrl,
+    /// When a part is left in peace. `BREAKER`, for instance `open-for-ms=500`.
+    pub breaker: BreakerConfig,
     /// Where `injection` listens. `INJECTION_URL`; without it, nothing leads there.
     pub injection: Option<BaseUrl>,
     /// Where `mypage` listens. `MYPAGE_URL`; without it, nothing leads there.
@@ -45,6 +48,7 @@ impl Config {
             listen: args.net.listen(PORT),
             vaccine: env.required(VACCINE_URL, "where vaccine listens", "http://127.0.0.1:8081")?,
             booking: env.required(BOOKING_URL, "where booking listens", "http://127.0.0.1:8082")?,
+            breaker: env.breaker(BreakerConfig::default())?,
             injection: env.first([INJECTION_URL])?,
             mypage: env.first([MYPAGE_URL])?,
         })

@@ -7,7 +7,6 @@ use chassis::{
     listen::Listener,
     process::{Fatal, Process},
 };
-use resilience::breaker::BreakerConfig;
 
 pub mod api;
 pub mod config;
@@ -25,15 +24,14 @@ pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {
 
 /// The same on a listener of one's own; `config.listen` does not matter.
 pub async fn serve_on(listener: Listener, config: Config, process: Process) -> Result<(), Fatal> {
-    let breaker = BreakerConfig::default();
-    let part = |name, url| Client::guarded(name, url, &breaker, &process);
+    let part = |name, url| Client::guarded(name, url, &config.breaker, &process);
     let parts = api::Parts {
         vaccine: part("vaccine", config.vaccine)?,
         booking: part("booking", config.booking)?,
         injection: config.injection.map(|url| part("injection", url)).transpose()?,
         mypage: config.mypage.map(|url| part("mypage", url)).transpose()?,
     };
-    let app = api::router(parts).merge(chassis::health::router("gateway", process.readiness()));
+    let app = api::router(parts).merge(chassis::actuator::read_only("gateway", &process));
     listener.serve("gateway", app, ANSWER_WITHIN, &process).await?;
     process.finish().await;
     Ok(())

@@ -16,6 +16,7 @@ use part::{
     Part,
     Then::{self, Answers, Closes, Hangs},
 };
+use resilience::breaker::BreakerConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     join,
@@ -54,6 +55,7 @@ impl Edge {
             listen: address,
             vaccine: vaccine.url(),
             booking: booking.url(),
+            breaker: BreakerConfig::default(),
             injection: Some(injection.url()),
             mypage: Some(mypage.url()),
         };
@@ -161,6 +163,7 @@ async fn every_collection_has_its_part() {
         "/vaccines/1",
         "/bookings",
         "/bookings/1",
+        "/tickets/3f2504e0-4f89-81d3-9a0c-0305e82c3301",
         "/injections/1",
         "/injections/search/findByBookingId?bookingId=1",
         "/cancellations",
@@ -174,7 +177,10 @@ async fn every_collection_has_its_part() {
         asked.iter().map(|text| text.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(paths(&edge.vaccine), ["/vaccines", "/vaccines?page=1", "/vaccines/1"]);
-    assert_eq!(paths(&edge.booking), ["/bookings", "/bookings/1"]);
+    assert_eq!(
+        paths(&edge.booking),
+        ["/bookings", "/bookings/1", "/tickets/3f2504e0-4f89-81d3-9a0c-0305e82c3301"]
+    );
     assert_eq!(
         paths(&edge.injection),
         ["/injections/1", "/injections/search/findByBookingId?bookingId=1", "/cancellations"]
@@ -322,6 +328,8 @@ async fn what_parts_say_to_each_other_stays_inside() {
         "/events/heard",
         "/vaccines/1/",
         "/bookings/1/2",
+        "/tickets",
+        "/tickets/search/all",
         "/vaccines/../holds",
         "//holds",
     ] {
@@ -362,5 +370,42 @@ async fn the_index_leads_to_the_collections() {
     "#);
     let secure = edge.ask("GET /", "connection: close\r\nx-forwarded-proto: https\r\n", "").await;
     assert!(secure.contains(r#""https://edge.test/bookings""#), "{secure}");
+    edge.nobody_was_asked();
+}
+
+#[tokio::test]
+async fn the_edge_tells_collectors_what_it_counts() {
+    let edge = Edge::with(Answers(OK));
+    edge.get("/bookings").await;
+    let counted = edge.get("/actuator/prometheus").await;
+    let line = "\nanticorona_http_requests_total{method=\"GET\",status=\"2xx\"} 1\n";
+    assert!(counted.contains(line), "{counted}");
+}
+
+#[tokio::test]
+async fn breakers_of_the_edge_can_be_seen_from_outside_but_not_steered() {
+    let edge = Edge::with(Answers(OK));
+    let order = r#"{"updateState":"FORCE_OPEN"}"#;
+    let headers =
+        format!("{CLOSE}content-type: application/json\r\ncontent-length: {}\r\n", order.len());
+    for path in
+        ["/actuator/circuitbreakers/booking", "/bookings/../actuator/circuitbreakers/vaccine"]
+    {
+        let answer = edge.ask(&format!("POST {path}"), &headers, order).await;
+        assert!(answer.starts_with("HTTP/1.1 40"), "{path}: {answer}");
+    }
+    edge.nobody_was_asked();
+    let seen = edge.get("/actuator/circuitbreakers").await;
+    let closed = seen.matches(r#""state":"CLOSED""#).count();
+    assert_eq!(closed, 4, "{seen}");
+}
+
+#[tokio::test]
+async fn what_operators_ask_of_the_parts_stays_inside() {
+    let edge = Edge::with(Answers(OK));
+    for path in ["/bookings/actuator/prometheus", "/actuator/env", "/vaccines/../actuator/health"] {
+        let answer = edge.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
     edge.nobody_was_asked();
 }

@@ -5,7 +5,7 @@
 //! - Who would wait longer than makes sense (for this request, or for anybody) is refused at once.
 //! - Who is left waits in a short line, which is cut at its head once it stands.
 //!
-//! Each class may use only its [share](share) of the limit and of the longest wait, so that
+//! Each class may use only its [share] of the limit and of the longest wait, so that
 //! whatever goes first still finds room where those behind it would take everything.
 
 mod counts;
@@ -36,8 +36,8 @@ use crate::{
 /// What an [`Admission`] aims at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdmissionConfig {
-    /// The limit on the items in flight. Up to its minimum, nobody is refused for the expected wait
-    /// alone: by a few requests, a system that is slow and one that is overloaded look the same.
+    /// The limit on the items in flight. Up to its minimum, nobody is refused for the expected
+    /// wait: by a few requests, a system that is slow and one that is overloaded look the same.
     pub limiter: LimiterConfig,
     /// How many requests may wait in the line.
     pub waiting_max: usize,
@@ -55,7 +55,7 @@ impl Default for AdmissionConfig {
     fn default() -> Self {
         Self {
             limiter: LimiterConfig::default(),
-            waiting_max: 1_024,
+            waiting_max: 256,
             wait_max: Duration::from_millis(500),
             margin: deadline::MARGIN,
             codel_target: codel::TARGET,

@@ -17,18 +17,23 @@ pub const TARGET: Duration = Duration::from_millis(10);
 /// place lasts until then.
 pub const INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a line that had to be cut counts as standing, even when it empties: behind work that is
+/// done in batches every line empties now and then.
+pub const MEMORY: Duration = Duration::from_secs(1);
+
 /// Decides how long one may wait in a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Codel {
     target: Duration,
     interval: Duration,
     empty_at: Moment,
+    cut_at: Option<Moment>,
 }
 
 impl Codel {
     /// For a line that is empty now. `target` is at most `interval`.
     pub fn new(target: Duration, interval: Duration) -> Self {
-        Self { target: target.min(interval), interval, empty_at: Moment::default() }
+        Self { target: target.min(interval), interval, empty_at: Moment::default(), cut_at: None }
     }
 
     /// The line is empty now, or was until now.
@@ -36,10 +41,16 @@ impl Codel {
         self.empty_at = self.empty_at.max(now);
     }
 
-    /// Whether the line has not been empty for an interval. Means something only while somebody
+    /// Somebody in the line has waited for too long.
+    pub fn cut(&mut self, now: Moment) {
+        self.cut_at = self.cut_at.max(Some(now));
+    }
+
+    /// Whether the line has not been empty for an interval, or had to be cut lately. Means something only while somebody
     /// waits.
     pub fn standing(&self, now: Moment) -> bool {
         now.since(self.empty_at) > self.interval
+            || self.cut_at.is_some_and(|cut_at| now.since(cut_at) < MEMORY)
     }
 
     /// How long one may wait, by what is known now.
@@ -64,6 +75,17 @@ mod tests {
         assert_eq!(codel.patience(ms(1_101)), TARGET);
         codel.empty(ms(1_200));
         assert_eq!(codel.patience(ms(1_201)), INTERVAL);
+    }
+
+    #[test]
+    fn a_line_that_had_to_be_cut_counts_as_standing_for_a_while_though_it_empties() {
+        let mut codel = Codel::new(TARGET, INTERVAL);
+        codel.empty(ms(1_000));
+        codel.cut(ms(1_101));
+        codel.empty(ms(1_200));
+        assert_eq!(codel.patience(ms(1_201)), TARGET);
+        codel.empty(ms(2_101));
+        assert_eq!(codel.patience(ms(2_101)), INTERVAL);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use crate::time::{Moment, nanos};
+use crate::{
+    dice::scatter,
+    time::{Moment, nanos},
+};
 
 /// How far beyond the latency seen last the expectation may go.
 pub const LOOK_AHEAD: u64 = 2;
@@ -75,21 +78,23 @@ impl Drain {
 
     /// So many items were served, when so many (these among them) were in flight.
     pub fn served(&self, items: u32, in_flight: u32, now: Moment) {
-        self.progress.store(now.as_nanos(), Relaxed);
+        let before = self.progress.swap(now.as_nanos(), Relaxed);
         let end = self.window_end.load(Relaxed);
         if now.as_nanos() >= end {
             let next = now.after(WINDOW).as_nanos();
             if self.window_end.compare_exchange(end, next, Relaxed, Relaxed).is_ok() {
-                // Without these items: the first ones after a pause are not the pause's harvest.
-                self.reckon(now);
+                // Without these items, and without the time that they took: they may be the first of
+                // a batch, and the others come a moment later.
+                self.reckon(Moment::from_nanos(before));
             }
         }
         self.served.fetch_add(items.into(), Relaxed);
         self.crowd.fetch_add(u64::from(items) * u64::from(in_flight), Relaxed);
     }
 
+    /// Reckons what was served up to that moment.
     fn reckon(&self, now: Moment) {
-        let since = Moment::from_nanos(self.busy_since.swap(now.as_nanos(), Relaxed));
+        let since = Moment::from_nanos(self.busy_since.fetch_max(now.as_nanos(), Relaxed));
         let busy = self.busy.swap(0, Relaxed).saturating_add(nanos(now.since(since))).max(1);
         let served = self.served.swap(0, Relaxed);
         let crowd = self.crowd.swap(0, Relaxed);
@@ -164,10 +169,5 @@ fn mix(old: u64, new: u64, weight: u64, up: u64) -> u64 {
     u64::try_from((old * (whole - weight) + new * weight) / whole).unwrap_or(u64::MAX).max(1)
 }
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014): neighbouring seeds give numbers far apart.
-pub(crate) fn scatter(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod budget;
 pub mod codel;
 pub mod deadline;
+pub mod dice;
 pub mod drain;
 pub mod layer;
 pub mod limiter;
@@ -15,4 +16,5 @@ pub mod line;
 pub mod stack;
 pub mod time;
 
+mod pair;
 mod sync;

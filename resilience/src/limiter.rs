@@ -273,3 +273,6 @@ impl Drop for Slot {
         self.limiter.give_back(self.items);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,6 +160,7 @@ impl<T> Line<T> {
             self.places[*at].as_ref().is_some_and(|place| now.since(place.joined) > patience)
         };
         let at = self.queues.iter().rev().filter_map(|queue| queue.first).find(too_long)?;
+        self.codel.cut(now);
         self.unlink(at, now);
         let place = self.place_at(at);
         place.standing = Standing::Cut;
@@ -181,6 +182,15 @@ impl<T> Line<T> {
         self.free.push(at);
         let place = self.places[at].take();
         place.unwrap_or_else(|| unreachable!("{NO_PLACE}"))
+    }
+
+    /// As [`Line::leave`], for somebody who has waited for too long by the owner's own reckoning.
+    pub fn lose_patience(&mut self, key: Key, now: Moment) -> Place<T> {
+        let place = self.leave(key, now);
+        if place.standing == Standing::Waiting {
+            self.codel.cut(now);
+        }
+        place
     }
 
     /// How many wait.
@@ -239,3 +249,6 @@ impl<T> Line<T> {
 
 /// Keys are neither copied nor made elsewhere, and giving one up takes it.
 const NO_PLACE: &str = "a key has its place until it is given up";
+
+#[cfg(test)]
+mod tests;

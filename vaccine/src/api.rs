@@ -13,6 +13,7 @@ use chassis::{
     clock,
     hal::{Collection, Origin, Page},
     json::{Id, Json, Query},
+    listen::Due,
     problem::Problem,
     process::Process,
 };
@@ -195,6 +196,7 @@ async fn reservation(
 /// Many holds, one commit, one outcome each.
 async fn hold_many(
     State(ledger): State<Ledger>,
+    Due(due): Due,
     Json(batch): Json<HoldBatch>,
 ) -> Result<Json<HoldReply>, Problem> {
     at_most("holds", batch.holds.len(), HOLDS_MAX)?;
@@ -206,7 +208,8 @@ async fn hold_many(
         at,
     };
     let holds = batch.holds.into_iter().map(hold).collect();
-    let outcomes = ledger.take_all(holds, Command::Hold).await?;
+    // Whoever asked has gone by then: what is not begun is not worth a commit any more.
+    let outcomes = ledger.take_all(holds, Command::Hold, due).await?;
     Ok(Json(HoldReply { outcomes: outcomes.into_iter().map(hold_outcome).collect() }))
 }
 
@@ -288,12 +291,14 @@ impl Ledger {
         &self,
         holds: Vec<Hold>,
         command: fn(Hold) -> Command,
+        by: Instant,
     ) -> Result<Vec<Result<Outcome, Failed>>, Answer> {
-        Ok(self.holds.take(holds, command, Instant::now() + WRITE_WITHIN).await?)
+        Ok(self.holds.take(holds, command, by).await?)
     }
 
     async fn take(&self, hold: Hold, command: fn(Hold) -> Command) -> Result<Done, Answer> {
-        let taken = self.take_all(vec![hold], command).await?.into_iter().next();
+        let by = Instant::now() + WRITE_WITHIN;
+        let taken = self.take_all(vec![hold], command, by).await?.into_iter().next();
         taken.ok_or(Answer::NotKept)??.map_err(Answer::Refused)
     }
 

@@ -22,6 +22,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.embedded_only {
         test(cargo_args(TOOLS, &options.cargo_args), &[])?;
+        interleavings(&options.cargo_args)?;
         println!("{}", verdict(TOOLS));
         return Ok(());
     }
@@ -30,6 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     let services = Services::start()?;
     test(cargo_args(&[], &options.cargo_args), services.variables())?;
+    interleavings(&options.cargo_args)?;
     println!("{}", verdict(&[]));
     Ok(())
 }
@@ -41,6 +43,18 @@ fn test(args: Vec<&str>, variables: &[(String, String)]) -> Result<(), Failure> 
         &mut command,
         "read the first `failures:` above; the line `to rerun pass` names the tests that failed",
     )
+}
+
+/// The atomics of `resilience` under loom, which tries every interleaving: another build of that one
+/// crate, beside the others so that neither throws the other's away. Left out where only some tests
+/// were asked for.
+fn interleavings(asked_for: &[String]) -> Result<(), Failure> {
+    if !asked_for.iter().all(|arg| arg == "--no-fail-fast") {
+        return Ok(());
+    }
+    let mut command = child::cargo(["test", "--package", "resilience", "--release"]);
+    command.args(["--test", "loom", "--target-dir", "target/loom"]).env("RUSTFLAGS", "--cfg loom");
+    child::succeed(&mut command, "read the first `failures:` above")
 }
 
 /// `extra` may hold dashes of its own: what follows them is for the tests, not for cargo.

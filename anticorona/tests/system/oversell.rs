@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use booking::Config as BookingConfig;
 use chassis::{listen::Listener, process::Process};
-use drill::{Load, Outcome, Reconnect, Stop, Target};
+use drill::{Load, Outcome, Reconnect, Reply, Stop, Target};
 use eventing::EventsUrl;
 use storage::database::{Database, open};
 use tempfile::TempDir;
@@ -39,7 +39,12 @@ async fn exactly_all_doses(
                 .or_after(Duration::from_mins(1)),
             request: book(id).into(),
         };
-        rushes.push(tokio::spawn(async move { load.run(&entry).await }));
+        let show = |reply: &Reply| {
+            if !matches!(reply.status, 201 | 409) {
+                println!("after {:?}: {} {}", reply.took, reply.status, reply.text());
+            }
+        };
+        rushes.push(tokio::spawn(async move { load.run_watched(&entry, show).await }));
     }
     let (mut booked, mut sold_out, mut sent) = (0, 0, 0);
     for rush in rushes {
@@ -150,6 +155,7 @@ impl Mutant {
             events: EventsUrl::Direct,
             injection: None,
             mypage: None,
+            breaker: booking::config::vaccine_breaker(),
         };
         let process = || Process::new(CancellationToken::new());
         let book = Book { decide: unguarded };

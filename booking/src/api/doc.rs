@@ -6,19 +6,20 @@ use chassis::{
     hal::{Link, PageInfo, PageLinks},
     problem::Problem,
 };
-use contracts::booking::{Booking, BookingBody};
+use contracts::booking::{Booking, BookingBody, Ticket};
 use utoipa::{OpenApi, ToResponse, ToSchema};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "anticorona booking", description = "Takes and cancels bookings."),
-    paths(book, list, show, replace, change, cancel),
+    paths(book, list, show, replace, change, cancel, ticket),
     components(
         schemas(Problem),
         responses(
             Malformed,
             NoSuchVaccine,
             NoSuchBooking,
+            NoSuchTicket,
             SoldOut,
             StaysCancelled,
             StaysCompleted,
@@ -39,16 +40,26 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Takes a booking.
 ///
 /// With an `Idempotency-Key`, asking again answers the same booking, for as long as it exists.
+/// With `Prefer: respond-async` too, the answer is a ticket: the request waits in line, in the order
+/// of arrival, and the ticket says what became of it.
 #[utoipa::path(
     post,
     path = "/bookings",
     tag = "bookings",
-    params((
-        "Idempotency-Key" = Option<String>, Header,
-        description = "Chosen by the client, new for every booking that it wants; \
-                       visible ASCII characters",
-        nullable = false, min_length = 1, max_length = 255, example = "9f86d081-1"
-    )),
+    params(
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Chosen by the client, new for every booking that it wants; \
+                           visible ASCII characters",
+            nullable = false, min_length = 1, max_length = 255, example = "9f86d081-1"
+        ),
+        (
+            "Prefer" = Option<String>, Header,
+            description = "`respond-async` (RFC 7240): a ticket, please. \
+                           Needs an `Idempotency-Key`",
+            nullable = false, example = "respond-async"
+        ),
+    ),
     request_body(
         content = BookingBody,
         examples(
@@ -64,6 +75,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             status = 201, description = "Booked", body = BookingItem,
             content_type = "application/hal+json",
             headers(("Location" = String, description = "Where the booking is"))
+        ),
+        (
+            status = 202, description = "In line", body = TicketItem,
+            content_type = "application/hal+json",
+            headers(
+                ("Location" = String, description = "Where the ticket is"),
+                ("Preference-Applied" = String, description = "`respond-async`"),
+                (
+                    "Retry-After" = u32,
+                    description = "When to look at the ticket, in seconds; while it waits"
+                ),
+            )
         ),
         (status = 400, response = Malformed),
         (status = 404, response = NoSuchVaccine),
@@ -185,6 +208,50 @@ fn change() {}
 )]
 fn cancel() {}
 
+/// A place in the line: where it stands, and what it turned into.
+///
+/// Always 200 for a ticket that exists: its `status` says the rest.
+#[utoipa::path(
+    get,
+    path = "/tickets/{id}",
+    tag = "bookings",
+    params((
+        "id" = String, Path, description = "The ticket's id", format = Uuid,
+        example = "3f2504e0-4f89-81d3-9a0c-0305e82c3301"
+    )),
+    responses(
+        (
+            status = 200, description = "The ticket", body = TicketItem,
+            content_type = "application/hal+json",
+            headers((
+                "Retry-After" = u32, description = "When to look again, in seconds; while it waits"
+            ))
+        ),
+        (status = 404, response = NoSuchTicket),
+        (status = 503, response = ComeBack),
+    )
+)]
+fn ticket() {}
+
+/// A ticket with its links.
+#[derive(ToSchema)]
+struct TicketItem {
+    #[schema(inline)]
+    #[serde(flatten)]
+    ticket: Ticket,
+    _links: TicketLinks,
+}
+
+/// Where a ticket is, and the booking that it turned into.
+#[derive(ToSchema)]
+struct TicketLinks {
+    #[schema(rename = "self")]
+    this: Link,
+    ticket: Link,
+    #[schema(nullable = false)]
+    booking: Option<Link>,
+}
+
 /// A booking with its links.
 #[derive(ToSchema)]
 struct BookingItem {
@@ -230,6 +297,11 @@ struct NoSuchVaccine(Problem);
 #[derive(ToResponse)]
 #[response(content_type = "application/problem+json")]
 struct NoSuchBooking(Problem);
+
+/// There is no such ticket.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+struct NoSuchTicket(Problem);
 
 /// Every dose is taken.
 #[derive(ToResponse)]

@@ -57,8 +57,15 @@ impl Desk {
         process.spawn(making);
         let bell = Bell::default();
         let told = bell.ear();
-        let bookings =
-            Bookings { desk, reads: Reads(readers), attempts, holder, told: bell, process };
+        let bookings = Bookings {
+            desk,
+            reads: Reads(readers),
+            attempts,
+            holder,
+            told: bell,
+            queued: Bell::default(),
+            process,
+        };
         Self { vaccine, bookings: Arc::new(bookings), told, _folder: folder }
     }
 

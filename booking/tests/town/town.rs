@@ -9,7 +9,7 @@ use axum::{
     body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
-use booking::Config;
+use booking::{Config, config::vaccine_breaker};
 use chassis::{
     client::{Call, Client},
     listen::Listener,
@@ -87,7 +87,23 @@ impl Town {
         self.ask_with(&headers, line, body).await
     }
 
-    /// The same with these headers and no others.
+    /// Asks for a booking, and for a ticket rather than to wait.
+    pub(crate) async fn queue(&self, key: &str, body: &str) -> Answer {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+            ("prefer", "respond-async"),
+        ];
+        self.ask_with(&headers, "POST /bookings", body).await
+    }
+
+    /// The ticket that this answer gave.
+    pub(crate) async fn ticket(&self, given: &Answer) -> Answer {
+        let id = given.json()["ticketId"].as_str().unwrap().to_owned();
+        self.ask(&format!("GET /tickets/{id}"), "").await
+    }
+
+    /// Asks with these headers and no others.
     pub(crate) async fn ask_with(
         &self,
         headers: &[(&str, &str)],
@@ -117,6 +133,7 @@ impl Office {
             listen: listener.address(),
             database: database(folder),
             vaccine: vaccine.url().parse().unwrap(),
+            breaker: vaccine_breaker(),
             events: EventsUrl::Direct,
             injection: None,
             mypage: None,
@@ -160,7 +177,7 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
-        for name in ["location", "allow", "retry-after", "content-type"] {
+        for name in ["location", "allow", "preference-applied", "retry-after", "content-type"] {
             if let Some(value) = self.header(name) {
                 // Spread by chance, so that not all come back together.
                 let value = if name == "retry-after" { "in a moment" } else { value };

@@ -43,12 +43,6 @@ impl BaseUrl {
         address(self.0.clone(), path)
     }
 
-    /// The same path and query at one of its addresses.
-    pub(super) fn at(&self, authority: &Authority, uri: &Uri) -> Result<Uri, axum::http::Error> {
-        let path = uri.path_and_query().cloned();
-        address(authority.clone(), path.unwrap_or(PathAndQuery::from_static("/")))
-    }
-
     /// What `Host` says, whichever address is asked.
     pub(super) fn host_header(&self) -> HeaderValue {
         HeaderValue::from_str(self.0.as_str()).unwrap_or(HeaderValue::from_static(""))
@@ -72,6 +66,12 @@ impl BaseUrl {
     pub(super) fn port(&self) -> Option<u16> {
         self.0.port_u16()
     }
+}
+
+/// The same path and query at one of a part's addresses.
+pub(super) fn at(authority: &Authority, uri: &Uri) -> Result<Uri, axum::http::Error> {
+    let path = uri.path_and_query().cloned();
+    address(authority.clone(), path.unwrap_or(PathAndQuery::from_static("/")))
 }
 
 fn address(authority: Authority, path: PathAndQuery) -> Result<Uri, axum::http::Error> {

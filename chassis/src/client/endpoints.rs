@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,8 +19,9 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::http::uri::Authority;
 use resilience::{
-    balance,
+    balance::{self, Busy, Load},
     breaker::{Answer, Breaker, BreakerConfig, Permit, State},
+    dice::Dice,
     time::{Clock, Coarse, Moment},
 };
 use tokio::{net::lookup_host, time::timeout};
@@ -60,14 +61,14 @@ pub(super) struct Endpoints {
     /// When `known` was looked up; never again where the address is no name.
     looked_up: Option<AtomicU64>,
     looking: AtomicBool,
-    dice: AtomicU64,
+    dice: Dice,
 }
 
 /// One process of a part.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     authority: Authority,
-    in_flight: AtomicU32,
+    load: Arc<Load>,
     breaker: Option<Arc<Breaker>>,
 }
 
@@ -75,6 +76,7 @@ pub(super) struct Endpoint {
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) endpoint: Arc<Endpoint>,
+    busy: Busy,
     permit: Option<Permit>,
 }
 
@@ -87,7 +89,7 @@ impl Endpoints {
             known: ArcSwap::default(),
             looked_up: address.is_none().then(AtomicU64::default),
             looking: AtomicBool::new(false),
-            dice: AtomicU64::new(0),
+            dice: Dice::new(Coarse.now().as_nanos()),
         };
         if let Some(address) = address {
             let only = endpoints.endpoint(address);
@@ -104,14 +106,13 @@ impl Endpoints {
         self.keep_fresh().await?;
         let known = self.known.load();
         let now = Coarse.now();
-        let may_be = |one: &Endpoint| {
-            let excluded = previous.is_some_and(|previous| std::ptr::eq(&**previous, one));
-            !excluded && one.breaker.as_ref().is_none_or(|breaker| breaker.admits(now))
+        let previous = previous.and_then(|it| known.iter().position(|one| Arc::ptr_eq(it, one)));
+        let load = |one: &Arc<Endpoint>| {
+            let open = one.breaker.as_ref().is_none_or(|breaker| breaker.admits(now));
+            open.then(|| one.load.weight(now))
         };
-        let load = |one: &Arc<Endpoint>| may_be(one).then(|| one.in_flight.load(Ordering::Relaxed));
-        let loads: Vec<Option<u32>> = known.iter().map(load).collect();
-        let dice = self.dice.fetch_add(1, Ordering::Relaxed);
-        match balance::choose(&loads, dice).and_then(|place| known.get(place)) {
+        let picked = balance::pick(&known, previous, self.dice.roll(), load);
+        match picked.and_then(|place| known.get(place)) {
             Some(one) => Chosen::of(Arc::clone(one), now),
             None => match shut_for(&known, now) {
                 Some(after) => Err(CallError::Isolated { after }),
@@ -201,7 +202,7 @@ impl Endpoints {
         let breaker = self.guard.as_ref().and_then(|guard| self.breaker(guard, address));
         let authority = Authority::try_from(address.to_string());
         let authority = authority.unwrap_or_else(|_| self.base.authority().clone());
-        Arc::new(Endpoint { authority, in_flight: AtomicU32::new(0), breaker })
+        Arc::new(Endpoint { authority, load: Arc::default(), breaker })
     }
 
     /// A breaker is named after its part, and where there may be several, after its address too.
@@ -255,21 +256,20 @@ impl Chosen {
                     .map_err(|refused| CallError::Isolated { after: refused.retry_after })?,
             ),
         };
-        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { endpoint, permit })
+        let busy = endpoint.load.begin();
+        Ok(Self { endpoint, busy, permit })
     }
 
     /// What the endpoint said, or did not.
-    pub(super) fn record(mut self, answer: Answer, retry_after: Option<Duration>) {
-        if let Some(permit) = self.permit.take() {
-            permit.record(answer, retry_after, Coarse.now());
+    pub(super) fn record(self, answer: Answer, retry_after: Option<Duration>) {
+        let Self { busy, permit, .. } = self;
+        let now = Coarse.now();
+        if matches!(answer, Answer::Failure | Answer::Timeout) {
+            busy.failed(now);
         }
-    }
-}
-
-impl Drop for Chosen {
-    fn drop(&mut self) {
-        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(permit) = permit {
+            permit.record(answer, retry_after, now);
+        }
     }
 }
 

@@ -9,27 +9,29 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{ANSWER_TIMEOUT, Error};
+use super::Error;
 
 /// When the current answer must be complete.
 #[derive(Debug)]
 pub(super) struct Deadline {
+    within: Duration,
     at: Instant,
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Deadline {
-    pub(super) fn new(now: Instant) -> Self {
-        let at = now + ANSWER_TIMEOUT;
-        Self { at, alarm: Box::pin(sleep_until(at)) }
+    pub(super) fn new(now: Instant, within: Duration) -> Self {
+        let at = now + within;
+        Self { within, at, alarm: Box::pin(sleep_until(at)) }
     }
 
     pub(super) fn restart(&mut self, now: Instant) {
-        self.at = now + ANSWER_TIMEOUT;
+        self.at = now + self.within;
     }
 
     /// What `io` yields, unless the deadline passes while it waits.
@@ -46,7 +48,7 @@ impl Deadline {
         loop {
             ready!(self.alarm.as_mut().poll(context));
             if self.alarm.deadline() >= self.at {
-                return Poll::Ready(Error::TimedOut);
+                return Poll::Ready(Error::TimedOut { within: self.within });
             }
             self.alarm.as_mut().reset(self.at);
         }

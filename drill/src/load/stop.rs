@@ -59,7 +59,7 @@ impl Stop {
 }
 
 /// Counts requests out until [`Stop`] is reached.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     next: AtomicU64,
     requests: u64,
     closes: Instant,
@@ -68,14 +68,14 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn open(stop: Stop, now: Instant) -> Self {
+    pub(crate) fn open(stop: Stop, now: Instant) -> Self {
         let Stop { requests, after, early } = stop;
         let closed = AtomicBool::new(false);
         Self { next: AtomicU64::new(0), requests, closes: now + after, early, closed }
     }
 
     /// The number of the request that may be sent now.
-    pub(super) fn pass(&self) -> Option<u64> {
+    pub(crate) fn pass(&self) -> Option<u64> {
         if self.closed.load(Relaxed) {
             return None;
         }

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use crate::client::{Error, reply::Reply};
 
 /// Longer answers are counted as this; no answer takes longer than the client's timeout anyway.
-const LATENCY_MAX_MICROS: u64 = 60_000_000;
+pub(crate) const LATENCY_MAX_MICROS: u64 = 60_000_000;
 
 /// Three significant digits: 1,234 µs and 1,235 µs are told apart, 12,345 µs and 12,346 µs not.
 const LATENCY_DIGITS: u8 = 3;
@@ -21,12 +21,14 @@ pub enum Outcome {
     PromisedLater(u16),
     /// No answer, or none that is valid and complete.
     Socket,
+    /// It was to be sent, but as many as may be were in flight.
+    NotSent,
 }
 
 /// What a load came to.
 #[derive(Debug)]
 pub struct Summary {
-    /// How many requests were sent, or were to be sent and found no connection.
+    /// How many requests were sent, or were to be sent and found no connection or no room.
     pub sent: u64,
     /// How they ended; the counts add up to `sent`.
     pub by_outcome: BTreeMap<Outcome, u64>,
@@ -117,7 +119,7 @@ enum Verdict {
 
 fn verdict(outcome: Outcome) -> Verdict {
     match outcome {
-        Outcome::Socket => Verdict::Failed,
+        Outcome::Socket | Outcome::NotSent => Verdict::Failed,
         // Siege does not know Retry-After.
         Outcome::Status(status) | Outcome::PromisedLater(status) => match status {
             0..400 | 401 => Verdict::Successful,
@@ -128,7 +130,7 @@ fn verdict(outcome: Outcome) -> Verdict {
 }
 
 /// Collects while the load runs.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     by_outcome: BTreeMap<Outcome, u64>,
     latency: Histogram<u64>,
     first_error: Option<Error>,
@@ -136,30 +138,41 @@ pub(super) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        #[expect(clippy::expect_used, reason = "both limits are constants that it accepts")]
-        let latency = Histogram::new_with_max(LATENCY_MAX_MICROS, LATENCY_DIGITS)
-            .expect("constants within the limits of the histogram");
-        Self { by_outcome: BTreeMap::new(), latency, first_error: None }
+        Self { by_outcome: BTreeMap::new(), latency: latencies(), first_error: None }
     }
 }
 
 impl Tally {
-    pub(super) fn replied(&mut self, outcome: Outcome, took: Duration) {
+    pub(crate) fn replied(&mut self, outcome: Outcome, took: Duration) {
         *self.by_outcome.entry(outcome).or_insert(0) += 1;
-        let micros = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MAX_MICROS);
-        self.latency.saturating_record(micros);
+        self.latency.saturating_record(micros(took));
     }
 
-    pub(super) fn failed(&mut self, error: Error) {
+    pub(crate) fn failed(&mut self, error: Error) {
         *self.by_outcome.entry(Outcome::Socket).or_insert(0) += 1;
         self.first_error.get_or_insert(error);
     }
 
-    pub(super) fn summary(self, elapsed: Duration) -> Summary {
+    pub(crate) fn not_sent(&mut self) {
+        *self.by_outcome.entry(Outcome::NotSent).or_insert(0) += 1;
+    }
+
+    pub(crate) fn summary(self, elapsed: Duration) -> Summary {
         let Self { by_outcome, latency, first_error } = self;
         let sent = by_outcome.values().sum();
         Summary { sent, by_outcome, latency, elapsed, first_error }
     }
+}
+
+/// Room for latencies in microseconds.
+pub(crate) fn latencies() -> Histogram<u64> {
+    #[expect(clippy::expect_used, reason = "both limits are constants that it accepts")]
+    Histogram::new_with_max(LATENCY_MAX_MICROS, LATENCY_DIGITS)
+        .expect("constants within the limits of the histogram")
+}
+
+pub(crate) fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(LATENCY_MAX_MICROS)
 }
 
 /// Siege's lines first, for those who know them, then what siege does not tell.
@@ -195,6 +208,7 @@ impl fmt::Display for Outcome {
             Self::Status(status) => write!(out, "Status {status}"),
             Self::PromisedLater(status) => write!(out, "Status {status}, retry later"),
             Self::Socket => write!(out, "Socket errors"),
+            Self::NotSent => write!(out, "Not sent"),
         }
     }
 }

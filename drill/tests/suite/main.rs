@@ -4,4 +4,5 @@
 
 mod client;
 mod load;
+mod open;
 mod server;

@@ -1,8 +1,11 @@
 //! A server on a port of its own that answers with scripted bytes.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use drill::Target;
@@ -22,6 +25,7 @@ pub(crate) struct Server {
 pub(crate) struct Answer {
     bytes: Vec<u8>,
     pieces: Pieces,
+    delay: Duration,
     then: Then,
 }
 
@@ -44,7 +48,12 @@ struct Seen {
 }
 
 pub(crate) fn answer(bytes: impl AsRef<[u8]>) -> Answer {
-    Answer { bytes: bytes.as_ref().to_vec(), pieces: Pieces::Whole, then: Then::Keep }
+    Answer {
+        bytes: bytes.as_ref().to_vec(),
+        pieces: Pieces::Whole,
+        delay: Duration::ZERO,
+        then: Then::Keep,
+    }
 }
 
 /// A complete answer with that status, those further header lines, and a body.
@@ -56,6 +65,10 @@ pub(crate) fn status(status: u16, headers: &str, body: &str) -> Answer {
 impl Answer {
     pub(crate) fn byte_by_byte(self) -> Self {
         Self { pieces: Pieces::Single, ..self }
+    }
+
+    pub(crate) fn delayed(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 
     pub(crate) fn then_close(self) -> Self {
@@ -107,6 +120,9 @@ async fn serve(
     while let Some(request) = read_request(&mut stream).await {
         let number = seen.note(&request);
         let answer = script(number, &request);
+        if !answer.delay.is_zero() {
+            tokio::time::sleep(answer.delay).await; // tidy: paced, the clock of these tests is paused
+        }
         if answer.write(&mut stream).await.is_err() {
             return;
         }

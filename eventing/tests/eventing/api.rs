@@ -12,6 +12,7 @@ use axum::{
 use chassis::{
     client::{Call, Client},
     listen::Listener,
+    metrics::{Metrics, exposition::Format},
     process::Process,
 };
 use contracts::event::{BATCH_MEDIA_TYPE, CloudEvent, EVENTS_BODY_MAX, EVENTS_MAX};
@@ -135,4 +136,23 @@ async fn an_operator_sees_what_is_put_aside() {
     }
     let of_source = |sequence: u64| json!({"source": source(1), "sequence": sequence, "type": "Booked", "data": sequence.to_string()});
     assert_eq!(parked, json!({"total": 2, "events": [of_source(1), of_source(3)]}));
+}
+
+#[tokio::test]
+async fn a_collector_reads_what_was_told_heard_and_put_aside() {
+    let served = Served::open();
+    served.tell(&[said(1, r#""a""#), said(2, r#""b""#)]).await;
+    let metrics = Metrics::default();
+    eventing::metrics::register(&metrics, served.part.readers.clone());
+    let text = metrics.render(Format::Text).await;
+    let values: Vec<_> =
+        text.lines().filter(|line| line.starts_with("anticorona_events")).collect();
+    assert_eq!(
+        values,
+        [
+            "anticorona_events_told_total 0".to_owned(),
+            "anticorona_events_parked 0".to_owned(),
+            format!("anticorona_events_heard_total{{source=\"{}\"}} 2", source(1)),
+        ]
+    );
 }

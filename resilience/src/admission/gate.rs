@@ -105,12 +105,14 @@ impl Gate {
             self.drain.begin(now);
             return Ok(());
         }
+        if in_flight < share(priority, self.limiter.config().min) {
+            return Ok(());
+        }
         let wait = self.drain.expected_wait(self.ahead(priority, in_flight), now);
         if wait > left.saturating_sub(self.config.margin) {
             return Err(Reason::Wait);
         }
-        let few = in_flight < share(priority, self.limiter.config().min);
-        if few || wait <= self.wait_max(priority) || self.may_probe(now) {
+        if wait <= self.wait_max(priority) || self.may_probe(now) {
             return Ok(());
         }
         Err(Reason::Wait)
@@ -161,7 +163,9 @@ impl Gate {
         let Claim { priority, items, deadline } = claim;
         let mut line = self.line();
         let patience = line.patience(now);
-        if self.drain.time_for(line.items_before(priority)) > patience {
+        // Work that is done in batches comes free in batches, so half of the time must do: whoever
+        // is cut in the end has waited for nothing.
+        if self.drain.time_for(line.items_before(priority)) > patience / 2 {
             drop(line);
             return self.refuse(Reason::Wait, now);
         }
@@ -198,30 +202,30 @@ impl Gate {
 
     /// Patience, or the time of the request, is over.
     pub(super) fn give_up(&self, key: Key, deadline: Deadline, now: Moment) -> Arrival {
-        let place = self.leave(key, now);
+        let expired = deadline.has_passed(now);
+        let mut line = self.line();
+        let place = if expired { line.leave(key, now) } else { line.lose_patience(key, now) };
+        self.publish(&line);
+        drop(line);
         if place.standing != Standing::Waiting {
             return self.left(&place, now);
         }
         self.call(now); // It may have been in the way of somebody smaller.
         self.counts.waited(now.since(place.joined));
-        self.refuse(if deadline.has_passed(now) { Reason::Expired } else { Reason::Codel }, now)
+        self.refuse(if expired { Reason::Expired } else { Reason::Codel }, now)
     }
 
     /// Nobody wants the place any more.
     pub(super) fn abandon(&self, key: Key, now: Moment) {
-        let place = self.leave(key, now);
+        let mut line = self.line();
+        let place = line.leave(key, now);
+        self.publish(&line);
+        drop(line);
         match place.standing {
             Standing::Waiting => self.call(now),
             Standing::Called(at) => self.depart(place.items, Sample::Ignored, at, now),
             Standing::Cut => {}
         }
-    }
-
-    fn leave(&self, key: Key, now: Moment) -> Place<Waker> {
-        let mut line = self.line();
-        let place = line.leave(key, now);
-        self.publish(&line);
-        place
     }
 
     /// Somebody called or cut has noticed.

@@ -116,3 +116,78 @@ async fn a_stall_is_noticed_without_a_single_answer() {
     drop(probe.await.unwrap());
     drop(settle(&admission, 1).await.unwrap());
 }
+
+/// An admission behind which everything takes 600 ms, however much there is.
+async fn with_slow_answers() -> Admission<Tokio> {
+    slowed(admission(64, 8)).await
+}
+
+async fn slowed(admission: Admission<Tokio>) -> Admission<Tokio> {
+    for _ in 0..3 {
+        let mut served = Vec::new();
+        for _ in 0..10 {
+            served.push(settle(&admission, 1).await.unwrap());
+        }
+        advance(Duration::from_millis(600)).await;
+        for one in served {
+            one.finish(Sample::Answered);
+        }
+    }
+    admission
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_are_let_in_however_long_answers_take() {
+    let admission = with_slow_answers().await;
+    let mut served = Vec::new();
+    for _ in 0..64 {
+        served.push(settle(&admission, 1).await.unwrap());
+    }
+    assert!(admission.snapshot().expected_wait > Duration::from_millis(500));
+    assert_eq!(settle(&admission, 1).await.unwrap_err().reason, Reason::Wait);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_would_be_served_too_late_is_refused_at_once() {
+    // Nobody minds waiting, and a few are few indeed.
+    let target = Duration::from_secs(10);
+    let limiter = LimiterConfig { min: 8, initial: 64, target, ..LimiterConfig::default() };
+    let config = AdmissionConfig { limiter, wait_max: deadline::CAP, ..AdmissionConfig::default() };
+    let admission = slowed(Admission::new(config, Tokio::default()).unwrap()).await;
+    let mut served = Vec::new();
+    for _ in 0..20 {
+        served.push(settle(&admission, 1).await.unwrap());
+    }
+    let expected = admission.snapshot().expected_wait;
+    let now = admission.clock().now();
+    let admit = |left| admission.admit(Priority::Settle, 1, Deadline::within(left, now));
+    let enough = expected + deadline::MARGIN;
+    assert_eq!(admit(enough.saturating_sub(SOON)).await.unwrap_err().reason, Reason::Wait);
+    assert_eq!(admission.clock().now(), now);
+    admit(enough).await.unwrap().finish(Sample::Answered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_look_and_those_who_book_leave_room_for_whoever_settles() {
+    let admission = admission(160, 0);
+    let deadline = Deadline::within(Duration::from_secs(3), admission.clock().now());
+    let mut served = Vec::new();
+    for (priority, room) in [(Priority::Read, 140), (Priority::Book, 10), (Priority::Settle, 10)] {
+        for _ in 0..room {
+            served.push(admission.admit(priority, 1, deadline).await.unwrap());
+        }
+        assert_eq!(admission.admit(priority, 1, deadline).await.unwrap_err().reason, Reason::Full);
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_is_refused() {
+    let with = |config| Admission::new(config, Monotonic::default()).unwrap_err();
+    let config = AdmissionConfig { waiting_max: 40_000, ..AdmissionConfig::default() };
+    assert_eq!(with(config), InvalidAdmission::WaitingMax(40_000));
+    let codel_target = Duration::from_secs(1);
+    assert_eq!(
+        with(AdmissionConfig { codel_target, ..AdmissionConfig::default() }),
+        InvalidAdmission::Codel
+    );
+}

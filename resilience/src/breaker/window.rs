@@ -6,26 +6,18 @@
 //! a burst keeps its weight until it is a window old.
 
 use crate::{
-    sync::{AtomicU64, Ordering},
+    pair::{Added, COUNT_MAX, FIRST, Pair, SECOND},
     time::Moment,
 };
 
 /// Buckets in a window.
 const BUCKETS: u64 = 10;
 
-/// Bits of one count.
-const COUNT_BITS: u32 = 20;
-const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-const TAG_SHIFT: u32 = 2 * COUNT_BITS;
-/// One more in the upper count.
-const UPPER: u64 = 1 << COUNT_BITS;
 const EPOCH_BITS: u32 = 16;
 const EPOCH_MASK: u64 = (1 << EPOCH_BITS) - 1;
-const GENERATION_MASK: u32 = (1 << (64 - TAG_SHIFT - EPOCH_BITS)) - 1;
 
-/// The most calls that a window is sure to hold: a full bucket halves its counts, which keeps
-/// the rates.
-pub(super) const CALLS_MAX: u32 = 10 << (COUNT_BITS - 1);
+/// The most calls that a window is sure to hold.
+pub(super) const CALLS_MAX: u32 = 10 * COUNT_MAX;
 
 /// What a call that was answered adds.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +50,15 @@ pub(super) struct Window {
 
 #[derive(Debug)]
 struct Bucket {
-    /// tag | calls | failed
-    calls: AtomicU64,
-    /// tag | slow | slow and failed
-    slow: AtomicU64,
+    /// Calls, and those that failed.
+    calls: Pair,
+    /// Slow calls, and those that failed.
+    slow: Pair,
 }
 
 impl Window {
     pub(super) fn new(window_nanos: u64) -> Self {
-        let bucket = || Bucket { calls: AtomicU64::new(0), slow: AtomicU64::new(0) };
+        let bucket = || Bucket { calls: Pair::new(), slow: Pair::new() };
         Self {
             bucket_nanos: (window_nanos / BUCKETS).max(1),
             buckets: std::array::from_fn(|_| bucket()),
@@ -74,6 +66,7 @@ impl Window {
     }
 
     /// Counts a call of that generation, unless `still` says that it is over. Says whether it did.
+    #[inline]
     pub(super) fn count(
         &self,
         generation: u32,
@@ -83,14 +76,14 @@ impl Window {
     ) -> bool {
         let epoch = now.as_nanos() / self.bucket_nanos;
         let (bucket, tag) = (self.bucket(epoch), tag(generation, epoch));
-        let failed = u64::from(call.failed);
-        match add(&bucket.calls, tag, UPPER | failed, &still) {
+        let step = if call.failed { FIRST + SECOND } else { FIRST };
+        match bucket.calls.add(tag, step, &still) {
             Added::Late => return false,
             Added::Counted => {}
-            Added::Halved => halve(&bucket.slow, tag),
+            Added::Halved => bucket.slow.halve(tag),
         }
         if call.slow {
-            add(&bucket.slow, tag, UPPER | failed, &still);
+            bucket.slow.add(tag, step, &still);
         }
         true
     }
@@ -101,8 +94,8 @@ impl Window {
         let newest = now.as_nanos() / self.bucket_nanos;
         for epoch in newest.saturating_sub(BUCKETS - 1)..=newest {
             let (bucket, tag) = (self.bucket(epoch), tag(generation, epoch));
-            let (calls, failed) = counts(bucket.calls.load(Ordering::Acquire), tag);
-            let (slow, slow_failed) = counts(bucket.slow.load(Ordering::Acquire), tag);
+            let (calls, failed) = bucket.calls.read(tag);
+            let (slow, slow_failed) = bucket.slow.read(tag);
             sum.calls += calls;
             sum.failed += failed;
             sum.slow += slow;
@@ -116,58 +109,8 @@ impl Window {
     }
 }
 
-enum Added {
-    Counted,
-    Halved,
-    Late,
-}
-
-/// Adds to the counts under that tag. Another tag is an older one, which is replaced; or, when
-/// the generation is over, a newer one, which stays: who sees it sees the change of state too.
-fn add(counter: &AtomicU64, tag: u64, step: u64, still: &impl Fn() -> bool) -> Added {
-    let mut seen = counter.load(Ordering::Acquire);
-    loop {
-        let same = seen >> TAG_SHIFT == tag;
-        let full = same && seen >> COUNT_BITS & COUNT_MASK == COUNT_MASK;
-        let next = match (same, full) {
-            (true, true) => halved(seen) + step,
-            (true, false) => seen + step,
-            (false, _) if still() => tag << TAG_SHIFT | step,
-            (false, _) => return Added::Late,
-        };
-        match counter.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) if full => return Added::Halved,
-            Ok(_) => return Added::Counted,
-            Err(newer) => seen = newer,
-        }
-    }
-}
-
-fn halve(counter: &AtomicU64, tag: u64) {
-    let mut seen = counter.load(Ordering::Acquire);
-    while seen >> TAG_SHIFT == tag {
-        match counter.compare_exchange_weak(seen, halved(seen), Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => return,
-            Err(newer) => seen = newer,
-        }
-    }
-}
-
-const fn halved(word: u64) -> u64 {
-    let (upper, lower) = (word >> COUNT_BITS & COUNT_MASK, word & COUNT_MASK);
-    (word >> TAG_SHIFT << TAG_SHIFT) | ((upper / 2) << COUNT_BITS) | (lower / 2)
-}
-
+/// The lower bits of both; the word holds 24 of them. A bucket is taken for a newer one only if
+/// nobody called for 65,536 times 5 epochs to the very epoch, through 256 generations.
 fn tag(generation: u32, epoch: u64) -> u64 {
-    u64::from(generation & GENERATION_MASK) << EPOCH_BITS | epoch & EPOCH_MASK
-}
-
-/// Upper and lower count; nothing under another tag.
-fn counts(word: u64, tag: u64) -> (u32, u32) {
-    if word >> TAG_SHIFT != tag {
-        return (0, 0);
-    }
-    let count = |bits: u64| u32::try_from(bits & COUNT_MASK).unwrap_or(0);
-    (count(word >> COUNT_BITS), count(word))
+    u64::from(generation) << EPOCH_BITS | epoch & EPOCH_MASK
 }

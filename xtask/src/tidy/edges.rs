@@ -36,7 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storage", &[]),
     // It tests like a stranger.
     ("drill", &["contracts", "resilience"]),
-    ("xtask", &["drill"]),
+    ("xtask", &["drill", "resilience"]),
 ];
 
 /// The first thing that a newcomer builds: what it names must not be built with it by default.

@@ -1,47 +1,64 @@
-//! Measures the release build under load, beside a server that does nothing on the same chassis.
+//! Measures the release build under load, beside others in the same run.
 //!
-//! Everything is one run on one machine: the generator shares its cores with the server, and the
-//! contestants take turns, so that a noisy machine disturbs both. Read the ratios, not the rates.
+//! Everything is one run on one machine: the generator shares its cores with the servers, so that a
+//! noisy machine disturbs all of them. Read the ratios, not the rates.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line tool talks on its terminal"
 )]
 
-mod report;
+mod bookings;
+mod cost;
+mod emulation;
+mod machine;
+mod outage;
+mod overload;
 mod server;
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode};
 
-use clap::Parser;
-use drill::{Load, Reconnect, Request, Stop, Summary, Target};
-use serde_json::json;
+use clap::{Parser, Subcommand};
 
-use crate::{report::Report, server::Server};
+/// The allocator of the system, so that what is measured beside it has the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Connections that are kept while the rate is measured: as many users as the larger siege has.
-const CLIENTS: u16 = 200;
-
-/// Measures durable bookings per second, start-up time and memory of the release build
+/// Measures durable bookings per second, start-up time and memory of the release build; or, as a
+/// subcommand, something else
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
-struct Options {
-    /// Turns of each contestant
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
-    turns: u8,
-    /// Seconds per turn
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
-    seconds: u64,
-    /// Bookings stored before memory is read again; 0 leaves this out
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(..=5_000_000))]
-    bookings: u64,
-    /// Writes every figure to this file as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<std::path::PathBuf>,
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    bookings: bookings::Options,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Kills vaccine, and makes it slow, flapping, silent and unreachable, under the seed's load
+    Outage(outage::Options),
+    /// Offers several times more than can be served, beside emulations of other protections
+    Overload(overload::Options),
+    /// Measures what a call costs in the circuit breaker and its neighbours, beside other crates
+    Resilience(cost::Options),
+    /// Takes bookings with another protection than ours, until it is killed; for `overload`
+    #[command(hide = true)]
+    Emulate(emulation::Options),
 }
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
+    let Cli { what, bookings } = Cli::parse();
+    let done = match &what {
+        None => bookings::run(&bookings),
+        Some(What::Outage(options)) => outage::run(options),
+        Some(What::Overload(options)) => overload::run(options),
+        Some(What::Resilience(options)) => cost::run(options),
+        Some(What::Emulate(options)) => emulation::run(options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -50,71 +67,28 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
-    server::build()?;
+/// One core for the generator, the others for what it measures.
+fn on_one_thread<T>(measuring: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(contest(options))?;
-    println!("{report}");
-    if let Some(file) = &options.json {
-        std::fs::write(file, report.json())?;
-        println!("Every figure is in {}.", file.display());
-    }
-    Ok(())
+    Ok(runtime.block_on(measuring))
 }
 
-async fn contest(options: &Options) -> Result<Report, Box<dyn Error>> {
-    let echo = Server::echo().await?;
-    let ours = Server::anticorona().await?;
-    let mut report = Report::new(options.turns, options.seconds);
-    report.idle_memory_mib = ours.memory_mib()?;
-    let vaccine = stock(&ours).await?;
-    for turn in 1..=options.turns {
-        eprintln!("turn {turn} of {}", options.turns);
-        let lasting = Stop::after(Duration::from_secs(options.seconds));
-        report.echo.push(rate(&echo.entry, lasting.clone(), 200, vaccine).await?);
-        report.booking.push(rate(&ours.entry, lasting, 201, vaccine).await?);
-    }
-    report.settled_within = Some(ours.caught_up(vaccine).await?);
-    if options.bookings > 0 {
-        eprintln!("booking until there are {}", options.bookings);
-        let missing = options.bookings.saturating_sub(ours.booked().await?);
-        if missing > 0 {
-            let enough = Stop::requests(missing).or_after(Duration::from_mins(10));
-            rate(&ours.entry, enough, 201, vaccine).await?;
-        }
-        report.full = Some((ours.booked().await?, ours.memory_mib()?));
-    }
-    drop((echo, ours));
-    for _ in 0..5 {
-        report.start_ms.push(Server::anticorona().await?.ready_after.as_secs_f64() * 1_000.0);
-    }
-    Ok(report)
-}
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
 
-/// Registers a vaccine that does not run out.
-async fn stock(ours: &Server) -> Result<i64, Box<dyn Error>> {
-    let body = json!({"vcName": "FIZER", "stock": 1_000_000_000});
-    let reply = drill::send(&ours.vaccine, &Request::post_json("/vaccines", &body)).await?;
-    reply.json()?["vaccineId"].as_i64().ok_or_else(|| "the vaccine has no id".into())
-}
+    use super::*;
 
-/// One load; every answer must be the expected one, or the rate would mean nothing.
-async fn rate(
-    target: &Target,
-    stop: Stop,
-    expected: u16,
-    vaccine: i64,
-) -> Result<Summary, Box<dyn Error>> {
-    let body = json!({"vaccineId": vaccine, "vcName": "FIZER", "userId": 5, "status": "BOOCKED"});
-    let load = Load {
-        users: CLIENTS,
-        reconnect: Reconnect::Never,
-        stop,
-        request: Request::post_json("/bookings", &body).into(),
-    };
-    let summary = load.run(target).await;
-    if summary.count(expected) != summary.sent {
-        return Err(format!("not every answer was {expected}:\n{summary}").into());
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
     }
-    Ok(summary)
+
+    #[test]
+    fn alone_it_measures_bookings_and_takes_their_options() {
+        let cli = Cli::try_parse_from(["bench", "--turns", "2"]).map_err(|error| error.to_string());
+        assert!(cli.is_ok_and(|cli| cli.what.is_none()));
+        let cli = Cli::try_parse_from(["bench", "overload"]).map_err(|error| error.to_string());
+        assert!(cli.is_ok_and(|cli| matches!(cli.what, Some(What::Overload(_)))));
+    }
 }

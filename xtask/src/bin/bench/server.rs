@@ -10,8 +10,10 @@ use std::{
 };
 
 use drill::{Request, Target};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::emulation;
 
 /// How long a server may take to come up.
 const START_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// A running server.
 pub(crate) struct Server {
     child: Child,
+    command: Command,
     /// Takes the load.
     pub(crate) entry: Target,
     /// The stock ledger; the same as `entry` for a server that has none.
@@ -34,14 +37,19 @@ pub(crate) struct Server {
     _folder: TempDir,
 }
 
-/// Builds both contestants as they are shipped.
-pub(crate) fn build() -> Result<(), Box<dyn Error>> {
-    for what in [
-        ["--package", "anticorona", "--bins"].as_slice(),
-        &["--package", "chassis", "--example", "echo"],
-    ] {
-        let done =
-            Command::new("cargo").args(["build", "--release", "--quiet"]).args(what).status()?;
+/// The system, as it is shipped.
+pub(crate) const ANTICORONA: &[&str] = &["--package", "anticorona", "--bins"];
+
+/// A server that does nothing, on the same chassis.
+pub(crate) const ECHO: &[&str] = &["--package", "chassis", "--example", "echo"];
+
+/// Builds what is measured as it is shipped.
+pub(crate) fn build(what: &[&[&str]]) -> Result<(), Box<dyn Error>> {
+    for arguments in what {
+        let done = Command::new("cargo")
+            .args(["build", "--release", "--quiet"])
+            .args(*arguments)
+            .status()?;
         if !done.success() {
             return Err("the release build failed; read what it says above".into());
         }
@@ -49,39 +57,103 @@ pub(crate) fn build() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What is started, and how.
+#[derive(Default)]
+struct Start<'a> {
+    program: &'a str,
+    arguments: &'a [&'a str],
+    settings: &'a [(&'a str, &'a str)],
+    /// Before the offset; the first one takes the load.
+    ports: &'a [u16],
+    keeps_data: bool,
+}
+
 impl Server {
     /// A server that does nothing, on the same chassis.
     pub(crate) async fn echo() -> Result<Self, Box<dyn Error>> {
-        Self::start("examples/echo", &[], &[8090]).await
+        let ports = &[8090];
+        Self::start(Start { program: "examples/echo", ports, keeps_data: true, ..Start::default() })
+            .await
     }
 
     /// Everything in one process, as an operator starts it.
     pub(crate) async fn anticorona() -> Result<Self, Box<dyn Error>> {
-        Self::start("anticorona", &["serve"], &[8082, 8081, 8088]).await
+        Self::part(&["serve"], &[], &[8082, 8081, 8088]).await
     }
 
-    async fn start(
-        program: &str,
+    /// The stock ledger alone, with the switch that makes it fail.
+    pub(crate) async fn vaccine() -> Result<Self, Box<dyn Error>> {
+        Self::part(&["vaccine", "--faults"], &[], &[8081]).await
+    }
+
+    /// Bookings alone.
+    pub(crate) async fn booking(vaccine: &str) -> Result<Self, Box<dyn Error>> {
+        Self::part(&["booking"], &[("VACCINE_URL", vaccine)], &[8082]).await
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) -> Result<(), Box<dyn Error>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it as it was started, with its data, after it was killed.
+    pub(crate) async fn start_again(&mut self) -> Result<(), Box<dyn Error>> {
+        self.child = self.command.spawn()?;
+        let entry = self.entry.clone();
+        self.up(&entry, Instant::now()).await
+    }
+
+    /// Starts it by another program and with more arguments, with its data, after it was killed.
+    pub(crate) fn wrap(&mut self, by: &[&str], more: &[&str]) -> Result<(), Box<dyn Error>> {
+        let (program, before) = by.split_first().ok_or("no program")?;
+        let mut command = Command::new(program);
+        command.args(before).arg(self.command.get_program()).args(self.command.get_args());
+        command.args(more).env("RUST_LOG", "warn").stdout(Stdio::null());
+        self.command = command;
+        self.child = self.command.spawn()?;
+        Ok(())
+    }
+
+    /// This program as another way to take bookings.
+    pub(crate) async fn emulation(policy: &str, vaccine: &Target) -> Result<Self, Box<dyn Error>> {
+        Self::start(Start {
+            program: "bench",
+            arguments: &["emulate", policy, "--vaccine", vaccine.authority()],
+            ports: &[emulation::PORT],
+            ..Start::default()
+        })
+        .await
+    }
+
+    async fn part(
         arguments: &[&str],
+        settings: &[(&str, &str)],
         ports: &[u16],
     ) -> Result<Self, Box<dyn Error>> {
+        let program = "anticorona";
+        Self::start(Start { program, arguments, settings, ports, keeps_data: true }).await
+    }
+
+    async fn start(what: Start<'_>) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
-        let offset = free_offset(ports)?;
+        let offset = free_offset(what.ports)?;
         let target = |port: &u16| Target::parse(&format!("http://127.0.0.1:{}", port + offset));
-        let targets = ports.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+        let targets = what.ports.iter().map(target).collect::<Result<Vec<_>, _>>()?;
         let start = Instant::now();
-        let child = Command::new(release_folder()?.join(program))
-            .args(arguments)
-            .args(["--port-offset", &offset.to_string()])
-            .arg("--data")
-            .arg(folder.path())
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::null())
-            .spawn()?;
+        let mut command = Command::new(release_folder()?.join(what.program));
+        command.args(what.arguments).args(["--port-offset", &offset.to_string()]);
+        if what.keeps_data {
+            command.arg("--data").arg(folder.path());
+        }
+        command.env("RUST_LOG", "warn").envs(what.settings.iter().copied()).stdout(Stdio::null());
+        let child = command.spawn()?;
         let first = targets.first().cloned().ok_or("a server without a port")?;
         let vaccine = targets.get(1).unwrap_or(&first).clone();
+        let ready_after = Duration::ZERO;
         let mut server =
-            Self { child, entry: first, vaccine, ready_after: Duration::ZERO, _folder: folder };
+            Self { child, command, entry: first, vaccine, ready_after, _folder: folder };
         for target in &targets {
             server.up(target, start).await?;
         }
@@ -120,16 +192,7 @@ impl Server {
     pub(crate) async fn caught_up(&self, vaccine: i64) -> Result<Duration, Box<dyn Error>> {
         let start = Instant::now();
         let booked = self.booked().await?;
-        loop {
-            let unsettled = get(&self.vaccine, "/holds?heldForMs=0").await?;
-            if unsettled["reservationIds"].as_array().is_some_and(Vec::is_empty) {
-                break;
-            }
-            if start.elapsed() > CATCH_UP_WITHIN {
-                return Err("the ledger does not catch up".into());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        nothing_unsettled(&self.vaccine).await?;
         let ledger = get(&self.vaccine, &format!("/vaccines/{vaccine}")).await?;
         if ledger["bookQty"].as_u64() != Some(booked) {
             return Err(format!("{booked} bookings, but the ledger says {ledger}").into());
@@ -140,8 +203,44 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.kill());
+    }
+}
+
+/// Waits until vaccine has heard what became of every hold.
+pub(crate) async fn nothing_unsettled(vaccine: &Target) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    loop {
+        let unsettled = get(vaccine, "/holds?heldForMs=0").await?;
+        if unsettled["reservationIds"].as_array().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        if start.elapsed() > CATCH_UP_WITHIN {
+            return Err("the ledger does not catch up".into());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Registers a vaccine that does not run out; its id.
+pub(crate) async fn stock(vaccine: &Target) -> Result<i64, Box<dyn Error>> {
+    let body = json!({"vcName": "FIZER", "stock": 1_000_000_000});
+    let reply = drill::send(vaccine, &Request::post_json("/vaccines", &body)).await?;
+    reply.json()?["vaccineId"].as_i64().ok_or_else(|| "the vaccine has no id".into())
+}
+
+/// The seed's request for a booking.
+pub(crate) fn book(vaccine: i64) -> Request {
+    let body = json!({"vaccineId": vaccine, "vcName": "FIZER", "userId": 5, "status": "BOOCKED"});
+    Request::post_json("/bookings", &body)
+}
+
+/// Sets the faults of a part that was started with its switch.
+pub(crate) async fn set_faults(part: &Target, faults: &Value) -> Result<(), Box<dyn Error>> {
+    let reply = drill::send(part, &Request::post_json("/actuator/faults", faults)).await?;
+    match reply.status {
+        200 => Ok(()),
+        status => Err(format!("the fault switch answers {status}: {}", reply.text()).into()),
     }
 }
 

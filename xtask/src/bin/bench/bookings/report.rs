@@ -72,7 +72,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (clients, turns, seconds) = (crate::CLIENTS, self.turns, self.seconds);
+        let (clients, turns, seconds) = (super::CLIENTS, self.turns, self.seconds);
         writeln!(f, "\n{clients} kept connections, {turns} turns of {seconds} s each, medians\n")?;
         writeln!(f, "| | | measured | aim |")?;
         writeln!(f, "|---|---|---|---|")?;

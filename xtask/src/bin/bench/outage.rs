@@ -1,0 +1,218 @@
+//! Vaccine in trouble under the seed's load: how long the longest answer takes, how fast people are
+//! told to come back, and how soon it is over when the trouble is.
+
+mod network;
+mod seen;
+
+use std::{
+    error::Error,
+    fmt::Write,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use drill::{Load, Reconnect, Reply, Stop};
+use serde_json::{Value, json};
+
+use self::{
+    network::Network,
+    seen::{Answer, Seen},
+};
+use crate::{
+    machine,
+    server::{self, Server},
+};
+
+/// As many as the smaller siege has.
+const USERS: u16 = 100;
+
+/// How long it goes well before the trouble, and how long it goes on after it.
+const BEFORE: Duration = Duration::from_secs(4);
+const AFTER: Duration = Duration::from_secs(6);
+
+/// What `cargo xtask bench outage` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Seconds that each trouble lasts
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(4..=60))]
+    seconds: u64,
+    /// Writes every figure to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What is wrong with vaccine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Killed,
+    Slow,
+    Flapping,
+    Silent,
+    BlackHoled,
+}
+
+const TROUBLES: [Trouble; 5] =
+    [Trouble::Killed, Trouble::Slow, Trouble::Flapping, Trouble::Silent, Trouble::BlackHoled];
+
+impl Trouble {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Killed => "killed, and started again",
+            Self::Slow => "slow: every answer after 5 s",
+            Self::Flapping => "flapping: fails half of every second",
+            Self::Silent => "silent: takes requests, never answers",
+            Self::BlackHoled => "black-holed: packets dropped",
+        }
+    }
+
+    fn fault(self) -> Option<Value> {
+        match self {
+            Self::Slow => Some(json!({"mode": "slow", "delayMs": 5_000})),
+            Self::Flapping => Some(json!({"mode": "bursts", "everyMs": 1_000, "forMs": 500})),
+            Self::Silent => Some(json!({"mode": "silent"})),
+            Self::Killed | Self::BlackHoled => None,
+        }
+    }
+}
+
+/// Measures and reports.
+pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    server::build(&[server::ANTICORONA])?;
+    let lasting = Duration::from_secs(options.seconds);
+    let mut rows = Vec::new();
+    for trouble in TROUBLES {
+        eprintln!("{}", trouble.name());
+        rows.push((trouble, crate::on_one_thread(measure(trouble, lasting))??));
+    }
+    println!("{}", table(&rows, options.seconds)?);
+    if let Some(file) = &options.json {
+        std::fs::write(file, figures(&rows)?)?;
+        println!("Every figure is in {}.", file.display());
+    }
+    Ok(())
+}
+
+async fn measure(trouble: Trouble, lasting: Duration) -> Result<Seen, Box<dyn Error>> {
+    let mut vaccine = Server::vaccine().await?;
+    let id = server::stock(&vaccine.entry).await?;
+    let network = match trouble {
+        Trouble::BlackHoled => Some(Network::around(&mut vaccine).await?),
+        Trouble::Killed | Trouble::Slow | Trouble::Flapping | Trouble::Silent => None,
+    };
+    let url = match &network {
+        Some(_) => Network::url(&vaccine.entry)?,
+        None => vaccine.entry.to_string(),
+    };
+    let booking = Server::booking(&url).await?;
+    let load = Load {
+        users: USERS,
+        reconnect: Reconnect::EachRequest,
+        stop: Stop::after(BEFORE + lasting + AFTER),
+        request: server::book(id).into(),
+    };
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let (began, kept) = (Instant::now(), Arc::clone(&answers));
+    let note = move |reply: &Reply| {
+        let answer = Answer::of(reply, began.elapsed());
+        kept.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+    };
+    let running = load.run_watched(&booking.entry, note);
+    let control = async {
+        tokio::time::sleep(BEFORE).await;
+        let from = began.elapsed();
+        begin(trouble, &mut vaccine, network.as_ref()).await?;
+        tokio::time::sleep(lasting).await;
+        end(trouble, &mut vaccine, network.as_ref()).await?;
+        Ok::<_, Box<dyn Error>>((from, began.elapsed()))
+    };
+    let (summary, times) = tokio::join!(running, control);
+    let (from, to) = times?;
+    let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Seen { answers, summary, from, to })
+}
+
+async fn begin(
+    trouble: Trouble,
+    vaccine: &mut Server,
+    network: Option<&Network>,
+) -> Result<(), Box<dyn Error>> {
+    if let Some(fault) = trouble.fault() {
+        return server::set_faults(&vaccine.entry, &fault).await;
+    }
+    match network {
+        Some(network) => network.drop_packets(),
+        None => vaccine.kill(),
+    }
+}
+
+async fn end(
+    trouble: Trouble,
+    vaccine: &mut Server,
+    network: Option<&Network>,
+) -> Result<(), Box<dyn Error>> {
+    if trouble.fault().is_some() {
+        return server::set_faults(&vaccine.entry, &json!({"mode": "none"})).await;
+    }
+    match network {
+        Some(network) => network.pass_packets(),
+        None => vaccine.start_again().await,
+    }
+}
+
+fn table(rows: &[(Trouble, Seen)], seconds: u64) -> Result<String, Box<dyn Error>> {
+    let mut text = format!(
+        "\n{USERS} users who reconnect for every request; {seconds} s of trouble; {}; {}\n\n\
+         | vaccine is | answered 201, 503 with Retry-After, anything else, not | longest answer \
+         (≤ 3,200 ms) | told first after | p99 of 503 once open (≤ 20 ms) | bookings before | \
+         95 % of that after (≤ 2 s) |\n|---|---|---|---|---|---|---|\n",
+        machine::describe()?,
+        machine::today()?
+    );
+    for (trouble, seen) in rows {
+        let [booked, promised, other, none] = seen.counts();
+        let seconds = |time: Option<Duration>| {
+            time.map_or_else(|| "not".to_owned(), |time| format!("{:.2} s", time.as_secs_f64()))
+        };
+        let ms = |time: Option<Duration>| {
+            time.map_or_else(|| "–".to_owned(), |time| format!("{:.1} ms", millis(time)))
+        };
+        writeln!(
+            text,
+            "| {} | {booked}, {promised}, {other}, {none} | {} | {} | {} | {:.0}/s | {} |",
+            trouble.name(),
+            ms(Some(seen.longest())),
+            seconds(seen.opened_after()),
+            ms(seen.p99_of_refusals()),
+            seen.rate_before(),
+            seconds(seen.back_after()),
+        )?;
+    }
+    Ok(text)
+}
+
+fn figures(rows: &[(Trouble, Seen)]) -> Result<String, Box<dyn Error>> {
+    let rows = rows.iter().map(|(trouble, seen)| {
+        let [booked, promised, other, none] = seen.counts();
+        json!({
+            "trouble": trouble.name(),
+            "booked": booked,
+            "promised_later": promised,
+            "other": other,
+            "unanswered": none,
+            "longest_ms": millis(seen.longest()),
+            "opened_after_ms": seen.opened_after().map(millis),
+            "refused_p99_ms": seen.p99_of_refusals().map(millis),
+            "bookings_per_second_before": seen.rate_before(),
+            "back_after_ms": seen.back_after().map(millis),
+        })
+    });
+    let rows: Vec<Value> = rows.collect();
+    let (machine, date) = (machine::describe()?, machine::today()?);
+    Ok(format!("{:#}\n", json!({"machine": machine, "date": date, "troubles": rows})))
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
