@@ -47,6 +47,9 @@ use crate::{
 /// Attempts that may wait for the next request; one more is refused with [`NotTried::Busy`].
 const QUEUE_MAX: usize = 8_192;
 
+/// So many may always travel together, however long `vaccine` takes for them.
+pub const HOLDS_MIN: u32 = 64;
+
 /// Attempts that may find out whether `vaccine` answers again.
 const PROBE_MAX: usize = 5;
 
@@ -174,6 +177,8 @@ pub struct Batches {
 impl Batches {
     async fn run(self, mut queue: mpsc::Receiver<Waiting>, limiter: Arc<Limiter>) {
         let mut batch = Vec::with_capacity(HOLDS_MAX);
+        // One for all batches: what is learned of one is compared with what comes after.
+        let clock = Monotonic::default();
         let most = || usize::try_from(limiter.limit()).map_or(HOLDS_MAX, |it| it.min(HOLDS_MAX));
         while queue.recv_many(&mut batch, most()).await > 0 {
             let now = Instant::now();
@@ -185,7 +190,6 @@ impl Batches {
             let Some(latest) = timely.iter().map(|waiting| waiting.attempt.hold_by).max() else {
                 continue;
             };
-            let clock = Monotonic::default();
             let in_flight = limiter.try_acquire(items(&timely), clock.now());
             let held = self.hold(&timely, latest).await;
             if let Some(in_flight) = in_flight {
@@ -297,11 +301,18 @@ fn book(attempt: Attempt, vaccine_name: String, at: jiff::Timestamp) -> domain::
     }
 }
 
-/// How many travel together: fewer when `vaccine` takes long for them or turns them away.
+/// How many travel together: fewer when `vaccine` turns them away, or takes for them half of what a
+/// try may take. Not sooner, as what a commit costs at all is the same for fewer.
 fn limiter() -> Arc<Limiter> {
     let most = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
-    let config = LimiterConfig { min: 16, initial: most, max: most, ..LimiterConfig::default() };
-    #[expect(clippy::expect_used, reason = "16 is below HOLDS_MAX")]
+    let config = LimiterConfig {
+        min: HOLDS_MIN,
+        initial: most,
+        max: most,
+        target: TRY_WITHIN / 2,
+        ..LimiterConfig::default()
+    };
+    #[expect(clippy::expect_used, reason = "HOLDS_MIN is below HOLDS_MAX")]
     Arc::new(Limiter::new(config).expect("its bounds are in order"))
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use booking::{
-    attempts::{Attempt, NotTried, Tried},
+    attempts::{Attempt, HOLDS_MIN, NotTried, Tried},
     domain::{Command, Done, Outcome},
     store::Book,
 };
@@ -23,7 +23,7 @@ use storage::{
     store::{Input, Output, Stored},
     writer::{Store, StoreError},
 };
-use tokio::{join, select};
+use tokio::{join, select, task::JoinSet};
 use uuid::Uuid;
 
 use crate::{
@@ -211,3 +211,38 @@ async fn who_waited_too_long_is_not_asked_for_any_more() {
     let [batch] = &asking.desk.vaccine.batches(1).await[..] else { panic!("one request") };
     assert_eq!(batch.holds[0].vaccine_id, VaccineId(2));
 }
+
+impl Asking {
+    /// So many at the same time; the largest number that then travelled together.
+    async fn ask_at_once(self: &Arc<Self>, many: usize) -> usize {
+        let before = self.desk.vaccine.asked(HOLDS).len();
+        let mut all = JoinSet::new();
+        for _ in 0..many {
+            let asking = Arc::clone(self);
+            all.spawn(async move { asking.ask(1, SOON).await });
+        }
+        for outcome in all.join_all().await {
+            assert_eq!(outcome, Ok(held()));
+        }
+        let batches = self.desk.vaccine.batches(before + 1).await;
+        batches[before..].iter().map(|batch| batch.holds.len()).max().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn fewer_travel_together_after_trouble_and_soon_as_many_again() {
+    let asking = Arc::new(Asking::start());
+    let least = usize::try_from(HOLDS_MIN).unwrap();
+    for _ in 0..16 {
+        asking.desk.vaccine.will_answer(HOLDS, Reply::Answer(503, String::new()));
+        assert_eq!(asking.ask(1, SOON).await, Err(NotTried::Unknown));
+    }
+    assert!(asking.ask_at_once(3 * least).await <= least);
+    let start = Instant::now();
+    while asking.ask_at_once(3 * least).await <= least {
+        assert!(start.elapsed() < PATIENCE, "still no more than {least}");
+    }
+}
+
+/// Longer than it takes to learn that all is well.
+const PATIENCE: Duration = Duration::from_secs(10);
