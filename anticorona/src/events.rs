@@ -7,13 +7,15 @@ use std::{
 };
 
 use chassis::{
-    client::{BaseUrl, Client},
+    client::Client,
     config::Env,
     process::{self, Fatal},
     telemetry::{self, LogFormat},
 };
 use clap::Subcommand;
 use contracts::event::ParkedEvents;
+
+use crate::part::Part;
 
 /// How long a part may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -37,16 +39,9 @@ pub(crate) fn run(What::Parked { port_offset }: What) -> ExitCode {
 
 async fn parked(port_offset: u16) -> Result<(), Fatal> {
     let env = Env::of_process();
-    let parts = [
-        ("vaccine", "VACCINE_URL", vaccine::config::PORT),
-        ("booking", "BOOKING_URL", booking::config::PORT),
-        ("injection", "INJECTION_URL", injection::config::PORT),
-        ("mypage", "MYPAGE_URL", mypage::config::PORT),
-    ];
     let (mut total, mut silent) = (0, Vec::new());
-    for (part, setting, port) in parts {
-        let here = format!("http://127.0.0.1:{}", port.saturating_add(port_offset)).parse();
-        let url: BaseUrl = env.first([setting])?.map_or(here, Ok)?;
+    for part in Part::KEEPING {
+        let (part, url) = (part.name(), part.url(&env, port_offset)?);
         match Client::new(url).get::<ParkedEvents>("/events/parked", ANSWER_WITHIN).await {
             Ok(parked) => {
                 total += parked.total;

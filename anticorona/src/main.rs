@@ -9,6 +9,7 @@ use chassis::{
 use clap::{Args, Parser, Subcommand};
 
 mod asyncapi;
+mod audit;
 mod demo;
 mod events;
 mod health;
@@ -61,6 +62,11 @@ enum Command {
     },
     /// Asks parts on this machine whether they take requests; ends with 1 if one does not
     Health(health::HealthArgs),
+    /// Compares the ledgers of all parts; ends with 1 if anything is oversold, leaked, lost or double
+    Audit(audit::AuditArgs),
+    /// Rehearses a bad day against a system that it starts itself, or yours; ends with 0 if it passed,
+    /// 1 if it failed, 2 if it could not be carried out
+    Drill(drill::drills::Command),
     /// Looks at the settings without starting anything
     Config {
         #[command(subcommand)]
@@ -120,6 +126,8 @@ fn main() -> ExitCode {
         }
         Command::Events { what } => events::run(what),
         Command::Health(args) => health::run(args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Drill(command) => drill::drills::main(&command),
         Command::Config { what } => settings::run(&what),
         Command::Asyncapi => asyncapi::print(),
         Command::Openapi { part } => openapi::print(part),

@@ -11,7 +11,7 @@ use self::{
 };
 
 mod axis;
-mod text;
+pub(crate) mod text;
 
 /// The size of the picture, in pixels; it scales to where it is shown.
 const WIDTH: f64 = 760.0;

@@ -1,11 +1,20 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod audit;
+mod balancer;
 mod chart;
 mod client;
+mod crowd;
+pub mod drills;
 mod load;
 mod open;
+mod progress;
+mod report;
+mod seen;
+mod system;
 
+pub use audit::{Audit, Ledgers, Promised, SETTLE_WITHIN};
 pub use chart::{Chart, Mark, Scale, Series, Style};
 pub use client::{
     ANSWER_TIMEOUT, Connection, Error, REPLY_BYTES_MAX,
@@ -24,3 +33,7 @@ pub use open::{
     measured::{Class, Measured, Span},
     schedule::{OPENING_FACTOR, OPENING_RISE, RATE_MAX, Schedule},
 };
+pub use progress::Progress;
+pub use report::{Check, Report};
+pub use seen::{Answer, Answers, Seen};
+pub use system::{Broken, Ground, Part, System, ports::free_offset};

@@ -17,7 +17,7 @@ use self::{
     summary::{Outcome, Summary, Tally},
 };
 use crate::client::{
-    Connection,
+    Connection, Error,
     reply::Reply,
     request::{Prepared, Reconnect, Request},
     target::Target,
@@ -93,6 +93,20 @@ impl Load {
         target: &Target,
         on_reply: impl Fn(&Reply) + Send + Sync + 'static,
     ) -> Summary {
+        let on_end = move |ended: Result<&Reply, &Error>| {
+            if let Ok(reply) = ended {
+                on_reply(reply);
+            }
+        };
+        self.run_observed(target, on_end).await
+    }
+
+    /// As [`Self::run_watched`], and shows what ended without a reply too.
+    pub async fn run_observed(
+        self,
+        target: &Target,
+        on_end: impl Fn(Result<&Reply, &Error>) + Send + Sync + 'static,
+    ) -> Summary {
         let began = Instant::now();
         let run = Arc::new(Run {
             source: Source::new(self.request, target, self.reconnect),
@@ -100,7 +114,7 @@ impl Load {
             reconnect: self.reconnect,
             gate: Gate::open(self.stop, began),
             tally: Mutex::default(),
-            on_reply,
+            on_end,
         });
         let mut users = JoinSet::new();
         for number in 0..self.users {
@@ -114,7 +128,7 @@ impl Load {
 }
 
 /// What the users of a running load share.
-struct Run<OnReply> {
+struct Run<OnEnd> {
     target: Target,
     reconnect: Reconnect,
     source: Source,
@@ -122,7 +136,7 @@ struct Run<OnReply> {
     /// One for all: a histogram for each user would fill the cache that the server needs, while
     /// this lock is held for some nanoseconds and hardly ever waited for.
     tally: Mutex<Tally>,
-    on_reply: OnReply,
+    on_end: OnEnd,
 }
 
 /// [`Requests`], rendered where that is possible.
@@ -158,7 +172,7 @@ impl Source {
     }
 }
 
-impl<OnReply: Fn(&Reply)> Run<OnReply> {
+impl<OnEnd: Fn(Result<&Reply, &Error>)> Run<OnEnd> {
     async fn user(&self, user: User) {
         let mut connection = Connection::new(&self.target);
         while let Some(number) = self.gate.pass() {
@@ -166,9 +180,10 @@ impl<OnReply: Fn(&Reply)> Run<OnReply> {
             match connection.exchange(&request).await {
                 Ok(reply) => {
                     self.tally().replied(Outcome::of(reply), reply.took);
-                    (self.on_reply)(reply);
+                    (self.on_end)(Ok(reply));
                 }
                 Err(error) => {
+                    (self.on_end)(Err(&error));
                     self.tally().failed(error);
                     sleep(PAUSE_AFTER_FAILURE).await;
                 }

@@ -40,7 +40,7 @@ pub const IN_FLIGHT_MAX: u16 = 8_192;
 
 /// How long a connection may have nothing to do before it is opened anew: shorter than servers
 /// wait for the next request, so that none is sent into a connection that is just being closed.
-const IDLE_MAX: Duration = Duration::from_secs(5);
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// How many requests are handed out before the connections get their turn.
 const BURST_MAX: u32 = 64;

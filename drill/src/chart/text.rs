@@ -12,7 +12,7 @@ pub(super) fn width_of(text: &str) -> f64 {
 }
 
 /// Safe between tags and in attributes.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"', '\'']) {
         return Cow::Borrowed(text);
     }

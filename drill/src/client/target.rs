@@ -1,4 +1,4 @@
-//! Where a drill may go: loopback, and nowhere else.
+//! Where a drill may go: loopback, and nowhere else unless somebody says that it is theirs.
 
 use std::{
     fmt, io,
@@ -48,6 +48,20 @@ impl Target {
     ///
     /// It may wait for the resolver, once, before the drill; give a number to avoid that.
     pub fn parse(url: &str) -> Result<Self, TargetError> {
+        let target = Self::anywhere(url)?;
+        let elsewhere =
+            target.addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        match elsewhere.copied() {
+            None => Ok(target),
+            Some(address) => {
+                Err(TargetError::NotLoopback { authority: target.authority().to_owned(), address })
+            }
+        }
+    }
+
+    /// Reads and resolves `http://host:port` of any machine: for reading, or where somebody has said
+    /// that it is theirs.
+    pub fn anywhere(url: &str) -> Result<Self, TargetError> {
         let authority = authority(url).ok_or(TargetError::Unreadable { url: url.to_owned() })?;
         let addresses: Arc<[SocketAddr]> = match authority.to_socket_addrs() {
             Ok(found) => found.collect(),
@@ -55,12 +69,7 @@ impl Target {
                 return Err(TargetError::Unresolved { authority: authority.to_owned(), source });
             }
         };
-        match addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
-            None => Ok(Self { authority: authority.into(), addresses }),
-            Some(&address) => {
-                Err(TargetError::NotLoopback { authority: authority.to_owned(), address })
-            }
-        }
+        Ok(Self { authority: authority.into(), addresses })
     }
 
     /// "host:port", as it stands in the Host header.
@@ -68,7 +77,7 @@ impl Target {
         &self.authority
     }
 
-    pub(super) fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 }
