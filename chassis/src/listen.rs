@@ -8,12 +8,20 @@ use std::{
     convert::Infallible,
     io::{self, ErrorKind},
     net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::StatusCode, response::Response};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, getrlimit};
@@ -254,9 +262,18 @@ impl Server {
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
         let _open = self.http.connection();
+        let is_last = AtomicBool::new(false);
         let answer = |request| self.tracer.serve(self.part, request, |it| self.answer(it));
         let service = service_fn(async |request| {
-            Ok::<_, Infallible>(self.http.observe(request, answer).await)
+            let mut answered = self.http.observe(request, answer).await;
+            if is_last.load(Ordering::Relaxed) {
+                // Told, a client sends its next request elsewhere, and not into a connection that is
+                // being closed.
+                answered
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answered)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -266,6 +283,7 @@ impl Server {
         pin!(connection);
         let stopping = async {
             self.process.stopping().await;
+            is_last.store(true, Ordering::Relaxed);
             sleep(LAST_REQUESTS_WITHIN).await;
         };
         // Errors here are the client's doing (reset, nonsense, silence); nobody needs to act.

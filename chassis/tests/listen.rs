@@ -247,6 +247,25 @@ async fn who_connected_just_before_the_stop_is_answered() {
     served.ended().await;
 }
 
+/// Else its next request might be on its way into a connection that is just being closed.
+#[tokio::test]
+async fn who_keeps_the_connection_is_told_with_the_answer_that_it_was_the_last() {
+    let (router, mut has_come, answer) = slow();
+    let mut served = Served::start(router, ANSWER_WITHIN);
+    let mut stream = served.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: chassis.test\r\n\r\n").await.unwrap();
+    has_come.recv().await.unwrap();
+    served.stop.cancel();
+    closed(served.address).await;
+    answer.cancel();
+    let answered = rest(stream).await;
+    assert!(
+        answered.contains("\nconnection: close\n") && answered.ends_with("\n\nslow"),
+        "{answered}"
+    );
+    served.ended().await;
+}
+
 #[tokio::test]
 async fn who_comes_after_the_stop_is_refused_while_others_are_still_answered() {
     let (router, mut has_come, answer) = slow();

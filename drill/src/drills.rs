@@ -11,14 +11,13 @@ use std::{
 
 use clap::{Args, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde_json::json;
 use tokio::{
     runtime, select,
     signal::unix::{SignalKind, signal},
 };
 
 use crate::{
-    client::{request::Request, send, target::Target},
+    client::target::Target,
     progress::Progress,
     report::Report,
     system::{Broken, Ground},
@@ -209,34 +208,6 @@ impl Stage {
     }
 }
 
-/// Registers a vaccine; its id.
-pub async fn register(vaccine: &Target, stock: i64) -> Result<i64, Broken> {
-    let body = json!({"vcName": "FIZER", "stock": stock});
-    let reply = send(vaccine, &Request::post_json("/vaccines", &body)).await?;
-    let id = reply.json().ok().and_then(|body| body["vaccineId"].as_i64());
-    id.ok_or_else(|| {
-        format!("{vaccine} registers no vaccine: {} {}", reply.status, reply.text()).into()
-    })
-}
-
-/// The seed's request for a booking.
-pub fn book(vaccine: i64) -> Request {
-    let body = json!({"vaccineId": vaccine, "vcName": "FIZER", "userId": 5, "status": "BOOCKED"});
-    Request::post_json("/bookings", &body)
-}
-
-/// Sets the faults of a part that was started with its switch.
-pub async fn set_faults(part: &Target, faults: &serde_json::Value) -> Result<(), Broken> {
-    let reply = send(part, &Request::post_json("/actuator/faults", faults)).await?;
-    match reply.status {
-        200 => Ok(()),
-        status => Err(format!(
-            "the fault switch of {part} answers {status}: start that part with --faults"
-        )
-        .into()),
-    }
-}
-
 /// A drill opens many connections; the usual limit is far below what the system allows.
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
@@ -260,17 +231,4 @@ fn seconds(time: Duration) -> String {
 
 fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
-}
-
-/// Numbers that look random, and are the same for the same seed (Knuth's MMIX generator).
-#[derive(Debug)]
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// A number below that.
-    pub fn roll(&mut self, below: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below.max(1)
-    }
 }

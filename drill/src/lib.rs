@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod ask;
 mod audit;
 mod balancer;
 mod chart;
 mod client;
 mod crowd;
+mod dice;
 pub mod drills;
 mod load;
 mod open;
@@ -14,6 +16,7 @@ mod report;
 mod seen;
 mod system;
 
+pub use ask::{book, register, set_faults};
 pub use audit::{Audit, Ledgers, Promised, SETTLE_WITHIN};
 pub use chart::{Chart, Mark, Scale, Series, Style};
 pub use client::{
@@ -23,6 +26,7 @@ pub use client::{
     send,
     target::{Target, TargetError},
 };
+pub use dice::Dice;
 pub use load::{
     Load, PAUSE_AFTER_FAILURE, Requests, User,
     stop::{LASTING_MAX, REQUESTS_MAX, Stop},

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use drill::{Load, Reconnect, Reply, Request, Requests, Stop, Target};
+use drill::{Dice, Load, Reconnect, Reply, Request, Requests, Stop, Target};
 
 use crate::town::{Ground, Part, Town, book, bookings, cancel, register, settled, taken_and_stock};
 
@@ -23,17 +23,6 @@ const CLIENTS: u16 = 40;
 fn rounds() -> u64 {
     let rounds = std::env::var("CRASH_ROUNDS");
     rounds.map_or(4, |rounds| rounds.parse().expect("CRASH_ROUNDS must be a number"))
-}
-
-/// Numbers that look random and are the same for the same seed (Knuth's MMIX generator).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
 }
 
 /// Ids that were answered 201.

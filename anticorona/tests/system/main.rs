@@ -11,6 +11,7 @@
 
 mod cancel;
 mod crash;
+mod drills;
 mod follow;
 mod functions;
 mod health;

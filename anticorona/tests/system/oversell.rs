@@ -125,15 +125,22 @@ fn unguarded(ledger: &mut Ledger, command: &Command) -> domain::Outcome {
     outcome
 }
 
+/// The same table without its check.
+pub(crate) const UNCHECKED: &str = "
+    ALTER TABLE pools RENAME TO checked;
+    CREATE TABLE pools (id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER);
+    INSERT INTO pools SELECT id, name, stock, taken FROM checked;
+    DROP TABLE checked;";
+
 /// Vaccine without its guard, and booking as it is, on ports of their own.
-struct Mutant {
-    vaccine: Target,
-    booking: Target,
+pub(crate) struct Mutant {
+    pub(crate) vaccine: Target,
+    pub(crate) booking: Target,
     _folder: TempDir,
 }
 
 impl Mutant {
-    async fn start(prepare: &'static str) -> Self {
+    pub(crate) async fn start(prepare: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = |name| Database::Sqlite(folder.path().join(name));
         let (mut writable, _) = open(&database("v.sqlite"), "vaccine", MIGRATIONS).await.unwrap();
@@ -176,14 +183,7 @@ impl Mutant {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_both_guards_the_check_finds_the_oversale() {
-    // The same table without its check.
-    let mutant = Mutant::start(
-        "ALTER TABLE pools RENAME TO checked;
-         CREATE TABLE pools (id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER);
-         INSERT INTO pools SELECT id, name, stock, taken FROM checked;
-         DROP TABLE checked;",
-    )
-    .await;
+    let mutant = Mutant::start(UNCHECKED).await;
     let verdict = mutant.check().await;
     assert_eq!(verdict, Err(format!("{REQUESTS} bookings were answered 201 for {DOSES} doses")));
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::town::{Part, Town, free_offset};
+use crate::town::{Part, Town};
 
 /// Runs it to its end, without neighbours.
 pub(crate) fn anticorona(arguments: &[&str]) -> Output {
@@ -44,7 +44,7 @@ async fn a_second_process_on_the_same_ports_is_refused() {
 async fn a_second_process_on_the_same_data_is_refused() {
     let town = Town::together().await;
     let data = town.data(Part::Together);
-    let offset = free_offset().to_string();
+    let offset = drill::free_offset().unwrap().to_string();
     let arguments = ["serve", "--data", data.to_str().unwrap(), "--port-offset", &offset];
     refused(&arguments, 1, "is in use by another process");
 }

@@ -7,8 +7,9 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::{interval, sleep};
 
-use super::{LONGEST, Stage, book, milliseconds, register, seconds, set_faults};
+use super::{LONGEST, Stage, milliseconds, seconds};
 use crate::{
+    ask::{book, register, set_faults},
     audit::{Audit, Ledgers, Promised, SETTLE_WITHIN},
     chart::{Chart, Mark, Series, Style},
     client::{
@@ -38,7 +39,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(3);
 const PROMPT: Duration = Duration::from_millis(200);
 
 /// How much of the earlier rate counts as "bookings are made again".
-const SHARE_BACK: f64 = 0.5;
+const SHARE_BACK: f64 = 0.25;
 
 /// How often the breaker is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -13,14 +13,16 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::{Dice, Stage, register, seconds};
+use super::{Stage, seconds};
 use crate::{
+    ask::{book, register},
     audit::{Promised, SETTLE_WITHIN},
     chart::Mark,
     client::{
         reply::Reply,
         request::{Reconnect, Request},
     },
+    dice::Dice,
     load::{Load, Requests, stop::Stop},
     report::Report,
     seen::Answers,
@@ -190,5 +192,5 @@ fn request(vaccine: i64, number: u64) -> Request {
         let body = json!({"status": "BOOKING_CANCELLED"});
         return Request::patch_json(&format!("/bookings/{}", number / 10 + 1), &body);
     }
-    super::book(vaccine)
+    book(vaccine)
 }

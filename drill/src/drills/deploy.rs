@@ -6,8 +6,9 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{LONGEST, Site, Stage, book, milliseconds, register, seconds};
+use super::{LONGEST, Site, Stage, milliseconds, seconds};
 use crate::{
+    ask::{book, register},
     audit::{Audit, Ledgers, Promised, SETTLE_WITHIN},
     balancer::Balancer,
     chart::Mark,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{LONGEST, Stage, book, milliseconds, register, seconds, set_faults};
+use super::{LONGEST, Stage, milliseconds, seconds};
 use crate::{
+    ask::{book, register, set_faults},
     audit::{Ledgers, SETTLE_WITHIN},
     chart::{Chart, Series, Style},
     client::{request::Reconnect, target::Target},

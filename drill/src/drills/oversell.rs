@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{LONGEST, Site, Stage, milliseconds, register, seconds, set_faults};
+use super::{LONGEST, Site, Stage, milliseconds, seconds};
 use crate::{
+    ask::{register, set_faults},
     audit::{Ledgers, SETTLE_WITHIN},
     client::target::Target,
     crowd::{Crowd, Served},
@@ -23,9 +24,9 @@ const COMING: Duration = Duration::from_secs(1);
 /// How long anybody asks again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// For a moment of every two seconds, answers of vaccine come later than anybody waits for a hold:
+/// For a moment of every five seconds, answers of vaccine come later than anybody waits for a hold:
 /// whether there is one is unknown then.
-const DELAYS: (u32, u32, u32) = (2_000, 150, 1_200);
+const DELAYS: (u32, u32, u32) = (5_000, 200, 1_200);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -6,8 +6,9 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Site, Stage, book, register, seconds};
+use super::{Site, Stage, seconds};
 use crate::{
+    ask::{book, register},
     audit::{Audit, Ledgers, Promised, SETTLE_WITHIN},
     chart::Mark,
     client::{
@@ -33,7 +34,7 @@ const PROBES_FAILED: u32 = 3;
 const HEALED_WITHIN: Duration = Duration::from_secs(7);
 
 /// How much of the earlier rate counts as before.
-const SHARE_BACK: f64 = 0.5;
+const SHARE_BACK: f64 = 0.25;
 
 const VACCINE: Part = Part::Vaccine(0);
 const BOOKING: Part = Part::Booking(0);

@@ -83,7 +83,7 @@ async fn rate(
         users: CLIENTS,
         reconnect: Reconnect::Never,
         stop,
-        request: server::book(vaccine).into(),
+        request: drill::book(vaccine).into(),
     };
     let summary = load.run(target).await;
     if summary.count(expected) != summary.sent {

@@ -2,24 +2,14 @@
 //! told to come back, and how soon it is over when the trouble is.
 
 mod network;
-mod seen;
 
-use std::{
-    error::Error,
-    fmt::Write,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{error::Error, fmt::Write, ops::Range, path::PathBuf, time::Duration};
 
 use clap::Args;
-use drill::{Load, Reconnect, Reply, Stop};
+use drill::{Answers, Load, Outcome, Reconnect, Seen, Stop, Summary};
 use serde_json::{Value, json};
 
-use self::{
-    network::Network,
-    seen::{Answer, Seen},
-};
+use self::network::Network;
 use crate::{
     machine,
     server::{self, Server},
@@ -31,6 +21,12 @@ const USERS: u16 = 100;
 /// How long it goes well before the trouble, and how long it goes on after it.
 const BEFORE: Duration = Duration::from_secs(4);
 const AFTER: Duration = Duration::from_secs(6);
+
+/// The first moments of a load, which are not like the rest.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What part of the earlier rate counts as back.
+const BACK_SHARE: f64 = 0.95;
 
 /// What `cargo xtask bench outage` takes.
 #[derive(Args)]
@@ -94,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn measure(trouble: Trouble, lasting: Duration) -> Result<Seen, Box<dyn Error>> {
+async fn measure(trouble: Trouble, lasting: Duration) -> Result<Outage, Box<dyn Error>> {
     let mut vaccine = Server::vaccine().await?;
     let id = server::stock(&vaccine.entry).await?;
     let network = match trouble {
@@ -110,27 +106,57 @@ async fn measure(trouble: Trouble, lasting: Duration) -> Result<Seen, Box<dyn Er
         users: USERS,
         reconnect: Reconnect::EachRequest,
         stop: Stop::after(BEFORE + lasting + AFTER),
-        request: server::book(id).into(),
+        request: drill::book(id).into(),
     };
-    let answers = Arc::new(Mutex::new(Vec::new()));
-    let (began, kept) = (Instant::now(), Arc::clone(&answers));
-    let note = move |reply: &Reply| {
-        let answer = Answer::of(reply, began.elapsed());
-        kept.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
-    };
-    let running = load.run_watched(&booking.entry, note);
+    let answers = Answers::begin();
+    let noted = answers.clone();
+    let running = load.run_observed(&booking.entry, move |ended| noted.note(ended));
     let control = async {
         tokio::time::sleep(BEFORE).await;
-        let from = began.elapsed();
+        let from = answers.elapsed();
         begin(trouble, &mut vaccine, network.as_ref()).await?;
         tokio::time::sleep(lasting).await;
         end(trouble, &mut vaccine, network.as_ref()).await?;
-        Ok::<_, Box<dyn Error>>((from, began.elapsed()))
+        Ok::<_, Box<dyn Error>>(from..answers.elapsed())
     };
-    let (summary, times) = tokio::join!(running, control);
-    let (from, to) = times?;
-    let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Seen { answers, summary, from, to })
+    let (summary, trouble) = tokio::join!(running, control);
+    Ok(Outage { seen: answers.seen(), summary, trouble: trouble? })
+}
+
+/// What users saw of it.
+struct Outage {
+    seen: Seen,
+    summary: Summary,
+    /// When vaccine was in trouble.
+    trouble: Range<Duration>,
+}
+
+impl Outage {
+    /// Booked, promised later, answered in another way, not answered.
+    fn counts(&self) -> [u64; 4] {
+        let booked = self.summary.count(201);
+        let promised = self.summary.promised_later();
+        let unanswered = self.summary.count(Outcome::Socket);
+        [booked, promised, self.summary.sent - booked - promised - unanswered, unanswered]
+    }
+
+    fn opened_after(&self) -> Option<Duration> {
+        self.seen.opened_after(&self.trouble)
+    }
+
+    fn p99_of_refusals(&self) -> Option<Duration> {
+        self.seen.p99_of_refusals(&self.trouble)
+    }
+
+    fn rate_before(&self) -> f64 {
+        self.seen.rate(WARM_UP..self.trouble.start)
+    }
+
+    /// How long after the end of the trouble bookings were made as before.
+    fn back_after(&self) -> Option<Duration> {
+        let enough = self.rate_before() * BACK_SHARE;
+        self.seen.back_after(self.trouble.end, enough, Duration::MAX)
+    }
 }
 
 async fn begin(
@@ -139,7 +165,7 @@ async fn begin(
     network: Option<&Network>,
 ) -> Result<(), Box<dyn Error>> {
     if let Some(fault) = trouble.fault() {
-        return server::set_faults(&vaccine.entry, &fault).await;
+        return Ok(drill::set_faults(&vaccine.entry, &fault).await?);
     }
     match network {
         Some(network) => network.drop_packets(),
@@ -153,7 +179,7 @@ async fn end(
     network: Option<&Network>,
 ) -> Result<(), Box<dyn Error>> {
     if trouble.fault().is_some() {
-        return server::set_faults(&vaccine.entry, &json!({"mode": "none"})).await;
+        return Ok(drill::set_faults(&vaccine.entry, &json!({"mode": "none"})).await?);
     }
     match network {
         Some(network) => network.pass_packets(),
@@ -161,7 +187,7 @@ async fn end(
     }
 }
 
-fn table(rows: &[(Trouble, Seen)], seconds: u64) -> Result<String, Box<dyn Error>> {
+fn table(rows: &[(Trouble, Outage)], seconds: u64) -> Result<String, Box<dyn Error>> {
     let mut text = format!(
         "\n{USERS} users who reconnect for every request; {seconds} s of trouble; {}; {}\n\n\
          | vaccine is | answered 201, 503 with Retry-After, anything else, not | longest answer \
@@ -170,8 +196,8 @@ fn table(rows: &[(Trouble, Seen)], seconds: u64) -> Result<String, Box<dyn Error
         machine::describe()?,
         machine::today()?
     );
-    for (trouble, seen) in rows {
-        let [booked, promised, other, none] = seen.counts();
+    for (trouble, outage) in rows {
+        let [booked, promised, other, none] = outage.counts();
         let seconds = |time: Option<Duration>| {
             time.map_or_else(|| "not".to_owned(), |time| format!("{:.2} s", time.as_secs_f64()))
         };
@@ -182,30 +208,30 @@ fn table(rows: &[(Trouble, Seen)], seconds: u64) -> Result<String, Box<dyn Error
             text,
             "| {} | {booked}, {promised}, {other}, {none} | {} | {} | {} | {:.0}/s | {} |",
             trouble.name(),
-            ms(Some(seen.longest())),
-            seconds(seen.opened_after()),
-            ms(seen.p99_of_refusals()),
-            seen.rate_before(),
-            seconds(seen.back_after()),
+            ms(Some(outage.seen.longest())),
+            seconds(outage.opened_after()),
+            ms(outage.p99_of_refusals()),
+            outage.rate_before(),
+            seconds(outage.back_after()),
         )?;
     }
     Ok(text)
 }
 
-fn figures(rows: &[(Trouble, Seen)]) -> Result<String, Box<dyn Error>> {
-    let rows = rows.iter().map(|(trouble, seen)| {
-        let [booked, promised, other, none] = seen.counts();
+fn figures(rows: &[(Trouble, Outage)]) -> Result<String, Box<dyn Error>> {
+    let rows = rows.iter().map(|(trouble, outage)| {
+        let [booked, promised, other, none] = outage.counts();
         json!({
             "trouble": trouble.name(),
             "booked": booked,
             "promised_later": promised,
             "other": other,
             "unanswered": none,
-            "longest_ms": millis(seen.longest()),
-            "opened_after_ms": seen.opened_after().map(millis),
-            "refused_p99_ms": seen.p99_of_refusals().map(millis),
-            "bookings_per_second_before": seen.rate_before(),
-            "back_after_ms": seen.back_after().map(millis),
+            "longest_ms": millis(outage.seen.longest()),
+            "opened_after_ms": outage.opened_after().map(millis),
+            "refused_p99_ms": outage.p99_of_refusals().map(millis),
+            "bookings_per_second_before": outage.rate_before(),
+            "back_after_ms": outage.back_after().map(millis),
         })
     });
     let rows: Vec<Value> = rows.collect();

@@ -137,7 +137,7 @@ impl Pair {
         let vaccine = Server::vaccine().await?;
         let vaccine_id = server::stock(&vaccine.entry).await?;
         let slow = json!({"mode": "none", "storeDelayUs": store_delay_us});
-        server::set_faults(&vaccine.entry, &slow).await?;
+        drill::set_faults(&vaccine.entry, &slow).await?;
         let front = match contestant {
             Contestant::Ours => Server::booking(&vaccine.entry.to_string()).await?,
             Contestant::Emulated(policy) => {
@@ -155,7 +155,7 @@ impl Pair {
                 users,
                 reconnect: Reconnect::Never,
                 stop: Stop::after(PEAK_LASTING),
-                request: server::book(self.vaccine_id).into(),
+                request: drill::book(self.vaccine_id).into(),
             };
             let summary = load.run(&self.front.entry).await;
             eprintln!("{users} users: {:.0}/s", summary.rate_per_second(201));
@@ -181,6 +181,6 @@ impl Pair {
 }
 
 async fn is_calm(front: &Target, vaccine: i64) -> bool {
-    let reply = drill::send(front, &server::book(vaccine)).await;
+    let reply = drill::send(front, &drill::book(vaccine)).await;
     reply.is_ok_and(|reply| reply.status == 201 && reply.took < CALM_ANSWER)
 }

@@ -3,14 +3,13 @@
 use std::{
     error::Error,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use drill::{Request, Target};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::emulation;
@@ -138,7 +137,7 @@ impl Server {
 
     async fn start(what: Start<'_>) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
-        let offset = free_offset(what.ports)?;
+        let offset = drill::free_offset()?;
         let target = |port: &u16| Target::parse(&format!("http://127.0.0.1:{}", port + offset));
         let targets = what.ports.iter().map(target).collect::<Result<Vec<_>, _>>()?;
         let start = Instant::now();
@@ -224,24 +223,7 @@ pub(crate) async fn nothing_unsettled(vaccine: &Target) -> Result<(), Box<dyn Er
 
 /// Registers a vaccine that does not run out; its id.
 pub(crate) async fn stock(vaccine: &Target) -> Result<i64, Box<dyn Error>> {
-    let body = json!({"vcName": "FIZER", "stock": 1_000_000_000});
-    let reply = drill::send(vaccine, &Request::post_json("/vaccines", &body)).await?;
-    reply.json()?["vaccineId"].as_i64().ok_or_else(|| "the vaccine has no id".into())
-}
-
-/// The seed's request for a booking.
-pub(crate) fn book(vaccine: i64) -> Request {
-    let body = json!({"vaccineId": vaccine, "vcName": "FIZER", "userId": 5, "status": "BOOCKED"});
-    Request::post_json("/bookings", &body)
-}
-
-/// Sets the faults of a part that was started with its switch.
-pub(crate) async fn set_faults(part: &Target, faults: &Value) -> Result<(), Box<dyn Error>> {
-    let reply = drill::send(part, &Request::post_json("/actuator/faults", faults)).await?;
-    match reply.status {
-        200 => Ok(()),
-        status => Err(format!("the fault switch answers {status}: {}", reply.text()).into()),
-    }
+    Ok(drill::register(vaccine, 1_000_000_000).await?)
 }
 
 async fn get(target: &Target, path: &str) -> Result<Value, Box<dyn Error>> {
@@ -251,13 +233,4 @@ async fn get(target: &Target, path: &str) -> Result<Value, Box<dyn Error>> {
 fn release_folder() -> Result<PathBuf, Box<dyn Error>> {
     let this = std::env::current_exe()?;
     this.parent().map(Path::to_owned).ok_or_else(|| "this program lies in no folder".into())
-}
-
-/// An offset at which every port is free.
-fn free_offset(ports: &[u16]) -> Result<u16, Box<dyn Error>> {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    (1_000..20_000)
-        .step_by(10)
-        .find(|offset| ports.iter().all(|port| free(port + offset)))
-        .ok_or_else(|| "no free ports".into())
 }

@@ -66,7 +66,7 @@ impl Scenario {
         let load = Open {
             answered_within: ANSWERED_WITHIN,
             useful_within: USEFUL_WITHIN,
-            ..Open::new(self.schedule(), server::book(vaccine))
+            ..Open::new(self.schedule(), drill::book(vaccine))
         };
         let before = front.memory_mib()?;
         let mut highest = before;
