@@ -272,6 +272,18 @@ impl Svg {
     }
 }
 
+/// Upright where the value changes, not slanted: for what has no values between.
+pub(crate) fn steps(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    let mut upright: Vec<(f64, f64)> = Vec::new();
+    for (x, y) in points {
+        if let Some((_, before)) = upright.last().copied() {
+            upright.push((x, before));
+        }
+        upright.push((x, y));
+    }
+    upright
+}
+
 /// The points as they are placed, divided where one has no place.
 fn runs(points: &[(f64, f64)], frame: &Frame) -> Vec<Vec<(f64, f64)>> {
     let mut runs = vec![Vec::new()];

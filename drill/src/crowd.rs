@@ -70,9 +70,9 @@ pub(crate) struct Served {
     /// The longest that anybody waited for a definite answer.
     pub(crate) longest_wait: Duration,
     /// When the last one had a definite answer, from the beginning.
-    pub(crate) served_after: Duration,
+    pub(crate) last_after: Duration,
     /// When each had a definite answer, in order.
-    pub(crate) served_at: Vec<Duration>,
+    pub(crate) ended_at: Vec<Duration>,
     /// When each came, in order.
     pub(crate) came_at: Vec<Duration>,
     /// Every single answer.
@@ -192,7 +192,7 @@ impl Person {
             }
         }
         tally.longest_wait = tally.longest_wait.max(self.since.elapsed());
-        tally.served_at.push(self.began.elapsed());
+        tally.ended_at.push(self.began.elapsed());
     }
 
     /// Both answers to the same question are the same.
@@ -252,12 +252,12 @@ struct Tally {
     gave_up: u64,
     promised: Promised,
     longest_wait: Duration,
-    served_at: Vec<Duration>,
+    ended_at: Vec<Duration>,
 }
 
 impl Tally {
     fn served(self, came_at: Vec<Duration>, seen: Seen) -> Served {
-        let Self { people, booked, sold_out, gave_up, promised, longest_wait, served_at } = self;
+        let Self { people, booked, sold_out, gave_up, promised, longest_wait, ended_at } = self;
         Served {
             people,
             booked,
@@ -265,8 +265,8 @@ impl Tally {
             gave_up,
             promised,
             longest_wait,
-            served_after: served_at.last().copied().unwrap_or_default(),
-            served_at,
+            last_after: ended_at.last().copied().unwrap_or_default(),
+            ended_at,
             came_at,
             seen,
         }

@@ -23,6 +23,7 @@ use crate::{
     system::{Broken, Ground},
 };
 
+mod autoscale;
 mod breaker;
 mod crash;
 mod deploy;
@@ -49,6 +50,8 @@ pub struct Command {
 enum Drill {
     /// Vaccine slow, then dead, under the seed's 100 users: everybody is answered, and told at once
     Breaker(breaker::Options),
+    /// 200 users, and as many processes of booking as the seed's autoscaler wants
+    Autoscale(autoscale::Options),
     /// A rolling restart under load: 100 % of the requests are served
     Deploy(deploy::Options),
     /// A part hangs and another dies: they are started anew, and bookings go on
@@ -163,6 +166,7 @@ impl Drill {
     async fn play(&self, stage: &Stage) -> Result<Report, Broken> {
         match self {
             Self::Breaker(options) => breaker::play(options, stage).await,
+            Self::Autoscale(options) => autoscale::play(options, stage).await,
             Self::Deploy(options) => deploy::play(options, stage).await,
             Self::SelfHeal(options) => self_heal::play(options, stage).await,
             Self::Crash(options) => crash::play(options, stage).await,
@@ -175,6 +179,7 @@ impl Drill {
     fn takes(&self) -> Duration {
         match self {
             Self::Breaker(options) => options.takes(),
+            Self::Autoscale(options) => options.takes(),
             Self::Deploy(options) => options.takes(),
             Self::SelfHeal(options) => options.takes(),
             Self::Crash(options) => options.takes(),

@@ -6,14 +6,17 @@ mod audit;
 mod balancer;
 mod chart;
 mod client;
+mod cpu;
 mod crowd;
 mod dice;
 pub mod drills;
+pub mod hpa;
 mod load;
 mod open;
 mod progress;
 mod report;
 mod seen;
+mod siege;
 mod system;
 
 pub use ask::{book, register, set_faults};
@@ -40,4 +43,5 @@ pub use open::{
 pub use progress::Progress;
 pub use report::{Check, Report};
 pub use seen::{Answer, Answers, Seen};
+pub use siege::{Besieged, Siege, Until};
 pub use system::{Broken, Ground, Part, System, ports::free_offset};

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::failure::Failure;
+use servers::Failure;
 
 /// The root of the checkout that this program was built from.
 pub(crate) fn root() -> &'static Path {

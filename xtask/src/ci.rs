@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::{child, failure::Failure, openapi, suite, tidy};
+use servers::Failure;
+
+use crate::{child, openapi, suite, tidy};
 
 struct Step {
     name: &'static str,

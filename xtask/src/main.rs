@@ -7,7 +7,6 @@
 
 mod child;
 mod ci;
-mod failure;
 mod openapi;
 mod services;
 mod suite;
@@ -17,8 +16,7 @@ mod tools;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use crate::failure::Failure;
+use servers::Failure;
 
 /// The tasks around the code of anticorona.
 #[derive(Parser)]

@@ -4,8 +4,9 @@
 use std::{fs, path::PathBuf};
 
 use serde::de::IgnoredAny;
+use servers::Failure;
 
-use crate::{child, failure::Failure};
+use crate::child;
 
 /// What describes itself: the file below docs/, and what `anticorona` is asked for it.
 const DOCUMENTS: [(&str, &[&str]); 5] = [

@@ -3,23 +3,15 @@
 //! They live in a process of their own, the keeper. Its input ends when we do, in whatever way we
 //! end, even killed; then it stops them. Ctrl-C at the terminal does not reach it.
 
-mod nats;
-mod postgres;
-mod running;
-
 use std::{
     env,
     io::{self, BufRead, BufReader, Write},
-    net::{Ipv4Addr, TcpListener},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use tempfile::TempDir;
-
-use self::running::Running;
-use crate::failure::Failure;
+use servers::{Failure, WAY_AROUND, look};
 
 /// Where tests learn the address of PostgreSQL.
 const POSTGRES: &str = "ANTICORONA_TEST_POSTGRES";
@@ -29,10 +21,6 @@ const NATS: &str = "ANTICORONA_TEST_NATS";
 
 /// How long the keeper may take to stop them all. Longer than it takes to kill each of them.
 const KEEPER_STOPS_WITHIN: Duration = Duration::from_secs(30);
-
-/// For when a server does not do what it should.
-const WAY_AROUND: &str = "do what the reason above asks for, or leave those tests out with \
-                          `cargo xtask test --embedded-only`";
 
 /// The servers, as long as this lives.
 pub(crate) struct Services {
@@ -82,7 +70,7 @@ impl Drop for Services {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let keeper = &mut self.keeper;
-        let ended = running::look(KEEPER_STOPS_WITHIN, || keeper.try_wait().ok().flatten());
+        let ended = look(KEEPER_STOPS_WITHIN, || keeper.try_wait().ok().flatten());
         if ended.is_none() {
             eprintln!("xtask test: the servers of tests do not stop; look for them with `ps`");
             keeper.kill().ok();
@@ -98,35 +86,13 @@ fn variables(line: &str) -> Vec<(String, String)> {
 
 /// The keeper: starts the servers, says where they are, and stops them when its input ends.
 pub(crate) fn keep() -> Result<(), Failure> {
-    let mut postgres = postgres::start()?;
-    let mut nats = nats::start()?;
+    let mut postgres = servers::postgres()?;
+    let mut nats = servers::nats()?;
     // Nobody may be left to hear it. Then the input has ended too.
-    writeln!(io::stdout(), "{POSTGRES}={} {NATS}={}", postgres.address, nats.address).ok();
+    writeln!(io::stdout(), "{POSTGRES}={} {NATS}={}", postgres.address(), nats.address()).ok();
     io::copy(&mut io::stdin().lock(), &mut io::sink()).ok();
-    postgres.server.still_up()?;
-    nats.server.still_up()
-}
-
-/// A server that is up. It ends before its folder is removed.
-struct Service {
-    address: String,
-    server: Running,
-    #[cfg_attr(not(test), expect(dead_code, reason = "held to be removed in the end"))]
-    folder: TempDir,
-}
-
-fn free_port() -> Result<u16, Failure> {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|taken| taken.local_addr());
-    free.map(|address| address.port()).map_err(|error| {
-        Failure::new(format!("no port is free on 127.0.0.1: {error}"), "end what holds them all")
-    })
-}
-
-fn no_folder(error: &io::Error) -> Failure {
-    Failure::new(
-        format!("no temporary folder can be made for a server: {error}"),
-        "set TMPDIR to a folder that has space and that everybody may enter, as in /tmp",
-    )
+    postgres.still_up()?;
+    nats.still_up()
 }
 
 #[cfg(test)]

@@ -1,15 +1,11 @@
 //! The programs from outside that tests need: which, why, and how they get here.
 //! A further one is one row in [`TOOLS`]; a server also is one file in `services/`.
 
-use std::{
-    env,
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{env, process::Stdio};
 
-use crate::{child, failure::Failure};
+use servers::{Failure, search_path};
+
+use crate::child;
 
 /// Every tool that some test needs.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -128,42 +124,6 @@ impl Machine for ThisMachine {
         let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
         Err(format!("`{}` failed: {last}", command.join(" ")))
     }
-}
-
-/// PATH, and the folders of servers, which Debian keeps off the PATH of everybody but root.
-/// Those of PostgreSQL are on nobody's: several versions may be there, and the newest is meant.
-pub(crate) fn search_path() -> OsString {
-    #[expect(clippy::disallowed_methods, reason = "the only way to find a program")]
-    let path = env::var_os("PATH").unwrap_or_default();
-    let postgres = postgres_folders(Path::new("/usr/lib/postgresql"));
-    with_server_folders(path, postgres)
-}
-
-/// The folders of programs below `home`, which holds a folder a version. The newest comes first.
-fn postgres_folders(home: &Path) -> Vec<PathBuf> {
-    let versions = fs::read_dir(home).into_iter().flatten().flatten();
-    let mut versions: Vec<_> = versions
-        .filter_map(|entry| Some((version(entry.file_name().to_str()?)?, entry.path())))
-        .collect();
-    versions.sort_unstable_by(|one, other| other.cmp(one));
-    versions.into_iter().map(|(_, folder)| folder.join("bin")).collect()
-}
-
-/// As numbers: 9.6 is older than 15.
-fn version(name: &str) -> Option<Vec<u32>> {
-    name.split('.').map(|number| number.parse().ok()).collect()
-}
-
-fn with_server_folders(path: OsString, postgres: Vec<PathBuf>) -> OsString {
-    let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    for folder in system.into_iter().chain(postgres) {
-        if !folders.contains(&folder) {
-            folders.push(folder);
-        }
-    }
-    // Joining fails only for a folder that PATH could not have held.
-    env::join_paths(folders).unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -146,6 +146,21 @@ fn opening_day_is_no_go_when_everybody_is_let_wait() {
     drilled.failed("no answer takes longer than 3.50 s");
 }
 
+/// The parts' own PostgreSQL: the drill starts one, as an operator's would.
+const AUTOSCALE: [&str; 9] =
+    ["autoscale", "--seconds", "10", "--users", "50", "--max", "4", "--faster", "30"];
+
+#[test]
+fn autoscale_on_postgres_passes() {
+    drill(&AUTOSCALE).passed();
+}
+
+#[test]
+fn autoscale_on_postgres_fails_without_an_autoscaler() {
+    let drilled = drill(&[&AUTOSCALE[..], &["--without-protection"]].concat());
+    drilled.failed("booking grows under the load: to 1");
+}
+
 #[test]
 fn no_drill_goes_to_somebody_elses_machine() {
     let drilled = drill(&["deploy", "--target", "http://192.0.2.7:8088"]);

@@ -9,13 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use drill::{Load, Outcome, Reconnect, Reply, Request, Stop, Target};
+use drill::{Load, Outcome, Reconnect, Reply, Request, Siege, Stop, Target};
 use serde_json::{Value, json};
 
-use crate::{
-    siege::siege,
-    town::{Ground, Part, Town, ask, book, bookings, eventually, read, register, settled},
-};
+use crate::town::{Ground, Part, Town, ask, book, bookings, eventually, read, register, settled};
 
 /// As many as the smaller siege has.
 const USERS: u16 = 100;
@@ -208,9 +205,9 @@ async fn vaccine_killed_and_started_again() {
 async fn vaccine_killed_under_the_real_siege() {
     let mut town = Town::on(Ground::embedded(), &[VACCINE, Part::Booking(0)]).await;
     let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
-    assert_eq!(id, 1);
-    let offset = town.offset();
-    let siege = tokio::task::spawn_blocking(move || siege(offset, USERS, u32::from(u16::MAX)));
+    let siege = Siege { failures_max: u32::from(u16::MAX), ..Siege::of_the_seed(USERS, id) };
+    let booking = town.booking(0);
+    let siege = tokio::task::spawn_blocking(move || siege.run(&booking).unwrap());
     tokio::time::sleep(BEFORE).await; // tidy: paced, the siege goes on meanwhile
     town.kill(VACCINE);
     tokio::time::sleep(OUTAGE).await; // tidy: paced, this long it is gone

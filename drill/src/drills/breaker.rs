@@ -11,7 +11,7 @@ use super::{LONGEST, Stage, milliseconds, seconds};
 use crate::{
     ask::{book, register, set_faults},
     audit::{Audit, Ledgers, Promised, SETTLE_WITHIN},
-    chart::{Chart, Mark, Series, Style},
+    chart::{Chart, Mark, Series, Style, steps},
     client::{
         request::{Reconnect, Request},
         send,
@@ -317,15 +317,8 @@ impl Rehearsed<'_> {
     }
 
     fn state_chart(&self) -> Chart {
-        let mut points: Vec<(f64, f64)> = Vec::new();
-        for (at, state) in &self.states {
-            let (x, y) = (at.as_secs_f64(), state.height());
-            // Upright, not slanted: a breaker has no states between.
-            if let Some((_, before)) = points.last().copied().filter(|(_, before)| *before != y) {
-                points.push((x, before));
-            }
-            points.push((x, y));
-        }
+        let states = self.states.iter();
+        let points = steps(states.map(|(at, state)| (at.as_secs_f64(), state.height())));
         Chart {
             title: "The circuit breaker: 0 closed, 1 half open, 2 open".to_owned(),
             x_label: "time (s)".to_owned(),

@@ -105,7 +105,7 @@ impl Ordeal<'_> {
         };
         let (answers, promised) = (self.answers.clone(), Arc::clone(&self.promised));
         let (progress, enough) = (self.stage.progress.clone(), Arc::clone(&reached));
-        let asked = AtomicU64::new(u64::try_from(self.kept()).unwrap_or_default() << 32);
+        let people = AtomicU64::new(u64::try_from(self.kept()).unwrap_or_default() << 32);
         let note = move |ended: Result<&Reply, &crate::Error>| {
             answers.note(ended);
             progress.answered();
@@ -113,8 +113,8 @@ impl Ordeal<'_> {
                 && reply.status == 201
                 && let Some(booking) = reply.json().ok().and_then(|it| it["bookingId"].as_i64())
             {
-                let asker = asked.fetch_add(1, Relaxed);
-                promised.lock().unwrap_or_else(PoisonError::into_inner).note(asker, 0, booking);
+                let person = people.fetch_add(1, Relaxed);
+                promised.lock().unwrap_or_else(PoisonError::into_inner).note(person, 0, booking);
             }
             if counted.fetch_add(1, Relaxed) >= after {
                 enough.notify_one();

@@ -79,7 +79,9 @@ async fn of_its_own(options: &Options, stage: &Stage) -> Result<Report, Broken> 
     let bookings: Vec<Target> =
         (0..options.replicas).map(|n| system.booking(n)).collect::<Result<_, _>>()?;
     let balancer = Balancer::start().await?;
-    bookings.iter().for_each(|booking| balancer.add(booking));
+    for booking in &bookings {
+        balancer.add(booking);
+    }
     let id = register(&system.vaccine(0)?, DOSES).await?;
     let answers = Answers::begin();
     let entry = balancer.target().clone();

@@ -100,7 +100,7 @@ async fn open(
         [
             ("sustainable rate".to_owned(), format!("{sustainable:.0} bookings per second")),
             ("the rush at its highest".to_owned(), format!("{peak:.0} people per second")),
-            (format!("time to serve {} people", served.people), seconds(served.served_after)),
+            (format!("time to serve {} people", served.people), seconds(served.last_after)),
             ("the longest that anybody waited".to_owned(), seconds(served.longest_wait)),
         ],
     );
@@ -112,7 +112,7 @@ async fn open(
         "gave_up": served.gave_up,
         "sustainable_per_second": sustainable,
         "peak_people_per_second": peak,
-        "served_after_ms": served.served_after.as_millis(),
+        "served_after_ms": served.last_after.as_millis(),
         "longest_wait_ms": served.longest_wait.as_millis(),
         "longest_answer_ms": served.seen.longest().as_millis(),
         "audit": audit.json(),
@@ -187,7 +187,7 @@ fn serving(served: &Served) -> Chart {
         y_label: "people".to_owned(),
         series: vec![
             line("came", Style::Line, &served.came_at),
-            line("answered for good", Style::Area, &served.served_at),
+            line("answered for good", Style::Area, &served.ended_at),
         ],
         ..Chart::default()
     }

@@ -22,7 +22,7 @@ use crate::{
 const COMING: Duration = Duration::from_secs(1);
 
 /// How long anybody asks again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// For a moment of every five seconds, answers of vaccine come later than anybody waits for a hold:
 /// whether there is one is unknown then.
@@ -43,7 +43,7 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn takes(&self) -> Duration {
-        Duration::from_secs(20)
+        COMING + Duration::from_millis(u64::from(self.people)) + Duration::from_secs(10)
     }
 }
 
@@ -149,7 +149,7 @@ fn verdict(options: &Options, served: &Served) -> Report {
     for (name, count) in served.seen.outcomes() {
         report.fact(name, count.to_string());
     }
-    report.fact("everybody served after", seconds(served.served_after));
+    report.fact("everybody served after", seconds(served.last_after));
     report.fact("longest wait", seconds(served.longest_wait));
     report.charts = vec![served.seen.outcome_chart(&[]), served.seen.latency_chart(&[])];
     report

@@ -232,16 +232,7 @@ fn report(options: &Options, seen: &Seen, troubles: &[Trouble], audit: Option<&A
         "at the end bookings are made as in the beginning",
         format!("{after:.0} per second, {before:.0} in the beginning"),
     );
-    let hung: Vec<&Trouble> = troubles.iter().filter(|trouble| trouble.part == VACCINE).collect();
-    for trouble in hung {
-        let until = troubles.iter().find(|it| it.part == BOOKING).map_or(lasting, |it| it.at);
-        let raw = seen.answers().iter().filter(|answer| {
-            (trouble.at..until).contains(&answer.at)
-                && !matches!(answer.outcome, Outcome::Status(201 | 409) | Outcome::PromisedLater(_))
-        });
-        let raw = raw.count();
-        report.check(raw == 0, "while vaccine hangs nobody sees a raw error", format!("{raw} do"));
-    }
+    while_it_hangs(&mut report, seen, troubles, lasting);
     if let Some(audit) = audit {
         report.audited(audit);
     }
@@ -252,14 +243,7 @@ fn report(options: &Options, seen: &Seen, troubles: &[Trouble], audit: Option<&A
         "There is one process of booking here, so whoever asks while it is dead gets no answer. In a cluster \
          there is another one.",
     );
-    let mut marks = Vec::new();
-    for trouble in troubles {
-        let name = if trouble.part == VACCINE { "vaccine hangs" } else { "booking dies" };
-        marks.push(Mark { x: trouble.at.as_secs_f64(), name: name.to_owned() });
-        let again =
-            trouble.restarted.map(|at| Mark { x: at.as_secs_f64(), name: "anew".to_owned() });
-        marks.extend(again);
-    }
+    let marks = marks(troubles);
     report.charts = vec![seen.outcome_chart(&marks), seen.latency_chart(&marks)];
     report.figures = json!({
         "users": options.users,
@@ -273,4 +257,30 @@ fn report(options: &Options, seen: &Seen, troubles: &[Trouble], audit: Option<&A
         "audit": audit.map(Audit::json),
     });
     report
+}
+
+/// Booking is there, and says so to everybody.
+fn while_it_hangs(report: &mut Report, seen: &Seen, troubles: &[Trouble], lasting: Duration) {
+    let hung: Vec<&Trouble> = troubles.iter().filter(|trouble| trouble.part == VACCINE).collect();
+    for trouble in hung {
+        let until = troubles.iter().find(|it| it.part == BOOKING).map_or(lasting, |it| it.at);
+        let raw = seen.answers().iter().filter(|answer| {
+            (trouble.at..until).contains(&answer.at)
+                && !matches!(answer.outcome, Outcome::Status(201 | 409) | Outcome::PromisedLater(_))
+        });
+        let raw = raw.count();
+        report.check(raw == 0, "while vaccine hangs nobody sees a raw error", format!("{raw} do"));
+    }
+}
+
+fn marks(troubles: &[Trouble]) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    for trouble in troubles {
+        let name = if trouble.part == VACCINE { "vaccine hangs" } else { "booking dies" };
+        marks.push(Mark { x: trouble.at.as_secs_f64(), name: name.to_owned() });
+        let again =
+            trouble.restarted.map(|at| Mark { x: at.as_secs_f64(), name: "anew".to_owned() });
+        marks.extend(again);
+    }
+    marks
 }

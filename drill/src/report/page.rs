@@ -34,15 +34,19 @@ pub(super) fn html(report: &Report) -> String {
     }
     page.push_str("</table>\n");
     for chart in &report.charts {
-        page.push_str(&format!("<figure>\n{}</figure>\n", chart.svg()));
+        page.push_str("<figure>\n");
+        page.push_str(&chart.svg());
+        page.push_str("</figure>\n");
     }
     page.push_str("<h2>Figures</h2>\n<table class=\"facts\">\n");
     for (name, value) in &report.facts {
-        page.push_str(&format!("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(value)));
+        page.push_str(&fact(name, value));
     }
     page.push_str("</table>\n");
     for note in &report.notes {
-        page.push_str(&format!("<p>{}</p>\n", escaped(note)));
+        page.push_str("<p>");
+        page.push_str(&escaped(note));
+        page.push_str("</p>\n");
     }
     page.push_str("</body>\n</html>\n");
     page
@@ -55,6 +59,10 @@ fn reason(Check { what, found, passed }: &Check) -> String {
         escaped(what),
         escaped(found)
     )
+}
+
+fn fact(name: &str, value: &str) -> String {
+    format!("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(value))
 }
 
 fn class(passed: bool) -> &'static str {

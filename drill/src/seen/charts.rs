@@ -6,8 +6,10 @@ use crate::{
     load::summary::{Outcome, latencies, micros},
 };
 
+type Kind = fn(Outcome) -> bool;
+
 /// The ways in which a request ends, as they are told apart in charts and tables.
-const KINDS: [(&str, fn(Outcome) -> bool); 7] = [
+const KINDS: [(&str, Kind); 7] = [
     ("201 booked", |outcome| outcome == Outcome::Status(201)),
     ("202 in line", |outcome| outcome == Outcome::Status(202)),
     ("409 sold out", |outcome| outcome == Outcome::Status(409)),

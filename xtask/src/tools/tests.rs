@@ -126,28 +126,3 @@ fn this_machine_finds_cargo_and_passes_on_why_a_command_failed() {
         ThisMachine.run(&["cargo", "no-such-command"]).expect_err("cargo has no such command");
     assert!(why.starts_with("`cargo no-such-command` failed: "), "{why}");
 }
-
-#[test]
-fn the_folders_of_servers_are_searched_once_and_last() {
-    let path = |text: &str| {
-        let path = with_server_folders(text.into(), vec!["/pg/15/bin".into()]);
-        path.into_string().expect("it is text")
-    };
-    assert_eq!(path("/usr/bin"), "/usr/bin:/usr/local/sbin:/usr/sbin:/sbin:/pg/15/bin");
-    assert_eq!(
-        path("/pg/15/bin:/usr/sbin:/usr/bin"),
-        "/pg/15/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/sbin"
-    );
-}
-
-#[test]
-fn of_several_versions_of_a_database_the_newest_is_searched_first() {
-    let home = tempfile::tempdir().expect("a folder");
-    for name in ["9.6", "15", "9.10", "common", "17"] {
-        fs::create_dir(home.path().join(name)).expect("a folder");
-    }
-    let found = postgres_folders(home.path());
-    let expected = ["17", "15", "9.10", "9.6"].map(|name| home.path().join(name).join("bin"));
-    assert_eq!(found, expected);
-    assert!(postgres_folders(&home.path().join("nowhere")).is_empty());
-}

@@ -3,10 +3,10 @@
 
 mod report;
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
-use drill::{Load, Reconnect, Stop, Summary, Target};
+use drill::{Broken, Load, Reconnect, Stop, Summary, Target};
 
 use self::report::Report;
 use crate::server::{self, Server};
@@ -32,7 +32,7 @@ pub(crate) struct Options {
 }
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options) -> Result<(), Broken> {
     server::build(&[server::ANTICORONA, server::ECHO])?;
     let report = crate::on_one_thread(contest(options))??;
     println!("{report}");
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn contest(options: &Options) -> Result<Report, Box<dyn Error>> {
+async fn contest(options: &Options) -> Result<Report, Broken> {
     let echo = Server::echo().await?;
     let ours = Server::anticorona().await?;
     let mut report = Report::new(options.turns, options.seconds);
@@ -73,12 +73,7 @@ async fn contest(options: &Options) -> Result<Report, Box<dyn Error>> {
 }
 
 /// One load; every answer must be the expected one, or the rate would mean nothing.
-async fn rate(
-    target: &Target,
-    stop: Stop,
-    expected: u16,
-    vaccine: i64,
-) -> Result<Summary, Box<dyn Error>> {
+async fn rate(target: &Target, stop: Stop, expected: u16, vaccine: i64) -> Result<Summary, Broken> {
     let load = Load {
         users: CLIENTS,
         reconnect: Reconnect::Never,

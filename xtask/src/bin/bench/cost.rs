@@ -13,7 +13,9 @@ mod services;
 mod stacks;
 mod table;
 
-use std::{error::Error, fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
+
+use drill::Broken;
 
 use clap::Args;
 
@@ -46,7 +48,7 @@ pub(crate) struct Options {
 }
 
 /// Measures, and shows the table.
-pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options) -> Result<(), Broken> {
     // Nothing runs on it: but one of the others' crates asks its runtime for a timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mut contestants = contestants()?;
@@ -74,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
+fn contestants() -> Result<Vec<Contestant>, Broken> {
     let mut all = breakers::contestants()?;
     all.extend(gates::contestants()?);
     all.extend(services::contestants()?);

@@ -9,7 +9,9 @@
 mod breaker;
 mod front;
 
-use std::{error::Error, fmt, net::Ipv4Addr, sync::Arc};
+use std::{fmt, net::Ipv4Addr, sync::Arc};
+
+use drill::Broken;
 
 use clap::{Args, ValueEnum};
 use http_body_util::{BodyExt, Full};
@@ -66,12 +68,12 @@ impl fmt::Display for Policy {
 }
 
 /// Serves until it is killed.
-pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options) -> Result<(), Broken> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(options))
 }
 
-async fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
+async fn serve(options: &Options) -> Result<(), Broken> {
     let front = Arc::new(Front::new(options.policy, &options.vaccine)?);
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;

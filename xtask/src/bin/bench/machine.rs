@@ -1,9 +1,11 @@
 //! Where and when something was measured.
 
-use std::{error::Error, fs, process::Command};
+use std::{fs, process::Command};
+
+use drill::Broken;
 
 /// The processor, its cores, the memory and the kernel, in a line.
-pub(crate) fn describe() -> Result<String, Box<dyn Error>> {
+pub(crate) fn describe() -> Result<String, Broken> {
     let cores = std::thread::available_parallelism()?;
     let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
     let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
@@ -14,7 +16,7 @@ pub(crate) fn describe() -> Result<String, Box<dyn Error>> {
 }
 
 /// Today, as 2026-11-25.
-pub(crate) fn today() -> Result<String, Box<dyn Error>> {
+pub(crate) fn today() -> Result<String, Broken> {
     let said = Command::new("date").args(["--utc", "+%F"]).output()?;
     Ok(String::from_utf8(said.stdout)?.trim().to_owned())
 }

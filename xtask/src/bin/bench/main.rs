@@ -15,6 +15,7 @@ mod machine;
 mod outage;
 mod overload;
 mod server;
+mod siege;
 
 use std::{io, process::ExitCode};
 
@@ -44,6 +45,8 @@ enum What {
     Overload(overload::Options),
     /// Measures what a call costs in the circuit breaker and its neighbours, beside other crates
     Resilience(cost::Options),
+    /// Compares our load generator with the real siege: counts and rate
+    Siege(siege::Options),
     /// Takes bookings with another protection than ours, until it is killed; for `overload`
     #[command(hide = true)]
     Emulate(emulation::Options),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Some(What::Outage(options)) => outage::run(options),
         Some(What::Overload(options)) => overload::run(options),
         Some(What::Resilience(options)) => cost::run(options),
+        Some(What::Siege(options)) => siege::run(options),
         Some(What::Emulate(options)) => emulation::run(options),
     };
     match done {

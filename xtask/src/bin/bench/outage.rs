@@ -3,10 +3,10 @@
 
 mod network;
 
-use std::{error::Error, fmt::Write, ops::Range, path::PathBuf, time::Duration};
+use std::{fmt::Write, ops::Range, path::PathBuf, time::Duration};
 
 use clap::Args;
-use drill::{Answers, Load, Outcome, Reconnect, Seen, Stop, Summary};
+use drill::{Answers, Broken, Load, Outcome, Reconnect, Seen, Stop, Summary};
 use serde_json::{Value, json};
 
 use self::network::Network;
@@ -74,7 +74,7 @@ impl Trouble {
 }
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options) -> Result<(), Broken> {
     server::build(&[server::ANTICORONA])?;
     let lasting = Duration::from_secs(options.seconds);
     let mut rows = Vec::new();
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn measure(trouble: Trouble, lasting: Duration) -> Result<Outage, Box<dyn Error>> {
+async fn measure(trouble: Trouble, lasting: Duration) -> Result<Outage, Broken> {
     let mut vaccine = Server::vaccine().await?;
     let id = server::stock(&vaccine.entry).await?;
     let network = match trouble {
@@ -117,7 +117,7 @@ async fn measure(trouble: Trouble, lasting: Duration) -> Result<Outage, Box<dyn 
         begin(trouble, &mut vaccine, network.as_ref()).await?;
         tokio::time::sleep(lasting).await;
         end(trouble, &mut vaccine, network.as_ref()).await?;
-        Ok::<_, Box<dyn Error>>(from..answers.elapsed())
+        Ok::<_, Broken>(from..answers.elapsed())
     };
     let (summary, trouble) = tokio::join!(running, control);
     Ok(Outage { seen: answers.seen(), summary, trouble: trouble? })
@@ -163,9 +163,9 @@ async fn begin(
     trouble: Trouble,
     vaccine: &mut Server,
     network: Option<&Network>,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<(), Broken> {
     if let Some(fault) = trouble.fault() {
-        return Ok(drill::set_faults(&vaccine.entry, &fault).await?);
+        return drill::set_faults(&vaccine.entry, &fault).await;
     }
     match network {
         Some(network) => network.drop_packets(),
@@ -177,9 +177,9 @@ async fn end(
     trouble: Trouble,
     vaccine: &mut Server,
     network: Option<&Network>,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<(), Broken> {
     if trouble.fault().is_some() {
-        return Ok(drill::set_faults(&vaccine.entry, &json!({"mode": "none"})).await?);
+        return drill::set_faults(&vaccine.entry, &json!({"mode": "none"})).await;
     }
     match network {
         Some(network) => network.pass_packets(),
@@ -187,7 +187,7 @@ async fn end(
     }
 }
 
-fn table(rows: &[(Trouble, Outage)], seconds: u64) -> Result<String, Box<dyn Error>> {
+fn table(rows: &[(Trouble, Outage)], seconds: u64) -> Result<String, Broken> {
     let mut text = format!(
         "\n{USERS} users who reconnect for every request; {seconds} s of trouble; {}; {}\n\n\
          | vaccine is | answered 201, 503 with Retry-After, anything else, not | longest answer \
@@ -218,7 +218,7 @@ fn table(rows: &[(Trouble, Outage)], seconds: u64) -> Result<String, Box<dyn Err
     Ok(text)
 }
 
-fn figures(rows: &[(Trouble, Outage)]) -> Result<String, Box<dyn Error>> {
+fn figures(rows: &[(Trouble, Outage)]) -> Result<String, Broken> {
     let rows = rows.iter().map(|(trouble, outage)| {
         let [booked, promised, other, none] = outage.counts();
         json!({

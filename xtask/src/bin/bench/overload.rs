@@ -8,10 +8,10 @@
 mod report;
 mod scenario;
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use drill::{Load, Reconnect, Stop, Target};
+use drill::{Broken, Load, Reconnect, Stop, Target};
 use serde_json::json;
 
 use self::{
@@ -88,7 +88,7 @@ impl Contestant {
 }
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options) -> Result<(), Broken> {
     server::build(&[server::ANTICORONA])?;
     let report = crate::on_one_thread(contest(options))??;
     println!("{}", report.tables());
@@ -103,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn contest(options: &Options) -> Result<Report, Box<dyn Error>> {
+async fn contest(options: &Options) -> Result<Report, Broken> {
     let phases = Phases::around(options.seconds);
     let mut report = Report::new(phases, options.store_delay_us)?;
     for contestant in CONTESTANTS {
@@ -133,7 +133,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn start(contestant: Contestant, store_delay_us: u32) -> Result<Self, Box<dyn Error>> {
+    async fn start(contestant: Contestant, store_delay_us: u32) -> Result<Self, Broken> {
         let vaccine = Server::vaccine().await?;
         let vaccine_id = server::stock(&vaccine.entry).await?;
         let slow = json!({"mode": "none", "storeDelayUs": store_delay_us});
@@ -148,7 +148,7 @@ impl Pair {
     }
 
     /// Bookings per second of the best of several closed loops.
-    async fn peak(&self) -> Result<f64, Box<dyn Error>> {
+    async fn peak(&self) -> Result<f64, Broken> {
         let mut peak: f64 = 0.0;
         for users in PEAK_USERS {
             let load = Load {
@@ -165,7 +165,7 @@ impl Pair {
     }
 
     /// Waits until nothing of the scenario before is left to do.
-    async fn calm(&self) -> Result<(), Box<dyn Error>> {
+    async fn calm(&self) -> Result<(), Broken> {
         let since = std::time::Instant::now();
         while !is_calm(&self.front.entry, self.vaccine_id).await {
             if since.elapsed() > CALM_WITHIN {

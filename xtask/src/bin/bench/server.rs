@@ -1,14 +1,13 @@
 //! The servers that are measured: built once, started in temporary folders, ended at the end.
 
 use std::{
-    error::Error,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use drill::{Request, Target};
+use drill::{Broken, Request, Target};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -43,7 +42,7 @@ pub(crate) const ANTICORONA: &[&str] = &["--package", "anticorona", "--bins"];
 pub(crate) const ECHO: &[&str] = &["--package", "chassis", "--example", "echo"];
 
 /// Builds what is measured as it is shipped.
-pub(crate) fn build(what: &[&[&str]]) -> Result<(), Box<dyn Error>> {
+pub(crate) fn build(what: &[&[&str]]) -> Result<(), Broken> {
     for arguments in what {
         let done = Command::new("cargo")
             .args(["build", "--release", "--quiet"])
@@ -69,43 +68,43 @@ struct Start<'a> {
 
 impl Server {
     /// A server that does nothing, on the same chassis.
-    pub(crate) async fn echo() -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn echo() -> Result<Self, Broken> {
         let ports = &[8090];
         Self::start(Start { program: "examples/echo", ports, keeps_data: true, ..Start::default() })
             .await
     }
 
     /// Everything in one process, as an operator starts it.
-    pub(crate) async fn anticorona() -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn anticorona() -> Result<Self, Broken> {
         Self::part(&["serve"], &[], &[8082, 8081, 8088]).await
     }
 
     /// The stock ledger alone, with the switch that makes it fail.
-    pub(crate) async fn vaccine() -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn vaccine() -> Result<Self, Broken> {
         Self::part(&["vaccine", "--faults"], &[], &[8081]).await
     }
 
     /// Bookings alone.
-    pub(crate) async fn booking(vaccine: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn booking(vaccine: &str) -> Result<Self, Broken> {
         Self::part(&["booking"], &[("VACCINE_URL", vaccine)], &[8082]).await
     }
 
     /// Ends it at once.
-    pub(crate) fn kill(&mut self) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn kill(&mut self) -> Result<(), Broken> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
     /// Starts it as it was started, with its data, after it was killed.
-    pub(crate) async fn start_again(&mut self) -> Result<(), Box<dyn Error>> {
+    pub(crate) async fn start_again(&mut self) -> Result<(), Broken> {
         self.child = self.command.spawn()?;
         let entry = self.entry.clone();
         self.up(&entry, Instant::now()).await
     }
 
     /// Starts it by another program and with more arguments, with its data, after it was killed.
-    pub(crate) fn wrap(&mut self, by: &[&str], more: &[&str]) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn wrap(&mut self, by: &[&str], more: &[&str]) -> Result<(), Broken> {
         let (program, before) = by.split_first().ok_or("no program")?;
         let mut command = Command::new(program);
         command.args(before).arg(self.command.get_program()).args(self.command.get_args());
@@ -116,7 +115,7 @@ impl Server {
     }
 
     /// This program as another way to take bookings.
-    pub(crate) async fn emulation(policy: &str, vaccine: &Target) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn emulation(policy: &str, vaccine: &Target) -> Result<Self, Broken> {
         Self::start(Start {
             program: "bench",
             arguments: &["emulate", policy, "--vaccine", vaccine.authority()],
@@ -130,12 +129,12 @@ impl Server {
         arguments: &[&str],
         settings: &[(&str, &str)],
         ports: &[u16],
-    ) -> Result<Self, Box<dyn Error>> {
+    ) -> Result<Self, Broken> {
         let program = "anticorona";
         Self::start(Start { program, arguments, settings, ports, keeps_data: true }).await
     }
 
-    async fn start(what: Start<'_>) -> Result<Self, Box<dyn Error>> {
+    async fn start(what: Start<'_>) -> Result<Self, Broken> {
         let folder = tempfile::tempdir()?;
         let offset = drill::free_offset()?;
         let target = |port: &u16| Target::parse(&format!("http://127.0.0.1:{}", port + offset));
@@ -160,7 +159,7 @@ impl Server {
         Ok(server)
     }
 
-    async fn up(&mut self, target: &Target, start: Instant) -> Result<(), Box<dyn Error>> {
+    async fn up(&mut self, target: &Target, start: Instant) -> Result<(), Broken> {
         while drill::send(target, &Request::get("/actuator/health")).await.is_err() {
             if let Some(ended) = self.child.try_wait()? {
                 return Err(format!("the server ended: {ended}").into());
@@ -174,7 +173,7 @@ impl Server {
     }
 
     /// Resident memory.
-    pub(crate) fn memory_mib(&self) -> Result<f64, Box<dyn Error>> {
+    pub(crate) fn memory_mib(&self) -> Result<f64, Broken> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().strip_suffix("kB")).ok_or("no VmRSS")?;
@@ -182,13 +181,13 @@ impl Server {
     }
 
     /// How many bookings it keeps.
-    pub(crate) async fn booked(&self) -> Result<u64, Box<dyn Error>> {
+    pub(crate) async fn booked(&self) -> Result<u64, Broken> {
         let list = get(&self.entry, "/bookings?size=1").await?;
         list["page"]["totalElements"].as_u64().ok_or_else(|| "a list without a total".into())
     }
 
     /// How long it takes until the ledger has heard of every booking, and agrees.
-    pub(crate) async fn caught_up(&self, vaccine: i64) -> Result<Duration, Box<dyn Error>> {
+    pub(crate) async fn caught_up(&self, vaccine: i64) -> Result<Duration, Broken> {
         let start = Instant::now();
         let booked = self.booked().await?;
         nothing_unsettled(&self.vaccine).await?;
@@ -207,7 +206,7 @@ impl Drop for Server {
 }
 
 /// Waits until vaccine has heard what became of every hold.
-pub(crate) async fn nothing_unsettled(vaccine: &Target) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn nothing_unsettled(vaccine: &Target) -> Result<(), Broken> {
     let start = Instant::now();
     loop {
         let unsettled = get(vaccine, "/holds?heldForMs=0").await?;
@@ -222,15 +221,15 @@ pub(crate) async fn nothing_unsettled(vaccine: &Target) -> Result<(), Box<dyn Er
 }
 
 /// Registers a vaccine that does not run out; its id.
-pub(crate) async fn stock(vaccine: &Target) -> Result<i64, Box<dyn Error>> {
-    Ok(drill::register(vaccine, 1_000_000_000).await?)
+pub(crate) async fn stock(vaccine: &Target) -> Result<i64, Broken> {
+    drill::register(vaccine, 1_000_000_000).await
 }
 
-async fn get(target: &Target, path: &str) -> Result<Value, Box<dyn Error>> {
+async fn get(target: &Target, path: &str) -> Result<Value, Broken> {
     Ok(drill::send(target, &Request::get(path)).await?.json()?)
 }
 
-fn release_folder() -> Result<PathBuf, Box<dyn Error>> {
+fn release_folder() -> Result<PathBuf, Broken> {
     let this = std::env::current_exe()?;
     this.parent().map(Path::to_owned).ok_or_else(|| "this program lies in no folder".into())
 }

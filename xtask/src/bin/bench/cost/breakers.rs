@@ -1,7 +1,9 @@
 //! Circuit breakers, called as a function and around a future. All of them are asked for much the
 //! same: open after five failures in a row or half of what was called lately, where they can.
 
-use std::{error::Error, future, hint::black_box, sync::Arc, time::Duration};
+use std::{future, hint::black_box, sync::Arc, time::Duration};
+
+use drill::Broken;
 
 use failsafe::{backoff, failure_policy};
 use recloser::{AsyncRecloser, Recloser};
@@ -27,7 +29,7 @@ const FUNCTION: &str = "function";
 /// How a future is protected.
 const FUTURE: &str = "future";
 
-pub(super) fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
+pub(super) fn contestants() -> Result<Vec<Contestant>, Broken> {
     let mut all = Vec::new();
     for fate in [Fate::LetThrough, Fate::Refused] {
         all.extend([

@@ -1,7 +1,6 @@
 //! One contestant's turn: threads that call as often as they can.
 
 use std::{
-    error::Error,
     hint::black_box,
     pin::pin,
     sync::{
@@ -12,6 +11,8 @@ use std::{
     thread::{self, Thread},
     time::{Duration, Instant},
 };
+
+use drill::Broken;
 
 use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -83,7 +84,7 @@ impl Contestant {
         threads: u32,
         lasting: Duration,
         runtime: &Handle,
-    ) -> Result<Cost, Box<dyn Error>> {
+    ) -> Result<Cost, Broken> {
         let mut best = self.attempt(threads, lasting, runtime)?;
         for _ in 1..TRIES_MAX {
             if threads == 1 || best.share() >= SHARE_MIN {
@@ -97,12 +98,7 @@ impl Contestant {
         Ok(best)
     }
 
-    fn attempt(
-        &self,
-        threads: u32,
-        lasting: Duration,
-        runtime: &Handle,
-    ) -> Result<Cost, Box<dyn Error>> {
+    fn attempt(&self, threads: u32, lasting: Duration, runtime: &Handle) -> Result<Cost, Broken> {
         let allowed = sched_getaffinity(None)?;
         let allowed: Vec<usize> =
             (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor)).collect();

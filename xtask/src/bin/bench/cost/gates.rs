@@ -1,6 +1,8 @@
 //! Our limiter and our admission, with room for everybody and with room for nobody.
 
-use std::{error::Error, hint::black_box, sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use drill::Broken;
 
 use resilience::{
     admission::{Admission, AdmissionConfig, Admitted},
@@ -24,7 +26,7 @@ const ONE: LimiterConfig = LimiterConfig {
     window: Duration::from_millis(100),
 };
 
-pub(super) fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
+pub(super) fn contestants() -> Result<Vec<Contestant>, Broken> {
     let mut all = Vec::new();
     for fate in [Fate::LetThrough, Fate::Refused] {
         all.extend([limiter(fate)?, admission(fate)?]);
@@ -32,7 +34,7 @@ pub(super) fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
     Ok(all)
 }
 
-fn limiter(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
+fn limiter(fate: Fate) -> Result<Contestant, Broken> {
     let config = if fate == Fate::Refused { ONE } else { LimiterConfig::default() };
     let limiter = Arc::new(Limiter::new(config)?);
     let filled: Option<Slot> =
@@ -52,7 +54,7 @@ fn limiter(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
     Ok(Contestant { name: "our limiter", called: "function", fate, caller: Box::new(caller) })
 }
 
-fn admission(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
+fn admission(fate: Fate) -> Result<Contestant, Broken> {
     let (admission, filled) = ours(fate)?;
     let caller = move || {
         let admission = admission.clone();
@@ -76,7 +78,7 @@ fn admission(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
 type Filled = (Admission<Time>, Option<Admitted<Time>>);
 
 /// Our admission; where it is to refuse, with somebody in it who stays.
-pub(super) fn ours(fate: Fate) -> Result<Filled, Box<dyn Error>> {
+pub(super) fn ours(fate: Fate) -> Result<Filled, Broken> {
     if fate == Fate::LetThrough {
         return Ok((Admission::new(AdmissionConfig::default(), Time::default())?, None));
     }

@@ -1,12 +1,13 @@
 //! Layers around a service that is always ready: how that is called, and another crate's breaker.
 
 use std::{
-    error::Error,
     future::{self, Ready},
     hint::black_box,
     task::{Context, Poll, Waker},
     thread,
 };
+
+use drill::Broken;
 
 use resilience::deadline::Deadline;
 use tower::Service;
@@ -20,7 +21,7 @@ use crate::cost::{
 /// How a service is called.
 const SERVICE: &str = "service";
 
-pub(super) fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
+pub(super) fn contestants() -> Result<Vec<Contestant>, Broken> {
     let mut all = vec![contestant("no protection", Fate::LetThrough, Always)];
     for fate in [Fate::LetThrough, Fate::Refused] {
         all.push(tower_resilience(fate)?);
@@ -28,7 +29,7 @@ pub(super) fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
     Ok(all)
 }
 
-fn tower_resilience(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
+fn tower_resilience(fate: Fate) -> Result<Contestant, Broken> {
     let layer = CircuitBreakerLayer::builder()
         .failure_rate_threshold(0.5)
         .sliding_window_size(breakers::RING)

@@ -1,13 +1,14 @@
 //! Our layers, one by one and as whole stacks, around the same service as others'.
 
 use std::{
-    error::Error,
     hint::black_box,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
+
+use drill::Broken;
 
 use resilience::{
     balance::{self, Busy, Load},
@@ -39,7 +40,7 @@ use crate::cost::{
 /// What our refusals are to their caller.
 const REFUSED: u32 = 503;
 
-pub(super) fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
+pub(super) fn contestants() -> Result<Vec<Contestant>, Broken> {
     let mut all = Vec::new();
     for fate in [Fate::LetThrough, Fate::Refused] {
         let breaker = stack::endpoint(Always, Policy, breakers::ours(fate)?, Coarse);
@@ -48,7 +49,7 @@ pub(super) fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
     Ok(all)
 }
 
-fn server(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
+fn server(fate: Fate) -> Result<Contestant, Broken> {
     let (admission, filled) = gates::ours(fate)?;
     let mut contestant =
         contestant("our server stack", fate, stack::server(Always, Policy, admission));
@@ -56,7 +57,7 @@ fn server(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
     Ok(contestant)
 }
 
-fn client(fate: Fate) -> Result<Contestant, Box<dyn Error>> {
+fn client(fate: Fate) -> Result<Contestant, Broken> {
     let clock = Time::default();
     let budget = Arc::new(Budget::new(BudgetConfig::default())?);
     let endpoints = [Endpoint::new(fate)?, Endpoint::new(fate)?];
@@ -77,7 +78,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(fate: Fate) -> Result<Self, Box<dyn Error>> {
+    fn new(fate: Fate) -> Result<Self, Broken> {
         let breaker = breakers::ours(fate)?;
         let service = stack::endpoint(Always, Policy, Arc::clone(&breaker), Coarse);
         Ok(Self { breaker, load: Arc::default(), service })

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, error::Error, fmt};
 
+use drill::Broken;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -61,7 +63,7 @@ struct Row {
 }
 
 impl Table {
-    pub(super) fn new(turns: u8, millis: u64) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn new(turns: u8, millis: u64) -> Result<Self, Broken> {
         let (machine, date) = (machine::describe()?, machine::today()?);
         Ok(Self { turns, millis, machine, date, rows: Vec::new() })
     }

@@ -1,7 +1,6 @@
 //! A booking: one call to vaccine, behind one kind of protection.
 
 use std::{
-    error::Error,
     process,
     sync::{
         Arc,
@@ -9,6 +8,8 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+use drill::Broken;
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, Uri, body::Bytes, header};
@@ -47,7 +48,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) fn new(policy: Policy, vaccine: &str) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn new(policy: Policy, vaccine: &str) -> Result<Self, Broken> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Ok(Self {

@@ -5,13 +5,12 @@
 //! root and Linux, and leaves nothing behind.
 
 use std::{
-    error::Error,
     net::{Ipv4Addr, SocketAddr, TcpStream},
     process::{self, Command},
     time::{Duration, Instant},
 };
 
-use drill::Target;
+use drill::{Broken, Target};
 
 use crate::server::Server;
 
@@ -32,7 +31,7 @@ pub(super) struct Network {
 
 impl Network {
     /// Ends the vaccine and starts it again, with its data, where packets can be dropped.
-    pub(super) async fn around(vaccine: &mut Server) -> Result<Self, Box<dyn Error>> {
+    pub(super) async fn around(vaccine: &mut Server) -> Result<Self, Broken> {
         let number = process::id();
         let network =
             Self { namespace: format!("anticorona-{number}"), near: format!("ac{number}") };
@@ -52,20 +51,20 @@ impl Network {
     }
 
     /// Where vaccine is now.
-    pub(super) fn url(vaccine: &Target) -> Result<String, Box<dyn Error>> {
+    pub(super) fn url(vaccine: &Target) -> Result<String, Broken> {
         Ok(format!("http://{FAR}:{}", port(vaccine)?))
     }
 
-    pub(super) fn drop_packets(&self) -> Result<(), Box<dyn Error>> {
+    pub(super) fn drop_packets(&self) -> Result<(), Broken> {
         let tbf = ["root", "tbf", "rate", "8bit", "burst", "1", "latency", "1ms"];
         done("tc", &[&["qdisc", "add", "dev", &self.near], tbf.as_slice()].concat())
     }
 
-    pub(super) fn pass_packets(&self) -> Result<(), Box<dyn Error>> {
+    pub(super) fn pass_packets(&self) -> Result<(), Broken> {
         done("tc", &["qdisc", "del", "dev", &self.near, "root"])
     }
 
-    fn build(&self) -> Result<(), Box<dyn Error>> {
+    fn build(&self) -> Result<(), Broken> {
         let Self { namespace, near } = self;
         let ends = [NEAR, FAR].map(|address| format!("{address}/30"));
         let [near_address, far_address] = &ends;
@@ -86,12 +85,12 @@ impl Drop for Network {
     }
 }
 
-fn port(target: &Target) -> Result<u16, Box<dyn Error>> {
+fn port(target: &Target) -> Result<u16, Broken> {
     let (_, port) = target.authority().rsplit_once(':').ok_or("a target without a port")?;
     Ok(port.parse()?)
 }
 
-fn done(program: &str, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+fn done(program: &str, arguments: &[&str]) -> Result<(), Broken> {
     let ended = Command::new(program).args(arguments).status()?;
     if ended.success() {
         return Ok(());

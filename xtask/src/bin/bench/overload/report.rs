@@ -1,8 +1,8 @@
 //! What was measured, as tables, as JSON, and as a page with charts.
 
-use std::{error::Error, fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs, path::Path};
 
-use drill::{Chart, Mark, Scale, Series, Span, Style};
+use drill::{Broken, Chart, Mark, Scale, Series, Span, Style};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,7 +22,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(phases: Phases, store_delay_us: u32) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn new(phases: Phases, store_delay_us: u32) -> Result<Self, Broken> {
         let (machine, date) = (machine::describe()?, machine::today()?);
         let (peaks, trials) = (Vec::new(), Vec::new());
         Ok(Self { phases, store_delay_us, machine, date, peaks, trials })
@@ -138,7 +138,7 @@ impl Report {
     }
 
     /// The page and its charts.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), Box<dyn Error>> {
+    pub(super) fn write(&self, folder: &Path) -> Result<(), Broken> {
         let charts = folder.join("charts");
         fs::create_dir_all(&charts)?;
         for factor in FACTORS {

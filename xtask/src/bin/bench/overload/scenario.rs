@@ -1,12 +1,12 @@
 //! Half of what can be done, then several times as much, then half again.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
-use drill::{Measured, Open, Schedule};
+use drill::{Broken, Measured, Open, Schedule};
 use tokio::{pin, select, time::interval};
 
 use super::Contestant;
-use crate::server::{self, Server};
+use crate::server::Server;
 
 /// What is offered before and after: this share of what can be done.
 const CALM_SHARE: f64 = 0.5;
@@ -62,7 +62,7 @@ pub(super) struct Memory {
 }
 
 impl Scenario {
-    pub(super) async fn run(self, front: &Server, vaccine: i64) -> Result<Trial, Box<dyn Error>> {
+    pub(super) async fn run(self, front: &Server, vaccine: i64) -> Result<Trial, Broken> {
         let load = Open {
             answered_within: ANSWERED_WITHIN,
             useful_within: USEFUL_WITHIN,

@@ -11,20 +11,19 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::WAY_AROUND;
-use crate::{failure::Failure, tools};
+use crate::{WAY_AROUND, config, failure::Failure};
 
 /// How a program is handled.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// Asks it to end soon and in order.
-    pub(super) stop_with: Signal,
-    pub(super) start_within: Duration,
-    pub(super) stop_within: Duration,
+    pub(crate) stop_with: Signal,
+    pub(crate) start_within: Duration,
+    pub(crate) stop_within: Duration,
 }
 
 impl Terms {
-    pub(super) const fn stop_with(stop_with: Signal) -> Self {
+    pub(crate) const fn stop_with(stop_with: Signal) -> Self {
         Self {
             stop_with,
             start_within: Duration::from_secs(30),
@@ -40,7 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LAST_LINES: usize = 10;
 
 /// Ends with this value.
-pub(super) struct Running {
+pub(crate) struct Running {
     program: String,
     child: Child,
     log: PathBuf,
@@ -48,7 +47,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn launch(
+    pub(crate) fn launch(
         command: &mut Command,
         log: PathBuf,
         terms: Terms,
@@ -56,7 +55,7 @@ impl Running {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = File::create(&log).and_then(|file| {
             // Its messages are looked at, and must not be translated.
-            command.env("PATH", tools::search_path()).env("LC_ALL", "C");
+            command.env("PATH", config::search_path()).env("LC_ALL", "C");
             command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()
         });
         match child {
@@ -68,7 +67,7 @@ impl Running {
     }
 
     /// For a program that comes to an end by itself.
-    pub(super) fn done(mut self) -> Result<(), Failure> {
+    pub(crate) fn done(mut self) -> Result<(), Failure> {
         match look(self.terms.start_within, || self.ended()) {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(self.failure(&format!("failed ({status})"))),
@@ -77,7 +76,7 @@ impl Running {
     }
 
     /// For a server: its log says so, and its port takes connections.
-    pub(super) fn up(&mut self, says: &str, port: u16) -> Result<(), Failure> {
+    pub(crate) fn up(&mut self, says: &str, port: u16) -> Result<(), Failure> {
         let looked = look(self.terms.start_within, || {
             if let Some(status) = self.ended() {
                 return Some(Err(self.failure(&format!("ended ({status}) before it was up"))));
@@ -89,7 +88,7 @@ impl Running {
     }
 
     /// A server that ended on its own may be why tests failed.
-    pub(super) fn still_up(&mut self) -> Result<(), Failure> {
+    pub(crate) fn still_up(&mut self) -> Result<(), Failure> {
         match self.ended() {
             None => Ok(()),
             Some(status) => Err(self.failure(&format!("ended ({status}) while tests ran"))),
@@ -134,7 +133,7 @@ impl Drop for Running {
 }
 
 /// Looks again and again until there is something, or time is up.
-pub(super) fn look<T>(within: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn look<T>(within: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
         if let Some(found) = found() {

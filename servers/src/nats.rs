@@ -4,15 +4,16 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::{
-    Service, free_port, no_folder,
+use crate::{
+    Service,
+    failure::Failure,
+    free_port, no_folder,
     running::{Running, Terms},
 };
-use crate::failure::Failure;
 
 const TERMS: Terms = Terms::stop_with(Signal::TERM);
 
-pub(super) fn start() -> Result<Service, Failure> {
+pub(crate) fn start() -> Result<Service, Failure> {
     let folder = tempfile::tempdir().map_err(|error| no_folder(&error))?;
     let port = free_port()?;
     let mut command = Command::new("nats-server");

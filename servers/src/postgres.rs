@@ -1,4 +1,4 @@
-//! PostgreSQL as tests use it: fast, since what it holds is thrown away.
+//! PostgreSQL for a while: fast, since what it holds is thrown away.
 
 use std::{
     env, fs, io,
@@ -10,16 +10,14 @@ use std::{
     process::Command,
 };
 
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
-use super::{
-    Service, free_port, no_folder,
-    running::{Running, Terms},
-};
 use crate::{
+    Service,
     failure::Failure,
-    tools::{Machine, ThisMachine},
+    free_port, no_folder,
+    running::{Running, Terms},
 };
 
 /// This signal ends it with its connections; SIGTERM would wait for them.
@@ -33,8 +31,8 @@ const CONNECTIONS_MAX: u16 = 300;
 /// Whom it runs as in place of root, in this order: whoever is there.
 const ACCOUNTS: [&str; 2] = ["postgres", "nobody"];
 
-pub(super) fn start() -> Result<Service, Failure> {
-    let account = if ThisMachine.is_root() { Some(other_than_root()?) } else { None };
+pub(crate) fn start() -> Result<Service, Failure> {
+    let account = if geteuid().is_root() { Some(other_than_root()?) } else { None };
     let folder = folder_of(account).map_err(|error| no_folder(&error))?;
     let mut initdb = program("initdb", &folder, account);
     initdb.args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]);
@@ -72,9 +70,9 @@ fn program(name: &str, folder: &TempDir, account: Option<Account>) -> Command {
 
 /// Somebody on this machine, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// PostgreSQL refuses to run as root.
@@ -86,13 +84,13 @@ fn other_than_root() -> Result<Account, Failure> {
                 "PostgreSQL does not run as root, and there is no user {}",
                 ACCOUNTS.join(", ")
             ),
-            "add one of them, or run the tests as somebody other than root",
+            "add one of them, or be somebody other than root",
         )
     })
 }
 
 /// `accounts` is written as /etc/passwd is.
-pub(super) fn account(accounts: &str) -> Option<Account> {
+pub(crate) fn account(accounts: &str) -> Option<Account> {
     let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
     let accounts: Vec<_> = accounts.lines().map(fields).collect();
     ACCOUNTS.iter().find_map(|name| {
@@ -112,7 +110,7 @@ fn folder_of(account: Option<Account>) -> io::Result<TempDir> {
     Ok(folder)
 }
 
-pub(super) fn everybody_may_enter(folder: &Path) -> bool {
+pub(crate) fn everybody_may_enter(folder: &Path) -> bool {
     let may_enter = |folder: &Path| fs::metadata(folder).is_ok_and(|it| it.mode() & 0o001 != 0);
     fs::canonicalize(folder).is_ok_and(|folder| folder.ancestors().all(may_enter))
 }
