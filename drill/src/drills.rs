@@ -17,9 +17,12 @@ use tokio::{
 };
 
 use crate::{
-    client::target::Target,
+    ask::book,
+    client::{reply::Reply, request::Reconnect, target::Target},
+    load::{Load, stop::Stop, summary::Summary},
     progress::Progress,
     report::Report,
+    seen::Answers,
     system::{Broken, Ground},
 };
 
@@ -33,9 +36,6 @@ mod self_heal;
 
 /// The exit code of a drill that could not be carried out; 1 is for one that failed.
 pub const EXIT_BROKEN: u8 = 2;
-
-/// No answer takes longer: 3.2 s, and what a busy machine adds.
-const LONGEST: Duration = Duration::from_millis(3_500);
 
 /// `anticorona drill …`
 #[derive(Debug, Args)]
@@ -200,7 +200,40 @@ impl Common {
     }
 }
 
+/// Users who book without pause, each time on a connection of its own, as siege's do.
+struct Users {
+    count: u16,
+    lasting: Duration,
+    vaccine: i64,
+}
+
+impl Users {
+    /// Notes every answer.
+    async fn book(self, entry: &Target, stage: &Stage, answers: &Answers) -> Summary {
+        let Self { count, lasting, vaccine } = self;
+        let load = Load {
+            users: count,
+            reconnect: Reconnect::EachRequest,
+            stop: Stop::after(lasting),
+            request: book(vaccine).into(),
+        };
+        load.run_observed(entry, stage.note(answers)).await
+    }
+}
+
 impl Stage {
+    /// Notes answers, and shows that there is one more.
+    fn note(
+        &self,
+        answers: &Answers,
+    ) -> impl Fn(Result<&Reply, &crate::Error>) + Send + Sync + use<> {
+        let (answers, progress) = (answers.clone(), self.progress.clone());
+        move |ended| {
+            answers.note(ended);
+            progress.answered();
+        }
+    }
+
     /// A drill that needs to end processes cannot do that to somebody's system.
     fn own(&self, instead: &str) -> Result<(), Broken> {
         match &self.site {
@@ -228,12 +261,4 @@ fn causes(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
 }

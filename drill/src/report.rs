@@ -1,12 +1,15 @@
 //! What a drill came to: a verdict with its reasons, figures, and charts.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{audit::Audit, chart::Chart};
+use crate::{audit::Audit, chart::Chart, load::summary::Outcome, seen::Seen};
 
 mod page;
+
+/// No answer takes longer: 3.2 s, and what a busy machine adds.
+const LONGEST: Duration = Duration::from_millis(3_500);
 
 /// How many discrepancies of an audit stand in a report; the file for programs has more.
 const NAMED_MAX: usize = 5;
@@ -69,6 +72,23 @@ impl Report {
         self.notes.push(note.into());
     }
 
+    /// Everybody was booked, or told "sold out" or when to come back, and in time.
+    pub(crate) fn answered(&mut self, seen: &Seen) {
+        let raw = seen.count(|outcome| {
+            !matches!(outcome, Outcome::Status(201 | 409) | Outcome::PromisedLater(_))
+        });
+        let found = format!("{raw} of {} do", seen.answers().len());
+        self.check(raw == 0, "nobody sees a raw error", found);
+        self.in_time(seen);
+    }
+
+    /// No answer took longer than [`LONGEST`].
+    pub(crate) fn in_time(&mut self, seen: &Seen) {
+        let longest = seen.longest();
+        let what = format!("no answer takes longer than {}", seconds(LONGEST));
+        self.check(longest <= LONGEST, what, milliseconds(longest));
+    }
+
     /// What the ledgers say, as a reason of the verdict.
     pub(crate) fn audited(&mut self, audit: &Audit) {
         self.check(audit.is_clean(), "the ledgers of all parts agree", audit.to_string());
@@ -125,6 +145,14 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+pub(crate) fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
 }
 
 #[cfg(test)]

@@ -7,22 +7,14 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::{interval, sleep};
 
-use super::{LONGEST, Stage, milliseconds, seconds};
+use super::{Stage, Users};
 use crate::{
     ask::{book, register, set_faults},
     audit::{Audit, Ledgers, Promised, SETTLE_WITHIN},
     chart::{Chart, Mark, Series, Style, steps},
-    client::{
-        request::{Reconnect, Request},
-        send,
-        target::Target,
-    },
-    load::{
-        Load,
-        stop::Stop,
-        summary::{Outcome, Summary},
-    },
-    report::Report,
+    client::{request::Request, send, target::Target},
+    load::summary::Summary,
+    report::{Report, milliseconds, seconds},
     seen::{Answers, Seen},
     system::{Broken, Part, System},
 };
@@ -84,22 +76,13 @@ pub(super) async fn play(options: &Options, stage: &Stage) -> Result<Report, Bro
         switch_off(&booking, id).await?;
     }
     let answers = Answers::begin();
-    let load = Load {
-        users: options.users,
-        reconnect: Reconnect::EachRequest,
-        stop: Stop::after(Duration::from_secs(options.seconds)),
-        request: book(id).into(),
-    };
-    let (noted, progress) = (answers.clone(), stage.progress.clone());
-    let note = move |ended: Result<&crate::Reply, &crate::Error>| {
-        noted.note(ended);
-        progress.answered();
-    };
+    let lasting = Duration::from_secs(options.seconds);
+    let users = Users { count: options.users, lasting, vaccine: id };
     let mut states = Vec::new();
     let (summary, troubles) = {
         let running = async {
             tokio::join!(
-                load.run_observed(&booking, note),
+                users.book(&booking, stage, &answers),
                 trouble(options, stage, &mut system, &answers)
             )
         };
@@ -222,7 +205,7 @@ impl Rehearsed<'_> {
                 options.users, options.seconds
             ),
         );
-        self.answered(&mut report);
+        report.answered(seen);
         let end = Duration::from_secs(options.seconds);
         let before = seen.rate(troubles.slow.start / 4..troubles.slow.start);
         for (name, trouble, until) in
@@ -262,23 +245,6 @@ impl Rehearsed<'_> {
             "audit": audit.json(),
         });
         report
-    }
-
-    fn answered(&self, report: &mut Report) {
-        let raw = self.seen.count(|outcome| {
-            !matches!(outcome, Outcome::Status(201 | 409) | Outcome::PromisedLater(503))
-        });
-        report.check(
-            raw == 0,
-            "everybody is booked or told when to come back",
-            format!("{raw} of {} are not", self.summary.sent),
-        );
-        let longest = self.seen.longest();
-        report.check(
-            longest <= LONGEST,
-            format!("no answer takes longer than {}", seconds(LONGEST)),
-            milliseconds(longest),
-        );
     }
 
     /// The breaker opens, people are told at once, and it closes.

@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::{Stage, seconds};
+use super::Stage;
 use crate::{
     ask::{book, register},
     audit::{Promised, SETTLE_WITHIN},
@@ -24,7 +24,7 @@ use crate::{
     },
     dice::Dice,
     load::{Load, Requests, stop::Stop},
-    report::Report,
+    report::{Report, seconds},
     seen::Answers,
     system::{Broken, Part, System},
 };

@@ -6,13 +6,13 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{LONGEST, Site, Stage, milliseconds, seconds};
+use super::{Site, Stage};
 use crate::{
     ask::{book, register},
     audit::{Audit, Ledgers, Promised, SETTLE_WITHIN},
     balancer::Balancer,
     chart::Mark,
-    client::{reply::Reply, request::Reconnect, target::Target},
+    client::{request::Reconnect, target::Target},
     load::{Load, stop::Stop, summary::Outcome},
     report::Report,
     seen::{Answers, Seen},
@@ -139,12 +139,8 @@ async fn roll(
 async fn users(options: &Options, stage: &Stage, entry: &Target, id: i64, answers: &Answers) {
     let load = |users, reconnect| {
         let stop = Stop::after(Duration::from_secs(options.seconds));
-        let (answers, progress) = (answers.clone(), stage.progress.clone());
-        let note = move |ended: Result<&Reply, &crate::Error>| {
-            answers.note(ended);
-            progress.answered();
-        };
-        Load { users, reconnect, stop, request: book(id).into() }.run_observed(entry, note)
+        Load { users, reconnect, stop, request: book(id).into() }
+            .run_observed(entry, stage.note(answers))
     };
     let half = options.users / 2;
     tokio::join!(load(half, Reconnect::EachRequest), load(options.users - half, Reconnect::Never));
@@ -167,11 +163,7 @@ fn report(options: &Options, Deployed { seen, marks, audit }: &Deployed) -> Repo
         "100 % of the requests are served",
         format!("{booked} of {all}"),
     );
-    report.check(
-        seen.longest() <= LONGEST,
-        format!("no answer takes longer than {}", seconds(LONGEST)),
-        milliseconds(seen.longest()),
-    );
+    report.in_time(seen);
     report.audited(audit);
     for (name, count) in seen.outcomes() {
         report.fact(name, count.to_string());

@@ -5,16 +5,16 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{LONGEST, Stage, milliseconds, seconds};
+use super::Stage;
 use crate::{
     ask::{book, register, set_faults},
     audit::{Ledgers, SETTLE_WITHIN},
     chart::{Chart, Series, Style},
     client::{request::Reconnect, target::Target},
     crowd::{Crowd, Served},
-    load::{Load, stop::Stop, summary::Outcome},
+    load::{Load, stop::Stop},
     open::schedule::Schedule,
-    report::Report,
+    report::{Report, seconds},
     system::{Broken, Part, System},
 };
 
@@ -151,15 +151,7 @@ fn verdict(options: &Options, served: &Served) -> Report {
         format!("{expected} bookings are made"),
         served.booked.to_string(),
     );
-    let raw = served.seen.count(|outcome| {
-        !matches!(outcome, Outcome::Status(201 | 409) | Outcome::PromisedLater(_))
-    });
-    report.check(raw == 0, "nobody sees a raw error", format!("{raw} do"));
-    report.check(
-        served.seen.longest() <= LONGEST,
-        format!("no answer takes longer than {}", seconds(LONGEST)),
-        milliseconds(served.seen.longest()),
-    );
+    report.answered(&served.seen);
     for (name, count) in served.seen.outcomes() {
         report.fact(name, count.to_string());
     }

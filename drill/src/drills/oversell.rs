@@ -6,15 +6,14 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{LONGEST, Site, Stage, milliseconds, seconds};
+use super::{Site, Stage};
 use crate::{
     ask::{register, set_faults},
     audit::{Ledgers, SETTLE_WITHIN},
     client::target::Target,
     crowd::{Crowd, Served},
-    load::summary::Outcome,
     open::schedule::Schedule,
-    report::Report,
+    report::{Report, seconds},
     system::{Broken, Part, System},
 };
 
@@ -136,16 +135,7 @@ fn verdict(options: &Options, served: &Served) -> Report {
         format!("the other {others} heard \"sold out\""),
         format!("{}, and {} nothing definite", served.sold_out, served.gave_up),
     );
-    let raw = served.seen.count(|outcome| {
-        !matches!(outcome, Outcome::Status(201 | 409) | Outcome::PromisedLater(503))
-    });
-    report.check(raw == 0, "nobody saw a raw error", format!("{raw} did"));
-    let longest = served.seen.longest();
-    report.check(
-        longest <= LONGEST,
-        format!("no answer took longer than {}", seconds(LONGEST)),
-        milliseconds(longest),
-    );
+    report.answered(&served.seen);
     for (name, count) in served.seen.outcomes() {
         report.fact(name, count.to_string());
     }

@@ -4,28 +4,23 @@ use std::{ops::Range, time::Duration};
 
 use clap::Args;
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Site, Stage, seconds};
+use super::{Site, Stage, Users};
 use crate::{
-    ask::{book, register},
+    ask::register,
     audit::{Audit, Ledgers, Promised, SETTLE_WITHIN},
     chart::Mark,
-    client::{
-        Connection,
-        reply::Reply,
-        request::{Reconnect, Request},
-        target::Target,
-    },
-    load::{Load, stop::Stop, summary::Outcome},
-    report::Report,
+    client::{Connection, request::Request, target::Target},
+    load::summary::Outcome,
+    report::{Report, seconds},
     seen::{Answers, Seen},
     system::{Broken, Part, System},
 };
 
 const DOSES: i64 = 1_000_000_000;
 
-/// The probes of the manifests, ten times as often: every 5 s, 3 s, three in a row.
+/// The probes of the manifests (every 5 s, within 3 s, three in a row), more often.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 const PROBE_WITHIN: Duration = Duration::from_millis(500);
 const PROBES_FAILED: u32 = 3;
@@ -54,6 +49,10 @@ impl Options {
         Duration::from_secs(self.seconds + 10)
     }
 
+    fn users(&self, vaccine: i64) -> Users {
+        Users { count: self.users, lasting: self.lasting(), vaccine }
+    }
+
     fn lasting(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
@@ -77,9 +76,9 @@ pub(super) async fn play(options: &Options, stage: &Stage) -> Result<Report, Bro
     let (vaccine, booking) = (system.vaccine(0)?, system.booking(0)?);
     let id = register(&vaccine, DOSES).await?;
     let answers = Answers::begin();
-    let (troubles, ()) = tokio::join!(
+    let (troubles, _) = tokio::join!(
         trouble(options, stage, &mut system, &answers),
-        users(options, stage, &booking, id, &answers)
+        options.users(id).book(&booking, stage, &answers)
     );
     let troubles = troubles?;
     let audit = if troubles.iter().all(|trouble| trouble.restarted.is_some()) {
@@ -96,25 +95,10 @@ async fn of_yours(options: &Options, stage: &Stage, site: &Site) -> Result<Repor
     let id = register(&site.vaccine, DOSES).await?;
     stage.progress.say("break something now; bookings must be made again before the end");
     let answers = Answers::begin();
-    users(options, stage, &site.entry, id, &answers).await;
+    options.users(id).book(&site.entry, stage, &answers).await;
     let ledgers = Ledgers::of_vaccine(&site.vaccine, std::slice::from_ref(&site.entry), id);
     let audit = ledgers.audit(&Promised::default(), SETTLE_WITHIN).await?;
     Ok(report(options, &answers.seen(), &[], Some(&audit)))
-}
-
-async fn users(options: &Options, stage: &Stage, entry: &Target, id: i64, answers: &Answers) {
-    let (answers, progress) = (answers.clone(), stage.progress.clone());
-    let note = move |ended: Result<&Reply, &crate::Error>| {
-        answers.note(ended);
-        progress.answered();
-    };
-    let load = Load {
-        users: options.users,
-        reconnect: Reconnect::EachRequest,
-        stop: Stop::after(options.lasting()),
-        request: book(id).into(),
-    };
-    load.run_observed(entry, note).await;
 }
 
 /// Makes the trouble, and looks after the parts as a kubelet does.
@@ -186,11 +170,9 @@ impl Keeper {
     }
 
     async fn look(&mut self) {
-        let asked = Instant::now();
         let request = Request::get("/actuator/health/liveness");
         let mut connection = Connection::new(&self.target).answered_within(PROBE_WITHIN);
         let lives = connection.send(&request).await.is_ok_and(|reply| reply.status == 200);
-        debug_assert!(asked.elapsed() < 2 * PROBE_WITHIN);
         self.failed = if lives { 0 } else { self.failed + 1 };
     }
 }

@@ -15,9 +15,8 @@ mod table;
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use drill::Broken;
-
 use clap::Args;
+use drill::Broken;
 
 use crate::cost::{contest::Contestant, table::Table};
 

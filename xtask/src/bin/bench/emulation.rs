@@ -11,9 +11,8 @@ mod front;
 
 use std::{fmt, net::Ipv4Addr, sync::Arc};
 
-use drill::Broken;
-
 use clap::{Args, ValueEnum};
+use drill::Broken;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,

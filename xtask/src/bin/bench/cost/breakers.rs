@@ -4,7 +4,6 @@
 use std::{future, hint::black_box, sync::Arc, time::Duration};
 
 use drill::Broken;
-
 use failsafe::{backoff, failure_policy};
 use recloser::{AsyncRecloser, Recloser};
 use resilience::{

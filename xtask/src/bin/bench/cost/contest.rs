@@ -13,7 +13,6 @@ use std::{
 };
 
 use drill::Broken;
-
 use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
     time::{ClockId, clock_gettime},

@@ -3,7 +3,6 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use drill::Broken;
-
 use resilience::{
     admission::{Admission, AdmissionConfig, Admitted},
     deadline::Deadline,

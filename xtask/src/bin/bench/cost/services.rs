@@ -8,7 +8,6 @@ use std::{
 };
 
 use drill::Broken;
-
 use resilience::deadline::Deadline;
 use tower::Service;
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;

@@ -9,7 +9,6 @@ use std::{
 };
 
 use drill::Broken;
-
 use resilience::{
     balance::{self, Busy, Load},
     breaker::{Answer, Breaker},

@@ -1,9 +1,8 @@
 //! What was measured, as a table, as JSON, and as a page.
 
-use std::{collections::BTreeMap, error::Error, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use drill::Broken;
-
 use serde_json::{Value, json};
 
 use crate::{

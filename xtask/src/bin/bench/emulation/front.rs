@@ -10,7 +10,6 @@ use std::{
 };
 
 use drill::Broken;
-
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, Uri, body::Bytes, header};
 use hyper_util::{
