@@ -75,7 +75,8 @@ impl Limit {
     /// us make one.
     pub(crate) fn hold(&mut self, pid: u32) -> io::Result<()> {
         let root = Path::new(CGROUPS);
-        let controllers = fs::read_to_string(root.join("cgroup.controllers"))?;
+        let none = |_| io::Error::other(format!("{CGROUPS} is not of version 2"));
+        let controllers = fs::read_to_string(root.join("cgroup.controllers")).map_err(none)?;
         if !controllers.split_whitespace().any(|controller| controller == "cpu") {
             return Err(io::Error::other("its control groups do not limit processors"));
         }

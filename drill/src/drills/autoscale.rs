@@ -326,8 +326,7 @@ fn report(options: &Options, scaled: &Scaled) -> Report {
         report.note(match not_held {
             None => "Each process was held to half a core by a control group.".to_owned(),
             Some(why) => format!(
-                "Not held: the limit of half a core for each process, since this machine's control groups do \
-                 not let us ({why}). All of them share its cores, so that more processes do not make it faster."
+                "Not held: the limit of half a core for each process ({why}). All of them share its cores, so that more processes do not make it faster."
             ),
         });
     }
