@@ -127,7 +127,7 @@ pub(super) async fn play(options: &Options, stage: &Stage) -> Result<Report, Bro
     let ledgers = Ledgers::of_vaccine(&vaccine, &[fleet.system.booking(0)?], id);
     let audit = ledgers.audit(&Promised::default(), SETTLE_WITHIN).await?;
     let not_held = fleet.not_held.clone();
-    let with = "the published algorithm";
+    let with = "The published algorithm";
     Ok(report(options, &Scaled { seen: answers.seen(), looks, quiet, audit, not_held, with }))
 }
 
@@ -269,7 +269,7 @@ async fn of_a_cluster(options: &Options, stage: &Stage, namespace: &str) -> Resu
     let (looks, quiet) = tokio::join!(watching, users(options, stage, &site.entry, id, &answers));
     let ledgers = Ledgers::of_vaccine(&site.vaccine, std::slice::from_ref(&site.entry), id);
     let audit = ledgers.audit(&Promised::default(), SETTLE_WITHIN).await?;
-    let (seen, looks, with) = (answers.seen(), looks?, "the cluster's own autoscaler");
+    let (seen, looks, with) = (answers.seen(), looks?, "The cluster's own autoscaler");
     Ok(report(options, &Scaled { seen, looks, quiet, audit, not_held: None, with }))
 }
 

@@ -258,10 +258,9 @@ fn while_it_hangs(report: &mut Report, seen: &Seen, troubles: &[Trouble], lastin
 fn marks(troubles: &[Trouble]) -> Vec<Mark> {
     let mut marks = Vec::new();
     for trouble in troubles {
-        let name = if trouble.part == VACCINE { "vaccine hangs" } else { "booking dies" };
+        let name = if trouble.part == VACCINE { "hangs" } else { "dies" };
         marks.push(Mark { x: trouble.at.as_secs_f64(), name: name.to_owned() });
-        let again =
-            trouble.restarted.map(|at| Mark { x: at.as_secs_f64(), name: "anew".to_owned() });
+        let again = trouble.restarted.map(|at| Mark { x: at.as_secs_f64(), name: String::new() });
         marks.extend(again);
     }
     marks

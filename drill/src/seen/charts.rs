@@ -1,10 +1,17 @@
 //! What was seen, second by second, as charts.
 
-use super::Seen;
+use std::time::Duration;
+
+use super::{Answer, Seen};
 use crate::{
     chart::{Chart, Mark, Scale, Series, Style},
     load::summary::{Outcome, latencies, micros},
 };
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What was over sooner is drawn in finer steps.
+const SHORT: Duration = Duration::from_secs(10);
 
 type Kind = fn(Outcome) -> bool;
 
@@ -35,9 +42,9 @@ impl Seen {
         let kinds = KINDS.iter().filter(|(name, _)| present.iter().any(|(found, _)| found == name));
         let series = kinds.map(|(name, counts)| {
             let style = if *name == KINDS[0].0 { Style::Area } else { Style::Line };
-            let counted = self.per_second(|answers| {
+            let counted = self.over_time(|answers, step| {
                 let found = answers.iter().filter(|answer| counts(answer.outcome)).count();
-                f64::from(u32::try_from(found).unwrap_or(u32::MAX))
+                f64::from(u32::try_from(found).unwrap_or(u32::MAX)) / step.as_secs_f64()
             });
             Series { name: (*name).to_owned(), style, points: counted }
         });
@@ -55,7 +62,7 @@ impl Seen {
     pub fn latency_chart(&self, marks: &[Mark]) -> Chart {
         let series = [(50.0, "half of them"), (99.0, "99 %"), (100.0, "the longest")];
         let series = series.map(|(percent, name)| {
-            let points = self.per_second(|answers| {
+            let points = self.over_time(|answers, _| {
                 let mut latency = latencies();
                 for answer in answers.iter().filter(|answer| answer.outcome != Outcome::Socket) {
                     latency.saturating_record(micros(answer.took));
@@ -75,18 +82,17 @@ impl Seen {
         }
     }
 
-    /// A value for each second, at its middle.
-    fn per_second(&self, value: impl Fn(&[super::Answer]) -> f64) -> Vec<(f64, f64)> {
+    /// A value for each second, at its middle; for each tenth where it was over soon.
+    fn over_time(&self, value: impl Fn(&[Answer], Duration) -> f64) -> Vec<(f64, f64)> {
         let Some(last) = self.answers.last() else { return Vec::new() };
-        let mut rest = &self.answers[..];
-        let seconds = 0..=last.at.as_secs();
-        let value_of = |second: u64| {
-            let end = rest.partition_point(|answer| answer.at.as_secs() <= second);
-            let (these, others) = rest.split_at(end);
-            rest = others;
-            let middle = f64::from(u32::try_from(second).unwrap_or(u32::MAX)) + 0.5;
-            (middle, value(these))
-        };
-        seconds.map(value_of).collect()
+        let step = if last.at < SHORT { SECOND / 10 } else { SECOND };
+        let (mut rest, mut begin, mut points) = (&self.answers[..], Duration::ZERO, Vec::new());
+        while begin <= last.at {
+            let end = begin + step;
+            let (these, others) = rest.split_at(rest.partition_point(|answer| answer.at < end));
+            points.push(((begin + step / 2).as_secs_f64(), value(these, step)));
+            (rest, begin) = (others, end);
+        }
+        points
     }
 }
