@@ -1,10 +1,14 @@
 //! Our generator beside the real siege, in turns: both must count the same, and see about the same
 //! rate.
+//!
+//! The store of vaccine is slowed, so that it limits the rate. Else siege would, which takes more of
+//! the cores that it shares with what it loads.
 
 use std::time::Duration;
 
 use clap::Args;
-use drill::{Besieged, Broken, Load, Reconnect, Siege, Stop, Summary, Until};
+use drill::{Besieged, Broken, Load, Reconnect, Siege, Stop, Summary, Target, Until};
+use serde_json::json;
 
 use crate::server::{self, Server};
 
@@ -14,6 +18,9 @@ const USERS: u16 = 100;
 /// Requests of each user where counts are compared, and how many of all there are doses for.
 const EACH: u32 = 20;
 const DOSES: i64 = 1_200;
+
+/// How much longer each command takes in the store of vaccine, in microseconds.
+const STORE_DELAY_US: u32 = 500;
 
 /// How far the rates may be apart.
 const APART_MAX: f64 = 0.10;
@@ -36,8 +43,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Broken> {
 }
 
 async fn compare(options: &Options) -> Result<(), Broken> {
-    let server = Server::anticorona().await?;
-    let (theirs, ours) = counts(&server).await?;
+    let vaccine = Server::vaccine().await?;
+    drill::set_faults(&vaccine.entry, &json!({"storeDelayUs": STORE_DELAY_US})).await?;
+    let booking = Server::booking(&vaccine.entry.to_string()).await?;
+    let pair = Pair { booking: booking.entry.clone(), vaccine: vaccine.entry.clone() };
+    let (theirs, ours) = pair.counts().await?;
     println!(
         "\n| {USERS} users, {EACH} requests each, {DOSES} doses | siege | ours |\n|---|---|---|"
     );
@@ -51,50 +61,59 @@ async fn compare(options: &Options) -> Result<(), Broken> {
             return Err(format!("{name}: siege counts {theirs}, we count {ours}").into());
         }
     }
-    let [theirs, ours] = rates(&server, options).await?;
+    let [theirs, ours] = pair.rates(options).await?;
     let apart = ours / theirs - 1.0;
     println!("| rate, median of {} turns | {theirs:.0}/s | {ours:.0}/s |", options.turns);
     println!("\nThe rates are {:.1} % apart.", 100.0 * apart);
     if apart.abs() > APART_MAX { Err("that is too much".into()) } else { Ok(()) }
 }
 
-/// The same number of requests for the same number of doses.
-async fn counts(server: &Server) -> Result<(Besieged, [i64; 3]), Broken> {
-    let id = drill::register(&server.vaccine, DOSES).await?;
-    let theirs =
-        besiege(server, Siege { until: Until::Each(EACH), ..Siege::of_the_seed(USERS, id) })
-            .await?;
-    let id = drill::register(&server.vaccine, DOSES).await?;
-    let ours = load(server, id, Stop::requests(u64::from(EACH) * u64::from(USERS))).await;
-    let counts = [ours.transactions(), ours.successful(), ours.failed()];
-    let [transactions, successful, failed] = counts.map(i64::try_from);
-    Ok((theirs, [transactions?, successful?, failed?]))
+/// Who is loaded, and where doses come from.
+struct Pair {
+    booking: Target,
+    vaccine: Target,
 }
 
-/// Transactions per second of each, in the middle.
-async fn rates(server: &Server, options: &Options) -> Result<[f64; 2], Broken> {
-    let id = server::stock(&server.vaccine).await?;
-    let lasting = Duration::from_secs(options.seconds);
-    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
-    for _ in 0..options.turns {
-        let siege = Siege { until: Until::Lasting(lasting), ..Siege::of_the_seed(USERS, id) };
-        theirs.push(besiege(server, siege).await?.rate);
-        let summary = load(server, id, Stop::after(lasting)).await;
-        ours.push(summary.rate_per_second(201));
+impl Pair {
+    /// The same number of requests for the same number of doses.
+    async fn counts(&self) -> Result<(Besieged, [i64; 3]), Broken> {
+        let id = drill::register(&self.vaccine, DOSES).await?;
+        let until = Until::Each(EACH);
+        let theirs = self.besiege(Siege { until, ..Siege::of_the_seed(USERS, id) }).await?;
+        let id = drill::register(&self.vaccine, DOSES).await?;
+        let all = u64::from(EACH) * u64::from(USERS);
+        let ours = self.load(id, Stop::requests(all)).await;
+        let counts = [ours.transactions(), ours.successful(), ours.failed()];
+        let [transactions, successful, failed] = counts.map(i64::try_from);
+        Ok((theirs, [transactions?, successful?, failed?]))
     }
-    eprintln!("siege: {theirs:.0?}, ours: {ours:.0?}");
-    Ok([theirs, ours].map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    }))
-}
 
-async fn besiege(server: &Server, siege: Siege) -> Result<Besieged, Broken> {
-    let booking = server.entry.clone();
-    tokio::task::spawn_blocking(move || siege.run(&booking)).await?
-}
+    /// Transactions per second of each, in the middle.
+    async fn rates(&self, options: &Options) -> Result<[f64; 2], Broken> {
+        let id = server::stock(&self.vaccine).await?;
+        let lasting = Duration::from_secs(options.seconds);
+        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..options.turns {
+            let until = Until::Lasting(lasting);
+            let siege = Siege { until, ..Siege::of_the_seed(USERS, id) };
+            theirs.push(self.besiege(siege).await?.rate);
+            ours.push(self.load(id, Stop::after(lasting)).await.rate_per_second(201));
+        }
+        eprintln!("siege: {theirs:.0?}, ours: {ours:.0?}");
+        Ok([theirs, ours].map(|mut rates| {
+            rates.sort_by(f64::total_cmp);
+            rates[rates.len() / 2]
+        }))
+    }
 
-async fn load(server: &Server, id: i64, stop: Stop) -> Summary {
-    let request = drill::book(id).into();
-    Load { users: USERS, reconnect: Reconnect::EachRequest, stop, request }.run(&server.entry).await
+    async fn besiege(&self, siege: Siege) -> Result<Besieged, Broken> {
+        let booking = self.booking.clone();
+        tokio::task::spawn_blocking(move || siege.run(&booking)).await?
+    }
+
+    async fn load(&self, id: i64, stop: Stop) -> Summary {
+        let request = drill::book(id).into();
+        let load = Load { users: USERS, reconnect: Reconnect::EachRequest, stop, request };
+        load.run(&self.booking).await
+    }
 }
