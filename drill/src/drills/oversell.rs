@@ -54,7 +54,8 @@ pub(super) async fn play(options: &Options, stage: &Stage) -> Result<Report, Bro
     }
     let Some(site) = &stage.site else { return own_system(options, stage).await };
     let Site { entry, vaccine } = site;
-    rush(options, stage, vaccine, std::slice::from_ref(entry)).await
+    let id = register(vaccine, options.doses.into()).await?;
+    rush(options, stage, (vaccine, id), std::slice::from_ref(entry)).await
 }
 
 async fn own_system(options: &Options, stage: &Stage) -> Result<Report, Broken> {
@@ -65,11 +66,13 @@ async fn own_system(options: &Options, stage: &Stage) -> Result<Report, Broken> 
     let entries: Vec<Target> =
         (0..options.replicas).map(|n| system.booking(n)).collect::<Result<_, _>>()?;
     let vaccine = system.vaccine(0)?;
+    let id = register(&vaccine, options.doses.into()).await?;
+    // The last thing before the rush: the first delay begins now.
     let (every_ms, for_ms, delay_ms) = DELAYS;
     let delays =
         json!({"mode": "bursts", "everyMs": every_ms, "forMs": for_ms, "delayMs": delay_ms});
     set_faults(&vaccine, &delays).await?;
-    let mut report = rush(options, stage, &vaccine, &entries).await?;
+    let mut report = rush(options, stage, (&vaccine, id), &entries).await?;
     report.note(format!(
         "Vaccine answered {delay_ms} ms late for {for_ms} of every {every_ms} ms: booking cannot know then \
          whether a dose is held, and must find out."
@@ -80,11 +83,10 @@ async fn own_system(options: &Options, stage: &Stage) -> Result<Report, Broken> 
 async fn rush(
     options: &Options,
     stage: &Stage,
-    vaccine: &Target,
+    (vaccine, id): (&Target, i64),
     entries: &[Target],
 ) -> Result<Report, Broken> {
     let Options { people, doses, .. } = *options;
-    let id = register(vaccine, doses.into()).await?;
     stage.progress.say(format!("{people} people, {doses} doses"));
     let crowd = Crowd {
         schedule: Schedule::constant(f64::from(people) / COMING.as_secs_f64(), COMING),
