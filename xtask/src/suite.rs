@@ -6,7 +6,7 @@ use crate::{
     child,
     failure::Failure,
     services::Services,
-    tools::{self, TOOLS, ThisMachine, Tool},
+    tools::{self, TOOLS, ThisMachine, Tool, python::Environment},
 };
 
 #[derive(Args)]
@@ -29,6 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     for tool in TOOLS {
         tools::provide(tool, &mut ThisMachine)?;
     }
+    Environment::of_tests().provide(&mut ThisMachine)?;
     let services = Services::start()?;
     test(cargo_args(&[], &options.cargo_args), services.variables())?;
     interleavings(&options.cargo_args)?;
