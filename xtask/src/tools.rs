@@ -42,6 +42,12 @@ pub(crate) const TOOLS: &[Tool] = &[
                      parts",
         skipped_tests: &["kubectl", "jsonschema", "promql", "envoy"],
     },
+    Tool {
+        programs: &["ip"],
+        package: "iproute2",
+        needed_for: "running the program alone in an empty root and a network of its own",
+        skipped_tests: &[],
+    },
 ];
 
 /// What some tests need, and one package brings.
@@ -52,7 +58,8 @@ pub(crate) struct Tool {
     pub(crate) package: &'static str,
     /// Completes the sentence "it is needed for …".
     pub(crate) needed_for: &'static str,
-    /// Parts of test names, as `--skip` takes them: the tests that cannot run without it.
+    /// Parts of test names, as `--skip` takes them: the tests that cannot run without it. None if
+    /// it is needed for something else that `cargo xtask test` does.
     pub(crate) skipped_tests: &'static [&'static str],
 }
 
