@@ -244,12 +244,22 @@ impl Town {
         self.target(8082, n)
     }
 
+    /// Where the first of them listens.
+    pub(crate) fn booking_port(&self) -> u16 {
+        8082 + self.offsets[0]
+    }
+
     pub(crate) fn gateway(&self) -> Target {
         self.target(8088, 0)
     }
 
     pub(crate) fn setting(&self, name: &str) -> String {
         self.ground.setting(name)
+    }
+
+    /// One more setting for whoever is started from now on.
+    pub(crate) fn from_now_on(&mut self, name: &'static str, value: &str) {
+        self.ground.settings.push((name, value.to_owned()));
     }
 
     pub(crate) fn offset(&self) -> u16 {
