@@ -10,11 +10,12 @@ mod overlay;
 
 mod jsonschema;
 mod kubectl;
+mod pipeline;
 
 /// What a tool has to say if it accepts something, and if it does not.
 fn checked(command: &mut Command) -> Result<String, String> {
     let ended = command.output().unwrap_or_else(|error| {
-        panic!("{:?}: {error}: `cargo xtask test` brings it", command.get_program())
+        panic!("{}: {error}: `cargo xtask test` brings it", command.get_program().display())
     });
     let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
     if ended.status.success() { Ok(said) } else { Err(said) }

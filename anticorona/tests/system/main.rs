@@ -22,6 +22,7 @@ mod mesh;
 mod outage;
 mod oversell;
 mod promql;
+mod restore;
 mod rolling;
 mod service;
 mod settings;

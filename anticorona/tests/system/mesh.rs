@@ -32,7 +32,7 @@ async fn behind_the_mesh() -> (Town, Envoy, i64) {
     let mut town = Town::on(Ground::embedded().with_faults(), &[VACCINE]).await;
     let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
     let envoy = Envoy::before(&town.vaccine()).await;
-    town.from_now_on("VACCINE_URL", &envoy.url);
+    town.also_set("VACCINE_URL", &envoy.url);
     town.start(BOOKING).await;
     (town, envoy, id)
 }

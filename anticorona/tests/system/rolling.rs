@@ -14,10 +14,10 @@ use crate::{
 const USERS: u16 = 100;
 
 /// The steps of an end, as Kubernetes takes them, in a fifth of the manifest's time: the Service
-/// still leads to the process for a while, since nodes hear of it one by one; SIGTERM comes after
-/// the pause that the manifest puts before it.
+/// still leads to the process for a while, since nodes hear of it one by one; the pause that the
+/// manifest puts before SIGTERM lasts longer.
 const STILL_LED_TO: Duration = Duration::from_millis(400);
-const UNTIL_SIGTERM: Duration = Duration::from_secs(1);
+const THEN_UNTIL_SIGTERM: Duration = Duration::from_millis(600);
 
 /// First the new process, then the end of the old one.
 async fn replaced(town: &mut Town, service: &Service, old: Part, new: Part) {
@@ -28,7 +28,7 @@ async fn replaced(town: &mut Town, service: &Service, old: Part, new: Part) {
     service.add(&target(town, new)).await;
     tokio::time::sleep(STILL_LED_TO).await; // tidy: paced, nodes hear of the end one by one
     service.remove(&target(town, old));
-    tokio::time::sleep(UNTIL_SIGTERM - STILL_LED_TO).await; // tidy: paced, the manifest's preStop
+    tokio::time::sleep(THEN_UNTIL_SIGTERM).await; // tidy: paced, the manifest's preStop
     let asked = Instant::now();
     assert_eq!(town.terminate(old).await, Some(0), "{}", town.log(old));
     assert!(asked.elapsed() < DRAIN_MAX, "{old:?} took {:?} to end", asked.elapsed());

@@ -76,7 +76,7 @@ impl<'a> Running<'a> {
         looked.unwrap_or_else(|| Err(not("become ready")))
     }
 
-    /// Memory that is its own and not shared with anybody: it holds no libraries.
+    /// What it holds in memory, what was read of the program itself included.
     fn resident_kib(&self) -> Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.map_err(|error| failure(&error))?;

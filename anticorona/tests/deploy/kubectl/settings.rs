@@ -85,8 +85,8 @@ fn every_address_in_an_overlay_is_that_of_a_service() {
             let service = object(&objects, "Service", host);
             let served = &service["spec"]["ports"][0]["port"];
             assert_eq!(served.to_string(), port, "{overlay}: {name}");
-            let part = &service["spec"]["selector"]["app.kubernetes.io/name"];
-            object(&objects, "Deployment", part.as_str().unwrap());
+            let behind = &service["spec"]["selector"]["app.kubernetes.io/name"];
+            object(&objects, "Deployment", behind.as_str().unwrap());
         }
     }
 }
