@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     envoy::Envoy,
     outage::{Seen, Trouble, VACCINE, breaker_opened_and_closed, under_load},
-    town::{Ground, Part, Town, ask, bookings, register, settled},
+    town::{Ground, Part, Town, ask, bookings, read, register, settled},
 };
 
 const BOOKING: Part = Part::Booking(0);
@@ -86,6 +86,8 @@ async fn a_vaccine_killed_behind_envoy_leaves_nobody_without_an_answer() {
     let seen = under_load(&mut town, id, Trouble::Killed).await;
     seen.refuses_promptly();
     breaker_opened_and_closed(&town.booking(0)).await;
+    let events = read(&town.booking(0), "/actuator/circuitbreakerevents").await.to_string();
+    assert!(events.contains("too many failures in a row"), "as without a mesh: {events}");
     assert_eq!(envoy.counted().await.repeated, 0, "the mesh repeats nothing");
     nothing_is_lost(&town, id, &seen).await;
 }
