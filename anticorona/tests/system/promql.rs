@@ -113,6 +113,15 @@ fn what_is_no_promql_or_no_rule_is_refused() {
 }
 
 #[test]
+fn the_labels_that_prometheus_adds_are_those_of_its_job() {
+    let job = fs::read_to_string(deploy("prometheus/scrape.yaml")).unwrap();
+    assert!(job.contains("job_name: anticorona\n"), "{job}");
+    for label in SCRAPED.iter().filter(|label| **label != "job") {
+        assert!(job.contains(&format!("target_label: {label}}}")), "nothing sets {label}");
+    }
+}
+
+#[test]
 fn every_alert_names_a_runbook_that_there_is() {
     let rules = fs::read_to_string(deploy("prometheus/rules.yaml")).unwrap();
     let runbooks = rules.lines().filter_map(|line| line.trim().strip_prefix("runbook: "));
