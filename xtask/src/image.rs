@@ -8,9 +8,7 @@ pub(crate) mod inside;
 mod names;
 
 use std::{
-    env,
-    ffi::OsString,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -25,11 +23,13 @@ const LINKED: [&str; 4] = ["-C", "target-feature=+crt-static", "-C", "strip=symb
 /// The largest that the program may be in its image: 20 MB.
 const SIZE_MAX_BYTES: u64 = 20_000_000;
 
-/// What makes a network, a process table and mounts of one's own, which end with the first process.
-const UNSHARE: &[&str] = &["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"];
+/// Who makes a network, a process table and mounts of one's own: whoever may, as root in there alone;
+/// root; whoever may become root without being asked.
+const WAYS: [&[&str]; 3] =
+    [&["unshare", "--map-root-user"], &["unshare"], &["sudo", "-n", "unshare"]];
 
-/// Whoever may do so, or whoever may become root without being asked.
-const WAYS: &[&[&str]] = &[&["--map-root-user"], &[]];
+/// All of it ends with the first process.
+const UNSHARED: [&str; 5] = ["--net", "--pid", "--mount-proc", "--fork", "--kill-child"];
 
 const WAY_AROUND: &str = "mend what the reason above names; `cargo xtask test --embedded-only` \
                           leaves this out";
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let this = env::current_exe().map_err(|error| failure(&error))?;
     let mut command = alone()?;
     command.arg(this).arg("image-inside").arg(root.path());
-    child::succeed(command.env("PATH", tools::search_path()), WAY_AROUND)
+    child::succeed(&mut command, WAY_AROUND)
 }
 
 /// Builds it where every other build is, so that only the last step is done anew.
@@ -104,26 +104,22 @@ fn furnish(root: &Path, program: &Path) -> std::io::Result<()> {
 
 /// What runs the rest of its line in a network of its own.
 fn alone() -> Result<Command, Failure> {
-    for way in WAYS {
-        let mut words: Vec<_> = UNSHARE.iter().chain(*way).copied().map(OsString::from).collect();
-        if way.is_empty() && !may_unshare(&words) {
-            words.splice(0..0, ["sudo", "-n"].map(OsString::from));
-        }
-        if may_unshare(&words) {
-            let mut command = Command::new(&words[0]);
-            command.args(&words[1..]);
-            return Ok(command);
-        }
-    }
-    let what = "nobody may make a network of their own here (`unshare`), not even root";
-    Err(Failure::new(what, "run it where that is allowed, or leave it out: --embedded-only"))
+    let way = WAYS.into_iter().find(|way| {
+        let mut command = unshare(way);
+        command.args(["ip", "link", "set", "lo", "up"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    });
+    way.map(unshare).ok_or_else(|| {
+        let what = "nobody may make a network of their own here (`unshare`), not even root";
+        Failure::new(what, "run it where that is allowed, or leave it out: --embedded-only")
+    })
 }
 
-fn may_unshare(words: &[OsString]) -> bool {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).args(["ip", "link", "set", "lo", "up"]);
-    command.env("PATH", tools::search_path()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+fn unshare(way: &[&str]) -> Command {
+    let mut command = Command::new(way[0]);
+    command.args(&way[1..]).args(UNSHARED).env("PATH", tools::search_path());
+    command
 }
 
 fn failure(error: &std::io::Error) -> Failure {
