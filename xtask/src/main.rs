@@ -8,6 +8,8 @@
 mod child;
 mod ci;
 mod failure;
+mod image;
+mod look;
 mod openapi;
 mod services;
 mod suite;
@@ -35,6 +37,12 @@ enum Task {
     /// Keeps the servers that tests need, until its input ends
     #[command(hide = true)]
     Services,
+    /// Runs the program as its image holds it, alone in an empty root, and says how large it is and
+    /// how soon it is ready
+    Image(image::Options),
+    /// What `image` does in a network of its own
+    #[command(hide = true)]
+    ImageInside(image::inside::Options),
     /// Checks the rules that neither the compiler nor clippy knows
     Tidy,
     /// Writes docs/openapi from what the parts say about themselves
@@ -71,6 +79,8 @@ fn perform(task: Task) -> Result<(), Failure> {
     match task {
         Task::Test(options) => suite::run(&options),
         Task::Services => services::keep(),
+        Task::Image(options) => image::run(&options),
+        Task::ImageInside(options) => image::inside::run(&options),
         Task::Tidy => tidy::run(),
         Task::Openapi { check: false } => openapi::write(),
         Task::Openapi { check: true } => openapi::check(),

@@ -19,7 +19,7 @@ use std::{
 use tempfile::TempDir;
 
 use self::running::Running;
-use crate::failure::Failure;
+use crate::{failure::Failure, look::look};
 
 /// Where tests learn the address of PostgreSQL.
 const POSTGRES: &str = "ANTICORONA_TEST_POSTGRES";
@@ -82,7 +82,7 @@ impl Drop for Services {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let keeper = &mut self.keeper;
-        let ended = running::look(KEEPER_STOPS_WITHIN, || keeper.try_wait().ok().flatten());
+        let ended = look(KEEPER_STOPS_WITHIN, || keeper.try_wait().ok().flatten());
         if ended.is_none() {
             eprintln!("xtask test: the servers of tests do not stop; look for them with `ps`");
             keeper.kill().ok();

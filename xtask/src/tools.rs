@@ -1,5 +1,8 @@
 //! The programs from outside that tests need: which, why, and how they get here.
-//! A further one is one row in [`TOOLS`]; a server also is one file in `services/`.
+//! A further one is one row in [`TOOLS`]; a server also is one file in `services/`. What comes as a
+//! Python package is one line in `deploy/check/requirements.txt`.
+
+pub(crate) mod python;
 
 use std::{
     env,
@@ -9,6 +12,7 @@ use std::{
     process::Stdio,
 };
 
+use self::python::Environment;
 use crate::{child, failure::Failure};
 
 /// Every tool that some test needs.
@@ -31,6 +35,19 @@ pub(crate) const TOOLS: &[Tool] = &[
         needed_for: "the tests that send their events over NATS",
         skipped_tests: &["nats"],
     },
+    Tool {
+        programs: &["python3", "pip3"],
+        package: "python3-pip",
+        needed_for: "the tests that check the files of deploy/, and that put a mesh's proxy between \
+                     parts",
+        skipped_tests: &["kubectl", "jsonschema", "promql", "envoy"],
+    },
+    Tool {
+        programs: &["ip"],
+        package: "iproute2",
+        needed_for: "running the program alone in an empty root and a network of its own",
+        skipped_tests: &[],
+    },
 ];
 
 /// What some tests need, and one package brings.
@@ -41,7 +58,8 @@ pub(crate) struct Tool {
     pub(crate) package: &'static str,
     /// Completes the sentence "it is needed for …".
     pub(crate) needed_for: &'static str,
-    /// Parts of test names, as `--skip` takes them: the tests that cannot run without it.
+    /// Parts of test names, as `--skip` takes them: the tests that cannot run without it. None if
+    /// it is needed for something else that `cargo xtask test` does.
     pub(crate) skipped_tests: &'static [&'static str],
 }
 
@@ -130,13 +148,17 @@ impl Machine for ThisMachine {
     }
 }
 
-/// PATH, and the folders of servers, which Debian keeps off the PATH of everybody but root.
+/// PATH, before it what comes from Python, and behind it the folders of servers, which Debian keeps off the PATH of everybody but root.
 /// Those of PostgreSQL are on nobody's: several versions may be there, and the newest is meant.
 pub(crate) fn search_path() -> OsString {
     #[expect(clippy::disallowed_methods, reason = "the only way to find a program")]
     let path = env::var_os("PATH").unwrap_or_default();
     let postgres = postgres_folders(Path::new("/usr/lib/postgresql"));
-    with_server_folders(path, postgres)
+    let path = with_server_folders(path, postgres);
+    // First, since it holds the very versions that were asked for.
+    let ours = Environment::of_tests().programs();
+    let folders = std::iter::once(ours).chain(env::split_paths(&path));
+    env::join_paths(folders).unwrap_or(path)
 }
 
 /// The folders of programs below `home`, which holds a folder a version. The newest comes first.

@@ -41,10 +41,10 @@ const PROMPT: Duration = Duration::from_millis(200);
 /// promised of a release build.
 const SHARE_BACK: f64 = 0.25;
 
-const VACCINE: Part = Part::Vaccine(0);
+pub(crate) const VACCINE: Part = Part::Vaccine(0);
 
 /// What is wrong with vaccine.
-enum Trouble {
+pub(crate) enum Trouble {
     Killed,
     Fault(Value),
 }
@@ -57,7 +57,7 @@ struct Answer {
 }
 
 /// What was seen.
-struct Seen {
+pub(crate) struct Seen {
     answers: Vec<Answer>,
     /// When vaccine was in trouble.
     from: Duration,
@@ -83,8 +83,13 @@ impl Seen {
         took.get(took.len() * 99 / 100).copied()
     }
 
+    /// Answers that told somebody of a booking.
+    pub(crate) fn told_of_bookings(&self) -> usize {
+        self.answers.iter().filter(|answer| answer.status == 201).count()
+    }
+
     /// Bookings are made as before, and nothing that went wrong is left.
-    fn is_well_again(&self) {
+    pub(crate) fn is_well_again(&self) {
         let before = self.rate(BEFORE / 4, self.from);
         let since = self.to + WELL_AFTER;
         let after = self.rate(since, self.to + AFTER);
@@ -93,7 +98,7 @@ impl Seen {
     }
 
     /// Whoever comes while the breaker is open is told so at once.
-    fn refuses_promptly(&self) {
+    pub(crate) fn refuses_promptly(&self) {
         let p99 = self.p99_of_refusals(self.from + OPEN_AFTER, self.to);
         let p99 = p99.expect("refusals while vaccine is in trouble");
         println!("p99 of a refusal once open: {p99:?}");
@@ -102,7 +107,7 @@ impl Seen {
 }
 
 /// The load, and the trouble in the middle of it; every answer is checked on its way.
-async fn under_load(town: &mut Town, vaccine: i64, trouble: Trouble) -> Seen {
+pub(crate) async fn under_load(town: &mut Town, vaccine: i64, trouble: Trouble) -> Seen {
     let began = Instant::now();
     let answers = Arc::new(Mutex::new(Vec::new()));
     let load = Load {
@@ -160,7 +165,7 @@ async fn set(vaccine: &Target, fault: &Value) {
 }
 
 /// Opening and closing are told to whoever watches.
-async fn breaker_opened_and_closed(booking: &Target) {
+pub(crate) async fn breaker_opened_and_closed(booking: &Target) {
     let is_closed = |all: &Value| {
         let breakers = all["circuitBreakers"].as_object();
         breakers.is_some_and(|all| all.values().all(|breaker| breaker["state"] == "CLOSED"))
@@ -190,7 +195,7 @@ async fn survives(trouble: Trouble) -> (Town, Seen) {
 
     // Whatever was in the air: no dose is lost, and none is given twice.
     let booked = bookings(&town.booking(0)).await.into_iter().filter(|&(_, stands)| stands).count();
-    let told = seen.answers.iter().filter(|answer| answer.status == 201).count();
+    let told = seen.told_of_bookings();
     assert!(booked >= told, "{told} people were told of {booked} bookings");
     settled(&town.vaccine(), id, i64::try_from(booked).unwrap()).await;
     (town, seen)
@@ -209,8 +214,8 @@ async fn vaccine_killed_under_the_real_siege() {
     let mut town = Town::on(Ground::embedded(), &[VACCINE, Part::Booking(0)]).await;
     let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
     assert_eq!(id, 1);
-    let offset = town.offset();
-    let siege = tokio::task::spawn_blocking(move || siege(offset, USERS, u32::from(u16::MAX)));
+    let port = town.booking_port();
+    let siege = tokio::task::spawn_blocking(move || siege(port, USERS, u32::from(u16::MAX)));
     tokio::time::sleep(BEFORE).await; // tidy: paced, the siege goes on meanwhile
     town.kill(VACCINE);
     tokio::time::sleep(OUTAGE).await; // tidy: paced, this long it is gone

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::town::{Town, bookings, register, settled};
 
 /// What siege puts up with unless it is told otherwise.
-const FAILURES_MAX: u32 = 1_024;
+pub(crate) const FAILURES_MAX: u32 = 1_024;
 
 /// What siege says at its end.
 pub(crate) struct Summary {
@@ -16,13 +16,12 @@ pub(crate) struct Summary {
     pub(crate) longest_seconds: f64,
 }
 
-/// So many users on the bookings of the town with that offset, for ten seconds. Siege gives up
+/// So many users on the bookings behind that port, for ten seconds. Siege gives up
 /// after so many failures, 1,024 unless it is told otherwise.
-pub(crate) fn siege(offset: u16, users: u16, failures_max: u32) -> Summary {
+pub(crate) fn siege(port: u16, users: u16, failures_max: u32) -> Summary {
     let home = tempfile::tempdir().unwrap(); // siege keeps its settings there.
     let settings = home.path().join("siege.conf");
     std::fs::write(&settings, format!("json_output = true\nfailures = {failures_max}\n")).unwrap();
-    let port = 8082 + offset;
     let output = Command::new("siege")
         .arg(format!("-c{users}"))
         .args(["-t10S", "-v", "--content-type", "application/json"])
@@ -61,7 +60,7 @@ async fn everybody_is_served(users: u16) {
     let town = Town::together().await;
     let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
     assert_eq!(id, 1);
-    let summary = siege(town.offset(), users, FAILURES_MAX);
+    let summary = siege(town.booking_port(), users, FAILURES_MAX);
     assert!((summary.availability - 100.0).abs() < f64::EPSILON, "{}", summary.availability);
     assert_eq!(summary.failed, 0);
     // Its users count without a lock, and now and then one goes uncounted.

@@ -106,7 +106,7 @@ fn service(name: &str) -> String {
 }
 
 /// A database of one's own on the throw-away server.
-async fn new_database() -> String {
+pub(crate) async fn new_database() -> String {
     let server = service("ANTICORONA_TEST_POSTGRES");
     let (client, traffic) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(traffic);
@@ -116,7 +116,7 @@ async fn new_database() -> String {
 }
 
 /// A stream of one's own on the throw-away server.
-fn new_stream() -> String {
+pub(crate) fn new_stream() -> String {
     format!("{}/{}", service("ANTICORONA_TEST_NATS"), Uuid::now_v7().simple())
 }
 
@@ -244,12 +244,22 @@ impl Town {
         self.target(8082, n)
     }
 
+    /// Where the first of them listens.
+    pub(crate) fn booking_port(&self) -> u16 {
+        8082 + self.offsets[0]
+    }
+
     pub(crate) fn gateway(&self) -> Target {
         self.target(8088, 0)
     }
 
     pub(crate) fn setting(&self, name: &str) -> String {
         self.ground.setting(name)
+    }
+
+    /// One more setting for whoever is started from now on.
+    pub(crate) fn also_set(&mut self, name: &'static str, value: &str) {
+        self.ground.settings.push((name, value.to_owned()));
     }
 
     pub(crate) fn offset(&self) -> u16 {

@@ -5,14 +5,13 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::WAY_AROUND;
-use crate::{failure::Failure, tools};
+use crate::{failure::Failure, look::look, tools};
 
 /// How a program is handled.
 #[derive(Clone, Copy)]
@@ -32,9 +31,6 @@ impl Terms {
         }
     }
 }
-
-/// Pause between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How much of a log stands in a failure.
 const LAST_LINES: usize = 10;
@@ -130,20 +126,6 @@ impl Drop for Running {
             self.child.kill().ok();
             self.child.wait().ok();
         }
-    }
-}
-
-/// Looks again and again until there is something, or time is up.
-pub(super) fn look<T>(within: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = found() {
-            return Some(found);
-        }
-        if begun.elapsed() > within {
-            return None;
-        }
-        thread::sleep(LOOK_EVERY);
     }
 }
 

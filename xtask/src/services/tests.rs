@@ -134,7 +134,7 @@ fn a_word_in_the_log_is_not_enough_without_a_port() {
 fn what_ends_on_its_own_is_noticed() {
     let folder = folder();
     let mut server = launch("read nothing; exit 4", folder.path());
-    let failure = running::look(KEEPER_STOPS_WITHIN, || server.still_up().err());
+    let failure = look(KEEPER_STOPS_WITHIN, || server.still_up().err());
     let failure = failure.expect("it ends");
     assert!(failure.what.contains("ended (exit status: 4) while tests ran"), "{failure}");
 }
@@ -145,7 +145,7 @@ fn what_does_not_listen_to_signals_is_killed() {
     let script = "trap '' INT TERM; echo $$; while :; do sleep 0.01; done";
     let server = launch(script, folder.path());
     let said = || fs::read_to_string(folder.path().join("log")).ok();
-    let id = running::look(KEEPER_STOPS_WITHIN, || said()?.trim().parse().ok());
+    let id = look(KEEPER_STOPS_WITHIN, || said()?.trim().parse().ok());
     let id = id.and_then(Pid::from_raw).expect("it says its number");
     assert!(test_kill_process(id).is_ok());
     drop(server);
