@@ -8,25 +8,27 @@ use std::{
 use crate::failure::Failure;
 
 /// The root of the checkout that this program was built from.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own)
 }
 
-pub(crate) fn program(name: &str) -> Command {
+/// A program, to be run from there.
+pub fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     command.current_dir(root());
     command
 }
 
-pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+/// Cargo with these arguments, to be run from there.
+pub fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = program("cargo");
     command.args(args);
     command
 }
 
 /// Runs a program on our terminal.
-pub(crate) fn succeed(command: &mut Command, do_this: &str) -> Result<(), Failure> {
+pub fn succeed(command: &mut Command, do_this: &str) -> Result<(), Failure> {
     let status = command.status().map_err(|error| not_started(command, &error))?;
     if status.success() {
         return Ok(());
@@ -35,7 +37,7 @@ pub(crate) fn succeed(command: &mut Command, do_this: &str) -> Result<(), Failur
 }
 
 /// Runs a program for what it prints; its complaints go to our terminal.
-pub(crate) fn printed(command: &mut Command, do_this: &str) -> Result<String, Failure> {
+pub fn printed(command: &mut Command, do_this: &str) -> Result<String, Failure> {
     let output =
         command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;
     if !output.status.success() {

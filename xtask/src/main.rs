@@ -5,20 +5,19 @@
     reason = "a command line tool talks on its terminal"
 )]
 
-mod child;
 mod ci;
-mod failure;
 mod openapi;
-mod services;
 mod suite;
 mod tidy;
-mod tools;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use crate::failure::Failure;
+use xtask::{
+    child,
+    failure::Failure,
+    services::{self, Kind},
+};
 
 /// The tasks around the code of anticorona.
 #[derive(Parser)]
@@ -32,9 +31,9 @@ struct Xtask {
 enum Task {
     /// Installs and starts what tests need, runs every test, and stops what it started
     Test(suite::Options),
-    /// Keeps the servers that tests need, until its input ends
+    /// Keeps servers in the background, until its input ends
     #[command(hide = true)]
-    Services,
+    Services { kinds: Vec<Kind> },
     /// Checks the rules that neither the compiler nor clippy knows
     Tidy,
     /// Writes docs/openapi from what the parts say about themselves
@@ -70,7 +69,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<(), Failure> {
     match task {
         Task::Test(options) => suite::run(&options),
-        Task::Services => services::keep(),
+        Task::Services { kinds } => services::keep(&kinds),
         Task::Tidy => tidy::run(),
         Task::Openapi { check: false } => openapi::write(),
         Task::Openapi { check: true } => openapi::check(),

@@ -1,11 +1,10 @@
 //! `cargo xtask test`: provides what the tests need, then runs them all.
 
 use clap::Args;
-
-use crate::{
+use xtask::{
     child,
     failure::Failure,
-    services::Services,
+    services::{Kind, Services},
     tools::{self, TOOLS, ThisMachine, Tool},
 };
 
@@ -29,7 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     for tool in TOOLS {
         tools::provide(tool, &mut ThisMachine)?;
     }
-    let services = Services::start()?;
+    let services = Services::start(&[Kind::Postgres, Kind::Nats])?;
     test(cargo_args(&[], &options.cargo_args), services.variables())?;
     interleavings(&options.cargo_args)?;
     println!("{}", verdict(&[]));

@@ -1,6 +1,8 @@
 //! Where and when something was measured.
 
-use std::{error::Error, fs, process::Command};
+use std::{error::Error, fs, pin::pin, process::Command, time::Duration};
+
+use tokio::{select, time::interval};
 
 /// The processor, its cores, the memory and the kernel, in a line.
 pub(crate) fn describe() -> Result<String, Box<dyn Error>> {
@@ -17,6 +19,23 @@ pub(crate) fn describe() -> Result<String, Box<dyn Error>> {
 pub(crate) fn today() -> Result<String, Box<dyn Error>> {
     let said = Command::new("date").args(["--utc", "+%F"]).output()?;
     Ok(String::from_utf8(said.stdout)?.trim().to_owned())
+}
+
+/// The work, and the highest of what was read again and again meanwhile.
+pub(crate) async fn highest_while<T>(
+    work: impl Future<Output = T>,
+    every: Duration,
+    read: impl Fn() -> Result<f64, Box<dyn Error>>,
+) -> Result<(T, f64), Box<dyn Error>> {
+    let mut highest = read()?;
+    let mut look = interval(every);
+    let mut work = pin!(work);
+    loop {
+        select! {
+            done = &mut work => return Ok((done, highest)),
+            _ = look.tick() => highest = read()?.max(highest),
+        }
+    }
 }
 
 fn field(file: &str, name: &str) -> Option<String> {
