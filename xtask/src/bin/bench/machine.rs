@@ -3,6 +3,7 @@
 use std::{error::Error, fs, pin::pin, process::Command, time::Duration};
 
 use tokio::{select, time::interval};
+use xtask::{child, tools};
 
 /// The processor, its cores, the memory and the kernel, in a line.
 pub(crate) fn describe() -> Result<String, Box<dyn Error>> {
@@ -13,6 +14,19 @@ pub(crate) fn describe() -> Result<String, Box<dyn Error>> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let gib = kib / 1_024.0 / 1_024.0;
     Ok(format!("{cores} cores of {processor}, {gib:.0} GiB, Linux {}", kernel.trim()))
+}
+
+/// What a program says of itself with `--version`, without the words around it.
+pub(crate) fn version(program: &str) -> Result<String, Box<dyn Error>> {
+    // Siege begins with writing its settings there.
+    let home = tempfile::tempdir()?;
+    let mut command = child::program(program);
+    command.arg("--version").env("PATH", tools::search_path()).env("HOME", home.path());
+    let said = command.output()?;
+    let said = String::from_utf8([said.stdout, said.stderr].concat())?;
+    let mut words = said.split_whitespace().map(|word| word.trim_start_matches("v="));
+    let number = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    Ok(number.ok_or_else(|| format!("{program} has no version:\n{said}"))?.to_owned())
 }
 
 /// Today, as 2026-11-25.

@@ -101,6 +101,9 @@ const CONTESTANTS: [Subject; 7] = [
     Subject::SoldOut,
 ];
 
+/// Who shares the one PostgreSQL.
+const ON_POSTGRES: [Subject; 3] = [Subject::Postgres, Subject::HotRow, Subject::OneStatement];
+
 /// Those of a first look.
 const QUICK: [Subject; 4] = [Subject::Echo, Subject::Sqlite, Subject::Postgres, Subject::SoldOut];
 
@@ -147,34 +150,29 @@ impl Plan {
     }
 
     /// The programs from outside that it takes.
-    fn tools(&self) -> Vec<&'static Tool> {
-        let needed = |subject: &&Subject| match subject {
-            Subject::Postgres | Subject::HotRow | Subject::OneStatement => Some(&tools::POSTGRES),
-            Subject::Redis => Some(&tools::REDIS),
-            Subject::Siege => Some(&tools::SIEGE),
-            Subject::Echo
-            | Subject::Sqlite
-            | Subject::SoldOut
-            | Subject::Alone
-            | Subject::Start
-            | Subject::Stored => None,
-        };
-        self.subjects.iter().filter_map(|subject| needed(&subject)).collect()
+    fn tools(&self) -> Vec<Tool> {
+        let needs: [(Tool, &[Subject]); 3] = [
+            (tools::POSTGRES, &ON_POSTGRES),
+            (tools::REDIS, &[Subject::Redis]),
+            (tools::SIEGE, &[Subject::Siege]),
+        ];
+        let needed = needs.into_iter().filter(|(_, by)| by.iter().any(|&who| self.includes(who)));
+        needed.map(|(tool, _)| tool).collect()
     }
 
     /// What to type for the same.
     fn command(&self) -> String {
         let Self { subjects, turns, lasting, bookings } = self;
-        let mut command =
-            format!("cargo xtask bench --turns {turns} --seconds {}", lasting.as_secs());
+        let seconds = lasting.as_secs();
+        let mut words = vec![format!("cargo xtask bench --turns {turns} --seconds {seconds}")];
         if self.includes(Subject::Stored) {
-            command.push_str(&format!(" --bookings {bookings}"));
+            words.push(format!("--bookings {bookings}"));
         }
         if !self.is_everything() {
             let names: Vec<_> = subjects.iter().map(Subject::to_string).collect();
-            command.push_str(&format!(" --only {}", names.join(",")));
+            words.push(format!("--only {}", names.join(",")));
         }
-        command
+        words.join(" ")
     }
 }
 
@@ -182,7 +180,7 @@ impl Plan {
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let plan = Plan::of(options);
     for tool in plan.tools() {
-        tools::provide(tool, &mut ThisMachine)?;
+        tools::provide(&tool, &mut ThisMachine)?;
     }
     server::build(&[server::ANTICORONA, server::ECHO])?;
     let mut report = Report::new(plan.clone())?;

@@ -10,13 +10,13 @@ use drill::Target;
 
 use crate::server::{self, Server};
 
-/// The parts and their ports, before the offset.
+/// The parts and their ports, before the offset; who listens to others starts before these.
 const BOOKING: (&str, u16) = ("booking", 8082);
 const VACCINE: (&str, u16) = ("vaccine", 8081);
 const INJECTION: (&str, u16) = ("injection", 8084);
 const MYPAGE: (&str, u16) = ("mypage", 8083);
 const GATEWAY: (&str, u16) = ("gateway", 8088);
-const PARTS: [(&str, u16); 5] = [VACCINE, BOOKING, INJECTION, MYPAGE, GATEWAY];
+const PARTS: [(&str, u16); 5] = [MYPAGE, INJECTION, VACCINE, BOOKING, GATEWAY];
 
 /// Every part, running.
 pub(crate) struct System {
@@ -30,7 +30,7 @@ pub(crate) struct System {
 impl System {
     /// `serve`: everything in one process, on SQLite, as an operator starts it.
     pub(crate) async fn together() -> Result<Self, Box<dyn Error>> {
-        let ports = [BOOKING, VACCINE, INJECTION, MYPAGE, GATEWAY].map(|(_, port)| port);
+        let ports = PARTS.map(|(_, port)| port);
         let offset = server::free_offset(&ports)?;
         let server = Server::part(&["serve"], &[], &ports, Some(offset)).await?;
         Self::of(vec![server], offset)
@@ -61,7 +61,7 @@ impl System {
         })
     }
 
-    /// From the start of the first process to the first answer of each part that is started last.
+    /// From its start to the first answer on every port; of several processes the sum.
     pub(crate) fn ready_after(&self) -> Duration {
         self.processes.iter().map(|process| process.ready_after).sum()
     }

@@ -22,6 +22,7 @@ const SYNCS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Medians of each round, in milliseconds.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "a quantity ends in its unit")]
 pub(super) struct Alone {
     pub(super) booking_ms: Vec<f64>,
     /// An `fdatasync` after a block was appended, so that the file system keeps a new length too.

@@ -6,7 +6,7 @@ use drill::{Load, Reconnect, Stop, Summary, Target};
 use xtask::services::{Kind, Services};
 
 use super::{
-    CLIENTS, CONTESTANTS, Plan, Subject,
+    CLIENTS, CONTESTANTS, ON_POSTGRES, Plan, Subject,
     pgbench::{Pgbench, Script},
     redis::Redis,
     rounds::{Rounds, Turn},
@@ -25,9 +25,6 @@ const MEMORY_EVERY: Duration = Duration::from_millis(100);
 
 /// How long those who follow may take after a turn; the aim is shorter.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_mins(2);
-
-/// Who shares the one PostgreSQL.
-const ON_POSTGRES: [Subject; 3] = [Subject::Postgres, Subject::HotRow, Subject::OneStatement];
 
 /// The contestants take turns in every round, in the other direction in every second one.
 pub(super) async fn run(plan: &Plan, rounds: &mut Rounds) -> Result<(), Box<dyn Error>> {

@@ -31,13 +31,14 @@ impl Redis {
     /// Puts doses there, and makes sure that an answer is worth what it should be.
     pub(super) fn prepare(address: &str) -> Result<Self, Box<dyn Error>> {
         let (_, port) = address.rsplit_once(':').ok_or("Redis without a port")?;
-        let mut this = Self { port: port.to_owned(), script: String::new(), per_second: PROBE };
+        let port = port.to_owned();
+        let this = Self { port, script: String::new(), per_second: PROBE };
         if !this.ask(&["CONFIG", "GET", "appendfsync"])?.contains("always") {
             return Err("Redis answers before the disk has it".into());
         }
         this.ask(&["SET", "doses", "1000000000"])?;
-        this.script = this.ask(&["SCRIPT", "LOAD", TAKE])?.trim().to_owned();
-        Ok(this)
+        let script = this.ask(&["SCRIPT", "LOAD", TAKE])?.trim().to_owned();
+        Ok(Self { script, ..this })
     }
 
     /// Waits for its turn to end, which takes about as long as asked for.

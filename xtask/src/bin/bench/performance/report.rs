@@ -30,6 +30,7 @@ const MB_PER_MIB: f64 = 1.048_576;
 /// Every figure of one run.
 pub(super) struct Report {
     pub(super) plan: Plan,
+    /// The machine, and the versions of what else was measured.
     pub(super) machine: String,
     pub(super) date: String,
     pub(super) rounds: Rounds,
@@ -67,9 +68,15 @@ impl Row {
 
 impl Report {
     pub(super) fn new(plan: Plan) -> Result<Self, Box<dyn Error>> {
+        let mut machine = vec![machine::describe()?];
+        for tool in plan.tools() {
+            let version =
+                machine::version(tool.programs.first().ok_or("a tool without programs")?)?;
+            machine.push(format!("{} {version}", tool.package));
+        }
         Ok(Self {
             plan,
-            machine: machine::describe()?,
+            machine: machine.join(", "),
             date: machine::today()?,
             rounds: Rounds::default(),
             alone: None,
@@ -102,13 +109,15 @@ impl Report {
         let rate = median(&rates)?;
         let lowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = rates.iter().copied().fold(0.0, f64::max);
-        let mut more = format!(" ({lowest:.0} to {highest:.0})");
+        let range = format!(" ({lowest:.0} to {highest:.0})");
         let percentiles =
             [self.rounds.each(who, |turn| turn.p50_ms), self.rounds.each(who, |turn| turn.p99_ms)];
-        if let [Some(p50), Some(p99)] = percentiles.each_ref().map(|each| median(each)) {
-            more.push_str(&format!(", p50 {p50:.1} ms, p99 {p99:.1} ms"));
-        }
-        Some(Row::new(&who.to_string(), name(who), rate, "/s").with(&more))
+        let latency = match percentiles.each_ref().map(|each| median(each)) {
+            [Some(p50), Some(p99)] => format!(", p50 {p50:.1} ms, p99 {p99:.1} ms"),
+            _ => String::new(),
+        };
+        let row = Row::new(&who.to_string(), name(who), rate, "/s");
+        Some(row.with(&range).with(&latency))
     }
 
     /// How long those who follow took after a load, as a part of its length; the slowest counts.
@@ -240,15 +249,19 @@ fn start(starts: &Starts) -> Vec<Row> {
 }
 
 fn stored(stored: &Stored) -> Vec<Row> {
-    let Stored { bookings, memory_mib, stored_within, caught_up, .. } = stored;
+    let Stored { bookings, memory_mib, filled_within, caught_up, .. } = stored;
     let what = format!("rate with {bookings} bookings stored, over the rate with none");
     let ratio = stored.ratio().unwrap_or(f64::NAN);
+    let middle = |each: fn(&(f64, f64)) -> f64| {
+        median(&stored.rates.iter().map(each).collect::<Vec<_>>()).unwrap_or(f64::NAN)
+    };
+    let rates = format!(" ({:.0}/s, {:.0}/s)", middle(|rates| rates.1), middle(|rates| rates.0));
     let memory = format!("memory after {bookings} bookings");
-    let waited = caught_up.as_secs_f64() / stored_within.as_secs_f64();
+    let waited = caught_up.as_secs_f64() / filled_within.as_secs_f64();
     let heard = "everybody had heard of all of them, of the time it took to store them";
-    let (within, seconds) = (stored_within.as_secs_f64(), caught_up.as_secs_f64());
+    let (within, seconds) = (filled_within.as_secs_f64(), caught_up.as_secs_f64());
     vec![
-        Row::new("stored", &what, ratio, "").aim(Aim::AtLeast(0.9)),
+        Row::new("stored", &what, ratio, "").with(&rates).aim(Aim::AtLeast(0.9)),
         Row::new("stored_memory_mb", &memory, memory_mib * MB_PER_MIB, " MB")
             .aim(Aim::AtMost(150.0)),
         Row::new("stored_caught_up", heard, waited, "")

@@ -31,9 +31,8 @@ pub(super) struct Stored {
     pub(super) memory_mib: f64,
     /// Bookings stored, and the rate of the step that led there.
     pub(super) growth: Vec<(f64, f64)>,
-    /// How long the last step's load and everything before took, and how long those who follow took
-    /// after it.
-    pub(super) stored_within: Duration,
+    /// How long it took to store them, and then until those who follow had heard of all.
+    pub(super) filled_within: Duration,
     pub(super) caught_up: Duration,
     /// Round by round: the rate of an empty store, and of the full one.
     pub(super) rates: Vec<(f64, f64)>,
@@ -79,7 +78,7 @@ async fn store(full: &System, vaccine: i64, bookings: u64) -> Result<Stored, Box
         eprintln!("{} bookings stored, the last ones at {rate:.0}/s", stored.bookings);
         stored.growth.push((count_of(stored.bookings), rate));
     }
-    stored.stored_within = start.elapsed();
+    stored.filled_within = start.elapsed();
     stored.caught_up = full.caught_up(vaccine, CAUGHT_UP_WITHIN).await?;
     stored.memory_mib = full.memory_mib()?;
     Ok(stored)
