@@ -12,6 +12,7 @@ use std::{
 use drill::{Request, Target};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use xtask::child;
 
 use crate::emulation;
 
@@ -44,13 +45,8 @@ pub(crate) const ECHO: &[&str] = &["--package", "chassis", "--example", "echo"];
 /// Builds what is measured as it is shipped.
 pub(crate) fn build(what: &[&[&str]]) -> Result<(), Box<dyn Error>> {
     for arguments in what {
-        let done = Command::new("cargo")
-            .args(["build", "--release", "--quiet"])
-            .args(*arguments)
-            .status()?;
-        if !done.success() {
-            return Err("the release build failed; read what it says above".into());
-        }
+        let mut build = child::cargo(["build", "--release", "--quiet"]);
+        child::succeed(build.args(*arguments), "read what it says above")?;
     }
     Ok(())
 }
