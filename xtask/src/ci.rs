@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::{child, failure::Failure, openapi, suite, tidy};
+use xtask::{child, failure::Failure};
+
+use crate::{openapi, suite, tidy};
 
 struct Step {
     name: &'static str,

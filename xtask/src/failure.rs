@@ -4,13 +4,16 @@ use std::fmt;
 
 /// What went wrong, and what the reader does next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) what: String,
-    pub(crate) do_this: String,
+pub struct Failure {
+    /// What went wrong.
+    pub what: String,
+    /// What the reader does next.
+    pub do_this: String,
 }
 
 impl Failure {
-    pub(crate) fn new(what: impl Into<String>, do_this: impl Into<String>) -> Self {
+    /// Both are sentences without a full stop.
+    pub fn new(what: impl Into<String>, do_this: impl Into<String>) -> Self {
         Self { what: what.into(), do_this: do_this.into() }
     }
 }
@@ -20,3 +23,5 @@ impl fmt::Display for Failure {
         write!(formatter, "{}\n  what to do: {}", self.what, self.do_this)
     }
 }
+
+impl std::error::Error for Failure {}

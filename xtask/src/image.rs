@@ -15,7 +15,7 @@ use std::{
 
 use clap::Args;
 
-use crate::{child, failure::Failure, tools};
+use xtask::{child, failure::Failure, tools};
 
 /// What the linker is told, here and in the Dockerfile.
 const LINKED: [&str; 4] = ["-C", "target-feature=+crt-static", "-C", "strip=symbols"];

@@ -9,7 +9,7 @@ use std::{
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Looks again and again until there is something, or time is up.
-pub(crate) fn look<T>(within: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn look<T>(within: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
         if let Some(found) = found() {

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use serde::de::IgnoredAny;
 
-use crate::{child, failure::Failure};
+use xtask::{child, failure::Failure};
 
 /// What describes itself: the file below docs/, and what `anticorona` is asked for it.
 const DOCUMENTS: [(&str, &[&str]); 5] = [

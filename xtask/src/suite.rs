@@ -1,14 +1,14 @@
 //! `cargo xtask test`: provides what the tests need, then runs them all.
 
 use clap::Args;
-
-use crate::{
+use xtask::{
     child,
     failure::Failure,
-    image,
-    services::Services,
+    services::{Kind, Services},
     tools::{self, TOOLS, ThisMachine, Tool, python::Environment},
 };
+
+use crate::image;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -33,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         tools::provide(tool, &mut ThisMachine)?;
     }
     Environment::of_tests().provide(&mut ThisMachine)?;
-    let services = Services::start()?;
+    let services = Services::start(&[Kind::Postgres, Kind::Nats])?;
     test(cargo_args(&[], &options.cargo_args), services.variables())?;
     if runs_all(&options.cargo_args) {
         interleavings()?;

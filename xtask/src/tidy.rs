@@ -14,7 +14,9 @@ mod words;
 
 use std::fmt;
 
-use crate::{failure::Failure, tidy::tree::Tree};
+use xtask::failure::Failure;
+
+use crate::tidy::tree::Tree;
 
 type Check = fn(&Tree) -> Vec<Finding>;
 

@@ -13,7 +13,7 @@ use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{WAY_AROUND, names};
-use crate::{child, failure::Failure, look::look};
+use xtask::{child, failure::Failure, look::look};
 
 /// Where vaccine listens.
 const VACCINE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);

@@ -84,11 +84,11 @@ impl Running {
         looked.unwrap_or_else(|| Err(self.failure(&self.too_long("is not up"))))
     }
 
-    /// A server that ended on its own may be why tests failed.
+    /// A server that ended on its own may be why something else failed.
     pub(super) fn still_up(&mut self) -> Result<(), Failure> {
         match self.ended() {
             None => Ok(()),
-            Some(status) => Err(self.failure(&format!("ended ({status}) while tests ran"))),
+            Some(status) => Err(self.failure(&format!("ended ({status}) while it was needed"))),
         }
     }
 

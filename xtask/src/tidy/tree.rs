@@ -8,7 +8,9 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{child, failure::Failure, tidy::source::Source};
+use xtask::{child, failure::Failure};
+
+use crate::tidy::source::Source;
 
 /// What people write. Vendored assets and generated files are left as they came.
 const WRITTEN_BY_HAND: [&str; 8] = ["rs", "md", "toml", "sql", "yml", "yaml", "sh", "html"];

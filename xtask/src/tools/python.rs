@@ -7,14 +7,15 @@ use super::Machine;
 use crate::{child, failure::Failure};
 
 /// A folder of programs, and the list of what it should hold.
-pub(crate) struct Environment {
+#[derive(Debug)]
+pub struct Environment {
     folder: PathBuf,
     list: PathBuf,
 }
 
 impl Environment {
     /// The one that tests use.
-    pub(crate) fn of_tests() -> Self {
+    pub fn of_tests() -> Self {
         let root = child::root();
         Self {
             folder: root.join("target/tools/python"),
@@ -23,12 +24,12 @@ impl Environment {
     }
 
     /// Where its programs are.
-    pub(crate) fn programs(&self) -> PathBuf {
+    pub fn programs(&self) -> PathBuf {
         self.folder.join("bin")
     }
 
     /// Makes it anew, unless it holds what the list says.
-    pub(crate) fn provide(&self, machine: &mut impl Machine) -> Result<(), Failure> {
+    pub fn provide(&self, machine: &mut impl Machine) -> Result<(), Failure> {
         let wanted = fs::read_to_string(&self.list).map_err(|error| self.failure(&error))?;
         if self.holds(&wanted) {
             return Ok(());

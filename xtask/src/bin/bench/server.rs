@@ -12,17 +12,18 @@ use std::{
 use drill::{Request, Target};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use xtask::child;
 
 use crate::emulation;
 
 /// How long a server may take to come up.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long what bookings tell the ledger may lag behind after a load.
-const CATCH_UP_WITHIN: Duration = Duration::from_mins(1);
-
-/// Pause between two looks.
+/// Pause between two looks at a server that comes up.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Pause between two questions to a server that has work to do.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running server.
 pub(crate) struct Server {
@@ -30,11 +31,9 @@ pub(crate) struct Server {
     command: Command,
     /// Takes the load.
     pub(crate) entry: Target,
-    /// The stock ledger; the same as `entry` for a server that has none.
-    pub(crate) vaccine: Target,
     /// From its start to its first healthy answer on every port.
     pub(crate) ready_after: Duration,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The system, as it is shipped.
@@ -46,13 +45,8 @@ pub(crate) const ECHO: &[&str] = &["--package", "chassis", "--example", "echo"];
 /// Builds what is measured as it is shipped.
 pub(crate) fn build(what: &[&[&str]]) -> Result<(), Box<dyn Error>> {
     for arguments in what {
-        let done = Command::new("cargo")
-            .args(["build", "--release", "--quiet"])
-            .args(*arguments)
-            .status()?;
-        if !done.success() {
-            return Err("the release build failed; read what it says above".into());
-        }
+        let mut build = child::cargo(["build", "--release", "--quiet"]);
+        child::succeed(build.args(*arguments), "read what it says above")?;
     }
     Ok(())
 }
@@ -65,6 +59,8 @@ struct Start<'a> {
     settings: &'a [(&'a str, &'a str)],
     /// Before the offset; the first one takes the load.
     ports: &'a [u16],
+    /// A free one unless it is given.
+    offset: Option<u16>,
     keeps_data: bool,
 }
 
@@ -76,19 +72,14 @@ impl Server {
             .await
     }
 
-    /// Everything in one process, as an operator starts it.
-    pub(crate) async fn anticorona() -> Result<Self, Box<dyn Error>> {
-        Self::part(&["serve"], &[], &[8082, 8081, 8088]).await
-    }
-
     /// The stock ledger alone, with the switch that makes it fail.
     pub(crate) async fn vaccine() -> Result<Self, Box<dyn Error>> {
-        Self::part(&["vaccine", "--faults"], &[], &[8081]).await
+        Self::part(&["vaccine", "--faults"], &[], &[8081], None).await
     }
 
     /// Bookings alone.
     pub(crate) async fn booking(vaccine: &str) -> Result<Self, Box<dyn Error>> {
-        Self::part(&["booking"], &[("VACCINE_URL", vaccine)], &[8082]).await
+        Self::part(&["booking"], &[("VACCINE_URL", vaccine)], &[8082], None).await
     }
 
     /// Ends it at once.
@@ -127,20 +118,23 @@ impl Server {
         .await
     }
 
-    async fn part(
+    /// The program as it is shipped; the first port takes the load, and an offset is found unless
+    /// one is given.
+    pub(crate) async fn part(
         arguments: &[&str],
         settings: &[(&str, &str)],
         ports: &[u16],
+        offset: Option<u16>,
     ) -> Result<Self, Box<dyn Error>> {
         let program = "anticorona";
-        Self::start(Start { program, arguments, settings, ports, keeps_data: true }).await
+        Self::start(Start { program, arguments, settings, ports, offset, keeps_data: true }).await
     }
 
     async fn start(what: Start<'_>) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
-        let offset = free_offset(what.ports)?;
-        let target = |port: &u16| Target::parse(&format!("http://127.0.0.1:{}", port + offset));
-        let targets = what.ports.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+        let offset = what.offset.map_or_else(|| free_offset(what.ports), Ok)?;
+        let targets = what.ports.iter().map(|port| local(port + offset));
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
         let start = Instant::now();
         let mut command = Command::new(release_folder()?.join(what.program));
         command.args(what.arguments).args(["--port-offset", &offset.to_string()]);
@@ -149,11 +143,8 @@ impl Server {
         }
         command.env("RUST_LOG", "warn").envs(what.settings.iter().copied()).stdout(Stdio::null());
         let child = command.spawn()?;
-        let first = targets.first().cloned().ok_or("a server without a port")?;
-        let vaccine = targets.get(1).unwrap_or(&first).clone();
-        let ready_after = Duration::ZERO;
-        let mut server =
-            Self { child, command, entry: first, vaccine, ready_after, _folder: folder };
+        let entry = targets.first().cloned().ok_or("a server without a port")?;
+        let mut server = Self { child, command, entry, ready_after: Duration::ZERO, folder };
         for target in &targets {
             server.up(target, start).await?;
         }
@@ -182,22 +173,9 @@ impl Server {
         Ok(kib.trim().parse::<f64>()? / 1024.0)
     }
 
-    /// How many bookings it keeps.
-    pub(crate) async fn booked(&self) -> Result<u64, Box<dyn Error>> {
-        let list = get(&self.entry, "/bookings?size=1").await?;
-        list["page"]["totalElements"].as_u64().ok_or_else(|| "a list without a total".into())
-    }
-
-    /// How long it takes until the ledger has heard of every booking, and agrees.
-    pub(crate) async fn caught_up(&self, vaccine: i64) -> Result<Duration, Box<dyn Error>> {
-        let start = Instant::now();
-        let booked = self.booked().await?;
-        nothing_unsettled(&self.vaccine).await?;
-        let ledger = get(&self.vaccine, &format!("/vaccines/{vaccine}")).await?;
-        if ledger["bookQty"].as_u64() != Some(booked) {
-            return Err(format!("{booked} bookings, but the ledger says {ledger}").into());
-        }
-        Ok(start.elapsed())
+    /// Where it keeps its data.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -208,23 +186,42 @@ impl Drop for Server {
 }
 
 /// Waits until vaccine has heard what became of every hold.
-pub(crate) async fn nothing_unsettled(vaccine: &Target) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn nothing_unsettled(
+    vaccine: &Target,
+    within: Duration,
+) -> Result<(), Box<dyn Error>> {
+    let settled = |held: &Value| held["reservationIds"].as_array().is_some_and(Vec::is_empty);
+    eventually(vaccine, "/holds?heldForMs=0", within, settled).await
+}
+
+/// Asks again and again until the answer is as it should be.
+pub(crate) async fn eventually(
+    target: &Target,
+    path: &str,
+    within: Duration,
+    is_so: impl Fn(&Value) -> bool,
+) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     loop {
-        let unsettled = get(vaccine, "/holds?heldForMs=0").await?;
-        if unsettled["reservationIds"].as_array().is_some_and(Vec::is_empty) {
+        let answer = get(target, path).await?;
+        if is_so(&answer) {
             return Ok(());
         }
-        if start.elapsed() > CATCH_UP_WITHIN {
-            return Err("the ledger does not catch up".into());
+        if start.elapsed() > within {
+            return Err(format!("{target}{path} is not as it should be: {answer}").into());
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
 /// Registers a vaccine that does not run out; its id.
 pub(crate) async fn stock(vaccine: &Target) -> Result<i64, Box<dyn Error>> {
-    let body = json!({"vcName": "FIZER", "stock": 1_000_000_000});
+    stock_of(vaccine, 1_000_000_000).await
+}
+
+/// Registers a vaccine with so many doses; its id.
+pub(crate) async fn stock_of(vaccine: &Target, doses: u32) -> Result<i64, Box<dyn Error>> {
+    let body = json!({"vcName": "FIZER", "stock": doses});
     let reply = drill::send(vaccine, &Request::post_json("/vaccines", &body)).await?;
     reply.json()?["vaccineId"].as_i64().ok_or_else(|| "the vaccine has no id".into())
 }
@@ -244,7 +241,13 @@ pub(crate) async fn set_faults(part: &Target, faults: &Value) -> Result<(), Box<
     }
 }
 
-async fn get(target: &Target, path: &str) -> Result<Value, Box<dyn Error>> {
+/// A server of this machine.
+pub(crate) fn local(port: u16) -> Result<Target, Box<dyn Error>> {
+    Ok(Target::parse(&format!("http://127.0.0.1:{port}"))?)
+}
+
+/// What it answers there.
+pub(crate) async fn get(target: &Target, path: &str) -> Result<Value, Box<dyn Error>> {
     Ok(drill::send(target, &Request::get(path)).await?.json()?)
 }
 
@@ -254,7 +257,7 @@ fn release_folder() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// An offset at which every port is free.
-fn free_offset(ports: &[u16]) -> Result<u16, Box<dyn Error>> {
+pub(crate) fn free_offset(ports: &[u16]) -> Result<u16, Box<dyn Error>> {
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     (1_000..20_000)
         .step_by(10)

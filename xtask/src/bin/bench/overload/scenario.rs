@@ -3,10 +3,12 @@
 use std::{error::Error, time::Duration};
 
 use drill::{Measured, Open, Schedule};
-use tokio::{pin, select, time::interval};
 
 use super::Contestant;
-use crate::server::{self, Server};
+use crate::{
+    machine,
+    server::{self, Server},
+};
 
 /// What is offered before and after: this share of what can be done.
 const CALM_SHARE: f64 = 0.5;
@@ -69,16 +71,9 @@ impl Scenario {
             ..Open::new(self.schedule(), server::book(vaccine))
         };
         let before = front.memory_mib()?;
-        let mut highest = before;
-        let mut look = interval(MEMORY_EVERY);
         let running = load.run(&front.entry);
-        pin!(running);
-        let measured = loop {
-            select! {
-                measured = &mut running => break measured,
-                _ = look.tick() => highest = front.memory_mib()?.max(highest),
-            }
-        };
+        let (measured, highest) =
+            machine::highest_while(running, MEMORY_EVERY, || front.memory_mib()).await?;
         let after = front.memory_mib()?;
         Ok(Trial { scenario: self, measured, memory: Memory { before, highest, after } })
     }
