@@ -7,6 +7,7 @@ use std::{
 };
 
 use chassis::{
+    client::breaker_setting::BreakerSetting,
     config::{ConfigError, Env},
     process::{EXIT_USAGE, PartArgs},
 };
@@ -78,6 +79,7 @@ fn lines(part: Part, args: &PartArgs, env: &Env) -> Result<Lines, ConfigError> {
                 ("vaccine", config.vaccine.to_string()),
                 ("injection", or_unset(config.injection.as_ref())),
                 ("mypage", or_unset(config.mypage.as_ref())),
+                ("breaker", BreakerSetting::from(&config.breaker).to_string()),
             ]
         }
         Part::Injection => {
@@ -107,6 +109,7 @@ fn lines(part: Part, args: &PartArgs, env: &Env) -> Result<Lines, ConfigError> {
                 ("booking", config.booking.to_string()),
                 ("injection", or_unset(config.injection.as_ref())),
                 ("mypage", or_unset(config.mypage.as_ref())),
+                ("breaker", BreakerSetting::from(&config.breaker).to_string()),
             ]
         }
     })

@@ -15,7 +15,7 @@ use storage::{
     migrate::Migration,
     outbox::Event,
     rows::Touched,
-    sql::{Row, SqlError, Tx, Value},
+    sql::{ById, Row, SqlError, Tx, Value},
     store::Model,
 };
 use uuid::Uuid;
@@ -47,10 +47,17 @@ const LAST_BOOKING: &str = "
     SELECT coalesce(max(id), 0)
       FROM bookings";
 
-const LOAD_ATTEMPT: &str = "
-    SELECT booking
+const ATTEMPTS: ById = ById {
+    id: "
+    SELECT booking, reservation
       FROM attempts
-     WHERE reservation = ?1";
+     WHERE reservation = ?1",
+    between: "
+    SELECT booking, reservation
+      FROM attempts
+     WHERE reservation BETWEEN ?1 AND ?2
+     LIMIT ?3",
+};
 
 const ADD_ATTEMPT: &str = "
     INSERT INTO attempts (reservation, booking)
@@ -177,7 +184,7 @@ impl Model for Book {
 /// What the commands of a batch name.
 #[derive(Default)]
 struct Named {
-    attempts: BTreeSet<ReservationId>,
+    attempts: BTreeSet<Uuid>,
     bookings: BTreeSet<BookingId>,
     tickets: BTreeSet<TicketId>,
     /// Attempts that are to be over, unless a ticket waits with them.
@@ -191,26 +198,26 @@ impl Named {
         match command {
             Command::Book(book) => {
                 self.new_bookings = true;
-                self.attempts.insert(book.reservation);
+                self.attempts.insert(book.reservation.0);
             }
             Command::Settle { reservation, .. } | Command::GiveUp { reservation, .. } => {
-                self.attempts.insert(*reservation);
+                self.attempts.insert(reservation.0);
                 self.over.insert(*reservation);
             }
             Command::Complete { reservation } => {
-                self.attempts.insert(*reservation);
+                self.attempts.insert(reservation.0);
             }
             Command::Cancel { booking, .. } => {
                 self.bookings.insert(*booking);
             }
             Command::Enqueue(enqueue) => {
                 self.tickets.insert(enqueue.ticket);
-                self.attempts.insert(enqueue.reservation);
+                self.attempts.insert(enqueue.reservation.0);
             }
             Command::Serve(serve) => {
                 self.new_bookings = true;
                 self.tickets.insert(serve.ticket);
-                self.attempts.insert(serve.reservation);
+                self.attempts.insert(serve.reservation.0);
             }
         }
     }
@@ -223,17 +230,15 @@ fn last_booking(tx: &Tx<'_>) -> Result<i64, SqlError> {
 fn load_attempts(
     tx: &Tx<'_>,
     register: &mut Register,
-    ids: &BTreeSet<ReservationId>,
+    ids: &BTreeSet<Uuid>,
     bookings: &mut BTreeSet<BookingId>,
 ) -> Result<(), SqlError> {
-    let keys: Vec<_> = ids.iter().map(|id| [Value::Uuid(id.0)]).collect();
-    for (id, known) in ids.iter().zip(tx.find_each(LOAD_ATTEMPT, &keys, attempt)?) {
-        if let Some(Attempt::Booked(booking)) = known {
+    let found = tx.find_ids(&ATTEMPTS, ids, |row| Ok((row.uuid(1)?, attempt(row)?)))?;
+    for (id, known) in found {
+        if let Attempt::Booked(booking) = known {
             bookings.insert(booking);
         }
-        if let Some(known) = known {
-            register.attempts.loaded(*id, known);
-        }
+        register.attempts.loaded(ReservationId(id), known);
     }
     Ok(())
 }
@@ -357,7 +362,7 @@ impl Reads {
     /// What became of an attempt, if it is over.
     pub async fn attempt(&self, id: ReservationId) -> Result<Option<Ended>, Unreadable> {
         self.0
-            .read(move |tx| match tx.find(LOAD_ATTEMPT, &[id.0.into()], attempt)? {
+            .read(move |tx| match tx.find(ATTEMPTS.id, &[id.0.into()], attempt)? {
                 None => Ok(None),
                 Some(Attempt::Abandoned) => Ok(Some(Ended::Abandoned)),
                 Some(Attempt::Booked(booking)) => {
@@ -375,7 +380,7 @@ impl Reads {
         self.0
             .read(move |tx| {
                 let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
-                let known = tx.find_each(LOAD_ATTEMPT, &keys, attempt)?;
+                let known = tx.find_each(ATTEMPTS.id, &keys, attempt)?;
                 let awaited = tx.find_each(LOAD_WAITING_FOR, &keys, |_| Ok(()))?;
                 let unknown = attempts.iter().zip(known.iter().zip(awaited));
                 let unknown =

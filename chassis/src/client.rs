@@ -360,18 +360,21 @@ fn may_repeat(answer: &Result<Response<Bytes>, CallError>, repeatable: bool) -> 
 }
 
 /// Whoever refuses at once, and says when to come back, is well: it protects itself, and a breaker
-/// that opened for it would turn away those whom it would have served. Other 5xx say that something
-/// is broken.
+/// that opened for it would turn away those whom it would have served. Parts always say when. So a
+/// 503 that does not comes from a proxy that reaches nobody; other 5xx say that something is broken.
 fn of_response<B>(response: &Response<B>, took: Duration) -> Answer {
+    let refuses = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
+        .contains(&response.status());
     match response.status() {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            match retry_after(response.headers()) {
-                Some(_) if took < AT_ONCE => Answer::Success,
-                Some(_) => Answer::Timeout,
-                None => Answer::Overload,
+        _ if refuses && retry_after(response.headers()).is_some() => {
+            if took < AT_ONCE {
+                Answer::Success
+            } else {
+                Answer::Timeout
             }
         }
-        status if is_broken(status) => Answer::Failure,
+        StatusCode::TOO_MANY_REQUESTS => Answer::Overload,
+        status if status.is_server_error() => Answer::Failure,
         _ => Answer::Success,
     }
 }

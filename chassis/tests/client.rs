@@ -34,6 +34,9 @@ const SHED: &str = "HTTP/1.1 503 Service Unavailable\r\nx-shed: wait\r\nretry-af
 
 const BROKEN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
 
+/// What a proxy answers that reaches nobody.
+const REACHES_NOBODY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -174,13 +177,16 @@ async fn a_refusal_at_the_door_says_when_to_come_back_and_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_broken_is_left_in_peace() {
-    let other = Other::that_says(BROKEN).await;
-    let client = other.client(&process());
-    for _ in 0..5 {
-        assert!(matches!(ask(&client, PATIENCE).await, Err(CallError::Status(_))));
+async fn a_part_that_is_broken_or_not_reached_by_a_proxy_is_left_in_peace() {
+    for answer in [BROKEN, REACHES_NOBODY] {
+        let other = Other::that_says(answer).await;
+        let client = other.client(&process());
+        for _ in 0..5 {
+            assert_eq!(client.passage(), Passage::Free);
+            assert!(matches!(ask(&client, PATIENCE).await, Err(CallError::Status(_))));
+        }
+        assert!(matches!(client.passage(), Passage::Shut { .. }));
     }
-    assert!(matches!(client.passage(), Passage::Shut { .. }));
 }
 
 #[tokio::test]

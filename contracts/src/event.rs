@@ -4,8 +4,13 @@
 //! (`application/cloudevents-batch+json`).
 //! Every event may arrive twice, late or out of order.
 
+use std::fmt;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -46,7 +51,7 @@ pub struct CloudEvent {
 }
 
 /// The kinds of events, each with the version of its shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum EventType {
     /// Carries [`Vaccine`].
     #[serde(rename = "anticorona.Registered.v1")]
@@ -104,6 +109,29 @@ impl EventType {
     pub fn named(name: &str) -> Self {
         let known = Self::ALL.into_iter().find(|known| known.name() == name);
         known.unwrap_or_else(|| Self::Other(name.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(FullName)
+    }
+}
+
+/// Reads a kind from its name with prefix and version.
+struct FullName;
+
+impl Visitor<'_> for FullName {
+    type Value = EventType;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the type of an event")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<EventType, E> {
+        let name = text.strip_prefix("anticorona.").and_then(|it| it.strip_suffix(".v1"));
+        let known = EventType::ALL.into_iter().find(|known| Some(known.name()) == name);
+        Ok(known.unwrap_or_else(|| EventType::Other(text.to_owned())))
     }
 }
 
@@ -210,6 +238,14 @@ mod decimal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_read_as_it_is_written() {
+        for kind in EventType::ALL.into_iter().chain([EventType::Other("Moved.v2".to_owned())]) {
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(serde_json::from_str::<EventType>(&json).unwrap(), kind);
+        }
+    }
 
     #[test]
     fn an_event_reads_as_cloudevents_says() {

@@ -79,7 +79,7 @@ pub struct HoldReply {
 
 /// What became of one hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "outcome", rename_all = "kebab-case")]
+#[serde(tag = "outcome", rename_all = "kebab-case", from = "Said")]
 pub enum HoldOutcome {
     /// A dose is held for this reservation.
     #[serde(rename_all = "camelCase")]
@@ -97,6 +97,40 @@ pub enum HoldOutcome {
     Conflict,
     /// The ledger could not decide; nothing is known to be held.
     Failed,
+}
+
+/// A [`HoldOutcome`] as it is read: field by field, which is several times quicker than to look
+/// for the tag first.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    outcome: Outcome,
+    #[serde(default)]
+    vc_name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    Held,
+    SoldOut,
+    NoSuchVaccine,
+    Released,
+    Conflict,
+    Failed,
+}
+
+impl From<Said> for HoldOutcome {
+    fn from(Said { outcome, vc_name }: Said) -> Self {
+        match outcome {
+            Outcome::Held => Self::Held { vc_name },
+            Outcome::SoldOut => Self::SoldOut,
+            Outcome::NoSuchVaccine => Self::NoSuchVaccine,
+            Outcome::Released => Self::Released,
+            Outcome::Conflict => Self::Conflict,
+            Outcome::Failed => Self::Failed,
+        }
+    }
 }
 
 /// Holds that nobody has confirmed or released yet, oldest first.
@@ -131,4 +165,19 @@ pub enum ReservationState {
     Released,
     /// The dose was used.
     Administered,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_read_as_it_is_written() {
+        use HoldOutcome::{Conflict, Failed, Held, NoSuchVaccine, Released, SoldOut};
+        let held = Held { vc_name: "FIZER".to_owned() };
+        for outcome in [held, SoldOut, NoSuchVaccine, Released, Conflict, Failed] {
+            let json = serde_json::to_string(&outcome).unwrap();
+            assert_eq!(serde_json::from_str::<HoldOutcome>(&json).unwrap(), outcome, "{json}");
+        }
+    }
 }

@@ -161,6 +161,11 @@ impl Ground {
 }
 
 impl System {
+    /// One more setting for whoever is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.ground.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts these parts, one after the other.
     pub async fn start(ground: Ground, parts: &[Part]) -> Result<Self, Broken> {
         let folder = tempfile::Builder::new().prefix("anticorona-drill-").tempdir()?;

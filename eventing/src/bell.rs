@@ -31,6 +31,16 @@ impl Bell {
 }
 
 impl Ear {
+    /// Whether it has rung since the last time.
+    pub fn has_rung(&self) -> bool {
+        self.0.has_changed().unwrap_or(false)
+    }
+
+    /// What it rang so far is heeded: only what it rings from now on counts.
+    pub fn heed(&mut self) {
+        self.0.borrow_and_update();
+    }
+
     /// Resolves when it has rung since the last time; never, when nobody can ring it any more.
     pub async fn rung(&mut self) {
         if self.0.changed().await.is_err() {

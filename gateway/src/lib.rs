@@ -15,7 +15,7 @@ mod swagger_ui;
 pub use config::Config;
 
 /// How long a request may take in all: what the citizen was promised.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Answers requests; returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {

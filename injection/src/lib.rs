@@ -22,7 +22,7 @@ use crate::store::{Book, Reads};
 const PART: &str = "injection";
 
 /// How long a request may take.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
 
 /// Opens the desk, hears bookings, answers requests; returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {

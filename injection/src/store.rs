@@ -11,7 +11,7 @@ use storage::{
     migrate::Migration,
     outbox::Event,
     rows::Touched,
-    sql::{Row, SqlError, Tx, Value},
+    sql::{ById, Row, SqlError, Tx, Value},
     store::Model,
 };
 
@@ -36,10 +36,17 @@ const LOAD: &str = "
       FROM appointments
      WHERE id = ?1";
 
-const LOAD_OF_RESERVATION: &str = "
+const OF_RESERVATIONS: ById = ById {
+    id: "
     SELECT id, reservation, booking, vaccine, user_id, status
       FROM appointments
-     WHERE reservation = ?1";
+     WHERE reservation = ?1",
+    between: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM appointments
+     WHERE reservation BETWEEN ?1 AND ?2
+     LIMIT ?3",
+};
 
 const ADD: &str = "
     INSERT INTO appointments (id, reservation, booking, vaccine, user_id, status)
@@ -99,14 +106,17 @@ impl Model for Book {
                 }
             }
         }
-        let reservations: Vec<_> = reservations.into_iter().map(|id| [Value::Uuid(id)]).collect();
         let ids: Vec<_> = ids.into_iter().map(|id| [Value::Int(id)]).collect();
         let mut desk = Desk::default();
         if !reservations.is_empty() {
             desk.last = last(tx)?;
         }
-        let known = tx.find_each(LOAD_OF_RESERVATION, &reservations, appointment)?;
-        for known in known.into_iter().chain(tx.find_each(LOAD, &ids, appointment)?).flatten() {
+        let of_reservations = tx.find_ids(&OF_RESERVATIONS, &reservations, |row| {
+            Ok((row.uuid(1)?, appointment(row)?))
+        })?;
+        let of_reservations = of_reservations.into_iter().map(|(_, known)| known);
+        let of_ids = tx.find_each(LOAD, &ids, appointment)?.into_iter().flatten();
+        for known in of_reservations.chain(of_ids) {
             desk.numbers.loaded(known.booked.reservation, known.id);
             desk.appointments.loaded(known.id, known);
         }

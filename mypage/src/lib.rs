@@ -24,7 +24,7 @@ use crate::store::{Book, Reads};
 const PART: &str = "mypage";
 
 /// How long a request may take.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_900);
 
 /// Opens the views, hears bookings and injections, answers requests; returns when everything is
 /// drained.

@@ -1,7 +1,5 @@
 //! Where views are kept: load and save, for SQLite and PostgreSQL alike. All SQL is here.
 
-use std::collections::BTreeSet;
-
 use contracts::{
     ids::{BookingId, ReservationId, UserId, VaccineId},
     mypage::{Mypage, MypageStatus},
@@ -12,7 +10,7 @@ use storage::{
     migrate::Migration,
     outbox::Event,
     rows::Touched,
-    sql::{Row, SqlError, Tx, Value},
+    sql::{ById, Row, SqlError, Tx, Value},
     store::Model,
     writer::StoreError,
 };
@@ -26,10 +24,17 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     postgres: include_str!("../migrations/postgres/0001_views.sql"),
 }];
 
-const LOAD: &str = "
-    SELECT booking, vaccine, vaccine_name, user_id, status, as_of_ms
+const VIEWS: ById = ById {
+    id: "
+    SELECT booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation
       FROM views
-     WHERE reservation = ?1";
+     WHERE reservation = ?1",
+    between: "
+    SELECT booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation
+      FROM views
+     WHERE reservation BETWEEN ?1 AND ?2
+     LIMIT ?3",
+};
 
 const ADD: &str = "
     INSERT INTO views (reservation, booking, vaccine, vaccine_name, user_id, status, as_of_ms)
@@ -91,13 +96,10 @@ impl Model for Book {
     type Rows = Views;
 
     fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Views, SqlError> {
-        let ids: BTreeSet<_> = commands.iter().map(|command| command.reservation).collect();
-        let keys: Vec<_> = ids.iter().map(|id| [Value::Uuid(id.0)]).collect();
+        let ids = commands.iter().map(|command| command.reservation.0).collect();
         let mut views = Views::default();
-        for (id, known) in ids.iter().zip(tx.find_each(LOAD, &keys, view)?) {
-            if let Some(known) = known {
-                views.loaded(*id, known);
-            }
+        for (id, known) in tx.find_ids(&VIEWS, &ids, |row| Ok((row.uuid(6)?, view(row)?)))? {
+            views.loaded(ReservationId(id), known);
         }
         Ok(views)
     }

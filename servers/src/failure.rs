@@ -12,7 +12,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Both at once.
+    /// Both are sentences without a full stop.
     pub fn new(what: impl Into<String>, do_this: impl Into<String>) -> Self {
         Self { what: what.into(), do_this: do_this.into() }
     }

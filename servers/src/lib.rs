@@ -9,27 +9,34 @@ use std::{
 use tempfile::TempDir;
 
 use self::running::Running;
-pub use self::{config::search_path, failure::Failure, running::look};
+pub use self::{config::search_path, failure::Failure, postgres::Durability, running::look};
 
 mod config;
 mod failure;
 mod nats;
 mod postgres;
+mod redis;
 mod running;
 
 /// For when a server does not do what it should.
 pub const WAY_AROUND: &str = "do what the reason above asks for, or do without: \
-                              `cargo xtask test --embedded-only` leaves those tests out, and a drill \
-                              takes a PostgreSQL of yours with --database";
+                              `cargo xtask test --embedded-only` leaves those tests out, `cargo xtask \
+                              bench --only a,b` those measurements, and a drill takes a PostgreSQL of \
+                              yours with --database";
 
-/// A PostgreSQL, as fast as it gets: what it holds is thrown away.
-pub fn postgres() -> Result<Service, Failure> {
-    postgres::start()
+/// A PostgreSQL: as fast as it gets, since what it holds is thrown away, or as it is installed.
+pub fn postgres(durability: Durability) -> Result<Service, Failure> {
+    postgres::start(durability)
 }
 
 /// A NATS with its streams.
 pub fn nats() -> Result<Service, Failure> {
     nats::start()
+}
+
+/// A Redis that answers once the disk has it: `appendfsync always`.
+pub fn redis() -> Result<Service, Failure> {
+    redis::start()
 }
 
 /// A server that is up. It ends, before its folder is removed, when this goes.

@@ -1,4 +1,4 @@
-//! PostgreSQL for a while: fast, since what it holds is thrown away.
+//! PostgreSQL: fast for tests and drills, since what it holds is thrown away, or durable for measurements.
 
 use std::{
     env, fs, io,
@@ -31,7 +31,16 @@ const CONNECTIONS_MAX: u16 = 300;
 /// Whom it runs as in place of root, in this order: whoever is there.
 const ACCOUNTS: [&str; 2] = ["postgres", "nobody"];
 
-pub(crate) fn start() -> Result<Service, Failure> {
+/// What a commit is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It outlives the process.
+    None,
+    /// It outlives a power cut; nothing differs from how PostgreSQL is installed.
+    Full,
+}
+
+pub(crate) fn start(durability: Durability) -> Result<Service, Failure> {
     let account = if geteuid().is_root() { Some(other_than_root()?) } else { None };
     let folder = folder_of(account).map_err(|error| no_folder(&error))?;
     let mut initdb = program("initdb", &folder, account);
@@ -44,7 +53,10 @@ pub(crate) fn start() -> Result<Service, Failure> {
     for setting in [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
-        "fsync=off",
+        match durability {
+            Durability::None => "fsync=off",
+            Durability::Full => "fsync=on",
+        },
         // In its folder: in /dev/shm it would stay if the server were killed.
         "dynamic_shared_memory_type=mmap",
         &format!("port={port}"),

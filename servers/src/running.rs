@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{WAY_AROUND, config, failure::Failure};
 
+/// Pause between two looks: short beside how long a program takes to start.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// How a program is handled.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
@@ -31,9 +34,6 @@ impl Terms {
         }
     }
 }
-
-/// Pause between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How much of a log stands in a failure.
 const LAST_LINES: usize = 10;
@@ -87,11 +87,11 @@ impl Running {
         looked.unwrap_or_else(|| Err(self.failure(&self.too_long("is not up"))))
     }
 
-    /// A server that ended on its own may be why tests failed.
+    /// A server that ended on its own may be why something else failed.
     pub(crate) fn still_up(&mut self) -> Result<(), Failure> {
         match self.ended() {
             None => Ok(()),
-            Some(status) => Err(self.failure(&format!("ended ({status}) while tests ran"))),
+            Some(status) => Err(self.failure(&format!("ended ({status}) while it was needed"))),
         }
     }
 

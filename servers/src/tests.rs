@@ -68,7 +68,7 @@ fn psql(service: &Service, statements: &[&str]) -> Child {
 
 #[test]
 fn postgres_answers_at_its_address_and_is_gone_in_the_end() {
-    let service = postgres().expect("it starts");
+    let service = postgres(Durability::None).expect("it starts");
     let asked = psql(&service, &["SHOW server_encoding", "SHOW max_connections"]);
     let answer = asked.wait_with_output().expect("it ends").stdout;
     assert_eq!(String::from_utf8_lossy(&answer), "UTF8\n300\n");
@@ -77,13 +77,22 @@ fn postgres_answers_at_its_address_and_is_gone_in_the_end() {
 
 #[test]
 fn postgres_does_not_wait_for_those_who_still_ask() {
-    let service = postgres().expect("it starts");
+    let service = postgres(Durability::None).expect("it starts");
     let mut psql = psql(&service, &["SELECT 'connected'", "SELECT pg_sleep(600)"]);
     let mut line = String::new();
     BufReader::new(psql.stdout.take().expect("a pipe")).read_line(&mut line).expect("it answers");
     assert_eq!(line, "connected\n");
     end(service);
     assert!(!psql.wait().expect("it ends").success());
+}
+
+#[test]
+fn postgres_keeps_its_promises_where_they_are_measured() {
+    let service = postgres(Durability::Full).expect("it starts");
+    let asked = psql(&service, &["SHOW fsync", "SHOW synchronous_commit", "SHOW full_page_writes"]);
+    let answer = asked.wait_with_output().expect("it ends").stdout;
+    assert_eq!(String::from_utf8_lossy(&answer), "on\non\non\n");
+    end(service);
 }
 
 #[test]
@@ -140,7 +149,7 @@ fn what_ends_on_its_own_is_noticed() {
     let mut server = launch("read nothing; exit 4", folder.path());
     let failure = look(ENDS_WITHIN, || server.still_up().err());
     let failure = failure.expect("it ends");
-    assert!(failure.what.contains("ended (exit status: 4) while tests ran"), "{failure}");
+    assert!(failure.what.contains("ended (exit status: 4) while it was needed"), "{failure}");
 }
 
 #[test]

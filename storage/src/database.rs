@@ -313,14 +313,20 @@ impl Writable {
 }
 
 fn on_sqlite<T>(
-    connection: &mut rusqlite::Connection,
+    connection: &rusqlite::Connection,
     work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
 ) -> Result<T, SqlError> {
-    let immediate = rusqlite::TransactionBehavior::Immediate;
-    let transaction = connection.transaction_with_behavior(immediate)?;
-    let done = work(&Tx::Sqlite(&transaction))?;
-    transaction.commit()?;
-    Ok(done)
+    // Like rusqlite's own transaction, which would read these words as SQL anew each time.
+    let run = |sql| connection.prepare_cached(sql)?.execute([]);
+    run("BEGIN IMMEDIATE")?;
+    let done = work(&Tx::Sqlite(connection)).and_then(|done| {
+        run("COMMIT")?;
+        Ok(done)
+    });
+    if done.is_err() && !connection.is_autocommit() {
+        run("ROLLBACK")?;
+    }
+    done
 }
 
 fn on_postgres<T>(

@@ -1,8 +1,8 @@
 //! One connection to PostgreSQL, for code that waits.
 //!
 //! The writer has a thread of its own and reads have theirs, so they may block; the connection's
-//! traffic is a task of the runtime. Many rows travel in one pipeline: every statement is sent
-//! before the first answer is waited for.
+//! traffic is a task of the runtime. Many rows are written by one statement, and looked up in one
+//! pipeline: every statement is sent before the first answer is waited for.
 
 use std::{
     cell::{Cell, RefCell},
@@ -46,9 +46,16 @@ const LIMITS: &str = "
 pub struct Connection {
     client: Client,
     runtime: Handle,
-    statements: RefCell<BTreeMap<&'static str, Statement>>,
+    statements: RefCell<BTreeMap<(&'static str, Rows), Statement>>,
     /// It did not answer: nobody knows what it is doing.
     is_silent: Cell<bool>,
+}
+
+/// For how many rows of parameters a statement is prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rows {
+    One,
+    Many,
 }
 
 impl fmt::Debug for Connection {
@@ -123,23 +130,45 @@ impl Connection {
         })
     }
 
-    /// The same for statements that answer nothing.
+    /// Runs an `INSERT … VALUES` or `UPDATE … WHERE` for all of the rows of parameters at once; see
+    /// [`for_many`].
     pub fn execute<'a, P: AsRef<[Value<'a>]>>(
         &self,
         sql: &'static str,
         rows: &[P],
     ) -> Result<(), SqlError> {
-        self.query(sql, rows).map(drop)
+        if rows.len() < 2 {
+            return self.query(sql, rows).map(drop);
+        }
+        self.wait(async {
+            let one = self.statement(sql).await?;
+            let statement = self.prepared(sql, Rows::Many, || for_many(sql, one.params())).await?;
+            let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number));
+            let columns = (0..one.params().len()).map(|number| column(number).collect());
+            let columns: Vec<Vec<&Value<'_>>> = columns.collect();
+            let params: Vec<_> =
+                columns.iter().map(|column| -> &(dyn ToSql + Sync) { column }).collect();
+            self.client.execute(&statement, &params).await.map(drop)
+        })
+    }
+
+    async fn statement(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
+        self.prepared(sql, Rows::One, || sql.replace('?', "$")).await
     }
 
     /// The statement, prepared once a connection.
-    async fn statement(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
-        let known = self.statements.borrow().get(sql).cloned();
+    async fn prepared(
+        &self,
+        sql: &'static str,
+        rows: Rows,
+        text: impl FnOnce() -> String,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let known = self.statements.borrow().get(&(sql, rows)).cloned();
         if let Some(statement) = known {
             return Ok(statement);
         }
-        let statement = self.client.prepare(&sql.replace('?', "$")).await?;
-        self.statements.borrow_mut().insert(sql, statement.clone());
+        let statement = self.client.prepare(&text()).await?;
+        self.statements.borrow_mut().insert((sql, rows), statement.clone());
         Ok(statement)
     }
 
@@ -150,6 +179,31 @@ impl Connection {
         self.run("ROLLBACK")?;
         answer
     }
+}
+
+/// A statement for one row of parameters as one for any number of them, which come as arrays, one
+/// for each parameter: a thousand rows are then one statement to read, to plan and to answer.
+///
+/// `INSERT … VALUES (?1, ?2)` becomes `INSERT … SELECT given.p1, given.p2 FROM unnest($1, $2)`, and
+/// `UPDATE … WHERE id = ?1` becomes `UPDATE … FROM unnest($1) … WHERE id = given.p1`.
+fn for_many(sql: &str, types: &[Type]) -> String {
+    let numbers = || 1..=types.len();
+    let arrays = numbers().zip(types).map(|(number, it)| format!("${number}::{}[]", it.name()));
+    let names = numbers().map(|number| format!("p{number}"));
+    let given = format!(
+        "FROM unnest({}) AS given ({})",
+        arrays.collect::<Vec<_>>().join(", "),
+        names.collect::<Vec<_>>().join(", ")
+    );
+    let sql = match (sql.split_once("VALUES ("), sql.split_once("WHERE")) {
+        (Some((into, values)), _) => {
+            let (values, rest) = values.split_once(')').unwrap_or((values, ""));
+            format!("{into}SELECT {values} {given}{rest}")
+        }
+        (None, Some((set, condition))) => format!("{set}{given} WHERE{condition}"),
+        (None, None) => sql.to_owned(),
+    };
+    sql.replace('?', "given.p")
 }
 
 impl ToSql for Value<'_> {
@@ -171,4 +225,24 @@ impl ToSql for Value<'_> {
     }
 
     to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_for_one_row_becomes_one_for_many() {
+        let insert = "INSERT INTO seen (id, at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
+        assert_eq!(
+            for_many(insert, &[Type::UUID, Type::INT8]),
+            "INSERT INTO seen (id, at) SELECT given.p1, given.p2 \
+             FROM unnest($1::uuid[], $2::int8[]) AS given (p1, p2) ON CONFLICT (id) DO NOTHING"
+        );
+        assert_eq!(
+            for_many("UPDATE seen SET at = ?2 WHERE id = ?1", &[Type::UUID, Type::INT8]),
+            "UPDATE seen SET at = given.p2 \
+             FROM unnest($1::uuid[], $2::int8[]) AS given (p1, p2) WHERE id = given.p1"
+        );
+    }
 }

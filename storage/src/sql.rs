@@ -4,6 +4,8 @@
 //! alike. Whatever is done for many rows is handed over together: SQLite runs it row by row, which
 //! costs it nothing, and PostgreSQL gets all of it in one pipeline, one round trip.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{ErrorCode, OptionalExtension, ToSql, types::ToSqlOutput};
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
@@ -178,6 +180,18 @@ impl Row<'_> {
     }
 }
 
+/// How rows are found by their ids; both statements answer the same columns.
+#[derive(Clone, Copy, Debug)]
+pub struct ById {
+    /// The row of the id `?1`.
+    pub id: &'static str,
+    /// The rows from the id `?1` to `?2`, at most `?3`.
+    pub between: &'static str,
+}
+
+/// Rows that may be passed over for each that is looked for: as many cost less than a lookup.
+const PASSED_OVER_MAX: usize = 4;
+
 /// A transaction, or a read: what statements are run on. It blocks; not for async code.
 #[derive(Debug)]
 pub enum Tx<'a> {
@@ -259,6 +273,37 @@ impl Tx<'_> {
                 connection.query(sql, keys)?.iter().map(first).collect()
             }
         }
+    }
+
+    /// The rows of those ids that are known, in no order.
+    ///
+    /// Ids that begin with the time at which they were made (UUIDv7) lie close together where they
+    /// are of one moment, so one look at all rows between them finds them. Where too many others
+    /// lie there too, each id is looked up.
+    pub fn find_ids<T>(
+        &self,
+        by: &ById,
+        ids: &BTreeSet<Uuid>,
+        read: impl Fn(&Row<'_>) -> Result<(Uuid, T), SqlError>,
+    ) -> Result<Vec<(Uuid, T)>, SqlError> {
+        let is_timed = |id: &Uuid| id.get_version() == Some(uuid::Version::SortRand);
+        let (timed, mut others): (Vec<Uuid>, Vec<Uuid>) = ids.iter().copied().partition(is_timed);
+        let mut found = Vec::new();
+        if let (Some(first), Some(last)) = (timed.first(), timed.last()) {
+            let most = timed.len() * PASSED_OVER_MAX;
+            let limit = i64::try_from(most).unwrap_or(i64::MAX);
+            found =
+                self.all(by.between, &[(*first).into(), (*last).into(), limit.into()], &read)?;
+            if found.len() < most {
+                found.retain(|(id, _)| ids.contains(id));
+            } else {
+                found.clear();
+                others.extend(timed);
+            }
+        }
+        let keys: Vec<_> = others.into_iter().map(|id| [Value::Uuid(id)]).collect();
+        found.extend(self.find_each(by.id, &keys, read)?.into_iter().flatten());
+        Ok(found)
     }
 
     /// Runs a statement that answers nothing.

@@ -3,14 +3,14 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
-use std::{sync::mpsc, thread};
+use std::{collections::BTreeSet, sync::mpsc, thread};
 
 use storage::{
     database::{Database, NotADatabase, OpenError, Readers, Unreadable, Writable},
     inbox::{self, Parked},
     migrate::Migration,
     outbox::{self, Entry, Event},
-    sql::{Row, SqlError, Tx, Value},
+    sql::{ById, Row, SqlError, Tx, Value},
     writer::StoreError,
 };
 use uuid::Uuid;
@@ -87,6 +87,7 @@ on_both!(
     readers_cannot_write_and_a_failed_read_harms_no_other,
     every_value_comes_back_as_it_was,
     many_rows_keep_the_order_of_their_keys,
+    ids_are_found_however_close_together_they_lie,
     what_breaks_a_rule_is_rejected_and_what_the_store_cannot_do_is_not,
     the_store_tells_in_order_and_not_more_than_asked,
     a_transaction_that_is_rolled_back_tells_nothing_and_leaves_no_gap,
@@ -251,6 +252,38 @@ fn many_rows_keep_the_order_of_their_keys(new: fn() -> Place) {
     assert_eq!(found.expect("reads"), [Some(1), None, Some(2), Some(1)]);
     let none = store.transaction(|tx| tx.find_each::<1, _>(find, &[], |row| row.int(0)));
     assert_eq!(none.expect("reads"), [None; 0]);
+}
+
+const NOTES_BY_ID: ById = ById {
+    id: "SELECT id FROM notes WHERE id = ?1",
+    between: "SELECT id FROM notes WHERE id BETWEEN ?1 AND ?2 LIMIT ?3",
+};
+
+/// An id that was made at that millisecond.
+fn made_at(millis: u64) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
+
+fn ids_are_found_however_close_together_they_lie(new: fn() -> Place) {
+    let place = new();
+    let (mut store, _readers) = place.notes();
+    let plain = Uuid::from_u128(7);
+    let known = (1..=40).map(made_at).chain([plain]);
+    let rows: Vec<_> = known.map(|id| [id.into(), Value::Null, "bread".into()]).collect();
+    store.transaction(|tx| tx.execute_each(WRITE, &rows)).expect("writes");
+    let mut find = |ids: &[Uuid]| {
+        let ids = ids.iter().copied().collect();
+        let id = |row: &Row<'_>| Ok((row.uuid(0)?, ()));
+        let found = store.transaction(|tx| tx.find_ids(&NOTES_BY_ID, &ids, id)).expect("reads");
+        found.into_iter().map(|(id, ())| id).collect::<BTreeSet<_>>()
+    };
+    let unknown = Uuid::from_u128(8);
+    let close = [made_at(7), made_at(8), made_at(9), plain, unknown];
+    assert_eq!(find(&close), close.into_iter().filter(|id| *id != unknown).collect());
+    let apart = [made_at(1), made_at(40), made_at(90)];
+    assert_eq!(find(&apart), apart[..2].iter().copied().collect());
+    assert_eq!(find(&[made_at(90)]), BTreeSet::new());
+    assert_eq!(find(&[]), BTreeSet::new());
 }
 
 fn what_breaks_a_rule_is_rejected_and_what_the_store_cannot_do_is_not(new: fn() -> Place) {

@@ -26,7 +26,7 @@ use crate::{
 const PART: &str = "vaccine";
 
 /// How long a request may take. Shorter than what booking gives a citizen, who waits for us.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2_800);
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_800);
 
 /// Opens the ledger, starts its writer, answers requests; returns when everything is drained.
 pub async fn serve(config: Config, process: Process) -> Result<(), Fatal> {

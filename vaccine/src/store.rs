@@ -15,9 +15,10 @@ use storage::{
     migrate::Migration,
     outbox::Event,
     rows::Touched,
-    sql::{Row, SqlError, Tx, Value},
+    sql::{ById, Row, SqlError, Tx, Value},
     store::Model,
 };
+use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -60,16 +61,17 @@ const REMOVE_POOL: &str = "
     DELETE FROM pools
      WHERE id = ?1";
 
-const LOAD_RESERVATION: &str = "
-    SELECT holder, claims, state, held_at_ms
+const RESERVATIONS: ById = ById {
+    id: "
+    SELECT holder, claims, state, held_at_ms, id
       FROM reservations
-     WHERE id = ?1";
-
-const RESERVATIONS_BETWEEN: &str = "
+     WHERE id = ?1",
+    between: "
     SELECT holder, claims, state, held_at_ms, id
       FROM reservations
      WHERE id BETWEEN ?1 AND ?2
-     LIMIT ?3";
+     LIMIT ?3",
+};
 
 const ADD_RESERVATION: &str = "
     INSERT INTO reservations (id, holder, claims, state, held_at_ms)
@@ -103,9 +105,6 @@ const UNSETTLED: &str = "
      WHERE state = 0 AND held_at_ms <= ?1
   ORDER BY held_at_ms
      LIMIT ?2";
-
-/// Rows that one look between two ids may find; where there are as many, each id is looked up.
-const BETWEEN_MAX: i64 = 1_024;
 
 /// How the ledger decides. Always [`decide`], except in a test that shows what happens without it.
 pub type Decide = fn(&mut Ledger, &Command) -> Outcome;
@@ -163,7 +162,7 @@ impl Model for Book {
 /// The rows that commands name.
 #[derive(Default)]
 struct Named {
-    reservations: BTreeSet<ReservationId>,
+    reservations: BTreeSet<Uuid>,
     pools: BTreeSet<PoolId>,
     last_pool: bool,
 }
@@ -177,54 +176,32 @@ impl Named {
             }
             Command::Hold(hold) | Command::Confirm(hold) => self.add_hold(hold),
             Command::Release { reservation, of, at: _ } => {
-                self.reservations.insert(*reservation);
+                self.reservations.insert(reservation.0);
                 self.pools.extend(of);
             }
             Command::GiveBack { reservation, .. } => {
-                self.reservations.insert(*reservation);
+                self.reservations.insert(reservation.0);
             }
             Command::Administer { reservation, claims, at: _ } => {
-                self.reservations.insert(*reservation);
+                self.reservations.insert(reservation.0);
                 self.pools.extend(claims);
             }
         }
     }
 
     fn add_hold(&mut self, hold: &Hold) {
-        self.reservations.insert(hold.reservation);
+        self.reservations.insert(hold.reservation.0);
         self.pools.extend(&hold.claims);
     }
 }
 
-/// Ids that begin with the time at which they were made (UUIDv7) lie close together where they are
-/// of one moment: one look at all that is kept between them shows which of them are known. Takes
-/// those out of the names, unless too much lies there.
-fn load_new(tx: &Tx<'_>, ledger: &mut Ledger, named: &mut Named) -> Result<(), SqlError> {
-    let is_timed = |id: &ReservationId| id.0.get_version() == Some(uuid::Version::SortRand);
-    let mut timed = named.reservations.iter().copied().filter(is_timed);
-    let Some(first) = timed.next() else { return Ok(()) };
-    let last = timed.next_back().unwrap_or(first);
-    let between = [first.0.into(), last.0.into(), BETWEEN_MAX.into()];
-    let known = tx.all(RESERVATIONS_BETWEEN, &between, |row| {
-        Ok((ReservationId(row.uuid(4)?), reservation(row)?))
-    })?;
-    if known.len() < usize::try_from(BETWEEN_MAX).unwrap_or(usize::MAX) {
-        named.reservations.retain(|id| !is_timed(id));
-        for (id, known) in known {
-            ledger.reservations.loaded(id, known);
-        }
-    }
-    Ok(())
-}
-
 fn load_reservations(tx: &Tx<'_>, ledger: &mut Ledger, named: &mut Named) -> Result<(), SqlError> {
-    let keys: Vec<_> = named.reservations.iter().map(|id| [Value::Uuid(id.0)]).collect();
-    let known = tx.find_each(LOAD_RESERVATION, &keys, reservation)?;
-    for (id, known) in named.reservations.iter().zip(known) {
-        if let Some(known) = known {
-            named.pools.extend(&known.claims);
-            ledger.reservations.loaded(*id, known);
-        }
+    let found = tx.find_ids(&RESERVATIONS, &named.reservations, |row| {
+        Ok((row.uuid(4)?, reservation(row)?))
+    })?;
+    for (id, known) in found {
+        named.pools.extend(&known.claims);
+        ledger.reservations.loaded(ReservationId(id), known);
     }
     Ok(())
 }
@@ -346,7 +323,7 @@ impl Reads {
             .await
     }
 
-    /// The rows that holds are about, all of one moment; and others, where that is quicker.
+    /// The rows that holds are about, all of one moment.
     pub async fn of_holds(&self, holds: &[Hold]) -> Result<Ledger, Unreadable> {
         let mut named = Named::default();
         for hold in holds {
@@ -355,7 +332,6 @@ impl Reads {
         self.0
             .read(move |tx| {
                 let mut ledger = Ledger::default();
-                load_new(tx, &mut ledger, &mut named)?;
                 load_reservations(tx, &mut ledger, &mut named)?;
                 load_pools(tx, &mut ledger, &named)?;
                 Ok(ledger)
@@ -368,7 +344,7 @@ impl Reads {
         &self,
         id: ReservationId,
     ) -> Result<Option<ReservationView>, Unreadable> {
-        let find = move |tx: &Tx<'_>| tx.find(LOAD_RESERVATION, &[id.0.into()], reservation);
+        let find = move |tx: &Tx<'_>| tx.find(RESERVATIONS.id, &[id.0.into()], reservation);
         let known = self.0.read(find).await?;
         Ok(known.and_then(|known| view(id, &known)))
     }

@@ -1,6 +1,8 @@
 //! Other programs, run from the root of the checkout.
 
 use std::{
+    env,
+    ffi::OsStr,
     path::Path,
     process::{Command, Stdio},
 };
@@ -8,25 +10,38 @@ use std::{
 use servers::Failure;
 
 /// The root of the checkout that this program was built from.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own)
 }
 
-pub(crate) fn program(name: &str) -> Command {
+/// A program, to be run from there.
+pub fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     command.current_dir(root());
     command
 }
 
-pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+/// Cargo with these arguments, to be run from there.
+pub fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = program("cargo");
     command.args(args);
+    // If cargo started us, it told us which package we are. Build scripts that ask for that would run
+    // again for each of our names, and with them everything that depends on them is built anew.
+    let ours = env::vars_os().map(|(name, _)| name).filter(|name| is_about_a_package(name));
+    for name in ours {
+        command.env_remove(name);
+    }
     command
 }
 
+fn is_about_a_package(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+}
+
 /// Runs a program on our terminal.
-pub(crate) fn succeed(command: &mut Command, do_this: &str) -> Result<(), Failure> {
+pub fn succeed(command: &mut Command, do_this: &str) -> Result<(), Failure> {
     let status = command.status().map_err(|error| not_started(command, &error))?;
     if status.success() {
         return Ok(());
@@ -35,7 +50,7 @@ pub(crate) fn succeed(command: &mut Command, do_this: &str) -> Result<(), Failur
 }
 
 /// Runs a program for what it prints; its complaints go to our terminal.
-pub(crate) fn printed(command: &mut Command, do_this: &str) -> Result<String, Failure> {
+pub fn printed(command: &mut Command, do_this: &str) -> Result<String, Failure> {
     let output =
         command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;
     if !output.status.success() {
@@ -67,6 +82,15 @@ fn line(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_is_not_told_which_package_started_it() {
+        let command = cargo(["--version"]);
+        let told: Vec<_> = command.get_envs().collect();
+        // Cargo runs these tests, so it has told us.
+        assert!(told.contains(&("CARGO_PKG_NAME".as_ref(), None)), "{told:?}");
+        assert!(!told.iter().any(|(name, _)| *name == "CARGO_HOME"), "{told:?}");
+    }
 
     #[test]
     fn a_failure_quotes_the_command_and_passes_the_advice_on() {

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use servers::Failure;
+use xtask::child;
 
-use crate::{child, openapi, suite, tidy};
+use crate::{openapi, suite, tidy};
 
 struct Step {
     name: &'static str,

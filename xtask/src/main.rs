@@ -5,18 +5,20 @@
     reason = "a command line tool talks on its terminal"
 )]
 
-mod child;
 mod ci;
+mod image;
 mod openapi;
-mod services;
 mod suite;
 mod tidy;
-mod tools;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use servers::Failure;
+use xtask::{
+    child,
+    services::{self, Kind},
+};
 
 /// The tasks around the code of anticorona.
 #[derive(Parser)]
@@ -30,9 +32,15 @@ struct Xtask {
 enum Task {
     /// Installs and starts what tests need, runs every test, and stops what it started
     Test(suite::Options),
-    /// Keeps the servers that tests need, until its input ends
+    /// Keeps servers in the background, until its input ends
     #[command(hide = true)]
-    Services,
+    Services { kinds: Vec<Kind> },
+    /// Runs the program as its image holds it, alone in an empty root, and says how large it is and
+    /// how soon it is ready
+    Image(image::Options),
+    /// What `image` does in a network of its own
+    #[command(hide = true)]
+    ImageInside(image::inside::Options),
     /// Checks the rules that neither the compiler nor clippy knows
     Tidy,
     /// Writes docs/openapi from what the parts say about themselves
@@ -68,7 +76,9 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<(), Failure> {
     match task {
         Task::Test(options) => suite::run(&options),
-        Task::Services => services::keep(),
+        Task::Services { kinds } => services::keep(&kinds),
+        Task::Image(options) => image::run(&options),
+        Task::ImageInside(options) => image::inside::run(&options),
         Task::Tidy => tidy::run(),
         Task::Openapi { check: false } => openapi::write(),
         Task::Openapi { check: true } => openapi::check(),

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use serde::de::IgnoredAny;
 use servers::Failure;
 
-use crate::child;
+use xtask::child;
 
 /// What describes itself: the file below docs/, and what `anticorona` is asked for it.
 const DOCUMENTS: [(&str, &[&str]); 5] = [

@@ -2,12 +2,13 @@
 
 use clap::Args;
 use servers::Failure;
-
-use crate::{
+use xtask::{
     child,
-    services::Services,
-    tools::{self, TOOLS, ThisMachine, Tool},
+    services::{Kind, Services},
+    tools::{self, TOOLS, ThisMachine, Tool, python::Environment},
 };
+
+use crate::image;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -22,16 +23,22 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.embedded_only {
         test(cargo_args(TOOLS, &options.cargo_args), &[])?;
-        interleavings(&options.cargo_args)?;
+        if runs_all(&options.cargo_args) {
+            interleavings()?;
+        }
         println!("{}", verdict(TOOLS));
         return Ok(());
     }
     for tool in TOOLS {
         tools::provide(tool, &mut ThisMachine)?;
     }
-    let services = Services::start()?;
+    Environment::of_tests().provide(&mut ThisMachine)?;
+    let services = Services::start(&[Kind::Postgres, Kind::Nats])?;
     test(cargo_args(&[], &options.cargo_args), services.variables())?;
-    interleavings(&options.cargo_args)?;
+    if runs_all(&options.cargo_args) {
+        interleavings()?;
+        image::run(&image::Options { release: false })?;
+    }
     println!("{}", verdict(&[]));
     Ok(())
 }
@@ -45,13 +52,14 @@ fn test(args: Vec<&str>, variables: &[(String, String)]) -> Result<(), Failure> 
     )
 }
 
+/// Whether not only some tests were asked for.
+fn runs_all(cargo_args: &[String]) -> bool {
+    cargo_args.iter().all(|arg| arg == "--no-fail-fast")
+}
+
 /// The atomics of `resilience` under loom, which tries every interleaving: another build of that one
-/// crate, beside the others so that neither throws the other's away. Left out where only some tests
-/// were asked for.
-fn interleavings(asked_for: &[String]) -> Result<(), Failure> {
-    if !asked_for.iter().all(|arg| arg == "--no-fail-fast") {
-        return Ok(());
-    }
+/// crate, beside the others so that neither throws the other's away.
+fn interleavings() -> Result<(), Failure> {
     let mut command = child::cargo(["test", "--package", "resilience", "--release"]);
     command.args(["--test", "loom", "--target-dir", "target/loom"]).env("RUSTFLAGS", "--cfg loom");
     child::succeed(&mut command, "read the first `failures:` above")

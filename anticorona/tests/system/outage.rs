@@ -38,10 +38,10 @@ const PROMPT: Duration = Duration::from_millis(200);
 /// promised of a release build.
 const SHARE_BACK: f64 = 0.25;
 
-const VACCINE: Part = Part::Vaccine(0);
+pub(crate) const VACCINE: Part = Part::Vaccine(0);
 
 /// What is wrong with vaccine.
-enum Trouble {
+pub(crate) enum Trouble {
     Killed,
     Fault(Value),
 }
@@ -54,7 +54,7 @@ struct Answer {
 }
 
 /// What was seen.
-struct Seen {
+pub(crate) struct Seen {
     answers: Vec<Answer>,
     /// When vaccine was in trouble.
     from: Duration,
@@ -80,8 +80,13 @@ impl Seen {
         took.get(took.len() * 99 / 100).copied()
     }
 
+    /// Answers that told somebody of a booking.
+    pub(crate) fn told_of_bookings(&self) -> usize {
+        self.answers.iter().filter(|answer| answer.status == 201).count()
+    }
+
     /// Bookings are made as before, and nothing that went wrong is left.
-    fn is_well_again(&self) {
+    pub(crate) fn is_well_again(&self) {
         let before = self.rate(BEFORE / 4, self.from);
         let since = self.to + WELL_AFTER;
         let after = self.rate(since, self.to + AFTER);
@@ -90,7 +95,7 @@ impl Seen {
     }
 
     /// Whoever comes while the breaker is open is told so at once.
-    fn refuses_promptly(&self) {
+    pub(crate) fn refuses_promptly(&self) {
         let p99 = self.p99_of_refusals(self.from + OPEN_AFTER, self.to);
         let p99 = p99.expect("refusals while vaccine is in trouble");
         println!("p99 of a refusal once open: {p99:?}");
@@ -99,7 +104,7 @@ impl Seen {
 }
 
 /// The load, and the trouble in the middle of it; every answer is checked on its way.
-async fn under_load(town: &mut Town, vaccine: i64, trouble: Trouble) -> Seen {
+pub(crate) async fn under_load(town: &mut Town, vaccine: i64, trouble: Trouble) -> Seen {
     let began = Instant::now();
     let answers = Arc::new(Mutex::new(Vec::new()));
     let load = Load {
@@ -157,7 +162,7 @@ async fn set(vaccine: &Target, fault: &Value) {
 }
 
 /// Opening and closing are told to whoever watches.
-async fn breaker_opened_and_closed(booking: &Target) {
+pub(crate) async fn breaker_opened_and_closed(booking: &Target) {
     let is_closed = |all: &Value| {
         let breakers = all["circuitBreakers"].as_object();
         breakers.is_some_and(|all| all.values().all(|breaker| breaker["state"] == "CLOSED"))
@@ -187,7 +192,7 @@ async fn survives(trouble: Trouble) -> (Town, Seen) {
 
     // Whatever was in the air: no dose is lost, and none is given twice.
     let booked = bookings(&town.booking(0)).await.into_iter().filter(|&(_, stands)| stands).count();
-    let told = seen.answers.iter().filter(|answer| answer.status == 201).count();
+    let told = seen.told_of_bookings();
     assert!(booked >= told, "{told} people were told of {booked} bookings");
     settled(&town.vaccine(), id, i64::try_from(booked).unwrap()).await;
     (town, seen)

@@ -22,6 +22,7 @@ fn a_part_that_could_start_is_described_without_passwords() {
         ("VACCINE_URL", "http://vaccine:8081"),
         ("BOOKING_DATABASE_URL", "postgres://b:hunter2@db:5432/town"),
         ("EVENTS_URL", "nats://n:hunter2@nats:4222"),
+        ("BREAKER", "timeouts-in-a-row=3"),
     ];
     let checked = check(&["booking", "--bind", "0.0.0.0"], &settings);
     let said = text(&checked.stdout);
@@ -32,6 +33,7 @@ fn a_part_that_could_start_is_described_without_passwords() {
         "events     Nats(NATS at nats://nats:4222, stream anticorona)",
         "vaccine    http://vaccine:8081",
         "injection  not set",
+        "breaker    failures-in-a-row=5,timeouts-in-a-row=3,minimum-calls=20,",
     ] {
         assert!(said.contains(line), "{line:?} is missing:\n{said}");
     }

@@ -65,7 +65,7 @@ fn service(name: &str) -> String {
 }
 
 /// A database of one's own on the throw-away server.
-async fn new_database() -> String {
+pub(crate) async fn new_database() -> String {
     let server = service("ANTICORONA_TEST_POSTGRES");
     let (client, traffic) = tokio_postgres::connect(&server, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(traffic);
@@ -75,7 +75,7 @@ async fn new_database() -> String {
 }
 
 /// A stream of one's own on the throw-away server.
-fn new_stream() -> String {
+pub(crate) fn new_stream() -> String {
     format!("{}/{}", service("ANTICORONA_TEST_NATS"), Uuid::now_v7().simple())
 }
 
@@ -148,6 +148,11 @@ impl Town {
 
     pub(crate) fn setting(&self, name: &str) -> String {
         self.0.ground().setting(name).unwrap().to_owned()
+    }
+
+    /// One more setting for whoever is started from now on.
+    pub(crate) fn also_set(&mut self, name: &str, value: &str) {
+        self.0.set(name, value);
     }
 
     pub(crate) fn offset(&self) -> u16 {

@@ -234,7 +234,7 @@ async fn fewer_travel_together_after_trouble_and_soon_as_many_again() {
     let asking = Arc::new(Asking::start());
     let least = usize::try_from(HOLDS_MIN).unwrap();
     for _ in 0..16 {
-        asking.desk.vaccine.will_answer(HOLDS, Reply::Answer(503, String::new()));
+        asking.desk.vaccine.will_answer(HOLDS, Reply::Answer(429, String::new()));
         assert_eq!(asking.ask(1, SOON).await, Err(NotTried::Unknown));
     }
     assert!(asking.ask_at_once(3 * least).await <= least);

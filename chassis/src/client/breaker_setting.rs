@@ -89,6 +89,49 @@ impl BreakerSetting {
     }
 }
 
+/// The whole of a breaker's settings, as an operator would write them.
+impl From<&BreakerConfig> for BreakerSetting {
+    fn from(config: &BreakerConfig) -> Self {
+        Self(FIELDS.iter().map(|(_, field)| (*field, get(config, *field))).collect())
+    }
+}
+
+/// As it is parsed.
+impl fmt::Display for BreakerSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (field, number)) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma}{}={number}", field.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        FIELDS.iter().find(|(_, field)| *field == self).map_or("", |(name, _)| name)
+    }
+}
+
+fn get(config: &BreakerConfig, field: Field) -> u32 {
+    // A breaker's durations are an hour at most.
+    let ms = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    match field {
+        Field::FailuresInARow => config.failures_in_a_row,
+        Field::TimeoutsInARow => config.timeouts_in_a_row,
+        Field::MinimumCalls => config.minimum_calls,
+        Field::FailureRatePercent => config.failure_rate_percent.into(),
+        Field::SlowCallRatePercent => config.slow_call_rate_percent.into(),
+        Field::SlowAfterMs => ms(config.slow_after),
+        Field::WindowMs => ms(config.window),
+        Field::OpenForMs => ms(config.open_for),
+        Field::OpenMaxMs => ms(config.open_max),
+        Field::HalfOpenCalls => config.half_open_calls.into(),
+        Field::HalfOpenMaxMs => ms(config.half_open_max),
+        Field::RampMs => ms(config.ramp),
+    }
+}
+
 /// What is too large for its field stays too large, and is refused as that.
 fn set(config: &mut BreakerConfig, field: Field, number: u32) {
     let ms = Duration::from_millis(number.into());
@@ -137,6 +180,19 @@ mod tests {
             let number = if name == "open-max-ms" { 60_000 } else { 70 };
             let changed = over_default(&format!("{name}={number}")).unwrap();
             assert_ne!(changed, BreakerConfig::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_breaker_sets_one_like_it() {
+        for setting in ["ramp-ms=0", "half-open-calls=7,open-for-ms=1234", "failure-rate-percent=1"]
+        {
+            let config = over_default(setting).unwrap();
+            let shown = BreakerSetting::from(&config).to_string();
+            assert_eq!(over_default(&shown).unwrap(), config, "{shown}");
+            for pair in setting.split(',') {
+                assert!(shown.split(',').any(|shown| shown == pair), "{pair} is not in {shown}");
+            }
         }
     }
 

@@ -105,7 +105,7 @@ pub(super) async fn play(options: &Options, stage: &Stage) -> Result<Report, Bro
         (None, url.clone())
     } else {
         stage.progress.say("starting PostgreSQL");
-        let server = tokio::task::spawn_blocking(servers::postgres)
+        let server = tokio::task::spawn_blocking(|| servers::postgres(servers::Durability::None))
             .await?
             .map_err(|failure| missing(&failure))?;
         let address = server.address().to_owned();

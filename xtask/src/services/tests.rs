@@ -17,6 +17,7 @@ fn the_keeper_says_the_variables_and_ends_after_its_input() {
     let expected = [("A", "postgres://b:1"), ("C", "d")];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(services.variables(), expected);
+    assert_eq!(services.address(Kind::Redis), None);
     assert!(!ended.exists());
     drop(services);
     assert!(ended.exists());
@@ -24,7 +25,7 @@ fn the_keeper_says_the_variables_and_ends_after_its_input() {
 
 #[test]
 fn a_keeper_that_fails_stops_the_task() {
-    let failure = Services::kept_by(&mut shell("exit 1")).err().expect("there are no servers");
+    let failure = Services::kept_by(&mut shell("exit 1")).expect_err("there are no servers");
     assert!(failure.what.contains("not up"), "{failure}");
     assert!(Services::kept_by(&mut Command::new("no-such-program")).is_err());
 }

@@ -9,7 +9,9 @@ use std::{
 use serde::Deserialize;
 use servers::Failure;
 
-use crate::{child, tidy::source::Source};
+use xtask::child;
+
+use crate::tidy::source::Source;
 
 /// What people write. Vendored assets and generated files are left as they came.
 const WRITTEN_BY_HAND: [&str; 8] = ["rs", "md", "toml", "sql", "yml", "yaml", "sh", "html"];

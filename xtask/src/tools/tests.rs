@@ -112,9 +112,9 @@ fn a_tool_is_there_only_with_all_of_its_programs() {
 }
 
 #[test]
-fn every_tool_says_what_it_is_for_and_which_tests_it_carries() {
+fn every_tool_says_what_it_is_for() {
     for tool in TOOLS {
-        assert!(!tool.needed_for.is_empty() && !tool.skipped_tests.is_empty(), "{}", tool.package);
+        assert!(!tool.needed_for.is_empty(), "{}", tool.package);
     }
 }
 

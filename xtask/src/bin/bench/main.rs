@@ -8,25 +8,27 @@
     reason = "a command line tool talks on its terminal"
 )]
 
-mod bookings;
 mod cost;
 mod emulation;
 mod machine;
 mod outage;
 mod overload;
+mod performance;
 mod server;
 mod siege;
+mod system;
 
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use xtask::services::{self, Kind};
 
 /// The allocator of the system, so that what is measured beside it has the same.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures durable bookings per second, start-up time and memory of the release build; or, as a
-/// subcommand, something else
+/// Measures durable bookings of the release build beside an answer that costs nothing, PostgreSQL and
+/// Redis; or, as a subcommand, something else
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 #[command(args_conflicts_with_subcommands = true)]
@@ -34,7 +36,7 @@ struct Cli {
     #[command(subcommand)]
     what: Option<What>,
     #[command(flatten)]
-    bookings: bookings::Options,
+    performance: performance::Options,
 }
 
 #[derive(Subcommand)]
@@ -50,17 +52,21 @@ enum What {
     /// Takes bookings with another protection than ours, until it is killed; for `overload`
     #[command(hide = true)]
     Emulate(emulation::Options),
+    /// Keeps servers in the background, until its input ends
+    #[command(hide = true)]
+    Services { kinds: Vec<Kind> },
 }
 
 fn main() -> ExitCode {
-    let Cli { what, bookings } = Cli::parse();
+    let Cli { what, performance } = Cli::parse();
     let done = match &what {
-        None => bookings::run(&bookings),
+        None => performance::run(&performance),
         Some(What::Outage(options)) => outage::run(options),
         Some(What::Overload(options)) => overload::run(options),
         Some(What::Resilience(options)) => cost::run(options),
         Some(What::Siege(options)) => siege::run(options),
         Some(What::Emulate(options)) => emulation::run(options),
+        Some(What::Services { kinds }) => services::keep(kinds).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_it_measures_bookings_and_takes_their_options() {
+    fn alone_it_measures_everything_that_has_an_aim() {
         let cli = Cli::try_parse_from(["bench", "--turns", "2"]).map_err(|error| error.to_string());
         assert!(cli.is_ok_and(|cli| cli.what.is_none()));
         let cli = Cli::try_parse_from(["bench", "overload"]).map_err(|error| error.to_string());

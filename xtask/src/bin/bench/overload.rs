@@ -174,7 +174,7 @@ impl Pair {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         if self.contestant == Contestant::Ours {
-            server::nothing_unsettled(&self.vaccine.entry).await?;
+            server::nothing_unsettled(&self.vaccine.entry, CALM_WITHIN).await?;
         }
         Ok(())
     }

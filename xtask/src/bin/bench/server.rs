@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -10,17 +11,18 @@ use std::{
 use drill::{Broken, Request, Target};
 use serde_json::Value;
 use tempfile::TempDir;
+use xtask::child;
 
 use crate::emulation;
 
 /// How long a server may take to come up.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long what bookings tell the ledger may lag behind after a load.
-const CATCH_UP_WITHIN: Duration = Duration::from_mins(1);
-
-/// Pause between two looks.
+/// Pause between two looks at a server that comes up.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Pause between two questions to a server that has work to do.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running server.
 pub(crate) struct Server {
@@ -28,11 +30,9 @@ pub(crate) struct Server {
     command: Command,
     /// Takes the load.
     pub(crate) entry: Target,
-    /// The stock ledger; the same as `entry` for a server that has none.
-    pub(crate) vaccine: Target,
     /// From its start to its first healthy answer on every port.
     pub(crate) ready_after: Duration,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The system, as it is shipped.
@@ -44,13 +44,8 @@ pub(crate) const ECHO: &[&str] = &["--package", "chassis", "--example", "echo"];
 /// Builds what is measured as it is shipped.
 pub(crate) fn build(what: &[&[&str]]) -> Result<(), Broken> {
     for arguments in what {
-        let done = Command::new("cargo")
-            .args(["build", "--release", "--quiet"])
-            .args(*arguments)
-            .status()?;
-        if !done.success() {
-            return Err("the release build failed; read what it says above".into());
-        }
+        let mut build = child::cargo(["build", "--release", "--quiet"]);
+        child::succeed(build.args(*arguments), "read what it says above")?;
     }
     Ok(())
 }
@@ -63,6 +58,8 @@ struct Start<'a> {
     settings: &'a [(&'a str, &'a str)],
     /// Before the offset; the first one takes the load.
     ports: &'a [u16],
+    /// A free one unless it is given.
+    offset: Option<u16>,
     keeps_data: bool,
 }
 
@@ -74,19 +71,14 @@ impl Server {
             .await
     }
 
-    /// Everything in one process, as an operator starts it.
-    pub(crate) async fn anticorona() -> Result<Self, Broken> {
-        Self::part(&["serve"], &[], &[8082, 8081, 8088]).await
-    }
-
     /// The stock ledger alone, with the switch that makes it fail.
     pub(crate) async fn vaccine() -> Result<Self, Broken> {
-        Self::part(&["vaccine", "--faults"], &[], &[8081]).await
+        Self::part(&["vaccine", "--faults"], &[], &[8081], None).await
     }
 
     /// Bookings alone.
     pub(crate) async fn booking(vaccine: &str) -> Result<Self, Broken> {
-        Self::part(&["booking"], &[("VACCINE_URL", vaccine)], &[8082]).await
+        Self::part(&["booking"], &[("VACCINE_URL", vaccine)], &[8082], None).await
     }
 
     /// Ends it at once.
@@ -125,20 +117,23 @@ impl Server {
         .await
     }
 
-    async fn part(
+    /// The program as it is shipped; the first port takes the load, and an offset is found unless
+    /// one is given.
+    pub(crate) async fn part(
         arguments: &[&str],
         settings: &[(&str, &str)],
         ports: &[u16],
+        offset: Option<u16>,
     ) -> Result<Self, Broken> {
         let program = "anticorona";
-        Self::start(Start { program, arguments, settings, ports, keeps_data: true }).await
+        Self::start(Start { program, arguments, settings, ports, offset, keeps_data: true }).await
     }
 
     async fn start(what: Start<'_>) -> Result<Self, Broken> {
         let folder = tempfile::tempdir()?;
-        let offset = drill::free_offset()?;
-        let target = |port: &u16| Target::parse(&format!("http://127.0.0.1:{}", port + offset));
-        let targets = what.ports.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+        let offset = what.offset.map_or_else(|| free_offset(what.ports), Ok)?;
+        let targets = what.ports.iter().map(|port| local(port + offset));
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
         let start = Instant::now();
         let mut command = Command::new(release_folder()?.join(what.program));
         command.args(what.arguments).args(["--port-offset", &offset.to_string()]);
@@ -147,11 +142,8 @@ impl Server {
         }
         command.env("RUST_LOG", "warn").envs(what.settings.iter().copied()).stdout(Stdio::null());
         let child = command.spawn()?;
-        let first = targets.first().cloned().ok_or("a server without a port")?;
-        let vaccine = targets.get(1).unwrap_or(&first).clone();
-        let ready_after = Duration::ZERO;
-        let mut server =
-            Self { child, command, entry: first, vaccine, ready_after, _folder: folder };
+        let entry = targets.first().cloned().ok_or("a server without a port")?;
+        let mut server = Self { child, command, entry, ready_after: Duration::ZERO, folder };
         for target in &targets {
             server.up(target, start).await?;
         }
@@ -180,22 +172,9 @@ impl Server {
         Ok(kib.trim().parse::<f64>()? / 1024.0)
     }
 
-    /// How many bookings it keeps.
-    pub(crate) async fn booked(&self) -> Result<u64, Broken> {
-        let list = get(&self.entry, "/bookings?size=1").await?;
-        list["page"]["totalElements"].as_u64().ok_or_else(|| "a list without a total".into())
-    }
-
-    /// How long it takes until the ledger has heard of every booking, and agrees.
-    pub(crate) async fn caught_up(&self, vaccine: i64) -> Result<Duration, Broken> {
-        let start = Instant::now();
-        let booked = self.booked().await?;
-        nothing_unsettled(&self.vaccine).await?;
-        let ledger = get(&self.vaccine, &format!("/vaccines/{vaccine}")).await?;
-        if ledger["bookQty"].as_u64() != Some(booked) {
-            return Err(format!("{booked} bookings, but the ledger says {ledger}").into());
-        }
-        Ok(start.elapsed())
+    /// Where it keeps its data.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -206,17 +185,28 @@ impl Drop for Server {
 }
 
 /// Waits until vaccine has heard what became of every hold.
-pub(crate) async fn nothing_unsettled(vaccine: &Target) -> Result<(), Broken> {
+pub(crate) async fn nothing_unsettled(vaccine: &Target, within: Duration) -> Result<(), Broken> {
+    let settled = |held: &Value| held["reservationIds"].as_array().is_some_and(Vec::is_empty);
+    eventually(vaccine, "/holds?heldForMs=0", within, settled).await
+}
+
+/// Asks again and again until the answer is as it should be.
+pub(crate) async fn eventually(
+    target: &Target,
+    path: &str,
+    within: Duration,
+    is_so: impl Fn(&Value) -> bool,
+) -> Result<(), Broken> {
     let start = Instant::now();
     loop {
-        let unsettled = get(vaccine, "/holds?heldForMs=0").await?;
-        if unsettled["reservationIds"].as_array().is_some_and(Vec::is_empty) {
+        let answer = get(target, path).await?;
+        if is_so(&answer) {
             return Ok(());
         }
-        if start.elapsed() > CATCH_UP_WITHIN {
-            return Err("the ledger does not catch up".into());
+        if start.elapsed() > within {
+            return Err(format!("{target}{path} is not as it should be: {answer}").into());
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
@@ -225,11 +215,26 @@ pub(crate) async fn stock(vaccine: &Target) -> Result<i64, Broken> {
     drill::register(vaccine, 1_000_000_000).await
 }
 
-async fn get(target: &Target, path: &str) -> Result<Value, Broken> {
+/// A server of this machine.
+pub(crate) fn local(port: u16) -> Result<Target, Broken> {
+    Ok(Target::parse(&format!("http://127.0.0.1:{port}"))?)
+}
+
+/// What it answers there.
+pub(crate) async fn get(target: &Target, path: &str) -> Result<Value, Broken> {
     Ok(drill::send(target, &Request::get(path)).await?.json()?)
 }
 
 fn release_folder() -> Result<PathBuf, Broken> {
     let this = std::env::current_exe()?;
     this.parent().map(Path::to_owned).ok_or_else(|| "this program lies in no folder".into())
+}
+
+/// An offset at which every port is free.
+pub(crate) fn free_offset(ports: &[u16]) -> Result<u16, Broken> {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (1_000..20_000)
+        .step_by(10)
+        .find(|offset| ports.iter().all(|port| free(port + offset)))
+        .ok_or_else(|| "no free ports".into())
 }

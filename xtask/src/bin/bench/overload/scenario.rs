@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use drill::{Broken, Measured, Open, Schedule};
-use tokio::{pin, select, time::interval};
 
 use super::Contestant;
-use crate::server::Server;
+use crate::{machine, server::Server};
 
 /// What is offered before and after: this share of what can be done.
 const CALM_SHARE: f64 = 0.5;
@@ -69,16 +68,9 @@ impl Scenario {
             ..Open::new(self.schedule(), drill::book(vaccine))
         };
         let before = front.memory_mib()?;
-        let mut highest = before;
-        let mut look = interval(MEMORY_EVERY);
         let running = load.run(&front.entry);
-        pin!(running);
-        let measured = loop {
-            select! {
-                measured = &mut running => break measured,
-                _ = look.tick() => highest = front.memory_mib()?.max(highest),
-            }
-        };
+        let (measured, highest) =
+            machine::highest_while(running, MEMORY_EVERY, || front.memory_mib()).await?;
         let after = front.memory_mib()?;
         Ok(Trial { scenario: self, measured, memory: Memory { before, highest, after } })
     }
