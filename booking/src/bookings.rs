@@ -149,7 +149,8 @@ impl Bookings {
     pub async fn book(self: &Arc<Self>, request: Request) -> Result<Booking, NotBooked> {
         match &request.key {
             None => self.without_key(&request).await,
-            Some(key) => self.with_key(&request, key).await,
+            // Apart, so that who has no key does not carry the room for it along.
+            Some(key) => Box::pin(self.with_key(&request, key)).await,
         }
     }
 

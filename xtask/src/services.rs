@@ -143,7 +143,7 @@ pub fn keep(kinds: &[Kind]) -> Result<(), Failure> {
     // Nobody may be left to hear it. Then the input has ended too.
     writeln!(io::stdout(), "{}", variables.join(" ")).ok();
     io::copy(&mut io::stdin().lock(), &mut io::sink()).ok();
-    services.iter_mut().try_for_each(|service| service.still_up())
+    services.iter_mut().try_for_each(Service::still_up)
 }
 
 #[cfg(test)]

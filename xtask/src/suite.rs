@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 fn test(args: Vec<&str>, variables: &[(String, String)]) -> Result<(), Failure> {
     let mut command = child::cargo(args);
-    command.env("PATH", servers::search_path()).envs(variables.iter().cloned());
+    command.env("PATH", tools::search_path()).envs(variables.iter().cloned());
     child::succeed(
         &mut command,
         "read the first `failures:` above; the line `to rerun pass` names the tests that failed",
