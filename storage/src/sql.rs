@@ -2,7 +2,8 @@
 //!
 //! Statements have numbered parameters, `?1` and up, and use what SQLite and PostgreSQL understand
 //! alike. Whatever is done for many rows is handed over together: SQLite runs it row by row, which
-//! costs it nothing, and PostgreSQL gets all of it in one pipeline, one round trip.
+//! costs it nothing; PostgreSQL gets lookups in one pipeline, one round trip, and writes as one
+//! statement over arrays.
 
 use std::collections::BTreeSet;
 

@@ -68,9 +68,10 @@ impl Options {
         Duration::from_secs(self.seconds) + self.quiet_max() + Duration::from_secs(10)
     }
 
-    /// Until it has shrunk again: the window of five minutes, and some looks.
+    /// Until it has shrunk again: the window of five minutes, once more for what is done in the
+    /// background meanwhile, and some looks.
     fn quiet_max(&self) -> Duration {
-        (Duration::from_mins(5) + 4 * SYNC) / self.faster
+        (2 * Duration::from_mins(5) + 4 * SYNC) / self.faster
     }
 }
 
