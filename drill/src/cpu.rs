@@ -1,6 +1,7 @@
 //! How much of a processor a process uses, and how it is held to a share.
 
 use std::{
+    collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -19,27 +20,34 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// The period in which a share is counted, in microseconds, as Kubernetes has it.
 const PERIOD_US: u32 = 100_000;
 
-/// Reads how much of a core a process used since the last look.
+/// How far back a look goes: one tick in a shorter time would look like work.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// Reads how much of a core a process used lately.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pid: u32,
-    used: Duration,
-    at: Instant,
+    /// What it had used by when, from the beginning of the window on.
+    looks: VecDeque<(Instant, Duration)>,
 }
 
 impl Meter {
     /// From now on.
     pub(crate) fn of(pid: u32) -> Result<Self, Broken> {
-        Ok(Self { pid, used: used(pid)?, at: Instant::now() })
+        Ok(Self { pid, looks: VecDeque::from([(Instant::now(), used(pid)?)]) })
     }
 
-    /// In cores: 0.5 is half of one.
+    /// In cores, since the last look or for [`WINDOW`], whichever is longer: 0.5 is half of one.
     pub(crate) fn cores(&mut self) -> Result<f64, Broken> {
-        let (used, now) = (used(self.pid)?, Instant::now());
-        let elapsed = now.duration_since(self.at).as_secs_f64();
-        let cores = used.saturating_sub(self.used).as_secs_f64() / elapsed.max(f64::EPSILON);
-        (self.used, self.at) = (used, now);
-        Ok(cores)
+        let (now, used) = (Instant::now(), used(self.pid)?);
+        let is_old = |(at, _): &(Instant, Duration)| now.duration_since(*at) >= WINDOW;
+        while self.looks.get(1).is_some_and(is_old) {
+            self.looks.pop_front();
+        }
+        let (since, before) = self.looks.front().copied().unwrap_or((now, used));
+        self.looks.push_back((now, used));
+        let elapsed = now.duration_since(since).as_secs_f64();
+        Ok(used.saturating_sub(before).as_secs_f64() / elapsed.max(f64::EPSILON))
     }
 }
 
