@@ -130,8 +130,8 @@ impl Connection {
         })
     }
 
-    /// Runs an `INSERT … VALUES` or `UPDATE … WHERE` for all of the rows of parameters at once; see
-    /// [`for_many`].
+    /// Runs an `INSERT … VALUES` or `UPDATE … WHERE` for all of the rows of parameters at once, as one
+    /// statement over arrays.
     pub fn execute<'a, P: AsRef<[Value<'a>]>>(
         &self,
         sql: &'static str,
