@@ -363,15 +363,10 @@ fn may_repeat(answer: &Result<Response<Bytes>, CallError>, repeatable: bool) -> 
 /// that opened for it would turn away those whom it would have served. Parts always say when. So a
 /// 503 that does not comes from a proxy that reaches nobody; other 5xx say that something is broken.
 fn of_response<B>(response: &Response<B>, took: Duration) -> Answer {
-    let refuses = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
-        .contains(&response.status());
+    let says_when = retry_after(response.headers()).is_some();
     match response.status() {
-        _ if refuses && retry_after(response.headers()).is_some() => {
-            if took < AT_ONCE {
-                Answer::Success
-            } else {
-                Answer::Timeout
-            }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if says_when => {
+            if took < AT_ONCE { Answer::Success } else { Answer::Timeout }
         }
         StatusCode::TOO_MANY_REQUESTS => Answer::Overload,
         status if status.is_server_error() => Answer::Failure,

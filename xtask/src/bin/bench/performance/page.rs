@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use drill::{Broken, Chart, Scale, Series, Style};
 
 use super::{
-    Subject,
+    CONTESTANTS, Subject,
     report::{Report, short_name},
 };
 
@@ -63,21 +63,15 @@ fn all(report: &Report) -> [(&'static str, Chart); 3] {
 }
 
 fn rates(report: &Report) -> Chart {
-    let contestants = [
-        Subject::Echo,
-        Subject::Sqlite,
-        Subject::Postgres,
-        Subject::HotRow,
-        Subject::OneStatement,
-        Subject::Redis,
-    ];
+    // Saying no is not booking.
+    let contestants = CONTESTANTS.into_iter().filter(|who| *who != Subject::SoldOut);
     let series =
         |who: Subject| series(&format!("{who} {}", short_name(who)), &report.rounds.rates(who));
     Chart {
         title: "Bookings per second, round by round".to_owned(),
         y_label: "per second".to_owned(),
         y_scale: Scale::Logarithmic,
-        series: contestants.into_iter().map(series).collect(),
+        series: contestants.map(series).collect(),
         ..over_rounds()
     }
 }
