@@ -12,6 +12,7 @@ use super::{Mypage, MypageStatus, Place, Shelf, Uuid, booked, on_both, said, sho
 on_both!(
     a_page_begins_after_the_views_before_it,
     a_citizen_has_pages_of_their_own,
+    citizens_of_one_batch_are_counted_apart,
     pages_side_by_side_are_the_list,
     what_comes_later_is_on_later_pages,
     views_of_an_older_version_are_listed_by_their_bookings,
@@ -63,6 +64,23 @@ fn a_citizen_has_pages_of_their_own(new: fn() -> Place) {
         let found = of_user(&file, user, offset, limit);
         assert_eq!(found, (expected, of), "user {user}, {offset} {limit}");
     }
+}
+
+fn citizens_of_one_batch_are_counted_apart(new: fn() -> Place) {
+    let mut file = Shelf::new(new());
+    for round in 0..3_u8 {
+        let of_citizen = |citizen: u8| {
+            let mut command = booked(30 * round + citizen);
+            command.view.user = UserId(citizen.into());
+            command
+        };
+        file.ask(&(0..21 + round).map(of_citizen).collect::<Vec<_>>());
+    }
+    for citizen in 0..21 {
+        let expected = (vec![citizen, 30 + citizen, 60 + citizen], 3);
+        assert_eq!(of_user(&file, citizen, 0, 9), expected, "of {citizen}");
+    }
+    assert_eq!(of_user(&file, 22, 0, 9), (vec![82], 1));
 }
 
 fn pages_side_by_side_are_the_list(new: fn() -> Place) {
