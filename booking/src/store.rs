@@ -349,14 +349,7 @@ impl Reads {
         offset: u64,
         limit: u32,
     ) -> Result<(Vec<Booking>, u64), Unreadable> {
-        let (offset, limit) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::from(limit));
-        self.0
-            .read(move |tx| {
-                let booking = |row: &Row<'_>| record(row).map(|record| record.booking);
-                let page = tx.all(PAGE_OF_BOOKINGS, &[offset.into(), limit.into()], booking)?;
-                Ok((page, last_booking(tx)?.unsigned_abs()))
-            })
-            .await
+        self.0.read(move |tx| page(tx, offset, limit)).await
     }
 
     /// What became of an attempt, if it is over.
@@ -413,6 +406,14 @@ impl Reads {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.0.read(move |tx| tx.all(HEAD_OF_LINE, &[most.into()], ticket)).await
     }
+}
+
+/// What [`Reads::bookings`] reads.
+pub fn page(tx: &Tx<'_>, offset: u64, limit: u32) -> Result<(Vec<Booking>, u64), SqlError> {
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    let booking = |row: &Row<'_>| record(row).map(|record| record.booking);
+    let some = tx.all(PAGE_OF_BOOKINGS, &[offset.into(), i64::from(limit).into()], booking)?;
+    Ok((some, last_booking(tx)?.unsigned_abs()))
 }
 
 /// How an attempt ended.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use booking::{
     domain::{Book as NewBooking, Command, Done, Fingerprint, Outcome, Refusal},
     events,
-    store::{Book, Ended, MIGRATIONS, Reads},
+    store::{Book, Ended, MIGRATIONS, Reads, page},
 };
 use contracts::{
     booking::{Booking, BookingStatus},
@@ -27,10 +27,13 @@ use uuid::Uuid;
 
 #[path = "../../storage/tests/place/place.rs"]
 mod place;
+#[path = "../../storage/tests/place/steps.rs"]
+mod steps;
 #[path = "store/tickets.rs"]
 mod tickets;
 
 use place::{Place, on_both};
+use steps::steps;
 
 fn at(second: u8) -> Timestamp {
     Timestamp::from_second(second.into()).unwrap()
@@ -335,6 +338,30 @@ fn a_page_begins_after_the_bookings_before_it(new: fn() -> Place) {
         let (page, total) = kept.place.wait(kept.reads().bookings(offset, limit)).unwrap();
         let ids: Vec<_> = page.iter().map(|booking| booking.booking_id.0).collect();
         assert_eq!((ids, total), (expected, 5), "{offset} {limit}");
+    }
+}
+
+/// As many bookings.
+fn list(many: u32) -> Place {
+    let mut kept = Kept::new(Place::sqlite);
+    let book = |attempt: u32| {
+        let reservation = ReservationId(Uuid::from_u128(attempt.into()));
+        let Command::Book(book) = book(0, None) else { panic!("it books") };
+        Command::Book(NewBooking { reservation, ..book })
+    };
+    kept.apply(&(0..many).map(book).collect::<Vec<_>>());
+    let Kept { place, store, readers } = kept;
+    drop((store, readers));
+    place
+}
+
+#[test]
+fn a_page_costs_the_same_at_any_depth_of_a_list_of_any_length() {
+    let (short, long) = (list(40), list(4_000));
+    let limit = steps(&short, |tx| page(tx, 0, 20)) + 20;
+    for offset in [0, 2_000, 3_980] {
+        let cost = steps(&long, |tx| page(tx, offset, 20));
+        assert!(cost <= limit, "from {offset}: {cost}, {limit}");
     }
 }
 

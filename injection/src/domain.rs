@@ -86,6 +86,11 @@ pub struct Desk {
     pub numbers: Rows<ReservationId, InjectionId>,
     /// The highest number ever given.
     pub last: i64,
+    /// Those that were cancelled, by their places in the order in which they were, counted from 1
+    /// without gaps. Nothing reads them to decide: only new ones are here.
+    pub cancellations: Rows<i64, InjectionId>,
+    /// How many were cancelled.
+    pub last_cancelled: i64,
 }
 
 /// Decides one command and changes the desk accordingly; a refusal changes nothing.
@@ -133,7 +138,9 @@ impl Desk {
     fn set(&mut self, id: InjectionId, status: InjectionStatus) -> Result<Appointment, Refusal> {
         let known = self.appointments.get_mut(&id).ok_or(Refusal::NoSuchInjection)?;
         known.status = status;
-        Ok(known.clone())
+        let known = known.clone();
+        self.list(&known);
+        Ok(known)
     }
 
     fn of(&self, reservation: ReservationId) -> Option<&Appointment> {
@@ -146,6 +153,15 @@ impl Desk {
         let appointment = Appointment { id, booked, status };
         self.numbers.put(booked.reservation, id);
         self.appointments.put(id, appointment.clone());
+        self.list(&appointment);
         appointment
+    }
+
+    /// Gives what has just been cancelled its place.
+    fn list(&mut self, appointment: &Appointment) {
+        if appointment.status == InjectionStatus::InjectionCancelled {
+            self.last_cancelled += 1;
+            self.cancellations.put(self.last_cancelled, appointment.id);
+        }
     }
 }

@@ -21,66 +21,79 @@ use crate::{
 };
 
 /// The tables, step by step.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_appointments.sql",
-    sqlite: include_str!("../migrations/sqlite/0001_appointments.sql"),
-    postgres: include_str!("../migrations/postgres/0001_appointments.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_appointments.sql",
+        sqlite: include_str!("../migrations/sqlite/0001_appointments.sql"),
+        postgres: include_str!("../migrations/postgres/0001_appointments.sql"),
+    },
+    Migration {
+        name: "0002_cancellations.sql",
+        sqlite: include_str!("../migrations/sqlite/0002_cancellations.sql"),
+        postgres: include_str!("../migrations/postgres/0002_cancellations.sql"),
+    },
+];
 
 const LAST: &str = "
     SELECT coalesce(max(id), 0)
-      FROM appointments";
+      FROM injections";
 
 const LOAD: &str = "
     SELECT id, reservation, booking, vaccine, user_id, status
-      FROM appointments
+      FROM injections
      WHERE id = ?1";
 
 const OF_RESERVATIONS: ById = ById {
     id: "
     SELECT id, reservation, booking, vaccine, user_id, status
-      FROM appointments
+      FROM injections
      WHERE reservation = ?1",
     between: "
     SELECT id, reservation, booking, vaccine, user_id, status
-      FROM appointments
+      FROM injections
      WHERE reservation BETWEEN ?1 AND ?2
      LIMIT ?3",
 };
 
 const ADD: &str = "
-    INSERT INTO appointments (id, reservation, booking, vaccine, user_id, status)
+    INSERT INTO injections (id, reservation, booking, vaccine, user_id, status)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const SAVE: &str = "
-    UPDATE appointments
+    UPDATE injections
        SET status = ?2
      WHERE id = ?1";
 
 /// Ids have no gaps and appointments are never removed, so a page begins at a known id.
 const PAGE: &str = "
     SELECT id, reservation, booking, vaccine, user_id, status
-      FROM appointments
+      FROM injections
      WHERE id > ?1
   ORDER BY id
      LIMIT ?2";
 
+/// Places have no gaps, so the last one is how many were cancelled.
+const LAST_CANCELLED: &str = "
+    SELECT coalesce(max(place), 0)
+      FROM cancellations";
+
+const ADD_CANCELLATION: &str = "
+    INSERT INTO cancellations (place, injection)
+         VALUES (?1, ?2)";
+
+/// What is cancelled stays so, so a page begins at a known place.
 const PAGE_OF_CANCELLED: &str = "
     SELECT id, reservation, booking, vaccine, user_id, status
-      FROM appointments
-     WHERE status = 2
-  ORDER BY id
-     LIMIT ?2 OFFSET ?1";
-
-const COUNT_CANCELLED: &str = "
-    SELECT count(*)
-      FROM appointments
-     WHERE status = 2";
+      FROM cancellations
+      JOIN injections ON id = injection
+     WHERE place > ?1
+  ORDER BY place
+     LIMIT ?2";
 
 /// With several booking stores a number may belong to several bookings.
 const OF_BOOKING: &str = "
     SELECT id, reservation, booking, vaccine, user_id, status
-      FROM appointments
+      FROM injections
      WHERE booking = ?1
   ORDER BY id
      LIMIT 100";
@@ -109,7 +122,10 @@ impl Model for Book {
         let ids: Vec<_> = ids.into_iter().map(|id| [Value::Int(id)]).collect();
         let mut desk = Desk::default();
         if !reservations.is_empty() {
-            desk.last = last(tx)?;
+            desk.last = last(tx, LAST)?;
+        }
+        if commands.iter().any(|command| matches!(command, Command::CallOff(_))) {
+            desk.last_cancelled = last(tx, LAST_CANCELLED)?;
         }
         let of_reservations = tx.find_ids(&OF_RESERVATIONS, &reservations, |row| {
             Ok((row.uuid(1)?, appointment(row)?))
@@ -137,8 +153,12 @@ impl Model for Book {
                 }
             }
         }
+        let cancelled = desk.cancellations.touched();
+        let cancelled: Vec<_> =
+            cancelled.map(|(place, id, _)| [Value::Int(*place), id.0.into()]).collect();
         tx.execute_each(ADD, &added)?;
-        tx.execute_each(SAVE, &changed)
+        tx.execute_each(SAVE, &changed)?;
+        tx.execute_each(ADD_CANCELLATION, &cancelled)
     }
 
     fn event(command: &Command, outcome: &Outcome) -> serde_json::Result<Option<Event>> {
@@ -146,8 +166,8 @@ impl Model for Book {
     }
 }
 
-fn last(tx: &Tx<'_>) -> Result<i64, SqlError> {
-    Ok(tx.find(LAST, &[], |row| row.int(0))?.unwrap_or(0))
+fn last(tx: &Tx<'_>, sql: &'static str) -> Result<i64, SqlError> {
+    Ok(tx.find(sql, &[], |row| row.int(0))?.unwrap_or(0))
 }
 
 fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
@@ -206,13 +226,7 @@ impl Reads {
         offset: u64,
         limit: u32,
     ) -> Result<(Vec<Injection>, u64), Unreadable> {
-        let page = [i64::try_from(offset).unwrap_or(i64::MAX), limit.into()];
-        self.0
-            .read(move |tx| {
-                let some = tx.all(PAGE, &page.map(Value::Int), injection)?;
-                Ok((some, last(tx)?.unsigned_abs()))
-            })
-            .await
+        self.0.read(move |tx| page(tx, offset, limit)).await
     }
 
     /// The appointments of a booking.
@@ -227,24 +241,38 @@ impl Reads {
         Ok(known.map(|known| cancellation(&known)))
     }
 
-    /// Some of those that were cancelled, with their ids, and how many there are in all.
+    /// Some of those that were cancelled in the order in which they were, with their ids, and how
+    /// many there are in all.
     pub async fn cancellations(
         &self,
         offset: u64,
         limit: u32,
     ) -> Result<(Vec<(InjectionId, Cancellation)>, u64), Unreadable> {
-        let page = [i64::try_from(offset).unwrap_or(i64::MAX), limit.into()];
-        self.0
-            .read(move |tx| {
-                let some = tx.all(PAGE_OF_CANCELLED, &page.map(Value::Int), |row| {
-                    let known = injection(row)?;
-                    Ok((known.injection_id, cancellation(&known)))
-                })?;
-                let total = tx.find(COUNT_CANCELLED, &[], |row| row.int(0))?.unwrap_or(0);
-                Ok((some, total.unsigned_abs()))
-            })
-            .await
+        self.0.read(move |tx| page_of_cancelled(tx, offset, limit)).await
     }
+}
+
+/// What [`Reads::injections`] reads.
+pub fn page(tx: &Tx<'_>, offset: u64, limit: u32) -> Result<(Vec<Injection>, u64), SqlError> {
+    let some = tx.all(PAGE, &place(offset, limit), injection)?;
+    Ok((some, last(tx, LAST)?.unsigned_abs()))
+}
+
+/// What [`Reads::cancellations`] reads.
+pub fn page_of_cancelled(
+    tx: &Tx<'_>,
+    offset: u64,
+    limit: u32,
+) -> Result<(Vec<(InjectionId, Cancellation)>, u64), SqlError> {
+    let some = tx.all(PAGE_OF_CANCELLED, &place(offset, limit), |row| {
+        let known = injection(row)?;
+        Ok((known.injection_id, cancellation(&known)))
+    })?;
+    Ok((some, last(tx, LAST_CANCELLED)?.unsigned_abs()))
+}
+
+fn place(offset: u64, limit: u32) -> [Value<'static>; 2] {
+    [i64::try_from(offset).unwrap_or(i64::MAX).into(), i64::from(limit).into()]
 }
 
 fn injection(row: &Row<'_>) -> Result<Injection, SqlError> {

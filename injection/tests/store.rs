@@ -23,16 +23,18 @@ use uuid::Uuid;
 
 #[path = "store/heard.rs"]
 mod heard;
+#[path = "store/pages.rs"]
+mod pages;
 #[path = "../../storage/tests/place/place.rs"]
 mod place;
+#[path = "../../storage/tests/place/steps.rs"]
+mod steps;
 
 use place::{Place, on_both};
 
 on_both!(
     a_completion_is_told_once_and_nothing_else_is,
     everything_is_still_there_after_reopening,
-    a_page_begins_after_the_appointments_before_it,
-    cancellations_are_the_appointments_that_were_cancelled,
     all_appointments_of_a_booking_number_are_found,
 );
 
@@ -82,10 +84,14 @@ impl Shelf {
         Self { store, readers, reads, place }
     }
 
-    fn reopen(self) -> Self {
+    fn close(self) -> Place {
         let Self { store, readers, reads, place } = self;
         drop((store, readers, reads));
-        Self::new(place)
+        place
+    }
+
+    fn reopen(self) -> Self {
+        Self::new(self.close())
     }
 
     fn ask(&mut self, commands: &[Command]) -> Vec<Outcome> {
@@ -185,43 +191,6 @@ fn everything_is_still_there_after_reopening(new: fn() -> Place) {
     assert_eq!(outcomes[..2], [Err(Refusal::CompletedBefore), Err(Refusal::Cancelled)]);
     assert!(matches!(&outcomes[3], Ok(Done::Completed(done)) if done.booked == booked(4)));
     assert_eq!(file.outbox().len(), 2);
-}
-
-fn a_page_begins_after_the_appointments_before_it(new: fn() -> Place) {
-    let mut file = Shelf::new(new());
-    file.ask(&(1..=5).map(expect).collect::<Vec<_>>());
-    for (offset, limit, expected) in [
-        (0, 2, vec![1, 2]),
-        (2, 2, vec![3, 4]),
-        (4, 2, vec![5]),
-        (5, 2, vec![]),
-        (u64::MAX, u32::MAX, vec![]),
-    ] {
-        let (page, total) = file.place.wait(file.reads.injections(offset, limit)).unwrap();
-        let ids: Vec<_> = page.iter().map(|one| one.injection_id.0).collect();
-        assert_eq!((ids, total), (expected, 5), "{offset} {limit}");
-    }
-}
-
-fn cancellations_are_the_appointments_that_were_cancelled(new: fn() -> Place) {
-    let mut file = Shelf::new(new());
-    file.ask(&[expect(1), expect(2), expect(3), call_off(2), call_off(9), complete(3)]);
-    for (offset, limit, expected) in
-        [(0, 9, vec![2, 4]), (1, 9, vec![4]), (0, 1, vec![2]), (u64::MAX, u32::MAX, vec![])]
-    {
-        let (page, total) = file.place.wait(file.reads.cancellations(offset, limit)).unwrap();
-        let ids: Vec<_> = page.iter().map(|(id, _)| id.0).collect();
-        assert_eq!((ids, total), (expected, 2), "{offset} {limit}");
-    }
-    let of_2 = file.place.wait(file.reads.cancellation(InjectionId(2))).unwrap().unwrap();
-    assert_eq!((of_2.booking_id, of_2.user_id), (BookingId(2), UserId(102)));
-    for other in [0, 1, 3, 5] {
-        assert_eq!(
-            file.place.wait(file.reads.cancellation(InjectionId(other))),
-            Ok(None),
-            "{other}"
-        );
-    }
 }
 
 /// Two booking stores may both have a booking 7.

@@ -22,16 +22,18 @@ use uuid::Uuid;
 
 #[path = "store/heard.rs"]
 mod heard;
+#[path = "store/pages.rs"]
+mod pages;
 #[path = "../../storage/tests/place/place.rs"]
 mod place;
+#[path = "../../storage/tests/place/steps.rs"]
+mod steps;
 
 use place::{Place, on_both};
 
 on_both!(
     everything_is_still_there_after_reopening,
     nobody_is_told_what_was_heard,
-    a_page_begins_after_the_bookings_before_it,
-    a_citizen_has_pages_of_their_own,
     a_booking_is_found_as_it_stands,
     what_is_forgotten_is_heard_again_from_the_beginning,
 );
@@ -158,40 +160,6 @@ fn nobody_is_told_what_was_heard(new: fn() -> Place) {
     let mut file = Shelf::new(new());
     file.ask(&[booked(1), said(1, MypageStatus::InjectionCompleted)]);
     assert_eq!(file.place.wait(file.readers.read(outbox::last)), Ok(0));
-}
-
-fn a_page_begins_after_the_bookings_before_it(new: fn() -> Place) {
-    let mut file = Shelf::new(new());
-    file.ask(&[5, 3, 1, 4, 2].map(booked));
-    for (offset, limit, expected) in [
-        (0, 2, vec![1, 2]),
-        (2, 2, vec![3, 4]),
-        (4, 2, vec![5]),
-        (5, 2, vec![]),
-        (u64::MAX, u32::MAX, vec![]),
-    ] {
-        let (page, total) = file.place.wait(file.reads.all(offset, limit)).unwrap();
-        let ids: Vec<_> = page.iter().map(|one| one.book_id.0).collect();
-        assert_eq!((ids, total), (expected, 5), "{offset} {limit}");
-    }
-}
-
-fn a_citizen_has_pages_of_their_own(new: fn() -> Place) {
-    let mut file = Shelf::new(new());
-    file.ask(&[7, 5, 4, 3, 2, 1].map(booked));
-    for (user, offset, limit, expected, of) in [
-        (1, 0, 9, vec![1, 4, 7], 3),
-        (1, 0, 2, vec![1, 4], 3),
-        (1, 2, 2, vec![7], 3),
-        (0, 0, 9, vec![3], 1),
-        (9, 0, 9, vec![], 0),
-        (1, u64::MAX, u32::MAX, vec![], 3),
-    ] {
-        let (page, total) =
-            file.place.wait(file.reads.of_user(UserId(user), offset, limit)).unwrap();
-        let ids: Vec<_> = page.iter().map(|one| one.book_id.0).collect();
-        assert_eq!((ids, total), (expected, of), "user {user}, {offset} {limit}");
-    }
 }
 
 fn a_booking_is_found_as_it_stands(new: fn() -> Place) {

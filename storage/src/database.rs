@@ -37,10 +37,11 @@ const LOCK: &str = "
        FOR UPDATE";
 
 /// Two processes that start at once on an empty database must not both make its tables.
-/// Whoever comes second waits for the first.
+/// Whoever comes second waits for the first. Every row may have to move.
 const LOCK_TO_MIGRATE: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL lock_timeout = '5s';
+    SET LOCAL statement_timeout = '10min';
     SELECT pg_advisory_xact_lock(5391020247)";
 
 const STORE_ID: &str = "

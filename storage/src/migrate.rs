@@ -67,7 +67,7 @@ pub(crate) fn run(tx: &Tx<'_>, own: &[Migration], shown: &str) -> Result<(), Ope
         }
     }
     for step in steps.iter().filter(|step| done.iter().all(|(name, _)| name != step.name)) {
-        tx.run(step.text(tx)).map_err(database)?;
+        tx.migrate(step.text(tx)).map_err(database)?;
         tx.execute(ADD_DONE, &[step.name.into(), step.text(tx).into()]).map_err(database)?;
     }
     Ok(())

@@ -30,6 +30,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// connection is dead, though nobody has said so.
 const ANSWER_WITHIN: Duration = Duration::from_secs(7);
 
+/// The same for a step of a schema: every row may have to move. More than the server gives each of its
+/// statements then ([`crate::database`]).
+const MIGRATED_WITHIN: Duration = Duration::from_mins(12);
+
 /// After how long a silence the system asks whether the other side is still there; it asks thrice.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
@@ -92,7 +96,15 @@ impl Connection {
         &self,
         asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, SqlError> {
-        if let Ok(answer) = self.runtime.block_on(async { timeout(ANSWER_WITHIN, asking).await }) {
+        self.wait_within(ANSWER_WITHIN, asking)
+    }
+
+    fn wait_within<T>(
+        &self,
+        within: Duration,
+        asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
+        if let Ok(answer) = self.runtime.block_on(async { timeout(within, asking).await }) {
             return Ok(answer?);
         }
         self.is_silent.set(true);
@@ -107,6 +119,11 @@ impl Connection {
     /// Runs text as it is: several statements, no parameters, no answer.
     pub fn run(&self, text: &str) -> Result<(), SqlError> {
         self.wait(self.client.batch_execute(text))
+    }
+
+    /// The same for a step of a schema, which may take long.
+    pub(crate) fn migrate(&self, text: &str) -> Result<(), SqlError> {
+        self.wait_within(MIGRATED_WITHIN, self.client.batch_execute(text))
     }
 
     /// Runs a statement for each of the rows of parameters; the answers in their order.

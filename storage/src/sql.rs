@@ -343,4 +343,12 @@ impl Tx<'_> {
             Self::Postgres(connection) => connection.run(text),
         }
     }
+
+    /// The same for a step of a schema, which may have millions of rows to move.
+    pub(crate) fn migrate(&self, text: &str) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(_) => self.run(text),
+            Self::Postgres(connection) => connection.migrate(text),
+        }
+    }
 }

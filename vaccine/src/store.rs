@@ -28,11 +28,18 @@ use crate::{
 };
 
 /// The ledger's tables, step by step.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_ledger.sql",
-    sqlite: include_str!("../migrations/sqlite/0001_ledger.sql"),
-    postgres: include_str!("../migrations/postgres/0001_ledger.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001_ledger.sql",
+        sqlite: include_str!("../migrations/sqlite/0001_ledger.sql"),
+        postgres: include_str!("../migrations/postgres/0001_ledger.sql"),
+    },
+    Migration {
+        name: "0002_places.sql",
+        sqlite: include_str!("../migrations/sqlite/0002_places.sql"),
+        postgres: include_str!("../migrations/postgres/0002_places.sql"),
+    },
+];
 
 const LOAD_POOL: &str = "
     SELECT id, name, stock, taken
@@ -48,9 +55,10 @@ const SAVE_LAST_POOL: &str = "
        SET id = ?1
      WHERE id < ?1";
 
+/// Ids only grow, so the last place is the right one.
 const ADD_POOL: &str = "
-    INSERT INTO pools (id, name, stock, taken)
-         VALUES (?1, ?2, ?3, ?4)";
+    INSERT INTO pools (id, name, stock, taken, place)
+         VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(place), 0) + 1 FROM pools))";
 
 const SAVE_POOL: &str = "
     UPDATE pools
@@ -60,6 +68,15 @@ const SAVE_POOL: &str = "
 const REMOVE_POOL: &str = "
     DELETE FROM pools
      WHERE id = ?1";
+
+/// Whoever comes behind a removed pool moves up. Pools are removed by hand and rarely, and looked at
+/// by everybody: so the removal pays.
+const MOVE_UP: &str = "
+    UPDATE pools
+       SET place = in_order.place
+      FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM pools) AS in_order
+     WHERE pools.id = in_order.id
+       AND pools.place <> in_order.place";
 
 const RESERVATIONS: ById = ById {
     id: "
@@ -82,15 +99,17 @@ const SAVE_RESERVATION: &str = "
        SET state = ?2
      WHERE id = ?1";
 
-const COUNT_VACCINES: &str = "
-    SELECT count(*)
+/// Places have no gaps, so the last one is how many there are.
+const LAST_PLACE: &str = "
+    SELECT coalesce(max(place), 0)
       FROM pools";
 
 const PAGE_OF_VACCINES: &str = "
     SELECT id, name, stock, taken
       FROM pools
-  ORDER BY id
-     LIMIT ?1 OFFSET ?2";
+     WHERE place > ?1
+  ORDER BY place
+     LIMIT ?2";
 
 const UNSETTLED_OF: &str = "
     SELECT id
@@ -254,16 +273,20 @@ fn code_of(state: State) -> i64 {
 }
 
 fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
+    let mut removed = false;
     for (id, pool, touched) in ledger.pools.touched() {
         let row =
             [id.0.into(), pool.name.as_str().into(), pool.stock.doses().into(), pool.taken.into()];
         match touched {
             Touched::Added => tx.execute(ADD_POOL, &row)?,
             Touched::Changed => tx.execute(SAVE_POOL, &row)?,
-            Touched::Removed => tx.execute(REMOVE_POOL, &[id.0.into()])?,
+            Touched::Removed => {
+                tx.execute(REMOVE_POOL, &[id.0.into()])?;
+                removed = true;
+            }
         }
     }
-    Ok(())
+    if removed { tx.execute(MOVE_UP, &[]) } else { Ok(()) }
 }
 
 fn save_reservations(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
@@ -313,14 +336,7 @@ impl Reads {
         offset: u64,
         limit: u32,
     ) -> Result<(Vec<Vaccine>, u64), Unreadable> {
-        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-        self.0
-            .read(move |tx| {
-                let count = tx.find(COUNT_VACCINES, &[], |row| row.int(0))?.unwrap_or(0);
-                let page = [i64::from(limit).into(), offset.into()];
-                Ok((tx.all(PAGE_OF_VACCINES, &page, vaccine)?, count.unsigned_abs()))
-            })
-            .await
+        self.0.read(move |tx| page(tx, offset, limit)).await
     }
 
     /// The rows that holds are about, all of one moment.
@@ -367,6 +383,14 @@ impl Reads {
             })
             .await
     }
+}
+
+/// What [`Reads::vaccines`] reads.
+pub fn page(tx: &Tx<'_>, offset: u64, limit: u32) -> Result<(Vec<Vaccine>, u64), SqlError> {
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    let some = tx.all(PAGE_OF_VACCINES, &[offset.into(), i64::from(limit).into()], vaccine)?;
+    let total = tx.find(LAST_PLACE, &[], |row| row.int(0))?;
+    Ok((some, total.unwrap_or(0).unsigned_abs()))
 }
 
 fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {

@@ -32,6 +32,7 @@ const CHECKS: &[Check] = &[
     layout::rust_files_open_with_a_doc,
     purity::domain_code_is_pure,
     sql::migrations_have_twins,
+    sql::pages_begin_at_a_known_place,
     sql::sql_stays_in_its_place,
     text::no_tabs,
     text::no_trailing_whitespace,

@@ -135,6 +135,8 @@ fn replace() {}
 fn change() {}
 
 /// Appointments whose booking was cancelled, page by page.
+///
+/// In the order in which that was heard of, so a page that was full stays as it is.
 #[utoipa::path(
     get,
     path = "/cancellations",

@@ -25,7 +25,7 @@ const SOURCES: [HolderId; 2] =
 
 const ROWS: &str = "
     SELECT id, reservation, booking, vaccine, user_id, status
-      FROM appointments
+      FROM injections
   ORDER BY id";
 
 /// A row, without the names.

@@ -23,6 +23,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Bookings as their citizens see them, page by page.
+///
+/// In the order in which they were first heard of, so a page that was full keeps its bookings.
 #[utoipa::path(
     get,
     path = "/mypages",
@@ -50,6 +52,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn list() {}
 
 /// The bookings of one citizen, page by page.
+///
+/// In the order in which they were first heard of.
 #[utoipa::path(
     get,
     path = "/mypages/search/findByUserId",

@@ -24,7 +24,7 @@ const SOURCES: [HolderId; 2] =
 
 const ROWS: &str = "
     SELECT reservation, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
+      FROM mypages
   ORDER BY reservation";
 
 /// A row, without the names.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use storage::writer::StoreError;
+use storage::{migrate::Migration, writer::StoreError};
 
 use crate::{NOTES, add, notes, place::Place};
 
@@ -101,6 +101,25 @@ fn processes_that_start_at_once_make_one_store() {
         opening.into_iter().map(|opening| opening.join().expect("opens")).collect()
     });
     assert_eq!(ids, [ids[0]; 4]);
+}
+
+#[test]
+fn a_step_of_a_schema_gets_minutes_and_everything_after_it_seconds() {
+    let step = Migration {
+        name: "0002_long.sql",
+        sqlite: "",
+        postgres: "
+            DO $$ BEGIN
+                ASSERT current_setting('statement_timeout') = '10min';
+            END $$",
+    };
+    let place = Place::postgres();
+    let (mut store, _) = place.open("notes", &[NOTES, step]).expect("there is time");
+    let limit = store.transaction(|tx| {
+        let limit = "SELECT current_setting('statement_timeout')";
+        tx.find(limit, &[], |row| row.text(0).map(ToOwned::to_owned))
+    });
+    assert_eq!(limit.expect("reads"), Some("5s".to_owned()));
 }
 
 #[test]

@@ -41,6 +41,29 @@ pub(super) fn sql_stays_in_its_place(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// A page begins at a known place, and the last place is how many there are: whoever skips rows or
+/// counts them pays for the whole list.
+pub(super) fn pages_begin_at_a_known_place(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (file, source) in tree.rust_files().filter(|(file, _)| file.name() == HOME) {
+        let production = file.production_lines();
+        for literal in source.literals.iter().filter(|literal| literal.line <= production) {
+            let text = literal.text.to_uppercase();
+            let mut words = text.split(|c| !is_of_name(c));
+            let skips = words.any(|word| word == "OFFSET");
+            if statement(&text).is_some() && (skips || text.contains("COUNT(")) {
+                findings.push(Finding::at(
+                    &file.path,
+                    literal.line,
+                    "this statement costs more the longer the list is",
+                    "give the rows places without gaps, as docs/adr/0011-places-in-lists.md says",
+                ));
+            }
+        }
+    }
+    findings
+}
+
 pub(super) fn migrations_have_twins(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for member in tree.crates() {
@@ -121,6 +144,27 @@ mod tests {
         ] {
             let tree = Tree::of(&[("web/src/pages.rs", text)]);
             assert_eq!(sql_stays_in_its_place(&tree), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_begins_at_a_known_place_may_stay() {
+        let page = "SELECT seats FROM slots WHERE place > ?1 ORDER BY place LIMIT ?2";
+        let text = format!("//!\nconst Q: &str = \"{page}\";\nconst B: &str = \"an OFFSET\";\n");
+        let in_tests =
+            "//!\n#[cfg(test)]\nmod tests {\nconst Q: &str = \"SELECT count(*) FROM a\";\n}\n";
+        let tree = Tree::of(&[("booking/src/store.rs", &text), ("mypage/src/store.rs", in_tests)]);
+        assert_eq!(pages_begin_at_a_known_place(&tree), []);
+    }
+
+    #[test]
+    fn whoever_skips_or_counts_rows_is_found() {
+        for sql in ["SELECT a FROM b LIMIT ?2 OFFSET ?1", "SELECT count(*) FROM b"] {
+            let text = format!("//!\nconst Q: &str = \"{sql}\";\n");
+            let findings =
+                pages_begin_at_a_known_place(&Tree::of(&[("mypage/src/store.rs", &text)]));
+            assert_eq!(findings.len(), 1, "{sql}");
+            assert_eq!(findings[0].line, 2);
         }
     }
 
