@@ -15,7 +15,7 @@ use storage::{
     migrate::Migration,
     outbox::Event,
     rows::Touched,
-    sql::{ById, Row, SqlError, Tx, Value},
+    sql::{Asked, ById, Row, SqlError, Tx},
     store::Model,
 };
 use uuid::Uuid;
@@ -132,12 +132,11 @@ impl Model for Book {
         for command in commands {
             named.add(command);
         }
-        let mut ledger = Ledger::default();
-        if named.last_pool {
-            ledger.last_pool = tx.find(LAST_POOL, &[], |row| row.int(0))?.unwrap_or(0);
+        let last_pool = named.last_pool.then(|| tx.ask(LAST_POOL, &[])).transpose()?;
+        let mut ledger = load(tx, named)?;
+        if let Some(last_pool) = last_pool {
+            ledger.last_pool = last_pool.first(|row| row.int(0))?.unwrap_or(0);
         }
-        load_reservations(tx, &mut ledger, &mut named)?;
-        load_pools(tx, &mut ledger, &named)?;
         Ok(ledger)
     }
 
@@ -195,21 +194,33 @@ impl Named {
     }
 }
 
-fn load_reservations(tx: &Tx<'_>, ledger: &mut Ledger, named: &mut Named) -> Result<(), SqlError> {
+/// The pools that are named are asked for before the reservations are known: mostly these name no
+/// others.
+fn load(tx: &Tx<'_>, named: Named) -> Result<Ledger, SqlError> {
+    let mut ledger = Ledger::default();
+    let named_pools = ask_pools(tx, &named.pools)?;
     let found = tx.find_ids(&RESERVATIONS, &named.reservations, |row| {
         Ok((row.uuid(4)?, reservation(row)?))
     })?;
+    let mut further_pools = BTreeSet::new();
     for (id, known) in found {
-        named.pools.extend(&known.claims);
+        further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
         ledger.reservations.loaded(ReservationId(id), known);
     }
-    Ok(())
+    load_pools(&mut ledger, named_pools)?;
+    load_pools(&mut ledger, ask_pools(tx, &further_pools)?)?;
+    Ok(ledger)
 }
 
-fn load_pools(tx: &Tx<'_>, ledger: &mut Ledger, named: &Named) -> Result<(), SqlError> {
-    let keys: Vec<_> = named.pools.iter().map(|id| [Value::Int(id.0)]).collect();
-    for (id, pool) in tx.find_each(LOAD_POOL, &keys, pool)?.into_iter().flatten() {
-        ledger.pools.loaded(id, pool);
+fn ask_pools<'a>(tx: &Tx<'a>, ids: &BTreeSet<PoolId>) -> Result<Vec<Asked<'a>>, SqlError> {
+    ids.iter().map(|id| tx.ask(LOAD_POOL, &[id.0.into()])).collect()
+}
+
+fn load_pools(ledger: &mut Ledger, asked: Vec<Asked<'_>>) -> Result<(), SqlError> {
+    for asked in asked {
+        if let Some((id, known)) = asked.first(pool)? {
+            ledger.pools.loaded(id, known);
+        }
     }
     Ok(())
 }
@@ -316,9 +327,10 @@ impl Reads {
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         self.0
             .read(move |tx| {
-                let count = tx.find(COUNT_VACCINES, &[], |row| row.int(0))?.unwrap_or(0);
+                let count = tx.ask(COUNT_VACCINES, &[])?;
                 let page = [i64::from(limit).into(), offset.into()];
-                Ok((tx.all(PAGE_OF_VACCINES, &page, vaccine)?, count.unsigned_abs()))
+                let page = tx.all(PAGE_OF_VACCINES, &page, vaccine)?;
+                Ok((page, count.first(|row| row.int(0))?.unwrap_or(0).unsigned_abs()))
             })
             .await
     }
@@ -329,14 +341,7 @@ impl Reads {
         for hold in holds {
             named.add_hold(hold);
         }
-        self.0
-            .read(move |tx| {
-                let mut ledger = Ledger::default();
-                load_reservations(tx, &mut ledger, &mut named)?;
-                load_pools(tx, &mut ledger, &named)?;
-                Ok(ledger)
-            })
-            .await
+        self.0.read(move |tx| load(tx, named)).await
     }
 
     /// One reservation.
