@@ -300,15 +300,19 @@ impl Connection {
 
 /// Polls once: what is asked is on its way then.
 async fn begin<F: Future>(mut asking: Pin<&mut F>) {
-    poll_fn(|context| Poll::Ready(drop(asking.as_mut().poll(context)))).await;
+    let once = poll_fn(|context| {
+        let _ = asking.as_mut().poll(context);
+        Poll::Ready(())
+    });
+    once.await;
 }
 
 /// Runs a connection's traffic, on the thread that waits for it.
-struct Driver(Option<Runtime>);
+struct Driver(Option<Box<Runtime>>);
 
 impl Driver {
     fn new() -> io::Result<Self> {
-        Ok(Self(Some(Builder::new_current_thread().enable_all().build()?)))
+        Ok(Self(Some(Box::new(Builder::new_current_thread().enable_all().build()?))))
     }
 
     #[expect(clippy::expect_used, reason = "it is taken only when it is dropped")]

@@ -133,7 +133,7 @@ impl Model for Book {
             named.add(command);
         }
         let last_pool = named.last_pool.then(|| tx.ask(LAST_POOL, &[])).transpose()?;
-        let mut ledger = load(tx, named)?;
+        let mut ledger = load(tx, &named)?;
         if let Some(last_pool) = last_pool {
             ledger.last_pool = last_pool.first(|row| row.int(0))?.unwrap_or(0);
         }
@@ -196,7 +196,7 @@ impl Named {
 
 /// The pools that are named are asked for before the reservations are known: mostly these name no
 /// others.
-fn load(tx: &Tx<'_>, named: Named) -> Result<Ledger, SqlError> {
+fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     let mut ledger = Ledger::default();
     let named_pools = ask_pools(tx, &named.pools)?;
     let found = tx.find_ids(&RESERVATIONS, &named.reservations, |row| {
@@ -341,7 +341,7 @@ impl Reads {
         for hold in holds {
             named.add_hold(hold);
         }
-        self.0.read(move |tx| load(tx, named)).await
+        self.0.read(move |tx| load(tx, &named)).await
     }
 
     /// One reservation.
