@@ -122,7 +122,7 @@ const KEYED: Migration = crate::both(
 const PLAN: &str = "
     EXPLAIN UPDATE keyed
                SET state = 1
-              FROM unnest('{1, 2, 3}'::bigint[]) AS given (id)
+              FROM unnest(array_fill(7::bigint, ARRAY[100])) AS given (id)
              WHERE keyed.id = given.id";
 
 /// Planned now, it is run when there are a million.
