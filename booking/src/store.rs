@@ -15,7 +15,7 @@ use storage::{
     migrate::Migration,
     outbox::Event,
     rows::Touched,
-    sql::{ById, Row, SqlError, Tx, Value},
+    sql::{Asked, ById, Row, SqlError, Tx, Value},
     store::Model,
 };
 use uuid::Uuid;
@@ -152,14 +152,14 @@ impl Model for Book {
             named.add(command);
         }
         let mut register = Register::default();
-        if named.new_bookings {
-            register.last_booking = last_booking(tx)?;
-        }
-        if !named.tickets.is_empty() {
-            register.last_ticket = tx.find(LAST_TICKET, &[], |row| row.int(0))?.unwrap_or(0);
-            register.last_ended = tx.find(LAST_ENDED, &[], |row| row.int(0))?.unwrap_or(0);
-        }
+        let ask = |sql, wanted: bool| wanted.then(|| tx.ask(sql, &[])).transpose();
+        let last_booking = ask(LAST_BOOKING, named.new_bookings)?;
+        let last_ticket = ask(LAST_TICKET, !named.tickets.is_empty())?;
+        let last_ended = ask(LAST_ENDED, !named.tickets.is_empty())?;
         load_attempts(tx, &mut register, &named.attempts, &mut named.bookings)?;
+        register.last_booking = last(last_booking)?;
+        register.last_ticket = last(last_ticket)?;
+        register.last_ended = last(last_ended)?;
         load_bookings(tx, &mut register, &named.bookings)?;
         tickets::load(tx, &mut register, LOAD_TICKET, named.tickets.iter().map(|id| id.0))?;
         tickets::load(tx, &mut register, LOAD_WAITING_FOR, named.over.iter().map(|id| id.0))?;
@@ -223,8 +223,10 @@ impl Named {
     }
 }
 
-fn last_booking(tx: &Tx<'_>) -> Result<i64, SqlError> {
-    Ok(tx.find(LAST_BOOKING, &[], |row| row.int(0))?.unwrap_or(0))
+/// The number that was asked for; 0 before the first, or if nobody asked.
+fn last(asked: Option<Asked<'_>>) -> Result<i64, SqlError> {
+    let number = asked.map(|asked| asked.first(|row| row.int(0))).transpose()?;
+    Ok(number.flatten().unwrap_or(0))
 }
 
 fn load_attempts(
@@ -412,8 +414,9 @@ impl Reads {
 pub fn page(tx: &Tx<'_>, offset: u64, limit: u32) -> Result<(Vec<Booking>, u64), SqlError> {
     let offset = i64::try_from(offset).unwrap_or(i64::MAX);
     let booking = |row: &Row<'_>| record(row).map(|record| record.booking);
+    let last_booking = tx.ask(LAST_BOOKING, &[])?;
     let some = tx.all(PAGE_OF_BOOKINGS, &[offset.into(), i64::from(limit).into()], booking)?;
-    Ok((some, last_booking(tx)?.unsigned_abs()))
+    Ok((some, last(Some(last_booking))?.unsigned_abs()))
 }
 
 /// How an attempt ended.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::{runtime::Handle, sync::Semaphore, task};
+use tokio::{sync::Semaphore, task};
 use tokio_postgres::Config;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -27,14 +27,17 @@ use crate::{
 /// wait their turn.
 pub const READERS_MAX: usize = 4;
 
+/// Whatever the server's default is, what is read after the lock must be what was committed before.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
 /// One writer at a time, in whichever process: the row of the store is the lock. Of two stores in
 /// one process each has its own.
-/// Whatever the server's default is, what is read after the lock must be what was committed before.
 const LOCK: &str = "
-    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SELECT id
       FROM store
        FOR UPDATE";
+
+const COMMIT: &str = "COMMIT";
 
 /// Two processes that start at once on an empty database must not both make its tables.
 /// Whoever comes second waits for the first. Every row may have to move.
@@ -174,7 +177,7 @@ pub async fn open(
     opening.await.map_err(|_| OpenError::Ending)?
 }
 
-/// The same where waiting is allowed; for PostgreSQL, within a runtime.
+/// The same where waiting is allowed.
 pub fn open_blocking(
     database: &Database,
     part: &'static str,
@@ -193,8 +196,7 @@ pub fn open_blocking(
             Ok((writable, Readers::new(ReadFrom::Sqlite(path.clone()), shown)))
         }
         Database::Postgres(config) => {
-            let server =
-                Server { config: config.clone(), schema: part, runtime: Handle::current() };
+            let server = Server { config: config.clone(), schema: part };
             let failed = |source| OpenError::Database { shown: shown.clone(), source };
             let connection = server.connect().map_err(failed)?;
             let store_id = prepare_postgres(&connection, part, migrations, &shown)?;
@@ -240,7 +242,7 @@ fn prepare_postgres(
     connection.run(LOCK_TO_MIGRATE).map_err(failed)?;
     connection.run(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).map_err(failed)?;
     let store_id = prepare(&Tx::Postgres(connection), migrations, shown)?;
-    connection.run("COMMIT").map_err(failed)?;
+    connection.run(COMMIT).map_err(failed)?;
     Ok(store_id)
 }
 
@@ -262,12 +264,11 @@ fn prepare(tx: &Tx<'_>, migrations: &[Migration], shown: &str) -> Result<Uuid, O
 struct Server {
     config: Box<Config>,
     schema: &'static str,
-    runtime: Handle,
 }
 
 impl Server {
     fn connect(&self) -> Result<postgres::Connection, SqlError> {
-        self.runtime.block_on(postgres::Connection::open(&self.config, self.schema))
+        postgres::Connection::open(&self.config, self.schema)
     }
 }
 
@@ -290,7 +291,8 @@ impl fmt::Debug for Writable {
 }
 
 impl Writable {
-    /// Runs work in one transaction, while nobody else writes; on `Err` nothing is kept.
+    /// Runs work in one transaction; on `Err` nothing is kept. From its first statement on nobody
+    /// else writes.
     pub fn transaction<T>(
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
@@ -304,7 +306,7 @@ impl Writable {
                 };
                 let done = on_postgres(&open, work);
                 // Whatever state a failed rollback leaves it in, nobody will use it.
-                if done.is_ok() || (!open.is_closed() && open.run("ROLLBACK").is_ok()) {
+                if done.is_ok() || (!open.is_closed() && open.roll_back().is_ok()) {
                     *connection = Some(open);
                 }
                 Ok(done?)
@@ -334,9 +336,12 @@ fn on_postgres<T>(
     connection: &postgres::Connection,
     work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
 ) -> Result<T, SqlError> {
-    connection.run(LOCK)?;
+    connection.ask(BEGIN, &[])?;
+    connection.ask(LOCK, &[])?;
     let done = work(&Tx::Postgres(connection))?;
-    connection.run("COMMIT")?;
+    // After a statement that failed this would go back, and be no error. But then that one is.
+    connection.ask(COMMIT, &[])?;
+    connection.settle()?;
     Ok(done)
 }
 

@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::sql::{SqlError, Tx};
+use crate::sql::{Asked, SqlError, Tx};
 
 const HEARD: &str = "
     SELECT sequence
@@ -59,8 +59,17 @@ pub struct Parked {
 
 /// The highest sequence number heard from a source; 0 before the first.
 pub fn heard(tx: &Tx<'_>, source: Uuid) -> Result<u64, SqlError> {
-    let sequence = tx.find(HEARD, &[source.into()], |row| row.int(0))?;
-    Ok(sequence.unwrap_or(0).cast_unsigned())
+    read_heard(ask_heard(tx, source)?)
+}
+
+/// Asks for the highest sequence number heard from a source.
+pub(crate) fn ask_heard<'a>(tx: &Tx<'a>, source: Uuid) -> Result<Asked<'a>, SqlError> {
+    tx.ask(HEARD, &[source.into()])
+}
+
+/// The answer to [`ask_heard`].
+pub(crate) fn read_heard(asked: Asked<'_>) -> Result<u64, SqlError> {
+    Ok(asked.first(|row| row.int(0))?.unwrap_or(0).cast_unsigned())
 }
 
 /// How far each source was heard, at most `limit` sources.

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::sql::{SqlError, Tx};
+use crate::sql::{Asked, SqlError, Tx};
 
 /// Something to tell, before it has its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +56,25 @@ const AFTER: &str = "
 
 /// Adds events within the transaction of their cause.
 pub fn append(tx: &Tx<'_>, events: &[Event]) -> Result<(), SqlError> {
+    append_after(tx, ask_last(tx)?, events)
+}
+
+/// The same, where [`ask_last`] was asked before.
+pub(crate) fn append_after(tx: &Tx<'_>, last: Asked<'_>, events: &[Event]) -> Result<(), SqlError> {
     if events.is_empty() {
         return Ok(());
     }
-    let last = last(tx)?.cast_signed();
+    let last = last.first(|row| row.int(0))?.unwrap_or(0);
     let rows = events.iter().zip(last + 1..).map(|(event, sequence)| {
         let Event { r#type, at_ms, data } = event;
         [sequence.into(), r#type.as_str().into(), (*at_ms).into(), data.as_str().into()]
     });
     tx.execute_each(APPEND, &rows.collect::<Vec<_>>())
+}
+
+/// Asks for the sequence number of the last event.
+pub(crate) fn ask_last<'a>(tx: &Tx<'a>) -> Result<Asked<'a>, SqlError> {
+    tx.ask(LAST, &[])
 }
 
 /// The sequence number of the last event; 0 before the first.

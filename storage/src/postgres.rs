@@ -1,20 +1,33 @@
 //! One connection to PostgreSQL, for code that waits.
 //!
-//! The writer has a thread of its own and reads have theirs, so they may block; the connection's
-//! traffic is a task of the runtime. Many rows are written by one statement, and looked up in one
-//! pipeline: every statement is sent before the first answer is waited for.
+//! The writer has a thread of its own and reads have theirs, so they may block. Whoever waits for an
+//! answer drives the connection meanwhile, on the same thread: no other one has to wake up for it.
+//!
+//! A statement is not sent when it is said but when an answer is needed, together with all that were
+//! said before: a batch asks everything it has to know in one round trip, and writes and commits in
+//! another. PostgreSQL runs them one after the other, and after one that failed none of the same
+//! transaction, so the first error is the cause. Many rows are written by one statement.
 
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     error::Error,
     fmt,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock},
+    task::Poll,
     time::Duration,
 };
 
 use bytes::BytesMut;
-use futures_util::future::try_join_all;
-use tokio::{runtime::Handle, time::timeout};
+use futures_util::future::maybe_done;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::yield_now,
+    time::timeout,
+};
 use tokio_postgres::{
     Client, Config, NoTls, Row, Statement,
     types::{IsNull, ToSql, Type, to_sql_checked},
@@ -46,11 +59,25 @@ const LIMITS: &str = "
     SET synchronous_commit = on;
     SET client_min_messages = warning";
 
+/// Rows are found by their keys. A statement is planned once, often while its tables are empty, and
+/// passing through all of an empty table looks cheapest: it would still be done with a million rows.
+const PLANS: &str = "
+    SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET jit = off";
+
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+const ROLLBACK: &str = "ROLLBACK";
+
 /// A connection that belongs to one thread at a time.
 pub struct Connection {
     client: Client,
-    runtime: Handle,
+    driver: Driver,
     statements: RefCell<BTreeMap<(&'static str, Rows), Statement>>,
+    unsent: RefCell<Vec<Request>>,
     /// It did not answer: nobody knows what it is doing.
     is_silent: Cell<bool>,
 }
@@ -62,6 +89,18 @@ enum Rows {
     Many,
 }
 
+/// A statement that is sent with the next ones.
+struct Request {
+    statement: Statement,
+    params: Vec<Encoded>,
+    is_write: bool,
+    answer: Answer,
+}
+
+/// Where the rows will be that a statement answers.
+#[derive(Clone, Debug, Default)]
+pub struct Answer(Arc<OnceLock<Vec<Row>>>);
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
@@ -70,25 +109,32 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     /// Connects, with every name looked up in that schema first.
-    pub async fn open(config: &Config, schema: &str) -> Result<Self, SqlError> {
+    pub fn open(config: &Config, schema: &str) -> Result<Self, SqlError> {
         let unreachable = |cause: Box<dyn Error + Send + Sync>| SqlError::Unreachable(cause);
         let mut config = config.clone();
         config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
         config.tcp_user_timeout(ANSWER_WITHIN);
-        let connecting = timeout(CONNECT_WITHIN, config.connect(NoTls)).await;
-        let (client, traffic) = connecting
+        let driver = Driver::new().map_err(|cause| unreachable(cause.into()))?;
+        let connecting = async { timeout(CONNECT_WITHIN, config.connect(NoTls)).await };
+        let (client, traffic) = driver
+            .run(connecting)
             .map_err(|elapsed| unreachable(elapsed.into()))?
             .map_err(|cause| unreachable(cause.into()))?;
-        let runtime = Handle::current();
-        runtime.spawn(async move {
+        driver.runtime().spawn(async move {
             if let Err(cause) = traffic.await {
                 warn!(cause = %causes(&cause), "lost a connection to PostgreSQL");
             }
         });
-        let settings = format!("{LIMITS}; SET search_path TO {schema}");
-        let set = timeout(CONNECT_WITHIN, client.batch_execute(&settings)).await;
-        set.map_err(|elapsed| unreachable(elapsed.into()))??;
-        Ok(Self { client, runtime, statements: RefCell::default(), is_silent: Cell::new(false) })
+        let settings = format!("{LIMITS}; {PLANS}; SET search_path TO {schema}");
+        let setting = async { timeout(CONNECT_WITHIN, client.batch_execute(&settings)).await };
+        driver.run(setting).map_err(|elapsed| unreachable(elapsed.into()))??;
+        Ok(Self {
+            client,
+            driver,
+            statements: RefCell::default(),
+            unsent: RefCell::default(),
+            is_silent: Cell::new(false),
+        })
     }
 
     /// Waits for an answer, but not for ever.
@@ -104,7 +150,7 @@ impl Connection {
         within: Duration,
         asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, SqlError> {
-        if let Ok(answer) = self.runtime.block_on(async { timeout(within, asking).await }) {
+        if let Ok(answer) = self.driver.run(async { timeout(within, asking).await }) {
             return Ok(answer?);
         }
         self.is_silent.set(true);
@@ -113,17 +159,38 @@ impl Connection {
 
     /// Whether it is lost, or might as well be.
     pub fn is_closed(&self) -> bool {
+        self.driver.run(async {
+            yield_now().await; // Looks whether there is anything to read,
+            yield_now().await; // and reads it: the other side may have said goodbye.
+        });
         self.is_silent.get() || self.client.is_closed()
     }
 
     /// Runs text as it is: several statements, no parameters, no answer.
     pub fn run(&self, text: &str) -> Result<(), SqlError> {
+        self.settle()?;
         self.wait(self.client.batch_execute(text))
     }
 
     /// The same for a step of a schema, which may take long.
     pub(crate) fn migrate(&self, text: &str) -> Result<(), SqlError> {
+        self.settle()?;
         self.wait_within(MIGRATED_WITHIN, self.client.batch_execute(text))
+    }
+
+    /// Says a statement; [`Connection::read`] has what it answers.
+    pub fn ask(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Answer, SqlError> {
+        let statement = self.statement(sql)?;
+        self.say(statement, &refs(params), false)
+    }
+
+    /// The rows that a statement answered.
+    pub fn read(&self, answer: Answer) -> Result<Vec<Row>, SqlError> {
+        if answer.0.get().is_none() {
+            self.settle()?;
+        }
+        let rows = Arc::into_inner(answer.0).and_then(OnceLock::into_inner);
+        rows.ok_or_else(|| SqlError::Unreachable("the question was dropped".into()))
     }
 
     /// Runs a statement for each of the rows of parameters; the answers in their order.
@@ -132,70 +199,191 @@ impl Connection {
         sql: &'static str,
         rows: &[P],
     ) -> Result<Vec<Vec<Row>>, SqlError> {
-        self.wait(async {
-            let statement = self.statement(sql).await?;
-            let ask = |row: &P| {
-                let params = row.as_ref().to_vec();
-                let statement = &statement;
-                async move {
-                    let params: Vec<_> =
-                        params.iter().map(|value| -> &(dyn ToSql + Sync) { value }).collect();
-                    self.client.query(statement, &params).await
-                }
-            };
-            try_join_all(rows.iter().map(ask)).await
-        })
+        let asked = rows.iter().map(|row| self.ask(sql, row.as_ref()));
+        let asked = asked.collect::<Result<Vec<_>, _>>()?;
+        asked.into_iter().map(|answer| self.read(answer)).collect()
     }
 
-    /// Runs an `INSERT … VALUES` or `UPDATE … WHERE` for all of the rows of parameters at once, as one
-    /// statement over arrays.
+    /// Says an `INSERT … VALUES` or `UPDATE … WHERE` for all of the rows of parameters at once, as one
+    /// statement over arrays. Whether it succeeds is known when the next answer is.
     pub fn execute<'a, P: AsRef<[Value<'a>]>>(
         &self,
         sql: &'static str,
         rows: &[P],
     ) -> Result<(), SqlError> {
-        if rows.len() < 2 {
-            return self.query(sql, rows).map(drop);
+        let Some(first) = rows.first() else { return Ok(()) };
+        // Were there no transaction, it would be kept at once: it is not sent before we know.
+        if self.unsent.borrow().iter().any(|request| !request.is_write) {
+            self.settle()?;
+        }
+        let one = self.statement(sql)?;
+        if rows.len() == 1 {
+            return self.say(one, &refs(first.as_ref()), true).map(drop);
+        }
+        let many = self.prepared(sql, Rows::Many, || for_many(sql, one.params()))?;
+        let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number));
+        let columns = (0..one.params().len()).map(|number| column(number).collect());
+        let columns: Vec<Vec<&Value<'_>>> = columns.collect();
+        self.say(many, &refs(&columns), true).map(drop)
+    }
+
+    fn say(
+        &self,
+        statement: Statement,
+        params: &[&(dyn ToSql + Sync)],
+        is_write: bool,
+    ) -> Result<Answer, SqlError> {
+        let params = params
+            .iter()
+            .zip(statement.params())
+            .map(|(param, r#type)| Encoded::of(*param, r#type).map_err(SqlError::Unwritable));
+        let params = params.collect::<Result<_, _>>()?;
+        let answer = Answer::default();
+        let request = Request { statement, params, is_write, answer: answer.clone() };
+        self.unsent.borrow_mut().push(request);
+        Ok(answer)
+    }
+
+    /// Sends what was said and waits until everything is answered. An error is that of the first
+    /// statement that failed.
+    pub fn settle(&self) -> Result<(), SqlError> {
+        let requests = self.unsent.take();
+        if requests.is_empty() {
+            return Ok(());
         }
         self.wait(async {
-            let one = self.statement(sql).await?;
-            let statement = self.prepared(sql, Rows::Many, || for_many(sql, one.params())).await?;
-            let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number));
-            let columns = (0..one.params().len()).map(|number| column(number).collect());
-            let columns: Vec<Vec<&Value<'_>>> = columns.collect();
-            let params: Vec<_> =
-                columns.iter().map(|column| -> &(dyn ToSql + Sync) { column }).collect();
-            self.client.execute(&statement, &params).await.map(drop)
+            let mut asking: Vec<_> =
+                requests.iter().map(|it| Box::pin(maybe_done(self.send(it)))).collect();
+            for one in &mut asking {
+                begin(one.as_mut()).await; // In this order.
+            }
+            for (mut one, request) in asking.into_iter().zip(&requests) {
+                one.as_mut().await;
+                let rows = one.as_mut().take_output().transpose()?;
+                drop(request.answer.0.set(rows.unwrap_or_default())); // It is set once.
+            }
+            Ok(())
         })
     }
 
-    async fn statement(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
-        self.prepared(sql, Rows::One, || sql.replace('?', "$")).await
+    async fn send(&self, request: &Request) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.client.query(&request.statement, &refs(&request.params)).await
+    }
+
+    fn statement(&self, sql: &'static str) -> Result<Statement, SqlError> {
+        self.prepared(sql, Rows::One, || sql.replace('?', "$"))
     }
 
     /// The statement, prepared once a connection.
-    async fn prepared(
+    fn prepared(
         &self,
         sql: &'static str,
         rows: Rows,
         text: impl FnOnce() -> String,
-    ) -> Result<Statement, tokio_postgres::Error> {
+    ) -> Result<Statement, SqlError> {
         let known = self.statements.borrow().get(&(sql, rows)).cloned();
         if let Some(statement) = known {
             return Ok(statement);
         }
-        let statement = self.client.prepare(&text()).await?;
+        self.settle()?;
+        let statement = self.wait(self.client.prepare(&text()))?;
         self.statements.borrow_mut().insert((sql, rows), statement.clone());
         Ok(statement)
     }
 
+    /// Goes back: whatever was not sent never will be.
+    pub fn roll_back(&self) -> Result<(), SqlError> {
+        self.unsent.take();
+        self.run(ROLLBACK)
+    }
+
     /// Runs queries that see one moment.
     pub fn snapshot<T>(&self, read: impl FnOnce() -> Result<T, SqlError>) -> Result<T, SqlError> {
-        self.run("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        let answer = read();
-        self.run("ROLLBACK")?;
-        answer
+        self.ask(BEGIN_READING, &[])?;
+        let answer = read()?;
+        self.settle()?;
+        self.leave();
+        Ok(answer)
     }
+
+    /// Ends a transaction that changed nothing, and does not wait for the answer.
+    fn leave(&self) {
+        self.driver.run(async {
+            let mut leaving = pin!(self.client.batch_execute(ROLLBACK));
+            begin(leaving.as_mut()).await;
+            yield_now().await; // Meanwhile it is sent.
+        });
+    }
+}
+
+/// Polls once: what is asked is on its way then.
+async fn begin<F: Future>(mut asking: Pin<&mut F>) {
+    let once = poll_fn(|context| {
+        let _ = asking.as_mut().poll(context);
+        Poll::Ready(())
+    });
+    once.await;
+}
+
+/// Runs a connection's traffic, on the thread that waits for it.
+struct Driver(Option<Box<Runtime>>);
+
+impl Driver {
+    fn new() -> io::Result<Self> {
+        Ok(Self(Some(Box::new(Builder::new_current_thread().enable_all().build()?))))
+    }
+
+    #[expect(clippy::expect_used, reason = "it is taken only when it is dropped")]
+    fn runtime(&self) -> &Runtime {
+        self.0.as_ref().expect("a runtime until it is dropped")
+    }
+
+    fn run<F: Future>(&self, future: F) -> F::Output {
+        self.runtime().block_on(future)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A runtime may not be dropped just so where others run.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn refs<T: ToSql + Sync>(params: &[T]) -> Vec<&(dyn ToSql + Sync)> {
+    params.iter().map(|param| -> &(dyn ToSql + Sync) { param }).collect()
+}
+
+/// A parameter as it is sent; nothing stands for NULL.
+#[derive(Debug)]
+struct Encoded(Option<BytesMut>);
+
+type Unwritable = Box<dyn Error + Sync + Send>;
+
+impl Encoded {
+    fn of(param: &(dyn ToSql + Sync), r#type: &Type) -> Result<Self, Unwritable> {
+        let mut bytes = BytesMut::new();
+        Ok(match param.to_sql_checked(r#type, &mut bytes)? {
+            IsNull::Yes => Self(None),
+            IsNull::No => Self(Some(bytes)),
+        })
+    }
+}
+
+impl ToSql for Encoded {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Unwritable> {
+        let Some(bytes) = &self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(bytes);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
 }
 
 /// A statement for one row of parameters as one for any number of them, which come as arrays, one
@@ -224,11 +412,7 @@ fn for_many(sql: &str, types: &[Type]) -> String {
 }
 
 impl ToSql for Value<'_> {
-    fn to_sql(
-        &self,
-        r#type: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, r#type: &Type, out: &mut BytesMut) -> Result<IsNull, Unwritable> {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(value) => value.to_sql(r#type, out),

@@ -3,7 +3,8 @@
 //! Statements have numbered parameters, `?1` and up, and use what SQLite and PostgreSQL understand
 //! alike. Whatever is done for many rows is handed over together: SQLite runs it row by row, which
 //! costs it nothing; PostgreSQL gets lookups in one pipeline, one round trip, and writes as one
-//! statement over arrays.
+//! statement over arrays. What is to be known at once is asked first and read then ([`Tx::ask`]);
+//! what is written is sent when an answer is needed, at the latest with the commit.
 
 use std::collections::BTreeSet;
 
@@ -193,8 +194,45 @@ pub struct ById {
 /// Rows that may be passed over for each that is looked for: as many cost less than a lookup.
 const PASSED_OVER_MAX: usize = 4;
 
-/// A transaction, or a read: what statements are run on. It blocks; not for async code.
+/// A question whose answer nobody has waited for yet.
 #[derive(Debug)]
+pub enum Asked<'a> {
+    /// SQLite answers when it is read: it has not far to go.
+    Sqlite {
+        /// What runs it.
+        tx: Tx<'a>,
+        /// The query.
+        sql: &'static str,
+        /// Its parameters.
+        params: Vec<Value<'a>>,
+    },
+    /// PostgreSQL answers all that was asked before in one round trip.
+    Postgres {
+        /// What brings the answer.
+        connection: &'a postgres::Connection,
+        /// Where it will be.
+        answer: postgres::Answer,
+    },
+}
+
+impl Asked<'_> {
+    /// The first row of the answer, if there is one.
+    pub fn first<T>(
+        self,
+        read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Option<T>, SqlError> {
+        match self {
+            Self::Sqlite { tx, sql, params } => tx.find(sql, &params, read),
+            Self::Postgres { connection, answer } => {
+                let rows = connection.read(answer)?;
+                rows.first().map(|row| read(&Row::Postgres(row))).transpose()
+            }
+        }
+    }
+}
+
+/// A transaction, or a read: what statements are run on. It blocks; not for async code.
+#[derive(Clone, Copy, Debug)]
 pub enum Tx<'a> {
     /// On SQLite.
     Sqlite(&'a rusqlite::Connection),
@@ -202,7 +240,18 @@ pub enum Tx<'a> {
     Postgres(&'a postgres::Connection),
 }
 
-impl Tx<'_> {
+impl<'a> Tx<'a> {
+    /// Asks without waiting, so that several questions are one round trip. Ask them all, then read
+    /// the first answer.
+    pub fn ask(&self, sql: &'static str, params: &[Value<'a>]) -> Result<Asked<'a>, SqlError> {
+        match self {
+            Self::Sqlite(_) => Ok(Asked::Sqlite { tx: *self, sql, params: params.to_vec() }),
+            Self::Postgres(connection) => {
+                Ok(Asked::Postgres { connection, answer: connection.ask(sql, params)? })
+            }
+        }
+    }
+
     /// The first row of an answer, if there is one.
     pub fn find<T>(
         &self,
@@ -307,7 +356,8 @@ impl Tx<'_> {
         Ok(found)
     }
 
-    /// Runs a statement that answers nothing.
+    /// Runs a statement that answers nothing. If it fails, either this is an error or what comes
+    /// after it in the transaction.
     pub fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<(), SqlError> {
         match self {
             Self::Sqlite(connection) => {

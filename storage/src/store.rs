@@ -13,7 +13,7 @@ use crate::{
     database::Writable,
     inbox::{self, Parked},
     outbox::{self, Event},
-    sql::{SqlError, Tx},
+    sql::{Asked, SqlError, Tx},
     writer::{Failed, Store, StoreError, WriteError, Writer},
 };
 
@@ -111,9 +111,11 @@ fn apply<M: Model>(
     model: &M,
     batch: &[Input<M::Command>],
 ) -> Result<Vec<Output<M::Outcome>>, SqlError> {
-    let mut heard = Positions::load(tx, batch)?;
+    let heard = Positions::ask(tx, batch)?;
+    let last = outbox::ask_last(tx)?;
     let commands: Vec<_> = batch.iter().filter_map(command).collect();
     let mut rows = M::load(tx, &commands)?;
+    let mut heard = Positions::read(heard)?;
     let mut events = Vec::new();
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut decide = |command: &M::Command| {
@@ -140,7 +142,7 @@ fn apply<M: Model>(
         });
     }
     M::save(tx, &rows)?;
-    outbox::append(tx, &events)?;
+    outbox::append_after(tx, last, &events)?;
     heard.save(tx)?;
     Ok(outcomes)
 }
@@ -158,16 +160,21 @@ fn command<C>(input: &Input<C>) -> Option<&C> {
 struct Positions(BTreeMap<Uuid, (u64, bool)>);
 
 impl Positions {
-    fn load<C>(tx: &Tx<'_>, batch: &[Input<C>]) -> Result<Self, SqlError> {
-        let mut heard = BTreeMap::new();
+    fn ask<'a, C>(tx: &Tx<'a>, batch: &[Input<C>]) -> Result<BTreeMap<Uuid, Asked<'a>>, SqlError> {
+        let mut asked = BTreeMap::new();
         for input in batch {
             if let Input::Heard { source, .. } = input
-                && !heard.contains_key(source)
+                && !asked.contains_key(source)
             {
-                heard.insert(*source, (inbox::heard(tx, *source)?, false));
+                asked.insert(*source, inbox::ask_heard(tx, *source)?);
             }
         }
-        Ok(Self(heard))
+        Ok(asked)
+    }
+
+    fn read(asked: BTreeMap<Uuid, Asked<'_>>) -> Result<Self, SqlError> {
+        let read = |(source, asked)| Ok((source, (inbox::read_heard(asked)?, false)));
+        asked.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
     fn of(&self, source: Uuid) -> u64 {

@@ -89,6 +89,8 @@ on_both!(
     many_rows_keep_the_order_of_their_keys,
     ids_are_found_however_close_together_they_lie,
     what_breaks_a_rule_is_rejected_and_what_the_store_cannot_do_is_not,
+    what_is_asked_together_is_answered_each_for_itself,
+    a_write_that_fails_is_the_error_of_all_that_comes_after_it,
     the_store_tells_in_order_and_not_more_than_asked,
     a_transaction_that_is_rolled_back_tells_nothing_and_leaves_no_gap,
     each_source_is_remembered_as_far_as_it_was_heard,
@@ -293,6 +295,47 @@ fn what_breaks_a_rule_is_rejected_and_what_the_store_cannot_do_is_not(new: fn() 
     assert!(matches!(empty, Err(StoreError::Rejected(_))), "{empty:?}");
     let nowhere = store.transaction(|tx| tx.run("DELETE FROM nowhere"));
     assert!(matches!(nowhere, Err(StoreError::Unavailable(_))), "{nowhere:?}");
+}
+
+fn what_is_asked_together_is_answered_each_for_itself(new: fn() -> Place) {
+    let place = new();
+    let (mut store, _readers) = place.notes();
+    let rows = [1, 2].map(|number| [Value::Null, Value::Int(number), "bread".into()]);
+    store.transaction(|tx| tx.execute_each(WRITE, &rows)).expect("writes");
+    let find = "SELECT number FROM notes WHERE number = ?1";
+    let answers = store.transaction(|tx| {
+        let first = tx.ask(find, &[1.into()])?;
+        let none = tx.ask(find, &[9.into()])?;
+        let second = tx.ask(find, &[2.into()])?;
+        let before = notes(tx)?;
+        add(tx)?;
+        let number = |row: &Row<'_>| row.int(0);
+        Ok((second.first(number)?, none.first(number)?, first.first(number)?, before, notes(tx)?))
+    });
+    assert_eq!(answers.expect("reads"), (Some(2), None, Some(1), 2, 3));
+}
+
+/// Whatever was sent together with it, and whoever asks next.
+fn a_write_that_fails_is_the_error_of_all_that_comes_after_it(new: fn() -> Place) {
+    let place = new();
+    let (mut store, readers) = place.notes();
+    let refused = |tx: &Tx<'_>| {
+        add(tx)?;
+        tx.execute(ADD, &["".into()])?;
+        add(tx)
+    };
+    let committed = store.transaction(refused);
+    let asked = store.transaction(|tx| {
+        refused(tx)?;
+        notes(tx)
+    });
+    for failed in [committed, asked.map(drop)] {
+        let Err(StoreError::Rejected(cause)) = failed else { panic!("{failed:?}") };
+        let cause = cause.source().map_or_else(|| cause.to_string(), ToString::to_string);
+        assert!(cause.contains("constraint"), "{cause}");
+    }
+    assert_eq!(place.count(&readers), Ok(0));
+    store.transaction(add).expect("goes on");
 }
 
 fn the_store_tells_in_order_and_not_more_than_asked(new: fn() -> Place) {

@@ -15,7 +15,7 @@ use storage::{
     migrate::Migration,
     outbox::Event,
     rows::Touched,
-    sql::{ById, Row, SqlError, Tx, Value},
+    sql::{Asked, ById, Row, SqlError, Tx},
     store::Model,
 };
 use uuid::Uuid;
@@ -151,12 +151,11 @@ impl Model for Book {
         for command in commands {
             named.add(command);
         }
-        let mut ledger = Ledger::default();
-        if named.last_pool {
-            ledger.last_pool = tx.find(LAST_POOL, &[], |row| row.int(0))?.unwrap_or(0);
+        let last_pool = named.last_pool.then(|| tx.ask(LAST_POOL, &[])).transpose()?;
+        let mut ledger = load(tx, &named)?;
+        if let Some(last_pool) = last_pool {
+            ledger.last_pool = last_pool.first(|row| row.int(0))?.unwrap_or(0);
         }
-        load_reservations(tx, &mut ledger, &mut named)?;
-        load_pools(tx, &mut ledger, &named)?;
         Ok(ledger)
     }
 
@@ -214,21 +213,33 @@ impl Named {
     }
 }
 
-fn load_reservations(tx: &Tx<'_>, ledger: &mut Ledger, named: &mut Named) -> Result<(), SqlError> {
+/// The pools that are named are asked for before the reservations are known: mostly these name no
+/// others.
+fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
+    let mut ledger = Ledger::default();
+    let named_pools = ask_pools(tx, &named.pools)?;
     let found = tx.find_ids(&RESERVATIONS, &named.reservations, |row| {
         Ok((row.uuid(4)?, reservation(row)?))
     })?;
+    let mut further_pools = BTreeSet::new();
     for (id, known) in found {
-        named.pools.extend(&known.claims);
+        further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
         ledger.reservations.loaded(ReservationId(id), known);
     }
-    Ok(())
+    load_pools(&mut ledger, named_pools)?;
+    load_pools(&mut ledger, ask_pools(tx, &further_pools)?)?;
+    Ok(ledger)
 }
 
-fn load_pools(tx: &Tx<'_>, ledger: &mut Ledger, named: &Named) -> Result<(), SqlError> {
-    let keys: Vec<_> = named.pools.iter().map(|id| [Value::Int(id.0)]).collect();
-    for (id, pool) in tx.find_each(LOAD_POOL, &keys, pool)?.into_iter().flatten() {
-        ledger.pools.loaded(id, pool);
+fn ask_pools<'a>(tx: &Tx<'a>, ids: &BTreeSet<PoolId>) -> Result<Vec<Asked<'a>>, SqlError> {
+    ids.iter().map(|id| tx.ask(LOAD_POOL, &[id.0.into()])).collect()
+}
+
+fn load_pools(ledger: &mut Ledger, asked: Vec<Asked<'_>>) -> Result<(), SqlError> {
+    for asked in asked {
+        if let Some((id, known)) = asked.first(pool)? {
+            ledger.pools.loaded(id, known);
+        }
     }
     Ok(())
 }
@@ -345,14 +356,7 @@ impl Reads {
         for hold in holds {
             named.add_hold(hold);
         }
-        self.0
-            .read(move |tx| {
-                let mut ledger = Ledger::default();
-                load_reservations(tx, &mut ledger, &mut named)?;
-                load_pools(tx, &mut ledger, &named)?;
-                Ok(ledger)
-            })
-            .await
+        self.0.read(move |tx| load(tx, &named)).await
     }
 
     /// One reservation.
@@ -388,9 +392,9 @@ impl Reads {
 /// What [`Reads::vaccines`] reads.
 pub fn page(tx: &Tx<'_>, offset: u64, limit: u32) -> Result<(Vec<Vaccine>, u64), SqlError> {
     let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    let total = tx.ask(LAST_PLACE, &[])?;
     let some = tx.all(PAGE_OF_VACCINES, &[offset.into(), i64::from(limit).into()], vaccine)?;
-    let total = tx.find(LAST_PLACE, &[], |row| row.int(0))?;
-    Ok((some, total.unwrap_or(0).unsigned_abs()))
+    Ok((some, total.first(|row| row.int(0))?.unwrap_or(0).unsigned_abs()))
 }
 
 fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use storage::{migrate::Migration, writer::StoreError};
+use storage::{migrate::Migration, sql::Tx, writer::StoreError};
 
 use crate::{NOTES, add, notes, place::Place};
 
@@ -66,6 +66,7 @@ fn two_processes_write_one_after_the_other() {
     let (entered, enters) = mpsc::channel();
     thread::scope(|scope| {
         let written = one.transaction(|tx| {
+            notes(tx)?; // From its first statement on it is alone.
             scope.spawn(move || {
                 let written = other.transaction(|tx| {
                     entered.send(notes(tx)?).expect("the test waits");
@@ -130,6 +131,27 @@ fn parts_in_one_database_have_nothing_in_common() {
     assert_ne!(store.store_id, other.store_id);
     store.transaction(add).expect("writes");
     assert_eq!((place.count(&notes), place.count(&diary)), (Ok(1), Ok(0)));
+}
+
+const KEYED: Migration = crate::both(
+    "0002_keyed.sql",
+    "CREATE TABLE keyed (id BIGINT NOT NULL PRIMARY KEY, state BIGINT NOT NULL)",
+);
+
+const PLAN: &str = "
+    EXPLAIN UPDATE keyed
+               SET state = 1
+              FROM unnest(array_fill(7::bigint, ARRAY[100])) AS given (id)
+             WHERE keyed.id = given.id";
+
+/// Planned now, it is run when there are a million.
+#[test]
+fn a_statement_that_is_planned_while_its_table_is_empty_finds_rows_by_their_key() {
+    let (mut store, _readers) = Place::postgres().open("notes", &[NOTES, KEYED]).expect("opens");
+    let plan = |tx: &Tx<'_>| tx.all(PLAN, &[], |row| Ok(row.text(0)?.to_owned()));
+    let plan = store.transaction(plan).expect("explains").join("\n");
+    assert!(plan.contains("Index Scan using keyed_pkey"), "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
 }
 
 #[test]

@@ -56,8 +56,7 @@ impl Place {
         };
         let runtime = runtime();
         let name = format!("test_{}", Uuid::now_v7().simple());
-        let connection =
-            runtime.block_on(Connection::open(&server, "public")).expect("PostgreSQL is there");
+        let connection = Connection::open(&server, "public").expect("PostgreSQL is there");
         connection.run(&format!("CREATE DATABASE {name}")).expect("makes a database");
         server.dbname(name);
         Self { database: Database::Postgres(server), runtime, _folder: None }
@@ -68,7 +67,6 @@ impl Place {
         part: &'static str,
         migrations: &[Migration],
     ) -> Result<(Writable, Readers), OpenError> {
-        let _within = self.runtime.enter();
         open_blocking(&self.database, part, migrations)
     }
 
