@@ -319,17 +319,21 @@ fn on_sqlite<T>(
     connection: &rusqlite::Connection,
     work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
 ) -> Result<T, SqlError> {
-    // Like rusqlite's own transaction, which would read these words as SQL anew each time.
-    let run = |sql| connection.prepare_cached(sql)?.execute([]);
-    run("BEGIN IMMEDIATE")?;
+    run_on_sqlite(connection, "BEGIN IMMEDIATE")?;
     let done = work(&Tx::Sqlite(connection)).and_then(|done| {
-        run("COMMIT")?;
+        run_on_sqlite(connection, "COMMIT")?;
         Ok(done)
     });
     if done.is_err() && !connection.is_autocommit() {
-        drop(run("ROLLBACK")); // Why the work failed is what matters.
+        drop(run_on_sqlite(connection, "ROLLBACK")); // Why the work failed is what matters.
     }
     done
+}
+
+/// Begins or ends a transaction; rusqlite's own would read these words as SQL anew each time.
+fn run_on_sqlite(connection: &rusqlite::Connection, sql: &str) -> Result<(), SqlError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn on_postgres<T>(
@@ -469,8 +473,10 @@ impl Reader {
     fn read<T>(&self, read: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
         match self {
             Self::Sqlite(connection) => {
-                let transaction = connection.unchecked_transaction()?;
-                read(&Tx::Sqlite(&transaction))
+                run_on_sqlite(connection, "BEGIN")?;
+                let answer = read(&Tx::Sqlite(connection))?; // After an error nobody reads on it again.
+                run_on_sqlite(connection, "ROLLBACK")?;
+                Ok(answer)
             }
             Self::Postgres(connection) => connection.snapshot(|| read(&Tx::Postgres(connection))),
         }

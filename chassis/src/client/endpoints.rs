@@ -216,7 +216,8 @@ impl Endpoints {
     fn breaker(&self, guard: &Guard, address: SocketAddr) -> Option<Arc<Breaker>> {
         let Guard { part, config, process } = guard;
         let name = self.name(part, &address);
-        match Breaker::new(*config) {
+        // Those that opened together, here and in other processes, must not all try at once again.
+        match Breaker::new(BreakerConfig { seed: self.dice.roll(), ..*config }) {
             Ok(breaker) => {
                 let breaker = Arc::new(breaker);
                 process.isolation().add_breaker(name, &breaker);
@@ -277,3 +278,32 @@ impl Chosen {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("there is nobody else to ask")]
 struct NoEndpoint;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[test]
+    fn breakers_that_open_together_do_not_close_together() {
+        let process = Process::new(CancellationToken::new());
+        let guard = Guard { part: "vaccine", config: BreakerConfig::default(), process };
+        let base: BaseUrl = "http://127.0.0.1:8081".parse().expect("a URL");
+        let endpoints = Endpoints::of(base, Some(guard));
+        let now = Coarse.now();
+        let shut_for: BTreeSet<_> = (1..=8)
+            .map(|port| {
+                let one = endpoints.endpoint(SocketAddr::from(([127, 0, 0, 1], port)));
+                while let Ok(chosen) = Chosen::of(Arc::clone(&one), now) {
+                    chosen.permit.expect("it is watched").record(Answer::Failure, None, now);
+                }
+                one.breaker.as_ref().and_then(|breaker| breaker.check(now).err())
+            })
+            .map(|refused| refused.expect("it is open").retry_after)
+            .collect();
+        assert!(shut_for.len() > 1, "all of them {shut_for:?}");
+    }
+}
