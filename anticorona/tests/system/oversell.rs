@@ -128,8 +128,10 @@ fn unguarded(ledger: &mut Ledger, command: &Command) -> domain::Outcome {
 /// The same table without its check.
 pub(crate) const UNCHECKED: &str = "
     ALTER TABLE pools RENAME TO checked;
-    CREATE TABLE pools (id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER);
-    INSERT INTO pools SELECT id, name, stock, taken FROM checked;
+    CREATE TABLE pools (
+        id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER, place INTEGER
+    );
+    INSERT INTO pools SELECT id, name, stock, taken, place FROM checked;
     DROP TABLE checked;";
 
 /// Vaccine without its guard, and booking as it is, on ports of their own.
