@@ -100,7 +100,7 @@ impl<B: Bus> Relay<B> {
                     pause = PAUSE_MIN;
                     match told {
                         0 => self.wait(&mut heard).await,
-                        _ => self.rest(start.elapsed()).await,
+                        told => self.rest(start.elapsed(), told == EVENTS_MAX).await,
                     }
                 }
                 Err(error) => {
@@ -116,11 +116,12 @@ impl<B: Bus> Relay<B> {
     }
 
     /// A patient relay rests longer if somebody wrote meanwhile: then people are waiting for the same
-    /// machine.
-    async fn rest(&self, took: Duration) {
-        sleep(PAUSE_BETWEEN).await;
+    /// machine. After a full batch nothing is won by waiting for a larger one.
+    async fn rest(&self, took: Duration, was_full: bool) {
         if self.pace == Pace::Patient && self.told.has_rung() {
-            sleep((took * REST).saturating_sub(PAUSE_BETWEEN)).await;
+            sleep((took * REST).max(PAUSE_BETWEEN)).await;
+        } else if !was_full {
+            sleep(PAUSE_BETWEEN).await;
         }
     }
 

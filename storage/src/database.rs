@@ -6,7 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use thiserror::Error;
@@ -32,20 +32,25 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// One writer at a time, in whichever process: the row of the store is the lock. Of two stores in
 /// one process each has its own.
-const LOCK: &str = "
+pub(crate) const LOCK: &str = "
     SELECT id
       FROM store
        FOR UPDATE";
 
 const COMMIT: &str = "COMMIT";
 
-/// Two processes that start at once on an empty database must not both make its tables.
-/// Whoever comes second waits for the first. Every row may have to move.
-const LOCK_TO_MIGRATE: &str = "
+/// Two processes of a part that start at once must not both make its tables: whoever comes second
+/// waits for the first. Every row may have to move.
+fn lock_to_migrate(schema: &str) -> String {
+    format!(
+        "
     BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-    SET LOCAL lock_timeout = '5s';
     SET LOCAL statement_timeout = '10min';
-    SELECT pg_advisory_xact_lock(5391020247)";
+    SET LOCAL lock_timeout = '10min';
+    SELECT pg_advisory_xact_lock(539102, hashtext('{schema}'));
+    SET LOCAL lock_timeout = '5s'"
+    )
+}
 
 const STORE_ID: &str = "
     SELECT id
@@ -239,7 +244,7 @@ fn prepare_postgres(
     shown: &str,
 ) -> Result<Uuid, OpenError> {
     let failed = |source| OpenError::Database { shown: shown.to_owned(), source };
-    connection.run(LOCK_TO_MIGRATE).map_err(failed)?;
+    connection.migrate(&lock_to_migrate(schema)).map_err(failed)?;
     connection.run(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).map_err(failed)?;
     let store_id = prepare(&Tx::Postgres(connection), migrations, shown)?;
     connection.run(COMMIT).map_err(failed)?;
@@ -343,9 +348,12 @@ fn on_postgres<T>(
     connection.ask(BEGIN, &[])?;
     connection.ask(LOCK, &[])?;
     let done = work(&Tx::Postgres(connection))?;
-    // After a statement that failed this would go back, and be no error. But then that one is.
     connection.ask(COMMIT, &[])?;
     connection.settle()?;
+    // Should `work` have passed over an error.
+    if connection.has_failed() {
+        return Err(SqlError::Unwritable("a statement failed before the commit".into()));
+    }
     Ok(done)
 }
 
@@ -428,23 +436,22 @@ impl Readers {
         F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
     {
         let permit = Arc::clone(&lane.permits).acquire_owned().await.map_err(|_| Unreadable)?;
-        let idle = lane.idle.lock().map_err(|_| Unreadable)?.pop();
+        let idle = Arc::clone(&lane.idle);
         let from = Arc::clone(&self.from);
+        // A caller that goes away does not end the read: only then the next one may begin.
         let reading = task::spawn_blocking(move || {
-            let reader = match idle.filter(|reader| !reader.is_closed()) {
+            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let reader = match known.filter(|reader| !reader.is_closed()) {
                 Some(reader) => reader,
                 None => from.connect()?,
             };
-            let answer = reader.read(read)?;
-            drop(permit); // Not before: a caller that went away does not end the read.
-            Ok::<_, SqlError>((reader, answer))
+            let answer = reader.read(read)?; // After an error nobody reads on it again.
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            drop(permit);
+            Ok::<_, SqlError>(answer)
         });
         match reading.await {
-            Ok(Ok((reader, answer))) => {
-                lane.idle.lock().map_err(|_| Unreadable)?.push(reader);
-                Ok(Ok(answer))
-            }
-            Ok(Err(cause)) => Ok(Err(cause)),
+            Ok(answer) => Ok(answer),
             Err(cause) => {
                 warn!(%cause, "a read of {} did not end", self.shown);
                 Err(Unreadable)
@@ -474,7 +481,7 @@ impl Reader {
         match self {
             Self::Sqlite(connection) => {
                 run_on_sqlite(connection, "BEGIN")?;
-                let answer = read(&Tx::Sqlite(connection))?; // After an error nobody reads on it again.
+                let answer = read(&Tx::Sqlite(connection))?;
                 run_on_sqlite(connection, "ROLLBACK")?;
                 Ok(answer)
             }

@@ -1,7 +1,7 @@
 //! Migrations: SQL files that run once each, in order, and are never edited afterwards.
 
 use crate::{
-    database::OpenError,
+    database::{LOCK, OpenError},
     sql::{SqlError, Tx},
 };
 
@@ -46,6 +46,15 @@ const ADD_DONE: &str = "
     INSERT INTO migrations (name, sql)
          VALUES (?1, ?2)";
 
+/// A process of an older version may be writing beside us: it waits, or is sent away. What it added to
+/// a table that a step copies would be lost. (Of a SQLite file there is one process.)
+fn lock_writers_out(tx: &Tx<'_>) -> Result<(), SqlError> {
+    match tx {
+        Tx::Sqlite(_) => Ok(()),
+        Tx::Postgres(connection) => connection.run(LOCK),
+    }
+}
+
 /// Runs what has not run yet, within a transaction that nobody else writes beside. Refuses a store
 /// that knows steps that we do not (a newer version made it), or another text under the same name.
 pub(crate) fn run(tx: &Tx<'_>, own: &[Migration], shown: &str) -> Result<(), OpenError> {
@@ -67,6 +76,9 @@ pub(crate) fn run(tx: &Tx<'_>, own: &[Migration], shown: &str) -> Result<(), Ope
         }
     }
     for step in steps.iter().filter(|step| done.iter().all(|(name, _)| name != step.name)) {
+        if step.name != STORE.name {
+            lock_writers_out(tx).map_err(database)?;
+        }
         tx.migrate(step.text(tx)).map_err(database)?;
         tx.execute(ADD_DONE, &[step.name.into(), step.text(tx).into()]).map_err(database)?;
     }

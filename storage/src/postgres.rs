@@ -80,6 +80,9 @@ pub struct Connection {
     unsent: RefCell<Vec<Request>>,
     /// It did not answer: nobody knows what it is doing.
     is_silent: Cell<bool>,
+    /// Something failed since the last ROLLBACK: then PostgreSQL answers a COMMIT by going back, and
+    /// that looks like a commit.
+    has_failed: Cell<bool>,
 }
 
 /// For how many rows of parameters a statement is prepared.
@@ -94,11 +97,11 @@ struct Request {
     statement: Statement,
     params: Vec<Encoded>,
     is_write: bool,
-    answer: Answer,
+    rows: Arc<OnceLock<Vec<Row>>>,
 }
 
 /// Where the rows will be that a statement answers.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Answer(Arc<OnceLock<Vec<Row>>>);
 
 impl fmt::Debug for Connection {
@@ -134,6 +137,7 @@ impl Connection {
             statements: RefCell::default(),
             unsent: RefCell::default(),
             is_silent: Cell::new(false),
+            has_failed: Cell::new(false),
         })
     }
 
@@ -151,10 +155,18 @@ impl Connection {
         asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, SqlError> {
         if let Ok(answer) = self.driver.run(async { timeout(within, asking).await }) {
-            return Ok(answer?);
+            return answer.map_err(|cause| {
+                self.has_failed.set(true);
+                cause.into()
+            });
         }
         self.is_silent.set(true);
         Err(SqlError::Unreachable("the database does not answer".into()))
+    }
+
+    /// Whether something failed since the transaction began: it cannot be kept.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.get()
     }
 
     /// Whether it is lost, or might as well be.
@@ -212,7 +224,8 @@ impl Connection {
         rows: &[P],
     ) -> Result<(), SqlError> {
         let Some(first) = rows.first() else { return Ok(()) };
-        // Were there no transaction, it would be kept at once: it is not sent before we know.
+        // If BEGIN failed, a write sent along with it would be kept by itself. So everything that was
+        // asked is answered before a write is sent.
         if self.unsent.borrow().iter().any(|request| !request.is_write) {
             self.settle()?;
         }
@@ -220,7 +233,10 @@ impl Connection {
         if rows.len() == 1 {
             return self.say(one, &refs(first.as_ref()), true).map(drop);
         }
-        let many = self.prepared(sql, Rows::Many, || for_many(sql, one.params()))?;
+        let many = self.prepared(sql, Rows::Many, || {
+            for_many(sql, one.params())
+                .ok_or_else(|| SqlError::Unwritable("a statement is for one row only".into()))
+        })?;
         let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number));
         let columns = (0..one.params().len()).map(|number| column(number).collect());
         let columns: Vec<Vec<&Value<'_>>> = columns.collect();
@@ -233,15 +249,18 @@ impl Connection {
         params: &[&(dyn ToSql + Sync)],
         is_write: bool,
     ) -> Result<Answer, SqlError> {
+        if params.len() != statement.params().len() {
+            return Err(SqlError::Unwritable("a statement has other parameters".into()));
+        }
         let params = params
             .iter()
             .zip(statement.params())
             .map(|(param, r#type)| Encoded::of(*param, r#type).map_err(SqlError::Unwritable));
         let params = params.collect::<Result<_, _>>()?;
-        let answer = Answer::default();
-        let request = Request { statement, params, is_write, answer: answer.clone() };
+        let rows = Arc::default();
+        let request = Request { statement, params, is_write, rows: Arc::clone(&rows) };
         self.unsent.borrow_mut().push(request);
-        Ok(answer)
+        Ok(Answer(rows))
     }
 
     /// Sends what was said and waits until everything is answered. An error is that of the first
@@ -256,11 +275,15 @@ impl Connection {
                 requests.iter().map(|it| Box::pin(maybe_done(self.send(it)))).collect();
             for one in &mut asking {
                 begin(one.as_mut()).await; // In this order.
+                if let Some(Err(_)) = one.as_mut().output_mut() {
+                    // It was not sent. What follows must not be either: it would be kept without it.
+                    return one.as_mut().take_output().transpose().map(drop);
+                }
             }
             for (mut one, request) in asking.into_iter().zip(&requests) {
                 one.as_mut().await;
                 let rows = one.as_mut().take_output().transpose()?;
-                drop(request.answer.0.set(rows.unwrap_or_default())); // It is set once.
+                drop(request.rows.set(rows.unwrap_or_default())); // It is set once.
             }
             Ok(())
         })
@@ -271,7 +294,7 @@ impl Connection {
     }
 
     fn statement(&self, sql: &'static str) -> Result<Statement, SqlError> {
-        self.prepared(sql, Rows::One, || sql.replace('?', "$"))
+        self.prepared(sql, Rows::One, || Ok(sql.replace('?', "$")))
     }
 
     /// The statement, prepared once a connection.
@@ -279,14 +302,14 @@ impl Connection {
         &self,
         sql: &'static str,
         rows: Rows,
-        text: impl FnOnce() -> String,
+        text: impl FnOnce() -> Result<String, SqlError>,
     ) -> Result<Statement, SqlError> {
         let known = self.statements.borrow().get(&(sql, rows)).cloned();
         if let Some(statement) = known {
             return Ok(statement);
         }
         self.settle()?;
-        let statement = self.wait(self.client.prepare(&text()))?;
+        let statement = self.wait(self.client.prepare(&text()?))?;
         self.statements.borrow_mut().insert((sql, rows), statement.clone());
         Ok(statement)
     }
@@ -294,7 +317,9 @@ impl Connection {
     /// Goes back: whatever was not sent never will be.
     pub fn roll_back(&self) -> Result<(), SqlError> {
         self.unsent.take();
-        self.run(ROLLBACK)
+        self.run(ROLLBACK)?;
+        self.has_failed.set(false);
+        Ok(())
     }
 
     /// Runs queries that see one moment.
@@ -391,7 +416,8 @@ impl ToSql for Encoded {
 ///
 /// `INSERT … VALUES (?1, ?2)` becomes `INSERT … SELECT given.p1, given.p2 FROM unnest($1, $2)`, and
 /// `UPDATE … WHERE id = ?1` becomes `UPDATE … FROM unnest($1) … WHERE id = given.p1`.
-fn for_many(sql: &str, types: &[Type]) -> String {
+/// Nothing for a statement of another form.
+fn for_many(sql: &str, types: &[Type]) -> Option<String> {
     let numbers = || 1..=types.len();
     let arrays = numbers().zip(types).map(|(number, it)| format!("${number}::{}[]", it.name()));
     let names = numbers().map(|number| format!("p{number}"));
@@ -402,13 +428,16 @@ fn for_many(sql: &str, types: &[Type]) -> String {
     );
     let sql = match (sql.split_once("VALUES ("), sql.split_once("WHERE")) {
         (Some((into, values)), _) => {
-            let (values, rest) = values.split_once(')').unwrap_or((values, ""));
+            let (values, rest) = values.split_once(')')?;
+            if values.contains('(') {
+                return None;
+            }
             format!("{into}SELECT {values} {given}{rest}")
         }
         (None, Some((set, condition))) => format!("{set}{given} WHERE{condition}"),
-        (None, None) => sql.to_owned(),
+        (None, None) => return None,
     };
-    sql.replace('?', "given.p")
+    Some(sql.replace('?', "given.p"))
 }
 
 impl ToSql for Value<'_> {
@@ -437,13 +466,21 @@ mod tests {
         let insert = "INSERT INTO seen (id, at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
         assert_eq!(
             for_many(insert, &[Type::UUID, Type::INT8]),
-            "INSERT INTO seen (id, at) SELECT given.p1, given.p2 \
-             FROM unnest($1::uuid[], $2::int8[]) AS given (p1, p2) ON CONFLICT (id) DO NOTHING"
+            Some(
+                "INSERT INTO seen (id, at) SELECT given.p1, given.p2 \
+                 FROM unnest($1::uuid[], $2::int8[]) AS given (p1, p2) ON CONFLICT (id) DO NOTHING"
+                    .to_owned()
+            )
         );
         assert_eq!(
             for_many("UPDATE seen SET at = ?2 WHERE id = ?1", &[Type::UUID, Type::INT8]),
-            "UPDATE seen SET at = given.p2 \
-             FROM unnest($1::uuid[], $2::int8[]) AS given (p1, p2) WHERE id = given.p1"
+            Some(
+                "UPDATE seen SET at = given.p2 \
+                 FROM unnest($1::uuid[], $2::int8[]) AS given (p1, p2) WHERE id = given.p1"
+                    .to_owned()
+            )
         );
+        assert_eq!(for_many("DELETE FROM seen", &[]), None);
+        assert_eq!(for_many("INSERT INTO seen (id) VALUES ((SELECT ?1))", &[Type::UUID]), None);
     }
 }

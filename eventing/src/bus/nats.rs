@@ -37,6 +37,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a listener may take over a message before it is delivered again.
 const ACK_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a request for the next message stands. The server answers one now and then with nothing
+/// at all, not even when it ends; the client makes another 5 s after that. With the client's own 30 s
+/// a listener heard nothing for 35.
+const REQUEST_STANDS: Duration = Duration::from_secs(2);
+
 /// How long until a message that could not be heard is delivered again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -170,7 +175,8 @@ impl Nats {
             stream.delete_consumer(&name).await.map_err(nats)?;
             return Ok(());
         }
-        let messages = consumer.stream().max_messages_per_batch(1).messages();
+        let messages =
+            consumer.stream().max_messages_per_batch(1).expires(REQUEST_STANDS).messages();
         let mut messages = messages.await.map_err(nats)?;
         while let Some(message) = messages.next().await {
             let message = message.map_err(nats)?;

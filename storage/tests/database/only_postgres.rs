@@ -124,6 +124,36 @@ fn a_step_of_a_schema_gets_minutes_and_everything_after_it_seconds() {
 }
 
 #[test]
+fn what_an_older_process_is_writing_is_not_lost_by_a_step_that_copies() {
+    let place = Place::postgres();
+    let (mut old, readers) = place.notes();
+    let step = Migration {
+        name: "0002_copied.sql",
+        sqlite: "",
+        postgres: "
+            CREATE TABLE copied (text TEXT);
+            INSERT INTO copied SELECT text FROM notes;
+            DROP TABLE notes",
+    };
+    thread::scope(|scope| {
+        let written = old.transaction(|tx| {
+            add(tx)?;
+            notes(tx)?; // It is written now, and not yet committed.
+            let opening = scope.spawn(|| place.open("notes", &[NOTES, step]).expect("migrates").0);
+            let begin = Instant::now();
+            let waiting = || place.wait(readers.read(|tx| tx.find(WAITING, &[], |row| row.int(0))));
+            while waiting() != Ok(Some(1)) {
+                assert!(begin.elapsed() < PATIENCE, "nobody waits");
+            }
+            Ok(opening)
+        });
+        let mut new = written.expect("writes").join().expect("opens");
+        let copied = |tx: &Tx<'_>| tx.find("SELECT count(*) FROM copied", &[], |row| row.int(0));
+        assert_eq!(new.transaction(copied).expect("reads"), Some(1));
+    });
+}
+
+#[test]
 fn parts_in_one_database_have_nothing_in_common() {
     let place = Place::postgres();
     let (mut store, notes) = place.open("notes", &[NOTES]).expect("opens");
