@@ -242,7 +242,8 @@ pub enum Tx<'a> {
 
 impl<'a> Tx<'a> {
     /// Asks without waiting, so that several questions are one round trip. Ask them all, then read
-    /// the first answer.
+    /// the first answer. Write nothing in between that would change an answer: PostgreSQL answers as
+    /// of the question, SQLite as of the reading.
     pub fn ask(&self, sql: &'static str, params: &[Value<'a>]) -> Result<Asked<'a>, SqlError> {
         match self {
             Self::Sqlite(_) => Ok(Asked::Sqlite { tx: *self, sql, params: params.to_vec() }),
