@@ -46,6 +46,10 @@ pub use crate::ingress::Due;
 /// Fewer where the system allows this process fewer open files.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
+/// Once this part of its places is taken, a listener keeps no connection after an answer: those who
+/// have one and are silent must not leave others in the kernel's queue.
+const KEPT_SHARE: usize = 2;
+
 /// One listener may use up this part of the open files: several share a process, and stores and
 /// calls to neighbours need some too.
 const FILES_SHARE: u64 = 8;
@@ -89,6 +93,7 @@ pub struct ListenError {
 pub struct Listener {
     sockets: Vec<StdListener>,
     address: SocketAddr,
+    places: usize,
 }
 
 impl Listener {
@@ -120,12 +125,18 @@ impl Listener {
             Ok(sibling.into())
         };
         let sockets = (0..cores).map(sibling).collect::<io::Result<_>>()?;
-        Ok(Self { sockets, address })
+        Ok(Self { sockets, address, places: connections_max() })
     }
 
     /// Where it listens (with port 0, the port that the system chose).
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Keeps at most so many connections open, and not as many as the system would let it.
+    #[must_use]
+    pub fn at_most(self, places: usize) -> Self {
+        Self { places: places.min(self.places), ..self }
     }
 
     /// Answers requests until the process stops; returns when the last answer is out.
@@ -154,7 +165,8 @@ impl Listener {
             part,
             tracer: process.tracer().clone(),
             answer_within,
-            connections: Arc::new(Semaphore::new(connections_max())),
+            connections: Arc::new(Semaphore::new(self.places)),
+            places: self.places,
             process: Process::new(process.stop_token()),
             http: process.metrics().http().clone(),
         });
@@ -203,6 +215,7 @@ struct Server {
     faults: Option<Faults>,
     answer_within: Duration,
     connections: Arc<Semaphore>,
+    places: usize,
     process: Process,
     http: Http,
 }
@@ -259,6 +272,10 @@ impl Server {
         });
     }
 
+    fn is_crowded(&self) -> bool {
+        self.connections.available_permits() < self.places - self.places / KEPT_SHARE
+    }
+
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Only slower without.
         let _open = self.http.connection();
@@ -266,7 +283,7 @@ impl Server {
         let answer = |request| self.tracer.serve(self.part, request, |it| self.answer(it));
         let service = service_fn(async |request| {
             let mut answered = self.http.observe(request, answer).await;
-            if is_last.load(Ordering::Relaxed) {
+            if is_last.load(Ordering::Relaxed) || self.is_crowded() {
                 // Told, a client sends its next request elsewhere, and not into a connection that is
                 // being closed.
                 answered

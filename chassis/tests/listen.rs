@@ -38,7 +38,10 @@ struct Served {
 
 impl Served {
     fn start(router: Router, answer_within: Duration) -> Self {
-        let listener = Listener::bind(LOCALHOST.into()).unwrap();
+        Self::start_on(Listener::bind(LOCALHOST.into()).unwrap(), router, answer_within)
+    }
+
+    fn start_on(listener: Listener, router: Router, answer_within: Duration) -> Self {
         let (address, stop) = (listener.address(), CancellationToken::new());
         let process = Process::new(stop.clone());
         let mut serving = JoinSet::new();
@@ -54,6 +57,20 @@ impl Served {
         let mut stream = self.connect().await;
         stream.write_all(request(line).as_bytes()).await.unwrap();
         rest(stream).await
+    }
+
+    /// Asks once on a connection that is kept, as far as the other side keeps it too.
+    async fn keep(&self) -> (TcpStream, String) {
+        let mut stream = self.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: chassis.test\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let read = async {
+            while !answer.ends_with(b"hello") {
+                assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "half an answer");
+            }
+        };
+        timeout(PATIENCE, read).await.expect("no answer");
+        (stream, String::from_utf8(answer).unwrap())
     }
 
     /// Resolves when the last answer is out.
@@ -278,6 +295,20 @@ async fn who_comes_after_the_stop_is_refused_while_others_are_still_answered() {
     answer.cancel();
     assert!(rest(stream).await.ends_with("\n\nslow"));
     served.ended().await;
+}
+
+/// Else everybody else would wait in the kernel's queue until the silent ones had gone.
+#[tokio::test]
+async fn those_who_keep_a_connection_and_are_silent_leave_places_for_others() {
+    let listener = Listener::bind(LOCALHOST.into()).unwrap().at_most(64);
+    let served = Served::start_on(listener, hello(), ANSWER_WITHIN);
+    let mut kept = Vec::new();
+    for _ in 0..256 {
+        kept.push(served.keep().await);
+    }
+    let is_last = |(_, answer): &&(_, String)| answer.contains("connection: close");
+    assert!(kept.iter().take(16).find(is_last).is_none(), "there are places enough");
+    assert!(kept.iter().skip(64).all(|it| is_last(&it)), "half of the places stay free");
 }
 
 #[tokio::test]

@@ -198,7 +198,8 @@ impl<C: Clock> Admission<C> {
         Admit { applicant: Some(applicant), patience: None }
     }
 
-    /// What to tell somebody who is not even to be asked for: whole seconds, spread.
+    /// What to tell somebody who is sent away for another reason: whole seconds, spread, and after
+    /// all who were told to come back before.
     pub fn retry_after(&self, now: Moment) -> Duration {
         self.shared.gate.retry_after(now)
     }

@@ -57,6 +57,8 @@ pub struct Drain {
     rate: AtomicU64,
     /// Thousandths of items in flight at that rate.
     level: AtomicU64,
+    /// Until when all would be served who were told to come back.
+    promised: AtomicU64,
 }
 
 impl Drain {
@@ -72,6 +74,7 @@ impl Drain {
 
     /// There is no work any more.
     pub fn end(&self, now: Moment) {
+        self.promised.store(0, Relaxed); // Whoever comes back finds room, or is told anew.
         let since = Moment::from_nanos(self.busy_since.swap(now.as_nanos(), Relaxed));
         self.busy.fetch_add(nanos(now.since(since)), Relaxed);
     }
@@ -127,6 +130,25 @@ impl Drain {
         Duration::from_nanos(items.saturating_mul(SECOND_NS).checked_div(rate).unwrap_or(0))
     }
 
+    /// In how many whole seconds somebody would be served who is told now to come back, after all
+    /// who were told so before: they will be there as well, though nobody sees them now. At most
+    /// [`RETRY_AFTER_MAX`], since not all come back; zero while nothing is known.
+    ///
+    /// A virtual clock that goes on by one item's time for each promise and never falls behind the
+    /// real one, as in the generic cell rate algorithm (ITU-T I.371).
+    pub fn promise(&self, now: Moment) -> Duration {
+        let Some(each) = (SECOND_NS * 1_000).checked_div(self.rate.load(Relaxed)) else {
+            return Duration::ZERO;
+        };
+        let after = |promised: u64| {
+            let next = promised.max(now.as_nanos()).saturating_add(each);
+            next.min(now.after(RETRY_AFTER_MAX).as_nanos())
+        };
+        let (Ok(before) | Err(before)) =
+            self.promised.fetch_update(Relaxed, Relaxed, |promised| Some(after(promised)));
+        whole_seconds(Moment::from_nanos(after(before)).since(now))
+    }
+
     /// How long nothing has been served although there is work. Means nothing while there is none.
     pub fn stalled(&self, now: Moment) -> Duration {
         let since = self.progress.load(Relaxed).max(self.busy_since.load(Relaxed));
@@ -152,11 +174,14 @@ impl Drain {
 /// assert_eq!(waits.iter().max(), Some(&Duration::from_secs(8)));
 /// ```
 pub fn retry_after(wait: Duration, seed: u64) -> Duration {
-    let up = u64::from(wait.subsec_nanos() > 0);
-    let min = RETRY_AFTER_MIN.as_secs();
     let max = RETRY_AFTER_MAX.as_secs();
-    let seconds = wait.as_secs().saturating_add(up).clamp(min, max);
+    let seconds = whole_seconds(wait).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX).as_secs();
     Duration::from_secs((seconds + scatter(seed) % (seconds + 1)).min(max))
+}
+
+/// Rounded up, as whoever comes too early is sent away again.
+fn whole_seconds(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)))
 }
 
 /// `old` moved towards `new` by the weight, by another (if greater) where that is up.

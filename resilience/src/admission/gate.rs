@@ -299,7 +299,8 @@ impl Gate {
     }
 
     pub(super) fn retry_after(&self, now: Moment) -> Duration {
-        drain::retry_after(self.expected_wait(now), self.seed.fetch_add(1, Relaxed))
+        let spread = drain::retry_after(self.expected_wait(now), self.seed.fetch_add(1, Relaxed));
+        spread.max(self.drain.promise(now))
     }
 
     fn expected_wait(&self, now: Moment) -> Duration {

@@ -105,6 +105,28 @@ fn those_refused_together_are_spread_evenly() {
     assert!(returns[4..].iter().all(|count| (900..1_100).contains(count)), "{returns:?}");
 }
 
+#[test]
+fn whoever_is_sent_away_comes_back_after_those_sent_away_before() {
+    let mut world = World::default();
+    assert_eq!(world.drain.promise(world.now), Duration::ZERO, "nothing is known yet");
+    world.crowd(100, 100, SOME);
+    let told: Vec<_> = (0..500).map(|_| world.drain.promise(world.now)).collect();
+    let in_turn = (1..=500_u64).map(|place| Duration::from_secs(place.div_ceil(100)));
+    assert!(told.iter().copied().eq(in_turn), "a hundred a second: {told:?}");
+    world.pass(Duration::from_secs(4));
+    assert_eq!(world.drain.promise(world.now), Duration::from_secs(2), "four seconds have passed");
+}
+
+#[test]
+fn a_promise_reaches_thirty_seconds_ahead_and_no_longer_than_there_is_work() {
+    let mut world = World::default();
+    world.crowd(100, 100, SOME);
+    let furthest = (0..10_000).map(|_| world.drain.promise(world.now)).max();
+    assert_eq!(furthest, Some(RETRY_AFTER_MAX));
+    world.drain.end(world.now);
+    assert_eq!(world.drain.promise(world.now), Duration::from_secs(1));
+}
+
 /// A commit takes long or short whatever is in it: its time belongs to all of it.
 #[test]
 fn the_first_of_a_large_batch_does_not_make_the_system_look_slow() {
