@@ -305,7 +305,7 @@ impl Client {
             Ok(Err(error)) => (of_error(&error), Err(error)),
             Ok(Ok(response)) => (of_response(&response, asked.elapsed()), Ok(response)),
         };
-        let after = heard.as_ref().ok().and_then(|response| retry_after(response.headers()));
+        let after = heard.as_ref().ok().and_then(|response| left_alone(response, answer));
         to.record(answer, after);
         match (&heard, answer) {
             (Ok(response), _) => traced.answered(response.status()),
@@ -374,6 +374,12 @@ fn of_response<B>(response: &Response<B>, took: Duration) -> Answer {
     }
 }
 
+/// How long whoever said that wants to be left alone. A late 503 says nothing of it: its time is one
+/// person's place among those who come back.
+fn left_alone<B>(response: &Response<B>, answer: Answer) -> Option<Duration> {
+    retry_after(response.headers()).filter(|_| answer != Answer::Timeout)
+}
+
 fn is_broken(status: StatusCode) -> bool {
     status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE
 }
@@ -389,4 +395,23 @@ fn of_error(error: &CallError) -> Answer {
         cause = this.source();
     }
     Answer::Failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn come_back_after_thirty_seconds(status: StatusCode, took: Duration) -> Option<Duration> {
+        let response = Response::builder().status(status).header(header::RETRY_AFTER, 30);
+        let response = response.body(()).unwrap();
+        left_alone(&response, of_response(&response, took))
+    }
+
+    #[test]
+    fn one_persons_place_in_line_is_not_how_long_a_part_is_left_alone() {
+        let late = come_back_after_thirty_seconds(StatusCode::SERVICE_UNAVAILABLE, AT_ONCE);
+        assert_eq!(late, None);
+        let broken = come_back_after_thirty_seconds(StatusCode::BAD_GATEWAY, AT_ONCE);
+        assert_eq!(broken, Some(Duration::from_secs(30)));
+    }
 }

@@ -46,8 +46,8 @@ pub use crate::ingress::Due;
 /// Fewer where the system allows this process fewer open files.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
-/// Once this part of its places is taken, a listener keeps no connection after an answer: those who
-/// have one and are silent must not leave others in the kernel's queue.
+/// Once more than this part of its places is taken, a listener keeps no connection after an answer:
+/// those who have one and are silent must not leave others in the kernel's queue.
 const KEPT_SHARE: usize = 2;
 
 /// One listener may use up this part of the open files: several share a process, and stores and
@@ -133,10 +133,11 @@ impl Listener {
         self.address
     }
 
-    /// Keeps at most so many connections open, and not as many as the system would let it.
+    /// Keeps at most so many connections open, and not as many as the system would let it; one for
+    /// each core all the same, since each accepts.
     #[must_use]
     pub fn at_most(self, places: usize) -> Self {
-        Self { places: places.min(self.places), ..self }
+        Self { places: places.max(self.sockets.len()).min(self.places), ..self }
     }
 
     /// Answers requests until the process stops; returns when the last answer is out.
@@ -273,7 +274,7 @@ impl Server {
     }
 
     fn is_crowded(&self) -> bool {
-        self.connections.available_permits() < self.places - self.places / KEPT_SHARE
+        self.http.connections_open() > self.places / KEPT_SHARE
     }
 
     async fn connection(&self, stream: TcpStream) {

@@ -89,6 +89,11 @@ impl Http {
         Open::one_more_in(&self.connections)
     }
 
+    /// How many connections are open now.
+    pub fn connections_open(&self) -> usize {
+        usize::try_from(self.connections.get()).unwrap_or(0)
+    }
+
     /// A request has come; it is in flight until this is dropped.
     pub fn request(&self, method: &Method) -> Served<'_> {
         let known = METHODS.iter().position(|known| known == &method.as_str());

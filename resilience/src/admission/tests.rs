@@ -36,6 +36,25 @@ async fn who_finds_room_is_in_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_refused_is_told_to_come_back_after_those_refused_before() {
+    let admission = admission(1, 0);
+    for _ in 0..20 {
+        let served = settle(&admission, 1).await.unwrap();
+        advance(Duration::from_millis(100)).await;
+        served.finish(Sample::Answered); // Ten a second.
+    }
+    let (mut inside, mut told) = (Vec::new(), Vec::new());
+    while told.len() < 100 {
+        match settle(&admission, 1).await {
+            Ok(admitted) => inside.push(admitted),
+            Err(shed) => told.push(shed.retry_after),
+        }
+    }
+    assert!(told[0] <= Duration::from_secs(2), "{told:?}");
+    assert_eq!(told[99], Duration::from_secs(10), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_is_called_when_somebody_leaves() {
     let admission = admission(1, 8);
     let first = settle(&admission, 1).await.unwrap();
