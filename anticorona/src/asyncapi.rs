@@ -1,4 +1,4 @@
-//! Prints the AsyncAPI document of the events, for `docs/asyncapi.json`.
+//! `anticorona asyncapi`: prints the AsyncAPI document of the events, for docs/asyncapi.json.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +8,8 @@ use std::{
 
 use contracts::{
     event::{
-        BATCH_MEDIA_TYPE, Booked, Completed, EVENTS_MAX, EventType, ReservationAbandoned,
-        StockChanged,
+        BATCH_MEDIA_TYPE, BookingChanged, EVENTS_MAX, InjectionCompleted, ReservationAborted,
+        StockChanged, full_type,
     },
     vaccine::Vaccine,
 };
@@ -19,19 +19,61 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-/// Which part says what, and who acts on it.
-const CHANNELS: [(&str, &[EventType], &str); 3] = [
-    (
-        "booking",
-        &[EventType::Booked, EventType::BookingCancelled, EventType::ReservationAbandoned],
-        "vaccine, injection and mypage",
-    ),
-    ("injection", &[EventType::Completed], "vaccine, booking and mypage"),
-    (
-        "vaccine",
-        &[EventType::Registered, EventType::StockAdded, EventType::StockModified],
-        "nobody here; they are for others",
-    ),
+use crate::services::SERVICES;
+
+/// An event type: its publisher, its name, what it says, and the schema of its payload.
+struct EventType {
+    publisher: &'static str,
+    name: &'static str,
+    summary: &'static str,
+    payload: fn(&mut Schemas) -> String,
+}
+
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
+const EVENT_TYPES: [EventType; 7] = [
+    EventType {
+        publisher: "booking",
+        name: "Booked",
+        summary: "A booking was made.",
+        payload: schema::<BookingChanged>,
+    },
+    EventType {
+        publisher: "booking",
+        name: "BookingCancelled",
+        summary: "A booking was cancelled.",
+        payload: schema::<BookingChanged>,
+    },
+    EventType {
+        publisher: "booking",
+        name: "ReservationAborted",
+        summary: "A booking attempt ended without a booking, for good.",
+        payload: schema::<ReservationAborted>,
+    },
+    EventType {
+        publisher: "injection",
+        name: "Completed",
+        summary: "A citizen was vaccinated.",
+        payload: schema::<InjectionCompleted>,
+    },
+    EventType {
+        publisher: "vaccine",
+        name: "Registered",
+        summary: "A vaccine was registered.",
+        payload: schema::<Vaccine>,
+    },
+    EventType {
+        publisher: "vaccine",
+        name: "StockAdded",
+        summary: "A vaccine has more doses than before.",
+        payload: schema::<StockChanged>,
+    },
+    EventType {
+        publisher: "vaccine",
+        name: "StockModified",
+        summary: "A vaccine was changed in another way.",
+        payload: schema::<StockChanged>,
+    },
 ];
 
 pub(crate) fn print() -> ExitCode {
@@ -39,62 +81,83 @@ pub(crate) fn print() -> ExitCode {
         .and_then(|document| serde_json::to_string_pretty(&document))
         .map_err(io::Error::other)
         .and_then(|json| writeln!(io::stdout(), "{json}"));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn document() -> serde_json::Result<Value> {
-    let mut channels = BTreeMap::new();
-    let mut operations = BTreeMap::new();
+    let mut schemas = Schemas::new();
     let mut messages = BTreeMap::new();
-    for (part, types, listeners) in CHANNELS {
-        let names = types.iter().map(EventType::name);
-        let link = |name: &str| json!({"$ref": format!("#/components/messages/{name}")});
-        channels.insert(part, json!({
-            "address": format!("anticorona.{part}.{{source}}"),
-            "description": format!("What {part} says. It is heard by {listeners}."),
-            "parameters": {"source": {"description": "The store that says it, a UUID."}},
-            "messages": names.clone().map(|name| (name, link(name))).collect::<BTreeMap<_, _>>(),
-        }));
-        let link = |name: &str| json!({"$ref": format!("#/channels/{part}/messages/{name}")});
-        operations.insert(
-            format!("{part}-tells"),
+    for event in &EVENT_TYPES {
+        let payload = (event.payload)(&mut schemas);
+        messages.insert(event.name, message(event, &payload));
+    }
+    let (mut channels, mut operations) = (BTreeMap::new(), BTreeMap::new());
+    for service in SERVICES {
+        let name = service.name;
+        let types: Vec<_> = EVENT_TYPES.iter().filter(|event| event.publisher == name).collect();
+        if types.is_empty() {
+            continue;
+        }
+        let message_links = types.iter().map(|event| {
+            (event.name, json!({"$ref": format!("#/components/messages/{}", event.name)}))
+        });
+        channels.insert(
+            name,
             json!({
-                "action": "send",
-                "channel": {"$ref": format!("#/channels/{part}")},
-                "messages": names.map(link).collect::<Vec<_>>(),
+                "address": format!("anticorona.{name}.{{source}}"),
+                "description": format!("The events of {name}, consumed by {}.", consumers(name)),
+                "parameters": {"source": {"description": "The store that published them, a UUID."}},
+                "messages": message_links.collect::<BTreeMap<_, _>>(),
             }),
         );
-        for r#type in types {
-            messages.insert(r#type.name(), message(r#type)?);
-        }
+        let channel_messages = types
+            .iter()
+            .map(|event| json!({"$ref": format!("#/channels/{name}/messages/{}", event.name)}));
+        operations.insert(
+            format!("{name}-publishes"),
+            json!({
+                "action": "send",
+                "channel": {"$ref": format!("#/channels/{name}")},
+                "messages": channel_messages.collect::<Vec<_>>(),
+            }),
+        );
     }
+    let schemas = schemas
+        .into_iter()
+        .map(|(name, schema)| Ok((name, serde_json::to_value(schema)?)))
+        .collect::<serde_json::Result<BTreeMap<_, _>>>()?;
     Ok(json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": "anticorona events",
             "version": env!("CARGO_PKG_VERSION"),
             "description": format!(
-                "CloudEvents 1.0 in structured JSON, at most {EVENTS_MAX} to a message. Each source \
-                 numbers what it says from 1 without gaps (`sequence`); an event may come any number \
-                 of times and counts once. Over NATS the address is the subject; directly, the same \
-                 message is posted to `/events` of each listener."
+                "CloudEvents 1.0 in structured JSON, at most {EVENTS_MAX} in a message. Each source \
+                 numbers its events from 1 without gaps (`sequence`); an event may be delivered any \
+                 number of times and is applied once. Over NATS the address is the subject; over HTTP \
+                 the same message is posted to `/events` of each consumer."
             ),
         },
         "defaultContentType": BATCH_MEDIA_TYPE,
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages, "schemas": schemas()?},
+        "components": {"messages": messages, "schemas": schemas},
     }))
 }
 
-/// A message is a list of envelopes, of any types that its channel has.
-fn message(r#type: &EventType) -> serde_json::Result<Value> {
-    Ok(json!({
-        "name": serde_json::to_value(r#type)?,
-        "summary": summary(r#type),
+fn consumers(publisher: &str) -> String {
+    let consumes = |service: &&&platform_service::Service| {
+        service.consumes.iter().any(|consumes| consumes.publisher == publisher)
+    };
+    let names: Vec<_> = SERVICES.iter().filter(consumes).map(|service| service.name).collect();
+    if names.is_empty() { "no service".to_owned() } else { names.join(", ") }
+}
+
+/// A message is a list of envelopes, of any types of its channel.
+fn message(event: &EventType, payload: &str) -> Value {
+    json!({
+        "name": full_type(event.name),
+        "summary": event.summary,
         "payload": {
             "type": "array",
             "maxItems": EVENTS_MAX,
@@ -106,51 +169,35 @@ fn message(r#type: &EventType) -> serde_json::Result<Value> {
                     "id": {"type": "string", "description": "`{source}/{sequence}`"},
                     "source": {"type": "string", "format": "uuid"},
                     "sequence": {"type": "string", "pattern": "^[1-9][0-9]*$"},
-                    "type": {"const": serde_json::to_value(r#type)?},
+                    "type": {"const": full_type(event.name)},
                     "time": {"type": "string", "format": "date-time"},
-                    "data": {"$ref": format!("#/components/schemas/{}", shape(r#type))},
+                    "data": {"$ref": format!("#/components/schemas/{payload}")},
                 },
             },
         },
-    }))
+    })
 }
 
-fn summary(r#type: &EventType) -> &'static str {
-    match r#type {
-        EventType::Registered => "There is a new vaccine.",
-        EventType::StockAdded => "A vaccine has more doses than before.",
-        EventType::StockModified => "A vaccine was changed in another way.",
-        EventType::Booked => "A booking was made.",
-        EventType::BookingCancelled => "A booking was cancelled.",
-        EventType::ReservationAbandoned => "An attempt ended without a booking, for good.",
-        EventType::Completed => "Somebody was vaccinated.",
-        EventType::Other(_) => "Of another version.",
+/// Adds the schema of a type, and those of the types in it; returns its name.
+fn schema<T: ToSchema + PartialSchema>(schemas: &mut Schemas) -> String {
+    let name = T::name().into_owned();
+    schemas.push((name.clone(), T::schema()));
+    T::schemas(schemas);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::event::DomainEvent;
+
+    use super::*;
+
+    #[test]
+    fn every_event_type_is_described_once() {
+        let mut described: Vec<_> = EVENT_TYPES.iter().map(|event| event.name).collect();
+        let mut known = DomainEvent::NAMES.to_vec();
+        described.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(described, known);
     }
-}
-
-fn shape(r#type: &EventType) -> String {
-    match r#type {
-        EventType::Registered => Vaccine::name().into_owned(),
-        EventType::StockAdded | EventType::StockModified => StockChanged::name().into_owned(),
-        EventType::Booked | EventType::BookingCancelled => Booked::name().into_owned(),
-        EventType::ReservationAbandoned => ReservationAbandoned::name().into_owned(),
-        EventType::Completed => Completed::name().into_owned(),
-        EventType::Other(name) => name.clone(),
-    }
-}
-
-fn schemas() -> serde_json::Result<BTreeMap<String, Value>> {
-    let mut all: Vec<(String, RefOr<Schema>)> = Vec::new();
-    add::<Vaccine>(&mut all);
-    add::<StockChanged>(&mut all);
-    add::<Booked>(&mut all);
-    add::<ReservationAbandoned>(&mut all);
-    add::<Completed>(&mut all);
-    all.into_iter().map(|(name, schema)| Ok((name, serde_json::to_value(schema)?))).collect()
-}
-
-/// A shape, and every shape within it.
-fn add<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
-    all.push((T::name().into_owned(), T::schema()));
-    T::schemas(all);
 }

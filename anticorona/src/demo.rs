@@ -1,37 +1,34 @@
-//! Everything in a temporary folder, with sample vaccines, for somebody who wants to see it.
+//! `anticorona demo`: all services in a temporary folder, with sample vaccines.
 
 use std::{
     io::{self, Write},
     time::{Duration, Instant},
 };
 
-use chassis::{
-    client::Client,
-    config::Env,
-    process::{Fatal, NetArgs, PartArgs},
-};
 use contracts::vaccine::Vaccine;
+use platform_rest::client::Client;
+use platform_service::{Env, ListenArgs, ServiceArgs};
+use platform_telemetry::BoxError;
 use serde_json::json;
 use tokio::{select, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::together;
+use crate::{serve::Running, services::SERVICES};
 
 /// The sample vaccines; their ids follow from their order.
 const SAMPLES: [(&str, i64); 3] = [("FIZER", 1_000_000), ("MODERNA", 500_000), ("NOVAVAX", 100)];
 
-/// How long the parts may take to come up.
-const START_WITHIN: Duration = Duration::from_secs(10);
+/// How long the services may take to become ready.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pause between two looks whether they have.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Pause between two checks whether a service is ready.
+const CHECK_PAUSE: Duration = Duration::from_millis(5);
 
-pub(crate) async fn serve(net: NetArgs, stop: CancellationToken) -> Result<(), Fatal> {
+pub(crate) async fn serve(listen: ListenArgs, stop: CancellationToken) -> Result<(), BoxError> {
     let folder = tempfile::Builder::new().prefix("anticorona-demo-").tempdir()?;
-    let args = PartArgs { data: folder.path().to_owned(), net };
-    // Without the environment: whatever DATABASE_URL says, a demo leaves nothing behind.
-    let parts = together::start(&args, Env::of(vec![]))?;
-    let running = together::run(parts, stop);
+    let args = ServiceArgs { data: folder.path().to_owned(), listen };
+    // Without the environment: a demo leaves nothing behind, whatever DATABASE_URL says.
+    let running = Running::start(&args, Env::of(vec![]))?.until(stop);
     tokio::pin!(running);
     select! {
         ended = &mut running => return ended,
@@ -42,35 +39,32 @@ pub(crate) async fn serve(net: NetArgs, stop: CancellationToken) -> Result<(), F
     Ok(())
 }
 
-async fn prepare(args: &PartArgs) -> Result<(), Fatal> {
+async fn prepare(args: &ServiceArgs) -> Result<(), BoxError> {
     let urls = Urls {
-        vaccine: args.net.neighbour(vaccine::config::PORT),
-        booking: args.net.neighbour(booking::config::PORT),
-        gateway: args.net.neighbour(gateway::config::PORT),
+        vaccine: args.listen.local_url(vaccine::SERVICE.port),
+        booking: args.listen.local_url(booking::SERVICE.port),
+        gateway: args.listen.local_url(gateway::SERVICE.port),
     };
-    let others =
-        [mypage::config::PORT, injection::config::PORT].map(|port| args.net.neighbour(port));
-    for url in [&urls.vaccine, &urls.booking, &urls.gateway].into_iter().chain(&others) {
-        up(url).await?;
+    for service in SERVICES {
+        wait_until_ready(&args.listen.local_url(service.port)).await?;
     }
     let vaccine = Client::new(urls.vaccine.parse()?);
     for (name, stock) in SAMPLES {
         let body = json!({"vcName": name, "stock": stock});
-        let _: Vaccine = vaccine.create("/vaccines", &body, START_WITHIN).await?;
+        let _: Vaccine = vaccine.create("/vaccines", &body, START_TIMEOUT).await?;
     }
     print(&urls)?;
     Ok(())
 }
 
-/// Waits until a part answers.
-async fn up(url: &str) -> Result<(), Fatal> {
+async fn wait_until_ready(url: &str) -> Result<(), BoxError> {
     let client = Client::new(url.parse()?);
     let start = Instant::now();
     loop {
-        match client.get::<serde_json::Value>("/actuator/health", START_WITHIN).await {
+        match client.get::<serde_json::Value>("/actuator/health", START_TIMEOUT).await {
             Ok(_) => return Ok(()),
-            Err(error) if start.elapsed() > START_WITHIN => return Err(error.into()),
-            Err(_) => sleep(LOOK_EVERY).await,
+            Err(error) if start.elapsed() > START_TIMEOUT => return Err(error.into()),
+            Err(_) => sleep(CHECK_PAUSE).await,
         }
     }
 }
@@ -100,7 +94,7 @@ fn print(urls: &Urls) -> io::Result<()> {
         "    curl -i {gateway}/bookings -H 'Content-Type: application/json' \\\n      \
          -d '{{\"vaccineId\":1, \"userId\":5}}'"
     )?;
-    writeln!(out, "\n  The rush (siege is a Debian package):")?;
+    writeln!(out, "\n  The load spike of the reference (siege is a Debian package):")?;
     writeln!(
         out,
         "    siege -c100 -t10S -v --content-type \"application/json\" '{booking}/bookings POST \

@@ -1,4 +1,4 @@
-//! What the parts of a running system have put aside.
+//! `anticorona events dead-letters`: the dead letters of a running system.
 
 use std::{
     io::{self, Write},
@@ -6,67 +6,67 @@ use std::{
     time::Duration,
 };
 
-use chassis::{
-    client::Client,
-    config::Env,
-    process::{self, Fatal},
-    telemetry::{self, LogFormat},
-};
 use clap::Subcommand;
-use contracts::event::ParkedEvents;
+use contracts::event::DeadLetteredEvents;
+use platform_rest::client::Client;
+use platform_service::{Env, run as run_process};
+use platform_telemetry::{
+    BoxError, error_chain,
+    logs::{self, LogFormat},
+};
 
-use crate::part::Part;
+use crate::services;
 
-/// How long a part may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a service may take to answer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Subcommand)]
-pub(crate) enum What {
-    /// Lists them, one a line: part, since when, type, source and place, why, the event itself.
-    /// `VACCINE_URL`, `BOOKING_URL`, `INJECTION_URL` and `MYPAGE_URL` say where parts listen, if not
-    /// here
-    Parked {
+pub(crate) enum EventsCommand {
+    /// Lists dead letters, one a line: service, since when, type, source and sequence, reason, payload.
+    /// `VACCINE_URL`, `BOOKING_URL`, … say where services listen, if not on this machine
+    DeadLetters {
         /// As the system was started with
         #[arg(long, default_value_t = 0, value_name = "N")]
         port_offset: u16,
     },
 }
 
-pub(crate) fn run(What::Parked { port_offset }: What) -> ExitCode {
-    telemetry::start(LogFormat::Pretty);
-    process::run(|_| parked(port_offset))
+pub(crate) fn run(EventsCommand::DeadLetters { port_offset }: EventsCommand) -> ExitCode {
+    logs::start(LogFormat::Pretty);
+    run_process(|_| dead_letters(port_offset))
 }
 
-async fn parked(port_offset: u16) -> Result<(), Fatal> {
+async fn dead_letters(port_offset: u16) -> Result<(), BoxError> {
     let env = Env::of_process();
-    let (mut total, mut silent) = (0, Vec::new());
-    for part in Part::KEEPING {
-        let (part, url) = (part.name(), part.url(&env, port_offset)?);
-        match Client::new(url).get::<ParkedEvents>("/events/parked", ANSWER_WITHIN).await {
-            Ok(parked) => {
-                total += parked.total;
-                list(part, &parked)?;
+    let (mut total, mut failures) = (0, Vec::new());
+    for service in services::owning_data() {
+        let (name, url) = (service.name, services::url(service, &env, port_offset)?);
+        let client = Client::new(url);
+        match client.get::<DeadLetteredEvents>("/events/dead-letters", RESPONSE_TIMEOUT).await {
+            Ok(events) => {
+                total += events.total;
+                print(name, &events)?;
             }
-            Err(cause) => silent.push(format!("{part}: {}", telemetry::causes(&cause))),
+            Err(error) => failures.push(format!("{name}: {}", error_chain(&error))),
         }
     }
-    writeln!(io::stdout(), "{total} parked")?;
-    if silent.is_empty() { Ok(()) } else { Err(silent.join("; ").into()) }
+    writeln!(io::stdout(), "{total} dead letters")?;
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }
 }
 
-fn list(part: &str, parked: &ParkedEvents) -> io::Result<()> {
+fn print(service: &str, letters: &DeadLetteredEvents) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for event in &parked.events {
-        let place = format!("{}/{}", event.source, event.sequence);
+    for event in &letters.events {
+        let id = format!("{}/{}", event.source, event.sequence);
         writeln!(
             out,
-            "{part}\t{}\t{}\t{place}\t{}\t{}",
-            event.since, event.r#type, event.why, event.data
+            "{service}\t{}\t{}\t{id}\t{}\t{}",
+            event.since, event.r#type, event.reason, event.data
         )?;
     }
-    let more = parked.total.saturating_sub(u64::try_from(parked.events.len()).unwrap_or(0));
+    let more = letters.total.saturating_sub(u64::try_from(letters.events.len()).unwrap_or(0));
     if more > 0 {
-        writeln!(out, "{part}\tand {more} more")?;
+        writeln!(out, "{service}\tand {more} more")?;
     }
     Ok(())
 }

@@ -2,134 +2,125 @@
 
 use std::process::ExitCode;
 
-use chassis::{
-    process::{self, NetArgs, PartArgs},
-    telemetry,
-};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use platform_service::{ListenArgs, Service, ServiceArgs, run, run_service};
+use platform_telemetry::logs;
 
 mod asyncapi;
 mod audit;
+mod config_check;
 mod demo;
 mod events;
 mod health;
+mod list_services;
 mod openapi;
-mod part;
-mod settings;
-mod together;
+mod rebuild;
+mod serve;
+mod services;
+
+use crate::services::SERVICES;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SETTINGS: &str = "Settings from the environment:
-  DATABASE_URL   postgres://USER:PASSWORD@HOST:PORT/DATABASE for every part that runs here;
+  DATABASE_URL   postgres://USER:PASSWORD@HOST:PORT/DATABASE for every service that runs here;
                  VACCINE_DATABASE_URL, BOOKING_DATABASE_URL, … for one. Unless set: SQLite in --data
-  EVENTS_URL     nats://HOST:PORT, or in-process (the default: parts tell each other directly)
+  EVENTS_URL     nats://HOST:PORT, or http (the default: services publish to each other directly)
   VACCINE_URL, BOOKING_URL, INJECTION_URL, MYPAGE_URL
-                 where the other parts listen, for a part that runs alone
-  RUST_LOG       what is logged (default info)";
+                 where the other services listen, for a service that runs alone
+  RUST_LOG       the filter of the log (default info)";
 
-/// Takes vaccination bookings, never more than there are doses.
+/// Takes vaccination bookings, never more than there are doses
+///
+/// Each service also has a command of its own name, which runs it alone.
 #[derive(Parser)]
 #[command(version, about, after_help = SETTINGS)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    task: Task,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Everything in one process, in a temporary folder, with sample vaccines to try
-    Demo(NetArgs),
-    /// Everything in one process, kept in a folder
-    Serve(PartArgs),
-    /// The stock ledger alone (port 8081)
-    Vaccine(PartArgs),
-    /// Bookings alone (port 8082); `VACCINE_URL` says where vaccine listens
-    Booking(PartArgs),
-    /// The injection desk alone (port 8084); `VACCINE_URL`, `BOOKING_URL` and `MYPAGE_URL` say whom it
-    /// tells
-    Injection(PartArgs),
-    /// What citizens see, alone (port 8083)
-    Mypage(MypageArgs),
-    /// The public edge alone (port 8088); `VACCINE_URL`, `BOOKING_URL`, `INJECTION_URL` and
-    /// `MYPAGE_URL` say where the others listen
-    Gateway(PartArgs),
-    /// Events that the parts of a running system have put aside
+enum Task {
+    /// Runs all services in one process, in a temporary folder, with sample vaccines to try
+    Demo(ListenArgs),
+    /// Runs all services in one process, with the data in a folder
+    Serve(ServiceArgs),
+    /// Lists the services
+    Services(list_services::ServicesArgs),
+    /// Lists the events that services of a running system could not apply
     Events {
         #[command(subcommand)]
-        what: events::What,
+        command: events::EventsCommand,
     },
-    /// Asks parts on this machine whether they take requests; ends with 1 if one does not
+    /// Asks services on this machine whether they accept requests; ends with 1 if one does not
     Health(health::HealthArgs),
-    /// Compares the ledgers of all parts; ends with 1 if anything is oversold, leaked, lost or double
+    /// Compares the ledgers of all services; ends with 1 if anything is oversold, leaked, lost or double
     Audit(audit::AuditArgs),
-    /// Rehearses a bad day against a system that it starts itself, or yours; ends with 0 if it passed,
-    /// 1 if it failed, 2 if it could not be carried out
+    /// Runs a drill on a system that it starts itself, or on yours; ends with 0 if it passed, 1 if it failed,
+    /// 2 if it could not be run
     Drill(drill::drills::Command),
-    /// Looks at the settings without starting anything
+    /// Checks the settings without starting anything
     Config {
         #[command(subcommand)]
-        what: settings::What,
+        command: config_check::ConfigCommand,
     },
     /// Prints the `AsyncAPI` document of the events
     Asyncapi,
-    /// Prints the `OpenAPI` document of a part
+    /// Prints the `OpenAPI` document of a service
     Openapi {
-        /// The part
-        part: openapi::Part,
+        /// The service
+        #[arg(value_parser = services::named)]
+        service: &'static Service,
     },
 }
 
-#[derive(Args)]
-#[command(args_conflicts_with_subcommands = true)]
-struct MypageArgs {
-    #[command(subcommand)]
-    what: Option<MypageWhat>,
-    #[command(flatten)]
-    part: PartArgs,
-}
-
-#[derive(Subcommand)]
-enum MypageWhat {
-    /// Forgets all of it; it is put together anew from the events
-    Rebuild(PartArgs),
-}
-
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Demo(net) => {
-            telemetry::start(net.log);
-            process::run(|stop| demo::serve(net, stop))
+    let matches = SERVICES.iter().copied().fold(Cli::command(), add_service).get_matches();
+    if let Some((name, arguments)) = matches.subcommand()
+        && let Ok(service) = services::named(name)
+    {
+        return run_alone(service, arguments);
+    }
+    match Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).task {
+        Task::Demo(listen) => {
+            logs::start(listen.log);
+            run(|stop| demo::serve(listen, stop))
         }
-        Command::Serve(args) => {
-            telemetry::start(args.net.log);
-            process::run(|stop| together::serve(args, stop))
+        Task::Serve(args) => {
+            logs::start(args.listen.log);
+            run(|stop| serve::serve(args, stop))
         }
-        Command::Vaccine(args) => {
-            process::run_part("vaccine", &args, vaccine::Config::from_env, vaccine::serve)
-        }
-        Command::Booking(args) => {
-            process::run_part("booking", &args, booking::Config::from_env, booking::serve)
-        }
-        Command::Gateway(args) => {
-            process::run_part("gateway", &args, gateway::Config::from_env, gateway::serve)
-        }
-        Command::Injection(args) => {
-            process::run_part("injection", &args, injection::Config::from_env, injection::serve)
-        }
-        Command::Mypage(MypageArgs { what: Some(MypageWhat::Rebuild(args)), .. }) => {
-            process::run_part("mypage", &args, mypage::Config::from_env, mypage::rebuild)
-        }
-        Command::Mypage(MypageArgs { what: None, part }) => {
-            process::run_part("mypage", &part, mypage::Config::from_env, mypage::serve)
-        }
-        Command::Events { what } => events::run(what),
-        Command::Health(args) => health::run(args),
-        Command::Audit(args) => audit::run(&args),
-        Command::Drill(command) => drill::drills::main(&command),
-        Command::Config { what } => settings::run(&what),
-        Command::Asyncapi => asyncapi::print(),
-        Command::Openapi { part } => openapi::print(part),
+        Task::Services(args) => list_services::run(&args),
+        Task::Events { command } => events::run(command),
+        Task::Health(args) => health::run(args),
+        Task::Audit(args) => audit::run(&args),
+        Task::Drill(command) => drill::drills::main(&command, services::PORTS),
+        Task::Config { command } => config_check::run(&command),
+        Task::Asyncapi => asyncapi::print(),
+        Task::Openapi { service } => openapi::print(service),
+    }
+}
+
+/// Adds the command that runs a service alone.
+fn add_service(cli: Command, service: &'static Service) -> Command {
+    let about = format!("Runs {} alone: {} (port {})", service.name, service.summary, service.port);
+    let command = ServiceArgs::augment_args(Command::new(service.name)).about(about);
+    let command = match service.name {
+        rebuild::SERVICE => command.args_conflicts_with_subcommands(true).subcommand(
+            ServiceArgs::augment_args(Command::new(rebuild::COMMAND)).about(rebuild::ABOUT),
+        ),
+        _ => command,
+    };
+    cli.subcommand(command)
+}
+
+fn run_alone(service: &'static Service, matches: &ArgMatches) -> ExitCode {
+    let args =
+        |matches| ServiceArgs::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
+    match matches.subcommand() {
+        Some((_, matches)) => rebuild::run(&args(matches)),
+        None => run_service(service, SERVICES, &args(matches)),
     }
 }

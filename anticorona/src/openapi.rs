@@ -1,34 +1,20 @@
-//! Prints a part's OpenAPI document, for `docs/openapi/`.
+//! `anticorona openapi`: prints the OpenAPI document of a service, for docs/openapi/.
 
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-use clap::ValueEnum;
+use platform_service::{EXIT_USAGE, Service};
 
-/// A part with an HTTP interface of its own.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Part {
-    Vaccine,
-    Booking,
-    Injection,
-    Mypage,
-}
-
-pub(crate) fn print(part: Part) -> ExitCode {
-    let document = match part {
-        Part::Vaccine => vaccine::api::openapi(),
-        Part::Booking => booking::api::openapi(),
-        Part::Injection => injection::api::openapi(),
-        Part::Mypage => mypage::api::openapi(),
+pub(crate) fn print(service: &Service) -> ExitCode {
+    let Some(openapi) = service.openapi else {
+        let _ = writeln!(io::stderr(), "{} has no OpenAPI document", service.name);
+        return ExitCode::from(EXIT_USAGE);
     };
-    let printed = document
+    let printed = openapi()
         .to_pretty_json()
         .map_err(io::Error::other)
         .and_then(|json| writeln!(io::stdout(), "{json}"));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,4 +1,4 @@
-//! What `booking` says and hears.
+//! The bodies of `booking`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,78 +14,78 @@ use crate::{
 pub struct Booking {
     /// Its number, given by `booking`.
     pub booking_id: BookingId,
-    /// The vaccine booked.
+    /// The vaccine.
     pub vaccine_id: VaccineId,
-    /// The vaccine's name, as `vaccine` has it.
+    /// The name of the vaccine, as registered.
     #[schema(example = "FIZER")]
     pub vc_name: String,
-    /// Whose booking it is.
+    /// The citizen.
     pub user_id: UserId,
-    /// Where it stands.
+    /// Its status.
     pub status: BookingStatus,
 }
 
-/// Where a booking stands.
+/// The status of a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BookingStatus {
-    /// A dose is kept for this citizen.
+    /// A dose is reserved for the citizen.
     Booked,
-    /// The dose was given back.
+    /// The dose was released.
     BookingCancelled,
     /// The dose was used.
     InjectionCompleted,
 }
 
-/// A place in the line, and what came of it.
+/// A request in the queue, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ticket {
     /// Its id, the same for as long as the `Idempotency-Key` is the same.
     pub ticket_id: TicketId,
-    /// The vaccine wanted.
+    /// The vaccine.
     pub vaccine_id: VaccineId,
-    /// Where it stands.
+    /// Its status.
     pub status: TicketStatus,
-    /// While it waits: its place in the line, counted from 1; never less than the tickets ahead.
+    /// While it waits: its position in the queue, from 1; never less than the number of tickets ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     pub position: Option<i64>,
-    /// The booking that it turned into.
+    /// Once it is booked: the booking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub booking_id: Option<BookingId>,
 }
 
-/// Where a ticket stands. All but the first are for ever.
+/// The status of a ticket. All but the first are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TicketStatus {
-    /// Nobody could be asked yet.
+    /// `vaccine` has not answered for it yet.
     Waiting,
-    /// It turned into a booking.
+    /// It has become a booking.
     Booked,
-    /// Every dose was taken when its turn came.
+    /// Every dose was taken when it was served.
     SoldOut,
     /// There is no such vaccine.
     NoSuchVaccine,
-    /// Another request with the same `Idempotency-Key` came at the same time and was faster.
+    /// Another request with the same `Idempotency-Key` was booked first.
     KeyReused,
-    /// Its dose was taken back again and again; ask again with a new `Idempotency-Key`.
-    GivenUp,
+    /// Its dose was released as often as a key has attempts; retry with a new `Idempotency-Key`.
+    Aborted,
 }
 
 /// The body of `POST`, `PUT` and `PATCH` on bookings; other fields are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BookingBody {
-    /// The vaccine wanted; a number or a numeric string.
+    /// The vaccine; a number or a numeric string.
     #[schema(example = 1)]
     pub vaccine_id: Option<Whole>,
-    /// Accepted for old clients. The booking shows the name that `vaccine` has.
+    /// Accepted for clients of the reference. The booking has the registered name.
     #[schema(example = "FIZER")]
     pub vc_name: Option<String>,
-    /// Who books; a number or a numeric string.
+    /// The citizen; a number or a numeric string.
     #[schema(example = 5)]
     pub user_id: Option<Whole>,
     /// Ignored on `POST`. On `PUT` and `PATCH`: `BOOKING_CANCELLED` cancels.

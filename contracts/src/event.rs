@@ -1,22 +1,16 @@
-//! Events: what happened, for whoever needs to know.
+//! Domain events and their envelope.
 //!
-//! The envelope is CloudEvents 1.0 in structured JSON, many to a request in its batched form
-//! (`application/cloudevents-batch+json`).
-//! Every event may arrive twice, late or out of order.
-
-use std::fmt;
+//! The envelope is CloudEvents 1.0 in structured JSON, batched (`application/cloudevents-batch+json`).
+//! A consumer may receive an event any number of times.
 
 use jiff::Timestamp;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, Visitor},
-};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::{
     booking::Booking,
-    ids::{HolderId, ReservationId, VaccineId},
+    ids::{ReservationId, StoreId},
     injection::Injection,
     vaccine::Vaccine,
 };
@@ -24,151 +18,143 @@ use crate::{
 /// The media type of a list of [`CloudEvent`]s (CloudEvents 1.0, HTTP binding, section 3.3).
 pub const BATCH_MEDIA_TYPE: &str = "application/cloudevents-batch+json";
 
-/// The largest number of events in one request; more is refused whole.
+/// Events in one request at most; a larger request is refused.
 pub const EVENTS_MAX: usize = 512;
 
 /// The largest body of such a request, 1 MiB: [`EVENTS_MAX`] events of 2 KiB each.
 pub const EVENTS_BODY_MAX: usize = 1024 * 1024;
 
-/// An event on its way.
+/// An event in its envelope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CloudEvent {
     /// Always `1.0`.
     pub specversion: String,
     /// `{source}/{sequence}`: the same event always has the same id.
     pub id: String,
-    /// The store that said it.
-    pub source: HolderId,
-    /// Its place among everything that this source said, from 1 (extension `sequence`).
+    /// The store that published it.
+    pub source: StoreId,
+    /// Its number among the events of its source, from 1 without gaps (extension `sequence`).
     #[serde(with = "decimal")]
     pub sequence: u64,
-    /// What happened.
-    pub r#type: EventType,
-    /// When.
+    /// The event type, with prefix and version: `anticorona.Booked.v1`.
+    pub r#type: String,
+    /// When it happened.
     pub time: Timestamp,
-    /// The event itself; its shape follows from `type`.
+    /// The payload; [`DomainEvent::decode`] reads it.
     pub data: Box<RawValue>,
 }
 
-/// The kinds of events, each with the version of its shape.
+/// What happened. Each event type is tied to its payload; the payload is what is serialised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum EventType {
-    /// Carries [`Vaccine`].
-    #[serde(rename = "anticorona.Registered.v1")]
-    Registered,
-    /// Carries [`StockChanged`]: there is more than before.
-    #[serde(rename = "anticorona.StockAdded.v1")]
-    StockAdded,
-    /// Carries [`StockChanged`]: changed in any other way.
-    #[serde(rename = "anticorona.StockModified.v1")]
-    StockModified,
-    /// Carries [`Booked`].
-    #[serde(rename = "anticorona.Booked.v1")]
-    Booked,
-    /// Carries [`Booked`], with the status changed.
-    #[serde(rename = "anticorona.BookingCancelled.v1")]
-    BookingCancelled,
-    /// Carries [`ReservationAbandoned`].
-    #[serde(rename = "anticorona.ReservationAbandoned.v1")]
-    ReservationAbandoned,
-    /// Carries [`Completed`].
-    #[serde(rename = "anticorona.Completed.v1")]
-    Completed,
-    /// Of a newer version. It has its place in the order, and means nothing to us.
-    #[serde(untagged)]
-    Other(String),
+#[serde(untagged)]
+pub enum DomainEvent {
+    /// A vaccine was registered.
+    Registered(Vaccine),
+    /// A vaccine has more doses than before.
+    StockAdded(StockChanged),
+    /// A vaccine was changed in any other way.
+    StockModified(StockChanged),
+    /// A booking was made.
+    Booked(BookingChanged),
+    /// A booking was cancelled.
+    BookingCancelled(BookingChanged),
+    /// A booking attempt ended without a booking, for good.
+    ReservationAborted(ReservationAborted),
+    /// A citizen was vaccinated.
+    Completed(InjectionCompleted),
 }
 
-impl EventType {
-    /// Every kind that this version knows.
-    pub const ALL: [Self; 7] = [
-        Self::Registered,
-        Self::StockAdded,
-        Self::StockModified,
-        Self::Booked,
-        Self::BookingCancelled,
-        Self::ReservationAbandoned,
-        Self::Completed,
+/// What stands before the name of an event type, and after it: the version of its payload.
+const TYPE: (&str, &str) = ("anticorona.", ".v1");
+
+impl DomainEvent {
+    /// The names of all event types, without prefix and version.
+    pub const NAMES: [&str; 7] = [
+        "Registered",
+        "StockAdded",
+        "StockModified",
+        "Booked",
+        "BookingCancelled",
+        "ReservationAborted",
+        "Completed",
     ];
 
-    /// Its name in an outbox, without prefix and version.
-    pub fn name(&self) -> &str {
+    /// The name of its event type, without prefix and version.
+    pub const fn name(&self) -> &'static str {
+        let [registered, added, modified, booked, cancelled, aborted, completed] = Self::NAMES;
         match self {
-            Self::Registered => "Registered",
-            Self::StockAdded => "StockAdded",
-            Self::StockModified => "StockModified",
-            Self::Booked => "Booked",
-            Self::BookingCancelled => "BookingCancelled",
-            Self::ReservationAbandoned => "ReservationAbandoned",
-            Self::Completed => "Completed",
-            Self::Other(name) => name,
+            Self::Registered(_) => registered,
+            Self::StockAdded(_) => added,
+            Self::StockModified(_) => modified,
+            Self::Booked(_) => booked,
+            Self::BookingCancelled(_) => cancelled,
+            Self::ReservationAborted(_) => aborted,
+            Self::Completed(_) => completed,
         }
     }
 
-    /// The kind of that name.
-    pub fn named(name: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|known| known.name() == name);
-        known.unwrap_or_else(|| Self::Other(name.to_owned()))
+    /// The event in an envelope; `None` if its type is unknown here, because a newer version added it.
+    pub fn decode(event: &CloudEvent) -> serde_json::Result<Option<Self>> {
+        let data = event.data.get();
+        Ok(Some(match short_name(&event.r#type) {
+            Some("Registered") => Self::Registered(serde_json::from_str(data)?),
+            Some("StockAdded") => Self::StockAdded(serde_json::from_str(data)?),
+            Some("StockModified") => Self::StockModified(serde_json::from_str(data)?),
+            Some("Booked") => Self::Booked(serde_json::from_str(data)?),
+            Some("BookingCancelled") => Self::BookingCancelled(serde_json::from_str(data)?),
+            Some("ReservationAborted") => Self::ReservationAborted(serde_json::from_str(data)?),
+            Some("Completed") => Self::Completed(serde_json::from_str(data)?),
+            Some(_) | None => return Ok(None),
+        }))
     }
 }
 
-impl<'de> Deserialize<'de> for EventType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(FullName)
-    }
+/// The event type of a name, with prefix and version.
+pub fn full_type(name: &str) -> String {
+    let (prefix, version) = TYPE;
+    format!("{prefix}{name}{version}")
 }
 
-/// Reads a kind from its name with prefix and version.
-struct FullName;
-
-impl Visitor<'_> for FullName {
-    type Value = EventType;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the type of an event")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<EventType, E> {
-        let name = text.strip_prefix("anticorona.").and_then(|it| it.strip_suffix(".v1"));
-        let known = EventType::ALL.into_iter().find(|known| Some(known.name()) == name);
-        Ok(known.unwrap_or_else(|| EventType::Other(text.to_owned())))
-    }
+/// The name of an event type; `None` for one of another prefix or version.
+pub fn short_name(r#type: &str) -> Option<&str> {
+    let (prefix, version) = TYPE;
+    r#type.strip_prefix(prefix)?.strip_suffix(version)
 }
 
-/// A vaccine's stock or name was changed.
+/// The stock or the name of a vaccine was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
     /// The stock before.
     pub stock_before: i64,
-    /// The vaccine as it is now.
+    /// The vaccine after the change.
     #[serde(flatten)]
     pub vaccine: Vaccine,
 }
 
-/// A booking was made, or cancelled.
+/// A booking was made or cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Booked {
-    /// The dose behind it.
+pub struct BookingChanged {
+    /// The dose of the booking.
     pub reservation_id: ReservationId,
-    /// The booking as it stands.
+    /// The booking after the change.
     #[serde(flatten)]
     pub booking: Booking,
 }
 
-/// An attempt ended without a booking, and never will have one.
+/// A booking attempt ended without a booking, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReservationAbandoned {
-    /// The attempt.
+pub struct ReservationAborted {
+    /// The reservation id of the attempt.
     pub reservation_id: ReservationId,
 }
 
-/// Somebody was vaccinated.
+/// A citizen was vaccinated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Completed {
+pub struct InjectionCompleted {
     /// The dose that was used.
     pub reservation_id: ReservationId,
     /// The injection.
@@ -176,52 +162,41 @@ pub struct Completed {
     pub injection: Injection,
 }
 
-/// All that `vaccine` needs of a [`Booked`] or [`Completed`]: which dose it is about, and of which
-/// vaccine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BookedDose {
-    /// The dose.
-    pub reservation_id: ReservationId,
-    /// Its vaccine.
-    pub vaccine_id: VaccineId,
-}
-
-/// The answer to a batch of events: everything up to here is remembered.
+/// The response to a batch of events: the offset of this consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Heard {
-    /// The highest sequence number kept from the asking source; 0 before the first.
+pub struct ConsumerOffset {
+    /// The sequence number of the last event of the source that was consumed; 0 before the first.
     pub sequence: u64,
 }
 
-/// What a listener could not hear and put aside.
+/// The events that a consumer could not apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ParkedEvents {
+pub struct DeadLetteredEvents {
     /// How many there are.
     pub total: u64,
     /// The oldest of them.
-    pub events: Vec<ParkedEvent>,
+    pub events: Vec<DeadLetteredEvent>,
 }
 
-/// An event that was put aside.
+/// An event that a consumer could not apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ParkedEvent {
-    /// Who said it.
-    pub source: HolderId,
-    /// Its place among everything that this source said.
+pub struct DeadLetteredEvent {
+    /// The store that published it.
+    pub source: StoreId,
+    /// Its number among the events of its source.
     pub sequence: u64,
-    /// What kind of event.
+    /// Its event type.
     pub r#type: String,
-    /// The event itself, JSON as text.
+    /// Its payload, JSON as text.
     pub data: String,
-    /// Why it could not be heard.
-    pub why: String,
-    /// Since when it is put aside.
+    /// Why it could not be applied.
+    pub reason: String,
+    /// When it was dead-lettered.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
 
-/// CloudEvents has no 64-bit numbers: a sequence travels as decimal text.
+/// CloudEvents has no 64-bit numbers: a sequence is sent as decimal text.
 mod decimal {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -238,32 +213,87 @@ mod decimal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        booking::BookingStatus,
+        ids::{BookingId, InjectionId, UserId, VaccineId},
+        injection::InjectionStatus,
+    };
+
+    fn envelope(event: &DomainEvent) -> CloudEvent {
+        CloudEvent {
+            specversion: "1.0".to_owned(),
+            id: "s/7".to_owned(),
+            source: StoreId(uuid::Uuid::nil()),
+            sequence: 7,
+            r#type: full_type(event.name()),
+            time: Timestamp::UNIX_EPOCH,
+            data: RawValue::from_string(serde_json::to_string(event).unwrap()).unwrap(),
+        }
+    }
+
+    fn one_of_each() -> [DomainEvent; 7] {
+        let reservation_id = ReservationId(uuid::Uuid::nil());
+        let vaccine = Vaccine {
+            vaccine_id: VaccineId(1),
+            vc_name: "FIZER".to_owned(),
+            stock: 9,
+            book_qty: 1,
+        };
+        let changed = StockChanged { stock_before: 3, vaccine: vaccine.clone() };
+        let booking = Booking {
+            booking_id: BookingId(1),
+            vaccine_id: VaccineId(1),
+            vc_name: "FIZER".to_owned(),
+            user_id: UserId(5),
+            status: BookingStatus::Booked,
+        };
+        let booked = BookingChanged { reservation_id, booking };
+        let injection = Injection {
+            injection_id: InjectionId(1),
+            booking_id: BookingId(1),
+            vaccine_id: VaccineId(1),
+            user_id: UserId(5),
+            status: InjectionStatus::InjectionCompleted,
+        };
+        [
+            DomainEvent::Registered(vaccine),
+            DomainEvent::StockAdded(changed.clone()),
+            DomainEvent::StockModified(changed),
+            DomainEvent::Booked(booked.clone()),
+            DomainEvent::BookingCancelled(booked),
+            DomainEvent::ReservationAborted(ReservationAborted { reservation_id }),
+            DomainEvent::Completed(InjectionCompleted { reservation_id, injection }),
+        ]
+    }
 
     #[test]
-    fn every_kind_is_read_as_it_is_written() {
-        for kind in EventType::ALL.into_iter().chain([EventType::Other("Moved.v2".to_owned())]) {
-            let json = serde_json::to_string(&kind).unwrap();
-            assert_eq!(serde_json::from_str::<EventType>(&json).unwrap(), kind);
+    fn every_event_is_decoded_as_it_was_encoded() {
+        for (event, name) in one_of_each().into_iter().zip(DomainEvent::NAMES) {
+            assert_eq!(event.name(), name);
+            assert_eq!(DomainEvent::decode(&envelope(&event)).unwrap(), Some(event));
         }
     }
 
     #[test]
-    fn an_event_reads_as_cloudevents_says() {
-        let event = CloudEvent {
-            specversion: "1.0".to_owned(),
-            id: "s/7".to_owned(),
-            source: HolderId(uuid::Uuid::nil()),
-            sequence: 7,
-            r#type: EventType::Booked,
-            time: Timestamp::UNIX_EPOCH,
-            data: RawValue::from_string("{\"a\":1}".to_owned()).unwrap(),
-        };
-        let json = serde_json::to_string(&event).unwrap();
+    fn an_event_type_of_a_newer_version_is_no_event_and_a_wrong_payload_is_an_error() {
+        let mut event = envelope(&one_of_each()[0]);
+        event.r#type = "anticorona.Registered.v2".to_owned();
+        assert_eq!(DomainEvent::decode(&event).unwrap(), None);
+        event.r#type = full_type("Booked");
+        assert!(DomainEvent::decode(&event).is_err());
+    }
+
+    #[test]
+    fn an_envelope_is_serialised_as_cloudevents_specifies() {
+        let aborted = ReservationAborted { reservation_id: ReservationId(uuid::Uuid::nil()) };
+        let json = serde_json::to_string(&envelope(&DomainEvent::ReservationAborted(aborted)));
+        let json = json.unwrap();
         assert_eq!(
             json,
             "{\"specversion\":\"1.0\",\"id\":\"s/7\",\
              \"source\":\"00000000-0000-0000-0000-000000000000\",\"sequence\":\"7\",\
-             \"type\":\"anticorona.Booked.v1\",\"time\":\"1970-01-01T00:00:00Z\",\"data\":{\"a\":1}}"
+             \"type\":\"anticorona.ReservationAborted.v1\",\"time\":\"1970-01-01T00:00:00Z\",\
+             \"data\":{\"reservationId\":\"00000000-0000-0000-0000-000000000000\"}}"
         );
         let back: CloudEvent = serde_json::from_str(&json).unwrap();
         assert_eq!(back.sequence, 7);

@@ -1,4 +1,4 @@
-//! Ids are types: two bare numbers in a signature are a swap waiting to happen.
+//! Ids are types, so that two of them cannot be swapped.
 
 use std::fmt;
 
@@ -45,9 +45,9 @@ id!(
 );
 id!(
     /// The booking store on whose behalf doses are held, and the source of its events.
-    HolderId(Uuid)
+    StoreId(Uuid)
 );
 id!(
-    /// A place in the line for a booking, given by `booking`.
+    /// A queued request for a booking, given by `booking`.
     TicketId(Uuid)
 );

@@ -1,4 +1,4 @@
-//! What `injection` says and hears.
+//! Bodies of `injection`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,17 +14,17 @@ use crate::{
 pub struct Injection {
     /// Its number, given by `injection`.
     pub injection_id: InjectionId,
-    /// The booking behind it.
+    /// The booking.
     pub booking_id: BookingId,
-    /// The vaccine booked.
+    /// The vaccine.
     pub vaccine_id: VaccineId,
-    /// Who comes.
+    /// The citizen.
     pub user_id: UserId,
-    /// Where it stands.
+    /// Its status.
     pub status: InjectionStatus,
 }
 
-/// Where an appointment stands.
+/// The status of an appointment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InjectionStatus {
@@ -62,6 +62,6 @@ pub struct Cancellation {
     pub booking_id: BookingId,
     /// The vaccine that was booked.
     pub vaccine_id: VaccineId,
-    /// Who had booked.
+    /// The citizen.
     pub user_id: UserId,
 }

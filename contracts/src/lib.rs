@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! A change here is a change of what strangers may rely on: add, never rename.
+//! Other programs rely on these: add, never rename.
 #![warn(missing_docs)]
 
 pub mod booking;

@@ -1,4 +1,4 @@
-//! What `mypage` says: a booking as its citizen sees it, put together from events.
+//! Bodies of `mypage`: bookings as citizens see them, built from events.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,27 +12,27 @@ use crate::ids::{BookingId, UserId, VaccineId};
 pub struct Mypage {
     /// The booking.
     pub book_id: BookingId,
-    /// The vaccine booked.
+    /// The vaccine.
     pub vaccine_id: VaccineId,
     /// Its name.
     #[schema(example = "FIZER")]
     pub vc_name: String,
-    /// Whose booking it is.
+    /// The citizen.
     pub user_id: UserId,
-    /// Where it stands.
+    /// Its status.
     pub status: MypageStatus,
-    /// Since when: what happened later is not known here yet.
+    /// Since when it has this status; later events may not have arrived here yet.
     #[schema(value_type = String, format = DateTime)]
     pub as_of: Timestamp,
 }
 
-/// Where a booking stands.
+/// The status of a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MypageStatus {
-    /// A dose is kept.
+    /// A dose is reserved.
     Booked,
-    /// The dose was given back.
+    /// The dose was released.
     BookingCancelled,
     /// The citizen was vaccinated.
     InjectionCompleted,

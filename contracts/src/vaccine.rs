@@ -1,17 +1,17 @@
-//! What `vaccine` says and hears: stock, and holds on it.
+//! Bodies of `vaccine`: stock, and holds of it.
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
 use crate::{
-    ids::{HolderId, ReservationId, VaccineId},
+    ids::{ReservationId, StoreId, VaccineId},
     number::Whole,
 };
 
 /// The largest number of holds in one [`HoldBatch`]; more is refused whole.
 pub const HOLDS_MAX: usize = 512;
 
-/// A vaccine as everybody may see it. Doses still free: `stock - book_qty`.
+/// A vaccine. Free doses: `stock - book_qty`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Vaccine {
@@ -29,7 +29,7 @@ pub struct Vaccine {
 /// The body of `POST`, `PUT` and `PATCH` on vaccines.
 ///
 /// Fields that only `vaccine` sets may be sent back as they were read; they are ignored.
-/// Any other unknown field is refused, so that a misspelt `stok` cannot pass for a change.
+/// Any other field is refused: a misspelt `stok` must not be ignored.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VaccineBody {
@@ -50,23 +50,23 @@ pub struct VaccineBody {
     _links: IgnoredAny,
 }
 
-/// Many holds in one request; every hold is decided alone and gets its own outcome.
+/// Many holds in one request; each is decided for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldBatch {
-    /// Who holds the doses, and will say what becomes of them.
-    pub holder: HolderId,
+    /// The store that holds the doses and will resolve them.
+    pub owner: StoreId,
     /// At most [`HOLDS_MAX`].
     pub holds: Vec<Hold>,
 }
 
-/// One dose of one vaccine, please.
+/// A request for one dose of a vaccine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
-    /// The attempt; asking again with the same id repeats the answer.
+    /// The attempt; a repeated hold has the same outcome.
     pub reservation_id: ReservationId,
-    /// The vaccine wanted.
+    /// The vaccine.
     pub vaccine_id: VaccineId,
 }
 
@@ -77,9 +77,9 @@ pub struct HoldReply {
     pub outcomes: Vec<HoldOutcome>,
 }
 
-/// What became of one hold.
+/// The outcome of a hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "outcome", rename_all = "kebab-case", from = "Said")]
+#[serde(tag = "outcome", rename_all = "kebab-case", from = "FlatOutcome")]
 pub enum HoldOutcome {
     /// A dose is held for this reservation.
     #[serde(rename_all = "camelCase")]
@@ -91,27 +91,27 @@ pub enum HoldOutcome {
     SoldOut,
     /// There is no such vaccine.
     NoSuchVaccine,
-    /// This reservation was given back before; its id is spent.
+    /// This reservation was released before; its id cannot be used again.
     Released,
-    /// This reservation exists, but for another vaccine or another holder.
+    /// This reservation exists, for another vaccine or another owner.
     Conflict,
-    /// The ledger could not decide; nothing is known to be held.
+    /// The ledger failed; it is unknown whether a dose is held.
     Failed,
 }
 
-/// A [`HoldOutcome`] as it is read: field by field, which is several times quicker than to look
-/// for the tag first.
+/// A [`HoldOutcome`] as it is deserialised: field by field, which is several times faster than serde's
+/// internally tagged enum.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Said {
-    outcome: Outcome,
+struct FlatOutcome {
+    outcome: OutcomeTag,
     #[serde(default)]
     vc_name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Outcome {
+enum OutcomeTag {
     Held,
     SoldOut,
     NoSuchVaccine,
@@ -120,28 +120,28 @@ enum Outcome {
     Failed,
 }
 
-impl From<Said> for HoldOutcome {
-    fn from(Said { outcome, vc_name }: Said) -> Self {
+impl From<FlatOutcome> for HoldOutcome {
+    fn from(FlatOutcome { outcome, vc_name }: FlatOutcome) -> Self {
         match outcome {
-            Outcome::Held => Self::Held { vc_name },
-            Outcome::SoldOut => Self::SoldOut,
-            Outcome::NoSuchVaccine => Self::NoSuchVaccine,
-            Outcome::Released => Self::Released,
-            Outcome::Conflict => Self::Conflict,
-            Outcome::Failed => Self::Failed,
+            OutcomeTag::Held => Self::Held { vc_name },
+            OutcomeTag::SoldOut => Self::SoldOut,
+            OutcomeTag::NoSuchVaccine => Self::NoSuchVaccine,
+            OutcomeTag::Released => Self::Released,
+            OutcomeTag::Conflict => Self::Conflict,
+            OutcomeTag::Failed => Self::Failed,
         }
     }
 }
 
-/// Holds that nobody has confirmed or released yet, oldest first.
+/// Holds that their owner has not resolved, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UnsettledHolds {
+pub struct OrphanedHolds {
     /// Their reservations.
     pub reservation_ids: Vec<ReservationId>,
 }
 
-/// A reservation as `vaccine` remembers it.
+/// A reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reservation {
@@ -149,7 +149,7 @@ pub struct Reservation {
     pub reservation_id: ReservationId,
     /// The vaccine.
     pub vaccine_id: VaccineId,
-    /// Where it stands.
+    /// Its state.
     pub state: ReservationState,
 }
 
@@ -157,11 +157,11 @@ pub struct Reservation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReservationState {
-    /// A dose is set aside; its holder has not said yet what becomes of it.
+    /// A dose is held; its owner has not resolved it yet.
     Held,
-    /// A booking stands behind it.
+    /// There is a booking.
     Booked,
-    /// The dose went back; the id is spent.
+    /// The dose was released; the id cannot be used again.
     Released,
     /// The dose was used.
     Administered,

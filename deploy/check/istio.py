@@ -1,6 +1,6 @@
-"""Says what is wrong with the objects of Istio in a list of objects (JSON) that it reads.
+"""Validates the Istio objects in a list of objects (JSON) on standard input.
 
-Ends with 1 if something is, or if there is none of them. A field that Istio does not know counts.
+Exits with 1 if one is invalid (an unknown field counts), or if there is none.
 """
 
 import json
@@ -12,19 +12,19 @@ from cloudcoil.models.istio.security import v1 as security
 GROUPS = {"networking.istio.io/v1": networking, "security.istio.io/v1": security}
 
 checked, wrong = 0, []
-for thing in json.load(sys.stdin):
-    if "istio.io/" not in thing["apiVersion"]:
+for item in json.load(sys.stdin):
+    if "istio.io/" not in item["apiVersion"]:
         continue
-    kind, name = thing["kind"], thing["metadata"]["name"]
-    model = getattr(GROUPS.get(thing["apiVersion"]), kind, None)
+    kind, name = item["kind"], item["metadata"]["name"]
+    model = getattr(GROUPS.get(item["apiVersion"]), kind, None)
     if model is None:
-        wrong.append(f"{kind} {name}: {thing['apiVersion']} has no such kind")
+        wrong.append(f"{kind} {name}: {item['apiVersion']} has no such kind")
         continue
     try:
-        model.model_validate(thing, extra="forbid")
+        model.model_validate(item, extra="forbid")
         checked += 1
     except ValueError as error:
         wrong.append(f"{kind} {name}: {error}")
 
-print(f"{checked} objects of Istio are well-formed", *wrong, sep="\n")
+print(f"{checked} Istio objects are valid", *wrong, sep="\n")
 sys.exit(1 if wrong or not checked else 0)

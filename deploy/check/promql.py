@@ -1,7 +1,7 @@
-"""Prints what the expressions of rules (YAML) or of a dashboard (JSON) ask for: promql.py FILE
+"""Prints the selectors in the expressions of rules (YAML) or of a dashboard (JSON): promql.py FILE
 
-One JSON list of selectors: the metric, and what its labels must be. Ends with 1, and the reason, if
-an expression is not PromQL or a rule has a field that Prometheus does not know.
+One JSON list of selectors: the metric and the labels it requires. Exits with 1 and the reason if an
+expression is not PromQL or a rule has a field that Prometheus does not know.
 """
 
 import json
@@ -13,15 +13,15 @@ import yaml
 
 RULE = {"alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
 
-# What Grafana puts in before it asks.
-VARIABLES = {"$__rate_interval": "1m", "$part": ".+"}
+# Grafana substitutes these before it sends the query.
+VARIABLES = {"$__rate_interval": "1m", "$service": ".+"}
 
 
 def expressions_of_rules(document):
     for group in document["groups"]:
         for rule in group["rules"]:
             if unknown := rule.keys() - RULE:
-                sys.exit(f"{rule.get('alert')}: Prometheus knows no {', '.join(unknown)}")
+                sys.exit(f"{rule.get('alert')}: unknown field {', '.join(unknown)}")
             yield rule["expr"]
 
 

@@ -1,4 +1,4 @@
-//! Every overlay renders, and whatever comes out is known to Kubernetes and Istio.
+//! Every overlay renders to objects that are valid for Kubernetes and Istio.
 
 mod numbers;
 mod settings;
@@ -15,10 +15,9 @@ use crate::{
     overlay::{deploy, objects},
 };
 
-/// The newest that there are.
+/// The newest versions.
 const KUBERNETES: [&str; 3] = ["1.35", "1.36", "1.37"];
 
-/// Every overlay there is.
 fn overlays() -> Vec<String> {
     let folders = fs::read_dir(deploy("kubernetes/overlays")).unwrap();
     let names = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -27,8 +26,8 @@ fn overlays() -> Vec<String> {
     names
 }
 
-/// Strictly: what Kubernetes does not know is wrong. Objects of others are left out.
-fn known_to_kubernetes(version: &str, objects: &[Value]) -> Result<String, String> {
+/// Unknown fields are errors; custom resources are skipped.
+fn validate_kubernetes(version: &str, objects: &[Value]) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("objects.yaml");
     let text: Vec<_> = objects.iter().map(Value::to_string).collect();
@@ -37,7 +36,7 @@ fn known_to_kubernetes(version: &str, objects: &[Value]) -> Result<String, Strin
     checked(command.args(["--strict", "--kubernetes-version", version]).arg(&file))
 }
 
-fn known_to_istio(objects: &[Value]) -> Result<String, String> {
+fn validate_istio(objects: &[Value]) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("objects.json");
     fs::write(&file, serde_json::to_vec(objects).unwrap()).unwrap();
@@ -45,22 +44,22 @@ fn known_to_istio(objects: &[Value]) -> Result<String, String> {
     checked(command.arg(deploy("check/istio.py")).stdin(File::open(&file).unwrap()))
 }
 
-/// The same with that field's name misspelt wherever it stands.
+/// The same objects with the field misspelt everywhere.
 fn misspelt(objects: &[Value], field: &str) -> Vec<Value> {
     let text = serde_json::to_string(objects).unwrap();
     let quoted = format!("\"{field}\":");
-    assert!(text.contains(&quoted), "nothing has {field}");
+    assert!(text.contains(&quoted), "no object has {field}");
     serde_json::from_str(&text.replace(&quoted, &format!("\"{field}x\":"))).unwrap()
 }
 
 #[test]
-fn kubernetes_knows_every_object_of_every_overlay() {
+fn every_object_of_every_overlay_is_valid_for_kubernetes() {
     for overlay in overlays() {
         let objects = objects(&overlay);
         for version in KUBERNETES {
-            let said = known_to_kubernetes(version, &objects);
-            let said = said.unwrap_or_else(|said| panic!("{overlay}, {version}:\n{said}"));
-            for unknown in said.lines().filter(|line| line.contains("Couldn't find schema")) {
+            let printed = validate_kubernetes(version, &objects)
+                .unwrap_or_else(|error| panic!("{overlay}, {version}:\n{error}"));
+            for unknown in printed.lines().filter(|line| line.contains("Couldn't find schema")) {
                 assert!(unknown.contains("istio.io/"), "{overlay}, {version}: {unknown}");
             }
         }
@@ -68,22 +67,22 @@ fn kubernetes_knows_every_object_of_every_overlay() {
 }
 
 #[test]
-fn a_misspelt_field_of_kubernetes_is_found() {
+fn a_misspelt_field_of_a_kubernetes_object_is_rejected() {
     let objects = misspelt(&objects("local"), "terminationGracePeriodSeconds");
     for version in KUBERNETES {
-        let said = known_to_kubernetes(version, &objects).expect_err("it is misspelt");
-        assert!(said.contains("terminationGracePeriodSecondsx"), "{said}");
+        let printed = validate_kubernetes(version, &objects).expect_err("it is misspelt");
+        assert!(printed.contains("terminationGracePeriodSecondsx"), "{printed}");
     }
 }
 
 #[test]
-fn istio_knows_every_object_of_its_overlay() {
+fn every_object_of_the_istio_overlay_is_valid_for_istio() {
     let objects = objects("istio");
-    if let Err(said) = known_to_istio(&objects) {
-        panic!("{said}");
+    if let Err(printed) = validate_istio(&objects) {
+        panic!("{printed}");
     }
     for field in ["baseEjectionTime", "attempts", "mtls"] {
-        let said = known_to_istio(&misspelt(&objects, field)).expect_err("it is misspelt");
-        assert!(said.contains(&format!("{field}x")), "{said}");
+        let printed = validate_istio(&misspelt(&objects, field)).expect_err("it is misspelt");
+        assert!(printed.contains(&format!("{field}x")), "{printed}");
     }
 }

@@ -1,9 +1,11 @@
-//! The files of deploy/ and the pipelines: checked by tools that know their formats, and against what
-//! the code says of itself. Each check is shown a broken file too.
+//! The files of deploy/ and the pipelines: validated by tools that know their formats, and compared with
+//! the code. Each check is also run on a broken file.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
+
+use platform_service::Service;
 
 #[path = "../overlay/overlay.rs"]
 mod overlay;
@@ -12,11 +14,20 @@ mod jsonschema;
 mod kubectl;
 mod pipeline;
 
-/// What a tool has to say if it accepts something, and if it does not.
+/// The services, with the time limits of their responses.
+const SERVICES: [(&Service, Duration); 5] = [
+    (&vaccine::SERVICE, vaccine::RESPONSE_TIMEOUT),
+    (&booking::SERVICE, booking::RESPONSE_TIMEOUT),
+    (&injection::SERVICE, injection::RESPONSE_TIMEOUT),
+    (&mypage::SERVICE, mypage::RESPONSE_TIMEOUT),
+    (&gateway::SERVICE, gateway::RESPONSE_TIMEOUT),
+];
+
+/// What a tool prints: `Ok` if it exits with 0.
 fn checked(command: &mut Command) -> Result<String, String> {
-    let ended = command.output().unwrap_or_else(|error| {
-        panic!("{}: {error}: `cargo xtask test` brings it", command.get_program().display())
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{}: {error}: `cargo xtask test` installs it", command.get_program().display())
     });
-    let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
-    if ended.status.success() { Ok(said) } else { Err(said) }
+    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { Ok(printed) } else { Err(printed) }
 }

@@ -1,4 +1,4 @@
-//! The overlays of deploy/kubernetes, as Kubernetes would get them.
+//! The overlays of deploy/kubernetes, rendered.
 
 use std::{path::PathBuf, process::Command};
 
@@ -13,16 +13,15 @@ pub(crate) fn deploy(path: &str) -> PathBuf {
 pub(crate) fn objects(overlay: &str) -> Vec<Value> {
     let script = deploy("check/rendered.py");
     let rendered = Command::new("python3").arg(script).arg(overlay).output().unwrap();
-    let said = String::from_utf8_lossy(&rendered.stderr).into_owned();
+    let error = String::from_utf8_lossy(&rendered.stderr).into_owned();
     assert!(
         rendered.status.success(),
-        "{overlay} cannot be rendered (`cargo xtask test` brings what it takes): {said}"
+        "{overlay} cannot be rendered (`cargo xtask test` installs the tools): {error}"
     );
     serde_json::from_slice(&rendered.stdout).unwrap()
 }
 
-/// The one of that kind and name.
 pub(crate) fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
-    let is_it = |it: &&Value| it["kind"] == kind && it["metadata"]["name"] == name;
-    objects.iter().find(is_it).unwrap_or_else(|| panic!("there is no {kind} {name}"))
+    let matches = |it: &&Value| it["kind"] == kind && it["metadata"]["name"] == name;
+    objects.iter().find(matches).unwrap_or_else(|| panic!("there is no {kind} {name}"))
 }

@@ -1,129 +1,129 @@
-//! `kill -9` at any moment: no 201 is lost, nothing is oversold, no dose is leaked.
+//! `kill -9` at any moment: no acknowledged booking is lost, nothing is oversold, no dose is leaked.
 
 use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use drill::{Dice, Load, Reconnect, Reply, Request, Requests, Stop, Target};
+use drill::{Load, Reconnect, Request, Requests, Response, Service, Stop};
 
-use crate::town::{Ground, Part, Town, book, bookings, cancel, register, settled, taken_and_stock};
+use crate::{
+    environment,
+    requests::{
+        active_bookings, book, bookings, cancel, register_vaccine, taken_and_stock,
+        wait_until_taken,
+    },
+    test_system::{BOOKING, TestSystem, VACCINE},
+};
 
-/// More than any round takes, so that what is leaked cannot hide behind "sold out".
+/// More than the bookings of all rounds: a sold-out vaccine would hide leaked doses.
 const DOSES: i64 = 1_000_000;
 
-/// Clients that ask without pause.
+/// Clients that send without pause.
 const CLIENTS: u16 = 40;
 
-/// Kills per test: `CRASH_ROUNDS`, or few enough for every day.
-fn rounds() -> u64 {
+/// Kills per test: `CRASH_ROUNDS`, or few enough for every run of the tests.
+fn rounds() -> usize {
     let rounds = std::env::var("CRASH_ROUNDS");
     rounds.map_or(4, |rounds| rounds.parse().expect("CRASH_ROUNDS must be a number"))
 }
 
-/// Ids that were answered 201.
-type Promised = Arc<Mutex<BTreeSet<i64>>>;
-
-/// Bookings and, every tenth request, a cancellation of an early one, until somebody says stop.
-fn rush(vaccine: i64, stop: &Arc<AtomicU64>) -> Load {
-    let stop = Arc::clone(stop);
+/// Bookings and, every tenth request, a cancellation of an early booking, until `stop` is set.
+fn load(vaccine: i64, stop: Arc<AtomicBool>) -> Load {
     Load {
         users: CLIENTS,
         reconnect: Reconnect::Never,
-        stop: Stop::after(Duration::from_mins(1)).or_when(move || stop.load(Ordering::Relaxed) > 0),
+        stop: Stop::after(Duration::from_mins(1)).or_when(move || stop.load(Relaxed)),
         request: Requests::made(move |_, n| -> Request {
             if n % 10 == 9 { cancel(i64::try_from(n / 10).unwrap()) } else { book(vaccine) }
         }),
     }
 }
 
-/// One system, and everything it ever promised.
-struct Ordeal {
-    town: Town,
-    entry: Target,
+/// One system, and every booking that it acknowledged.
+struct CrashTest {
+    system: TestSystem,
     vaccine: i64,
-    promised: Promised,
+    acknowledged: Arc<Mutex<BTreeSet<i64>>>,
 }
 
-impl Ordeal {
-    async fn begin(town: Town) -> Self {
-        let entry = town.booking(0);
-        let vaccine = register(&town.vaccine(), "FIZER", DOSES).await;
-        Self { town, entry, vaccine, promised: Promised::default() }
+impl CrashTest {
+    async fn start(system: TestSystem) -> Self {
+        let vaccine = register_vaccine(&system.vaccine(), DOSES).await;
+        Self { system, vaccine, acknowledged: Arc::default() }
     }
 
-    /// Loads the system, kills the victim after so many answers, starts it again, and looks.
-    async fn round(&mut self, victim: Part, answers: u64) {
-        let stop = Arc::new(AtomicU64::new(0));
+    /// Loads the system, kills the victim after so many responses, restarts it, and checks.
+    async fn round(&mut self, victim: Service, responses: u64) {
+        let stop = Arc::new(AtomicBool::new(false));
         let (enough, mut reached) = tokio::sync::mpsc::channel::<()>(1);
-        let load = rush(self.vaccine, &stop);
-        let (target, promised) = (self.entry.clone(), Arc::clone(&self.promised));
-        let seen = AtomicU64::new(0);
-        let running = tokio::spawn(async move {
-            let note = move |reply: &Reply| {
-                if reply.status == 201 {
-                    let booking = reply.json().unwrap()["bookingId"].as_i64().unwrap();
-                    promised.lock().unwrap().insert(booking);
+        let load = load(self.vaccine, Arc::clone(&stop));
+        let (entry, acknowledged) = (self.system.booking(0), Arc::clone(&self.acknowledged));
+        let count = AtomicU64::new(0);
+        let load = tokio::spawn(async move {
+            let record = move |response: &Response| {
+                if response.status == 201 {
+                    let booking = response.json().unwrap()["bookingId"].as_i64().unwrap();
+                    acknowledged.lock().unwrap().insert(booking);
                 }
-                if seen.fetch_add(1, Ordering::Relaxed) >= answers {
+                if count.fetch_add(1, Relaxed) >= responses {
                     let _ = enough.try_send(()); // Once is enough.
                 }
             };
-            load.run_watched(&target, note).await
+            load.run_watched(&entry, record).await
         });
-        reached.recv().await.expect("the load reaches its number of answers");
-        self.town.kill(victim);
-        stop.store(1, Ordering::Relaxed);
-        running.await.unwrap();
-        self.town.start(victim).await;
-        self.nothing_is_lost(victim).await;
+        reached.recv().await.expect("the load has its responses");
+        self.system.kill(victim);
+        stop.store(true, Relaxed);
+        load.await.unwrap();
+        self.system.start_service(victim).await;
+        self.assert_nothing_is_lost(victim).await;
     }
 
-    async fn nothing_is_lost(&self, victim: Part) {
-        let kept: BTreeSet<i64> =
-            bookings(&self.entry).await.into_iter().map(|(id, _)| id).collect();
-        let lost: Vec<i64> = self.promised.lock().unwrap().difference(&kept).copied().collect();
-        assert_eq!(lost, Vec::<i64>::new(), "answered 201 and lost after killing {victim:?}");
-        let (taken, stock) = taken_and_stock(&self.town.vaccine(), self.vaccine).await;
+    async fn assert_nothing_is_lost(&self, victim: Service) {
+        let kept = bookings(&self.system.booking(0)).await;
+        let kept: BTreeSet<_> = kept.into_iter().map(|(id, _)| id).collect();
+        let lost: Vec<_> = self.acknowledged.lock().unwrap().difference(&kept).copied().collect();
+        assert!(lost.is_empty(), "acknowledged, and lost after killing {victim}: {lost:?}");
+        let (taken, stock) = taken_and_stock(&self.system.vaccine(), self.vaccine).await;
         assert!(taken <= stock, "oversold: {taken} of {stock}");
     }
 
-    async fn nothing_is_leaked(&self) {
-        let standing = bookings(&self.entry).await.iter().filter(|(_, stands)| *stands).count();
-        let booked = i64::try_from(standing).unwrap();
-        let within = settled(&self.town.vaccine(), self.vaccine, booked).await;
-        println!("{standing} bookings stand; the dust had settled after {within:?}");
+    async fn assert_nothing_is_leaked(&self) {
+        let active = active_bookings(&self.system.booking(0)).await;
+        let within = wait_until_taken(&self.system.vaccine(), self.vaccine, active).await;
+        println!("{active} active bookings; the ledgers converged within {within:?}");
     }
 }
 
-async fn survive(town: Town, victims: &[Part], seed: u64) {
-    let mut ordeal = Ordeal::begin(town).await;
-    let mut dice = Dice(seed);
-    for (n, victim) in (0..rounds()).zip(victims.iter().cycle()) {
-        let answers = 1 + dice.roll(1_500);
-        println!("round {n}: kill {victim:?} after {answers} answers");
-        ordeal.round(*victim, answers).await;
+async fn survives(system: TestSystem, victims: &[Service], seed: u64) {
+    let mut test = CrashTest::start(system).await;
+    let mut random = fastrand::Rng::with_seed(seed);
+    for (n, victim) in victims.iter().cycle().take(rounds()).enumerate() {
+        let responses = random.u64(1..=1_500);
+        println!("round {n}: kill {victim} after {responses} responses");
+        test.round(*victim, responses).await;
     }
-    ordeal.nothing_is_leaked().await;
+    test.assert_nothing_is_leaked().await;
 }
 
 #[tokio::test]
 async fn killing_the_whole_process_loses_and_leaks_nothing() {
-    survive(Town::together().await, &[Part::Together], 1).await;
+    survives(TestSystem::in_one_process().await, &[Service::ALL], 1).await;
 }
 
 #[tokio::test]
 async fn killing_booking_or_vaccine_loses_and_leaks_nothing() {
-    survive(Town::apart(1).await, &[Part::Booking(0), Part::Vaccine(0)], 2).await;
+    survives(TestSystem::in_processes(1).await, &[BOOKING, VACCINE], 2).await;
 }
 
 #[tokio::test]
 async fn killing_on_postgres_and_nats_loses_and_leaks_nothing() {
-    let town = Town::apart_on(Ground::postgres_and_nats().await, 2, 3).await;
-    let victims = [Part::Booking(0), Part::Vaccine(0), Part::Booking(0), Part::Vaccine(1)];
-    survive(town, &victims, 3).await;
+    let environment = environment::postgres_and_nats().await;
+    let system = TestSystem::in_processes_of(environment, 2, 3).await;
+    survives(system, &[BOOKING, VACCINE, BOOKING, Service::vaccine(1)], 3).await;
 }

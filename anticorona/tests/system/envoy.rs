@@ -1,5 +1,5 @@
-//! Envoy, the proxy that Istio's sidecars are, between booking and vaccine: set as Istio would set it
-//! from the overlay, so that what is tested is what is deployed.
+//! Envoy, the proxy of Istio's sidecars, between booking and vaccine: configured as Istio would configure it
+//! from the overlay, so that what is deployed is tested.
 
 use std::{
     fs::{self, File},
@@ -14,54 +14,54 @@ use tempfile::TempDir;
 
 use crate::{
     overlay::{object, objects},
-    town::ask,
+    requests::send,
 };
 
-/// How long it may take to come up on a busy machine.
+/// How long it may take to start on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(20);
 
-/// A running proxy. It is killed when this goes.
+/// A running proxy. It is killed on drop.
 pub(crate) struct Envoy {
     child: Child,
     admin: Target,
-    /// Where booking finds vaccine.
+    /// Its address, which booking uses as that of vaccine.
     pub(crate) url: String,
     _folder: TempDir,
 }
 
-/// What it has counted.
+/// Requests that it has counted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
-    /// Requests that came from booking.
+pub(crate) struct Counts {
+    /// Received from booking.
     pub(crate) from_booking: u64,
-    /// Requests sent to vaccine.
+    /// Sent to vaccine.
     pub(crate) to_vaccine: u64,
-    /// Those that it sent once more by itself.
-    pub(crate) repeated: u64,
+    /// Sent again without a request of booking.
+    pub(crate) retries: u64,
 }
 
 impl Envoy {
-    pub(crate) async fn before(vaccine: &Target) -> Self {
+    pub(crate) async fn in_front_of(vaccine: &Target) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (settings, log) = (folder.path().join("envoy.json"), folder.path().join("log"));
-        let (admin, said) = (folder.path().join("admin"), File::create(&log).unwrap());
-        fs::write(&settings, as_istio_sets(vaccine).to_string()).unwrap();
+        let (config, log) = (folder.path().join("envoy.json"), folder.path().join("log"));
+        let admin = folder.path().join("admin");
+        fs::write(&config, config_of_istio(vaccine).to_string()).unwrap();
         let child = Command::new("envoy")
             .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn", "-c"])
-            .arg(&settings)
+            .arg(&config)
             .arg("--admin-address-path")
             .arg(&admin)
             .stdout(Stdio::null())
-            .stderr(said)
+            .stderr(File::create(&log).unwrap())
             .spawn()
-            .expect("Envoy is not here: `cargo xtask test` brings it");
+            .expect("Envoy is not installed: `cargo xtask test` installs it");
         let mut envoy = Self { child, admin: vaccine.clone(), url: String::new(), _folder: folder };
-        envoy.comes_up(&admin, &log).await;
+        envoy.wait_until_started(&admin, &log).await;
         envoy
     }
 
-    /// It chooses its ports itself, and writes down where it can be asked for them.
-    async fn comes_up(&mut self, admin: &Path, log: &Path) {
+    /// It listens on free ports, which its admin interface returns; the address of that is in a file.
+    async fn wait_until_started(&mut self, admin: &Path, log: &Path) {
         let start = Instant::now();
         loop {
             if let Ok(address) = fs::read_to_string(admin)
@@ -73,24 +73,24 @@ impl Envoy {
                 (self.admin, self.url) = (admin, format!("http://127.0.0.1:{port}"));
                 return;
             }
-            let said = || fs::read_to_string(log).unwrap_or_default();
-            assert_eq!(self.child.try_wait().unwrap(), None, "Envoy ended:\n{}", said());
-            assert!(start.elapsed() < START_WITHIN, "Envoy does not come up:\n{}", said());
-            tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, looks until it is up
+            let text = || fs::read_to_string(log).unwrap_or_default();
+            assert_eq!(self.child.try_wait().unwrap(), None, "Envoy exited:\n{}", text());
+            assert!(start.elapsed() < START_WITHIN, "Envoy does not start:\n{}", text());
+            tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, polls until it has started
         }
     }
 
-    pub(crate) async fn counted(&self) -> Counted {
-        let stats = ask(&self.admin, Request::get("/stats?filter=vaccine")).await;
+    pub(crate) async fn counts(&self) -> Counts {
+        let stats = send(&self.admin, Request::get("/stats?filter=vaccine")).await;
         let stats = stats.text().into_owned();
         let count = |name: &str| {
             let line = stats.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
             line.unwrap_or_else(|| panic!("no {name} in\n{stats}")).parse().unwrap()
         };
-        Counted {
+        Counts {
             from_booking: count("http.vaccine.downstream_rq_total"),
             to_vaccine: count("cluster.vaccine.upstream_rq_total"),
-            repeated: count("cluster.vaccine.upstream_rq_retry"),
+            retries: count("cluster.vaccine.upstream_rq_retry"),
         }
     }
 }
@@ -106,8 +106,8 @@ fn port(listeners: &Value) -> Option<u64> {
     listeners["listener_statuses"][0]["local_address"]["socket_address"]["port_value"].as_u64()
 }
 
-/// What Istio makes of the overlay's rules for vaccine.
-fn as_istio_sets(vaccine: &Target) -> Value {
+/// The configuration that Istio derives from the overlay's rules for vaccine.
+fn config_of_istio(vaccine: &Target) -> Value {
     let objects = objects("istio");
     let [http] =
         &object(&objects, "VirtualService", "vaccine")["spec"]["http"].as_array().unwrap()[..]
@@ -124,7 +124,7 @@ fn as_istio_sets(vaccine: &Target) -> Value {
         |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let (_, vaccine_port) = vaccine.authority().rsplit_once(':').unwrap();
     let manager = json!({
-        "@type": of("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "@type": extension("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "vaccine",
         "route_config": {"virtual_hosts": [{
             "name": "vaccine",
@@ -133,7 +133,7 @@ fn as_istio_sets(vaccine: &Target) -> Value {
         }]},
         "http_filters": [{
             "name": "router",
-            "typed_config": {"@type": of("filters.http.router.v3.Router")},
+            "typed_config": {"@type": extension("filters.http.router.v3.Router")},
         }],
     });
     json!({
@@ -152,10 +152,13 @@ fn as_istio_sets(vaccine: &Target) -> Value {
 fn cluster(policy: &Value, vaccine: &Value) -> Value {
     let (tcp, http) = (&policy["connectionPool"]["tcp"], &policy["connectionPool"]["http"]);
     let ejected = &policy["outlierDetection"];
-    // Nothing may be in the overlay that would be left out here.
-    knows(policy, &["loadBalancer", "connectionPool", "outlierDetection"]);
-    knows(tcp, &["maxConnections", "connectTimeout"]);
-    knows(http, &["http1MaxPendingRequests", "http2MaxRequests", "maxRetries", "idleTimeout"]);
+    // The overlay may contain nothing that is omitted here.
+    expect_only(policy, &["loadBalancer", "connectionPool", "outlierDetection"]);
+    expect_only(tcp, &["maxConnections", "connectTimeout"]);
+    expect_only(
+        http,
+        &["http1MaxPendingRequests", "http2MaxRequests", "maxRetries", "idleTimeout"],
+    );
     json!({
         "name": "vaccine",
         "lb_policy": policy["loadBalancer"]["simple"],
@@ -167,11 +170,11 @@ fn cluster(policy: &Value, vaccine: &Value) -> Value {
             "max_retries": http["maxRetries"],
         }]},
         "outlier_detection": outlier_detection(ejected),
-        // Istio sends to nobody rather than to those that it took out.
+        // Istio sends no requests to ejected endpoints, even if all are ejected.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": of("upstreams.http.v3.HttpProtocolOptions"),
+                "@type": extension("upstreams.http.v3.HttpProtocolOptions"),
                 "common_http_protocol_options": {"idle_timeout": http["idleTimeout"]},
                 "explicit_http_config": {"http_protocol_options": {}},
             },
@@ -184,7 +187,7 @@ fn cluster(policy: &Value, vaccine: &Value) -> Value {
 }
 
 fn outlier_detection(rule: &Value) -> Value {
-    knows(
+    expect_only(
         rule,
         &[
             "splitExternalLocalOriginErrors",
@@ -196,7 +199,7 @@ fn outlier_detection(rule: &Value) -> Value {
             "maxEjectionPercent",
         ],
     );
-    // In Istio a count of 0 switches a reason off; in Envoy that is a share of cases.
+    // Istio disables a detector by a count of 0, Envoy by an enforced share of 0 %.
     let share = |count: &Value| if *count == 0 { 0 } else { 100 };
     let at_least_one = |count: &Value| count.as_u64().unwrap().max(1);
     json!({
@@ -215,13 +218,13 @@ fn outlier_detection(rule: &Value) -> Value {
     })
 }
 
-/// Every field of a rule is one of these.
-fn knows(rule: &Value, fields: &[&str]) {
+/// A rule has no other fields.
+fn expect_only(rule: &Value, fields: &[&str]) {
     for field in rule.as_object().unwrap().keys() {
-        assert!(fields.contains(&field.as_str()), "this test does not know {field}: teach it");
+        assert!(fields.contains(&field.as_str()), "this test does not translate {field}");
     }
 }
 
-fn of(kind: &str) -> String {
+fn extension(kind: &str) -> String {
     format!("type.googleapis.com/envoy.extensions.{kind}")
 }

@@ -1,46 +1,45 @@
-//! Alive and ready are two things: a database that is gone makes a part unready, and starting the
-//! part anew would not bring it back.
+//! Liveness and readiness differ: without its database a service is not ready, and a restart would not help.
 
 use std::time::{Duration, Instant};
 
-use drill::{Reply, Request, Target};
+use drill::{Request, Response, Target, TestEnvironment};
 use tokio_postgres::{Client, NoTls};
 
 use crate::{
+    environment,
+    requests::{book, register_vaccine, send},
     start::anticorona,
-    town::{Ground, Part, Town, ask, book, register},
+    test_system::{BOOKING, TestSystem, VACCINE},
 };
 
-/// How soon a part must have noticed. It looks once a second, when asked.
+/// When a service must have noticed a change of its database.
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 
 const LIVENESS: &str = "/actuator/health/liveness";
 
 const READINESS: &str = "/actuator/health/readiness";
 
-/// A database that can be taken away, and given back.
-struct Outage {
+/// A database that can be made unavailable.
+struct DatabaseOutage {
     server: Client,
     database: String,
 }
 
-impl Outage {
-    async fn of(ground: &Ground) -> Self {
-        let address = ground.setting("DATABASE_URL");
-        let (host, database) = address.rsplit_once('/').unwrap();
-        let server = format!("{host}/postgres");
-        let (server, traffic) = tokio_postgres::connect(&server, NoTls).await.unwrap();
-        tokio::spawn(traffic);
+impl DatabaseOutage {
+    async fn of(environment: &TestEnvironment) -> Self {
+        let url = environment.setting("DATABASE_URL").unwrap();
+        let (server, database) = url.rsplit_once('/').unwrap();
+        let server = connect(&format!("{server}/postgres")).await;
         Self { server, database: database.to_owned() }
     }
 
-    async fn begins(&self) {
+    async fn begin(&self) {
         self.allow_connections(false).await;
-        let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-        self.server.query(ended, &[&self.database]).await.unwrap();
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        self.server.query(sql, &[&self.database]).await.unwrap();
     }
 
-    async fn ends(&self) {
+    async fn end(&self) {
         self.allow_connections(true).await;
     }
 
@@ -50,76 +49,77 @@ impl Outage {
     }
 }
 
-async fn becomes(target: &Target, path: &str, status: u16) -> Reply {
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn wait_for_status(target: &Target, path: &str, status: u16) -> Response {
     let start = Instant::now();
     loop {
-        let reply = ask(target, Request::get(path)).await;
-        if reply.status == status {
-            return reply;
+        let response = send(target, Request::get(path)).await;
+        if response.status == status {
+            return response;
         }
-        assert!(start.elapsed() < NOTICED_WITHIN, "GET {path} stays {}", reply.status);
-        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, looks until it is noticed
+        assert!(start.elapsed() < NOTICED_WITHIN, "GET {path} still returns {}", response.status);
+        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, polls until it is noticed
     }
 }
 
 #[tokio::test]
-async fn without_its_postgres_a_part_is_alive_but_not_ready_and_says_when_to_come_back() {
-    let ground = Ground::postgres().await;
-    let outage = Outage::of(&ground).await;
-    let town = Town::on(ground, &[Part::Vaccine(0), Part::Booking(0)]).await;
-    let id = register(&town.vaccine(), "FIZER", 10).await;
-    let booking = town.booking(0);
-    assert_eq!(ask(&booking, Request::get(READINESS)).await.status, 200);
+async fn without_its_postgres_a_service_is_alive_but_not_ready_and_refuses_with_retry_after() {
+    let environment = environment::postgres().await;
+    let outage = DatabaseOutage::of(&environment).await;
+    let system = TestSystem::start(environment, &[VACCINE, BOOKING]).await;
+    let id = register_vaccine(&system.vaccine(), 10).await;
+    let booking = system.booking(0);
+    assert_eq!(send(&booking, Request::get(READINESS)).await.status, 200);
 
-    outage.begins().await;
-    let unready = becomes(&booking, READINESS, 503).await;
-    assert_eq!(unready.json().unwrap()["components"]["db"]["status"], "DOWN");
-    assert_eq!(ask(&booking, Request::get(LIVENESS)).await.status, 200);
-    assert_eq!(ask(&booking, Request::get("/actuator/health")).await.status, 503);
-    let refused = ask(&booking, book(id)).await;
+    outage.begin().await;
+    let not_ready = wait_for_status(&booking, READINESS, 503).await;
+    assert_eq!(not_ready.json().unwrap()["components"]["db"]["status"], "DOWN");
+    assert_eq!(send(&booking, Request::get(LIVENESS)).await.status, 200);
+    assert_eq!(send(&booking, Request::get("/actuator/health")).await.status, 503);
+    let refused = send(&booking, book(id)).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
-    assert!(refused.header("retry-after").is_some(), "a citizen is told when to come back");
+    assert!(refused.header("retry-after").is_some(), "503 has Retry-After");
 
-    outage.ends().await;
-    becomes(&booking, READINESS, 200).await;
-    becomes(&town.vaccine(), READINESS, 200).await;
+    outage.end().await;
+    wait_for_status(&booking, READINESS, 200).await;
+    wait_for_status(&system.vaccine(), READINESS, 200).await;
 }
 
 #[tokio::test]
-async fn readiness_is_answered_in_time_though_the_store_of_postgres_is_silent() {
-    let ground = Ground::postgres().await;
-    let outage = Outage::of(&ground).await;
-    let town = Town::on(ground, &[Part::Vaccine(0)]).await;
-    let silence = "BEGIN; LOCK TABLE vaccine.store IN ACCESS EXCLUSIVE MODE";
-    let address = town.setting("DATABASE_URL");
-    let (holder, traffic) = tokio_postgres::connect(&address, NoTls).await.unwrap();
-    tokio::spawn(traffic);
-    holder.batch_execute(silence).await.unwrap();
+async fn readiness_is_answered_in_time_while_postgres_does_not_respond() {
+    let system = TestSystem::start(environment::postgres().await, &[VACCINE]).await;
+    let lock_owner = connect(system.setting("DATABASE_URL")).await;
+    let lock = "BEGIN; LOCK TABLE vaccine.outbox IN ACCESS EXCLUSIVE MODE";
+    lock_owner.batch_execute(lock).await.unwrap();
 
-    let asked = Instant::now();
-    becomes(&town.vaccine(), READINESS, 503).await;
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
-    assert_eq!(ask(&town.vaccine(), Request::get(LIVENESS)).await.status, 200);
+    let start = Instant::now();
+    wait_for_status(&system.vaccine(), READINESS, 503).await;
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    assert_eq!(send(&system.vaccine(), Request::get(LIVENESS)).await.status, 200);
 
-    holder.batch_execute("ROLLBACK").await.unwrap();
-    becomes(&town.vaccine(), READINESS, 200).await;
-    outage.ends().await;
+    lock_owner.batch_execute("ROLLBACK").await.unwrap();
+    wait_for_status(&system.vaccine(), READINESS, 200).await;
 }
 
 #[tokio::test]
-async fn the_health_command_answers_with_its_exit_code() {
-    let town = Town::together().await;
-    let offset = town.offset().to_string();
+async fn the_exit_code_of_the_health_command_is_1_for_a_service_that_is_not_reachable() {
+    let system = TestSystem::in_one_process().await;
+    let offset = system.port_offset().to_string();
     let all = anticorona(&["health", "--port-offset", &offset]);
-    let said = String::from_utf8_lossy(&all.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&all.stdout).into_owned();
     assert_eq!(all.status.code(), Some(0), "{}", String::from_utf8_lossy(&all.stderr));
-    assert_eq!(said.lines().filter(|line| line.ends_with(" is up")).count(), 5, "{said}");
+    assert_eq!(printed.lines().filter(|line| line.ends_with(" is up")).count(), 5, "{printed}");
     let gateway = anticorona(&["health", "gateway", "--alive", "--port-offset", &offset]);
     assert_eq!(gateway.status.code(), Some(0));
 
-    drop(town);
-    let gone = anticorona(&["health", "booking", "--port-offset", &offset]);
-    let said = String::from_utf8_lossy(&gone.stderr).into_owned();
-    assert_eq!(gone.status.code(), Some(1), "{said}");
-    assert!(said.contains("booking: not reachable"), "{said}");
+    drop(system);
+    let stopped = anticorona(&["health", "booking", "--port-offset", &offset]);
+    let printed = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert_eq!(stopped.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("booking: not reachable"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! The whole system as its users meet it: real processes, real sockets, real crashes.
+//! The whole system as an operator runs it: real processes, real sockets, real crashes.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,7 +6,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a test that cannot be set up fails; it says what it saw, and runs its own tasks"
+    reason = "a test that cannot be set up fails; it prints what it measured, and spawns its own tasks"
 )]
 
 #[path = "../overlay/overlay.rs"]
@@ -15,20 +15,22 @@ mod overlay;
 mod cancel;
 mod crash;
 mod drills;
+mod environment;
 mod envoy;
 mod follow;
 mod functions;
 mod health;
+mod kubernetes_service;
 mod mesh;
 mod outage;
 mod oversell;
 mod promql;
+mod requests;
 mod restore;
 mod rolling;
-mod service;
 mod settings;
 mod shutdown;
 mod siege;
 mod start;
+mod test_system;
 mod tickets;
-mod town;

@@ -1,200 +1,205 @@
-//! Never more bookings than doses: shown, and shown that the check would notice.
+//! Never more bookings than doses; and a system without the guards fails this check.
 
 use std::time::Duration;
 
-use booking::Config as BookingConfig;
-use chassis::{listen::Listener, process::Process};
-use drill::{Load, Outcome, Reconnect, Reply, Stop, Target};
-use eventing::EventsUrl;
-use storage::database::{Database, open};
+use drill::{Load, Outcome, Reconnect, Response, Stop, Target};
+use platform_service::{Configured, Settings};
+use platform_store::{Aggregate, Database, Event, SqlError, Tx, database};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+use testkit::TestApp;
 use vaccine::{
-    Config as VaccineConfig,
-    domain::{self, Command, Ledger, STOCK_MAX, Stock},
-    store::{Book, MIGRATIONS},
+    domain::{Command, Doses, Ledger, Reply, STOCK_MAX},
+    store::MIGRATIONS,
 };
 
-use crate::town::{Ground, Town, book, bookings, register, settled};
+use crate::{
+    environment,
+    requests::{active_bookings, book, bookings, register_vaccine, wait_until_taken},
+    test_system::TestSystem,
+};
 
 const DOSES: i64 = 1_000;
 const CLIENTS: u16 = 200;
 const REQUESTS: u64 = 3_000;
 
-/// 200 clients keep asking for 1,000 doses: exactly 1,000 get one, everybody else hears "sold out".
-async fn exactly_all_doses(
+/// 200 clients send 3,000 requests for 1,000 doses: exactly 1,000 are booked, the others are refused as
+/// sold out. Each of `databases` is a booking process with bookings of its own.
+async fn exactly_all_doses_are_booked(
     entries: &[Target],
     vaccine: &Target,
-    booking_parts: &[Target],
+    databases: &[Target],
 ) -> Result<(), String> {
-    let id = register(vaccine, "FIZER", DOSES).await;
-    let share = entries.len();
-    let mut rushes = Vec::new();
+    let id = register_vaccine(vaccine, DOSES).await;
+    let share = u16::try_from(entries.len()).unwrap();
+    let mut loads = Vec::new();
     for entry in entries {
         let entry = entry.clone();
         let load = Load {
-            users: CLIENTS / u16::try_from(share).unwrap(),
+            users: CLIENTS / share,
             reconnect: Reconnect::Never,
-            stop: Stop::requests(REQUESTS / u64::try_from(share).unwrap())
-                .or_after(Duration::from_mins(1)),
+            stop: Stop::requests(REQUESTS / u64::from(share)).or_after(Duration::from_mins(1)),
             request: book(id).into(),
         };
-        let show = |reply: &Reply| {
-            if !matches!(reply.status, 201 | 409) {
-                println!("after {:?}: {} {}", reply.took, reply.status, reply.text());
+        let print_others = |response: &Response| {
+            if !matches!(response.status, 201 | 409) {
+                println!("after {:?}: {} {}", response.took, response.status, response.text());
             }
         };
-        rushes.push(tokio::spawn(async move { load.run_watched(&entry, show).await }));
+        loads.push(tokio::spawn(async move { load.run_watched(&entry, print_others).await }));
     }
     let (mut booked, mut sold_out, mut sent) = (0, 0, 0);
-    for rush in rushes {
-        let summary = rush.await.unwrap();
+    for load in loads {
+        let summary = load.await.unwrap();
         booked += summary.count(201);
         sold_out += summary.count(409);
         sent += summary.sent;
-        let other: Vec<&Outcome> = summary
-            .by_outcome
-            .keys()
-            .filter(|outcome| !matches!(outcome, Outcome::Status(201 | 409)))
-            .collect();
-        if !other.is_empty() {
-            return Err(format!("answers other than 201 and 409: {other:?}"));
+        let mut others = summary.by_outcome.into_keys().collect::<Vec<_>>();
+        others.retain(|outcome| !matches!(outcome, Outcome::Status(201 | 409)));
+        if !others.is_empty() {
+            return Err(format!("responses other than 201 and 409: {others:?}"));
         }
     }
     if i64::try_from(booked).unwrap() != DOSES {
-        return Err(format!("{booked} bookings were answered 201 for {DOSES} doses"));
+        return Err(format!("{booked} bookings were acknowledged for {DOSES} doses"));
     }
     if booked + sold_out != sent {
         return Err(format!("{sent} sent, {booked} booked, {sold_out} sold out"));
     }
-    let mut standing = 0;
-    for part in booking_parts {
-        standing += bookings(part).await.iter().filter(|(_, stands)| *stands).count();
+    let mut kept = 0;
+    for booking in databases {
+        kept += active_bookings(booking).await;
     }
-    if i64::try_from(standing).unwrap() != DOSES {
-        return Err(format!("{standing} bookings are kept for {DOSES} doses"));
+    if kept != DOSES {
+        return Err(format!("{kept} bookings are kept for {DOSES} doses"));
     }
-    settled(vaccine, id, DOSES).await;
+    wait_until_taken(vaccine, id, DOSES).await;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_thousand_doses_make_a_thousand_bookings() {
-    let town = Town::together().await;
-    let booking = [town.booking(0)];
-    assert_eq!(exactly_all_doses(&booking, &town.vaccine(), &booking).await, Ok(()));
+    let system = TestSystem::in_one_process().await;
+    let (vaccine, booking) = (system.vaccine(), [system.booking(0)]);
+    assert_eq!(exactly_all_doses_are_booked(&booking, &vaccine, &booking).await, Ok(()));
 }
 
 #[tokio::test]
-async fn the_same_through_the_gateway() {
-    let town = Town::together().await;
-    let entries = [town.gateway()];
-    assert_eq!(exactly_all_doses(&entries, &town.vaccine(), &[town.booking(0)]).await, Ok(()));
+async fn through_the_gateway_a_thousand_doses_make_exactly_a_thousand_bookings() {
+    let system = TestSystem::in_one_process().await;
+    let (vaccine, gateway, booking) = (system.vaccine(), [system.gateway()], [system.booking(0)]);
+    assert_eq!(exactly_all_doses_are_booked(&gateway, &vaccine, &booking).await, Ok(()));
 }
 
 #[tokio::test]
-async fn the_same_with_three_booking_processes() {
-    let town = Town::apart(3).await;
-    let bookings = [town.booking(0), town.booking(1), town.booking(2)];
-    assert_eq!(exactly_all_doses(&bookings, &town.vaccine(), &bookings).await, Ok(()));
+async fn three_booking_processes_make_exactly_a_thousand_bookings_of_a_thousand_doses() {
+    let system = TestSystem::in_processes(3).await;
+    let (vaccine, bookings) = (system.vaccine(), [0, 1, 2].map(|n| system.booking(n)));
+    assert_eq!(exactly_all_doses_are_booked(&bookings, &vaccine, &bookings).await, Ok(()));
 }
 
 #[tokio::test]
-async fn the_same_on_postgres_with_three_bookings_and_two_vaccines() {
-    let town = Town::apart_on(Ground::postgres().await, 2, 3).await;
-    let entries = [town.booking(0), town.booking(1), town.booking(2)];
-    // They share one database: each knows all bookings.
-    assert_eq!(exactly_all_doses(&entries, &town.vaccine(), &entries[..1]).await, Ok(()));
+async fn three_bookings_and_two_vaccines_on_postgres_make_exactly_a_thousand_bookings() {
+    let system = TestSystem::in_processes_of(environment::postgres().await, 2, 3).await;
+    let (vaccine, bookings) = (system.vaccine(), [0, 1, 2].map(|n| system.booking(n)));
+    // They share one database: each lists all bookings.
+    assert_eq!(exactly_all_doses_are_booked(&bookings, &vaccine, &bookings[..1]).await, Ok(()));
 }
 
-/// The decision with its guard taken out: every pool looks as if it had room.
-fn unguarded(ledger: &mut Ledger, command: &Command) -> domain::Outcome {
-    let Command::Hold(hold) = command else { return domain::decide(ledger, command) };
-    let stocks: Vec<_> = hold
-        .claims
-        .iter()
-        .filter_map(|id| {
-            let pool = ledger.pools.get_mut(id)?;
-            Some((*id, std::mem::replace(&mut pool.stock, Stock::parse(STOCK_MAX).unwrap())))
-        })
-        .collect();
-    let outcome = domain::decide(ledger, command);
-    for (id, stock) in stocks {
-        ledger.pools.get_mut(&id).unwrap().stock = stock;
+/// The ledger without the guard in its decision: no vaccine is sold out.
+struct UnguardedLedger(Ledger);
+
+impl Aggregate for UnguardedLedger {
+    type Command = Command;
+    type Reply = Reply;
+
+    fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Self, SqlError> {
+        Ledger::load(tx, commands).map(Self)
     }
-    outcome
+
+    fn decide(&mut self, command: &Command) -> Reply {
+        let Self(ledger) = self;
+        let Command::Hold(hold) = command else { return ledger.decide(command) };
+        let mut stocks = Vec::new();
+        for id in &hold.claims {
+            if let Some(pool) = ledger.pools.get_mut(id) {
+                stocks.push((*id, pool.stock));
+                pool.stock = Doses::parse(STOCK_MAX).unwrap();
+            }
+        }
+        let reply = ledger.decide(command);
+        for (id, stock) in stocks {
+            ledger.pools.get_mut(&id).unwrap().stock = stock;
+        }
+        reply
+    }
+
+    fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
+        self.0.save(tx)
+    }
+
+    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+        Ledger::event(command, reply)
+    }
 }
 
-/// The same table without its check.
+fn unguarded(settings: &Settings<'_>) -> Configured {
+    let config = vaccine::Config::from_settings(settings).unwrap();
+    Configured::new(Vec::new(), |runtime| vaccine::start_as::<UnguardedLedger>(config, runtime))
+}
+
+/// The same table without its checks.
 pub(crate) const UNCHECKED: &str = "
     ALTER TABLE pools RENAME TO checked;
-    CREATE TABLE pools (
-        id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER, place INTEGER
-    );
-    INSERT INTO pools SELECT id, name, stock, taken, place FROM checked;
+    CREATE TABLE pools (id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER);
+    INSERT INTO pools SELECT id, name, stock, taken FROM checked;
     DROP TABLE checked;";
 
-/// Vaccine without its guard, and booking as it is, on ports of their own.
+/// Vaccine without the guard in its decision, and booking as it is.
 pub(crate) struct Mutant {
-    pub(crate) vaccine: Target,
-    pub(crate) booking: Target,
-    _folder: TempDir,
+    vaccine: TestApp,
+    booking: TestApp,
 }
 
 impl Mutant {
-    pub(crate) async fn start(prepare: &'static str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = |name| Database::Sqlite(folder.path().join(name));
-        let (mut writable, _) = open(&database("v.sqlite"), "vaccine", MIGRATIONS).await.unwrap();
-        writable.transaction(|tx| tx.run(prepare)).unwrap();
-        drop(writable);
-        let listener = || Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let (vaccine, booking) = (listener(), listener());
-        let (vaccine_url, booking_url) =
-            (format!("http://{}", vaccine.address()), format!("http://{}", booking.address()));
-        let vaccine_config = VaccineConfig {
-            listen: vaccine.address(),
-            database: database("v.sqlite"),
-            events: EventsUrl::Direct,
-        };
-        let booking_config = BookingConfig {
-            listen: booking.address(),
-            database: database("b.sqlite"),
-            vaccine: vaccine_url.parse().unwrap(),
-            events: EventsUrl::Direct,
-            injection: None,
-            mypage: None,
-            breaker: booking::config::vaccine_breaker(),
-        };
-        let process = || Process::new(CancellationToken::new());
-        let book = Book { decide: unguarded };
-        tokio::spawn(vaccine::serve_book(vaccine, vaccine_config, book, process()));
-        tokio::spawn(booking::serve_on(booking, booking_config, process()));
-        Self {
-            vaccine: Target::parse(&vaccine_url).unwrap(),
-            booking: Target::parse(&booking_url).unwrap(),
-            _folder: folder,
-        }
+    /// With this change of vaccine's schema.
+    pub(crate) async fn start(schema_change: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = Database::Sqlite(folder.path().join("vaccine.sqlite"));
+        let name = vaccine::SERVICE.name;
+        let (mut connection, _) = database::open(&file, name, MIGRATIONS).await.unwrap();
+        connection.transaction(|tx| tx.run_script(schema_change)).unwrap();
+        drop(connection);
+        let vaccine = TestApp::start_with(folder, &vaccine::SERVICE, &[], false, unguarded);
+        let booking = TestApp::start(&booking::SERVICE, &[("VACCINE_URL", &vaccine.url())]);
+        Self { vaccine, booking }
+    }
+
+    pub(crate) fn vaccine(&self) -> Target {
+        Target::parse(&self.vaccine.url()).unwrap()
+    }
+
+    pub(crate) fn booking(&self) -> Target {
+        Target::parse(&self.booking.url()).unwrap()
     }
 
     async fn check(&self) -> Result<(), String> {
-        let booking = [self.booking.clone()];
-        exactly_all_doses(&booking, &self.vaccine, &booking).await
+        let booking = [self.booking()];
+        exactly_all_doses_are_booked(&booking, &self.vaccine(), &booking).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_both_guards_the_check_finds_the_oversale() {
-    let mutant = Mutant::start(UNCHECKED).await;
-    let verdict = mutant.check().await;
-    assert_eq!(verdict, Err(format!("{REQUESTS} bookings were answered 201 for {DOSES} doses")));
+async fn without_both_guards_the_check_finds_the_oversold_doses() {
+    let verdict = Mutant::start(UNCHECKED).await.check().await;
+    let oversold = format!("{REQUESTS} bookings were acknowledged for {DOSES} doses");
+    assert_eq!(verdict, Err(oversold));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_guard_in_the_decision_the_database_still_refuses() {
+async fn without_the_guard_in_the_decision_the_database_still_prevents_overselling() {
     let mutant = Mutant::start("").await;
     let verdict = mutant.check().await.unwrap_err();
-    assert!(verdict.starts_with("answers other than 201 and 409"), "{verdict}");
-    let standing = bookings(&mutant.booking).await.len();
-    assert!(standing <= usize::try_from(DOSES).unwrap(), "{standing} bookings");
+    assert!(verdict.starts_with("responses other than 201 and 409"), "{verdict}");
+    let kept = bookings(&mutant.booking()).await.len();
+    assert!(kept <= usize::try_from(DOSES).unwrap(), "{kept} bookings");
 }

@@ -1,149 +1,158 @@
-//! docs/runbooks/restore.md, as it is typed: a copy of all parts of one moment can be gone on with.
+//! The commands of docs/runbooks/restore.md: a backup of all services at one moment can be restored.
 
-use std::{path::Path, process::Command, time::Duration};
-
-use drill::{Load, Reconnect, Stop};
-
-use crate::town::{
-    Ground, Part, Town, ask, book, bookings, eventually, new_database, new_stream, read, register,
-    settled, taken_and_stock,
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
 };
 
-const PARTS: [Part; 4] = [Part::Vaccine(0), Part::Booking(0), Part::Injection, Part::Mypage];
+use drill::{Load, Reconnect, Service, Stop, TestEnvironment};
+use tempfile::TempDir;
 
-/// What a part says that is older than those who heard it.
-const OLDER: &str = "is our store an older copy?";
+use crate::{
+    environment::{self, new_database, new_stream},
+    requests::{
+        book, bookings, eventually, get, items, register_vaccine, send, taken_and_stock,
+        wait_until_taken,
+    },
+    test_system::{BOOKING, INJECTION, MYPAGE, TestSystem, VACCINE},
+};
+
+const SERVICES: [Service; 4] = [VACCINE, BOOKING, INJECTION, MYPAGE];
+
+/// What a publisher logs that is older than its consumers.
+const OLDER: &str = "is ahead of the outbox head";
 
 fn run(program: &str, arguments: &[&str]) {
     let ended = Command::new(program).args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(ended.status.success(), "{program} {}: {said}", arguments.join(" "));
+    let printed = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.success(), "{program} {}: {printed}", arguments.join(" "));
 }
 
 fn copy(from: &Path, to: &Path) {
     run("cp", &["-a", from.to_str().unwrap(), to.to_str().unwrap()]);
 }
 
-/// Everybody can book again, everybody hears of it, and doses and bookings agree.
-async fn goes_on(town: &Town, id: i64) {
-    let booking = town.booking(0);
-    let booked = ask(&booking, book(id)).await;
+/// Bookings are made and followed, and doses and bookings agree.
+async fn assert_works(system: &TestSystem, id: i64) {
+    let booking = system.booking(0);
+    let booked = send(&booking, book(id)).await;
     assert_eq!(booked.status, 201, "{}", booked.text());
     let number = booked.json().unwrap()["bookingId"].as_i64().unwrap();
     let all = i64::try_from(bookings(&booking).await.len()).unwrap();
-    settled(&town.vaccine(), id, all).await;
+    wait_until_taken(&system.vaccine(), id, all).await;
     let path = format!("/injections/search/findByBookingId?bookingId={number}");
-    eventually(&town.injection(), &path, |page| page["page"]["totalElements"] == 1).await;
-    let seen = |page: &serde_json::Value| page["page"]["totalElements"] == all;
-    eventually(&town.mypage(), "/mypages/search/findByUserId?userId=5", seen).await;
-    for part in PARTS {
-        assert!(!town.log(part).contains(OLDER), "{}", town.log(part));
-    }
-    for part in [town.vaccine(), booking, town.injection(), town.mypage()] {
-        assert_eq!(read(&part, "/events/parked").await["total"], 0);
+    eventually(&system.injection(), &path, |page| items(page, "injections").len() == 1).await;
+    let shows_all = |page: &serde_json::Value| page["page"]["totalElements"] == all;
+    eventually(&system.mypage(), "/mypages?size=1", shows_all).await;
+    for service in SERVICES {
+        assert!(!system.log(service).contains(OLDER), "{}", system.log(service));
+        let dead_letters = get(&system.target(service), "/events/dead-letters").await;
+        assert_eq!(dead_letters["total"], 0, "{service}");
     }
 }
 
-/// Stopped, copied, gone on; then lost, put back, and gone on with.
-async fn restored(parts: &[Part]) -> (Town, i64) {
-    let mut town = Town::on(Ground::embedded(), &PARTS).await;
-    let id = register(&town.vaccine(), "FIZER", 1_000).await;
+/// Stopped, copied, restarted, and used; then these services lose their data, and are restored.
+async fn restored(lost: &[Service]) -> (TestSystem, i64) {
+    let mut system = TestSystem::start(environment::sqlite(), &SERVICES).await;
+    let id = register_vaccine(&system.vaccine(), 1_000).await;
     for _ in 0..5 {
-        assert_eq!(ask(&town.booking(0), book(id)).await.status, 201);
+        assert_eq!(send(&system.booking(0), book(id)).await.status, 201);
     }
-    let backup = tempfile::tempdir().unwrap();
-    for part in PARTS {
-        assert_eq!(town.terminate(part).await, Some(0));
+    let backup = TempDir::new().unwrap();
+    let backup_of = |service: &Service| backup.path().join(service.to_string());
+    for service in SERVICES {
+        assert_eq!(system.terminate(service).await, Some(0));
     }
-    for part in PARTS {
-        copy(&town.data(part), &backup.path().join(format!("{part:?}")));
-        town.start(part).await;
+    for service in SERVICES {
+        copy(&system.data(service), &backup_of(&service));
+        system.start_service(service).await;
     }
     for _ in 0..3 {
-        assert_eq!(ask(&town.booking(0), book(id)).await.status, 201);
+        assert_eq!(send(&system.booking(0), book(id)).await.status, 201);
     }
-    settled(&town.vaccine(), id, 8).await;
-    for part in parts {
-        town.kill(*part);
-        std::fs::remove_dir_all(town.data(*part)).unwrap();
-        copy(&backup.path().join(format!("{part:?}")), &town.data(*part));
+    wait_until_taken(&system.vaccine(), id, 8).await;
+    for service in lost {
+        system.kill(*service);
+        std::fs::remove_dir_all(system.data(*service)).unwrap();
+        copy(&backup_of(service), &system.data(*service));
     }
-    for part in parts {
-        town.start(*part).await;
+    for service in lost {
+        system.start_service(*service).await;
     }
-    (town, id)
+    (system, id)
 }
 
 #[tokio::test]
-async fn folders_of_sqlite_that_were_copied_together_are_gone_on_with() {
-    let (town, id) = restored(&PARTS).await;
-    assert_eq!(bookings(&town.booking(0)).await.len(), 5, "what came after the copy is gone");
-    goes_on(&town, id).await;
+async fn sqlite_folders_that_were_copied_at_one_moment_can_be_restored() {
+    let (system, id) = restored(&SERVICES).await;
+    let kept = bookings(&system.booking(0)).await.len();
+    assert_eq!(kept, 5, "bookings after the backup are lost");
+    assert_works(&system, id).await;
 }
 
-/// That is why all are put back: the part says so itself.
+/// This is why all services are restored from one backup.
 #[tokio::test]
-async fn a_part_that_alone_is_older_says_so() {
-    let (town, _) = restored(&[Part::Booking(0)]).await;
-    let says_so = || town.log(Part::Booking(0)).contains(OLDER);
-    let start = std::time::Instant::now();
-    while !says_so() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{}", town.log(Part::Booking(0)));
-        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, looks until it is said
+async fn a_service_that_alone_was_restored_logs_that_it_is_older() {
+    let (system, _) = restored(&[BOOKING]).await;
+    let start = Instant::now();
+    while !system.log(BOOKING).contains(OLDER) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", system.log(BOOKING));
+        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, polls until it is logged
     }
 }
 
-/// Dumped under load, lost, and gone on with from the dump.
-async fn dumped_and_restored(ground: Ground, new_settings: &[(&'static str, String)]) {
-    let source = ground.setting("DATABASE_URL");
-    let mut town = Town::on(ground, &PARTS).await;
-    let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
+/// Dumped under load, killed, and started with the restored dump and these settings.
+async fn dumped_and_restored(environment: TestEnvironment, new_settings: &[(&str, String)]) {
+    let source = environment.setting("DATABASE_URL").unwrap().to_owned();
+    let mut system = TestSystem::start(environment, &SERVICES).await;
+    let id = register_vaccine(&system.vaccine(), 1_000_000).await;
     let load = Load {
         users: 20,
         reconnect: Reconnect::Never,
         stop: Stop::after(Duration::from_secs(3)),
         request: book(id).into(),
     };
-    let folder = tempfile::tempdir().unwrap();
+    let folder = TempDir::new().unwrap();
     let dump = folder.path().join("anticorona.dump").to_str().unwrap().to_owned();
     let dumped = async {
-        tokio::time::sleep(Duration::from_secs(1)).await; // tidy: paced, the load is under way
-        let (dump, source) = (dump.clone(), source.clone());
-        let dumps = move || run("pg_dump", &["--format=custom", "--file", &dump, &source]);
-        tokio::task::spawn_blocking(dumps).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await; // tidy: paced, the load runs meanwhile
+        let dump = dump.clone();
+        let pg_dump = move || run("pg_dump", &["--format=custom", "--file", &dump, &source]);
+        tokio::task::spawn_blocking(pg_dump).await.unwrap();
     };
-    let booking = town.booking(0);
+    let booking = system.booking(0);
     let (summary, ()) = tokio::join!(load.run(&booking), dumped);
     assert!(summary.count(201) > 0, "{summary}");
-    for part in PARTS {
-        town.kill(part);
+    for service in SERVICES {
+        system.kill(service);
     }
 
     let restored = new_database().await;
     run("pg_restore", &["--exit-on-error", "--no-owner", "--dbname", &restored, &dump]);
-    town.also_set("DATABASE_URL", &restored);
+    system.set("DATABASE_URL", &restored);
     for (name, value) in new_settings {
-        town.also_set(name, value);
+        system.set(name, value);
     }
-    for part in PARTS {
-        town.start(part).await;
+    for service in SERVICES {
+        system.start_service(service).await;
     }
-    let kept = u64::try_from(bookings(&town.booking(0)).await.len()).unwrap();
+    let kept = u64::try_from(bookings(&system.booking(0)).await.len()).unwrap();
     assert!(0 < kept && kept < summary.count(201), "{kept} of {} bookings", summary.count(201));
-    goes_on(&town, id).await;
-    let (taken, _) = taken_and_stock(&town.vaccine(), id).await;
-    let list = read(&town.booking(0), "/bookings?size=1").await;
+    assert_works(&system, id).await;
+    let (taken, _) = taken_and_stock(&system.vaccine(), id).await;
+    let list = get(&system.booking(0), "/bookings?size=1").await;
     assert_eq!(list["page"]["totalElements"], taken, "as the runbook compares them");
 }
 
 #[tokio::test]
-async fn one_dump_of_postgres_under_load_is_one_moment() {
-    dumped_and_restored(Ground::postgres().await, &[]).await;
+async fn one_dump_of_postgres_under_load_can_be_restored() {
+    dumped_and_restored(environment::postgres().await, &[]).await;
 }
 
-/// The stream knows more than the dump, so it is left behind with what was lost.
+/// The stream is newer than the dump, so the restored system has another one.
 #[tokio::test]
-async fn one_dump_of_postgres_is_enough_though_events_go_over_nats() {
-    let ground = Ground::postgres_and_nats().await;
-    dumped_and_restored(ground, &[("EVENTS_URL", new_stream())]).await;
+async fn one_dump_of_postgres_can_be_restored_without_the_stream_of_nats() {
+    let environment = environment::postgres_and_nats().await;
+    dumped_and_restored(environment, &[("EVENTS_URL", new_stream())]).await;
 }

@@ -1,72 +1,69 @@
-//! A new version, process by process, while a hundred people are booking: nobody notices.
+//! Booking processes are replaced one by one while a hundred users book: every request is served.
 
 use std::time::{Duration, Instant};
 
-use chassis::process::DRAIN_MAX;
-use drill::{Siege, Target};
+use drill::{Service, Siege};
+use platform_service::DRAIN_MAX;
 
 use crate::{
-    service::Service,
-    town::{Ground, Part, Town, bookings, register, settled},
+    environment,
+    kubernetes_service::KubernetesService,
+    requests::{register_vaccine, wait_until_taken},
+    siege::{assert_fully_available, bookings_of_siege},
+    test_system::TestSystem,
 };
 
-/// As many as the smaller siege has.
+/// As many as in the reference's smaller siege.
 const USERS: u16 = 100;
 
-/// The steps of an end, as Kubernetes takes them, in a fifth of the manifest's time: the Service
-/// still leads to the process for a while, since nodes hear of it one by one; the pause that the
-/// manifest puts before SIGTERM lasts longer.
-const STILL_LED_TO: Duration = Duration::from_millis(400);
-const THEN_UNTIL_SIGTERM: Duration = Duration::from_millis(600);
+/// The steps of a shutdown, as Kubernetes takes them, in a fifth of the manifest's time: the Service still
+/// forwards connections to the process for a moment, since each node removes it on its own; the preStop hook,
+/// which delays SIGTERM, takes longer.
+const REMOVED_AFTER: Duration = Duration::from_millis(400);
+const SIGTERM_AFTER: Duration = Duration::from_millis(600);
 
-/// First the new process, then the end of the old one.
-async fn replaced(town: &mut Town, service: &Service, old: Part, new: Part) {
-    let target = |town: &Town, part| match part {
-        Part::Booking(n) => town.booking(n),
-        other => panic!("{other:?} is not behind this Service"),
-    };
-    service.add(&target(town, new)).await;
-    tokio::time::sleep(STILL_LED_TO).await; // tidy: paced, nodes hear of the end one by one
-    service.remove(&target(town, old));
-    tokio::time::sleep(THEN_UNTIL_SIGTERM).await; // tidy: paced, the manifest's preStop
-    let asked = Instant::now();
-    assert_eq!(town.terminate(old).await, Some(0), "{}", town.log(old));
-    assert!(asked.elapsed() < DRAIN_MAX, "{old:?} took {:?} to end", asked.elapsed());
-    println!("{old:?} ended in order after {:?}", asked.elapsed());
+/// Adds the new process, then removes and terminates the old one.
+async fn replace(
+    system: &mut TestSystem,
+    service: &KubernetesService,
+    (old, new): (Service, Service),
+) {
+    service.add(&system.target(new)).await;
+    tokio::time::sleep(REMOVED_AFTER).await; // tidy: paced, nodes remove the endpoint one by one
+    service.remove(&system.target(old));
+    tokio::time::sleep(SIGTERM_AFTER).await; // tidy: paced, as the manifest's preStop hook is
+    let terminated = Instant::now();
+    assert_eq!(system.terminate(old).await, Some(0), "{}", system.log(old));
+    let took = terminated.elapsed();
+    assert!(took < DRAIN_MAX, "{old} took {took:?} to shut down");
+    println!("{old} shut down within {took:?}");
 }
 
 #[tokio::test]
-async fn siege_with_100_users_notices_nothing_of_a_rolling_restart_on_postgres() {
-    let (first, spare) = ([0, 1, 2].map(Part::Booking), Part::Booking(3));
-    let mut town = Town::apart_on(Ground::postgres().await, 1, 4).await;
-    let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
-    let service = Service::new().await;
-    for n in 0..3 {
-        service.add(&town.booking(n)).await;
+async fn a_rolling_restart_on_postgres_fails_no_request_of_siege_with_100_users() {
+    let [first, second, third, spare] = [0, 1, 2, 3].map(Service::booking);
+    let mut system = TestSystem::in_processes_of(environment::postgres().await, 1, 4).await;
+    let id = register_vaccine(&system.vaccine(), 1_000_000).await;
+    let service = KubernetesService::new().await;
+    for booking in [first, second, third] {
+        service.add(&system.target(booking)).await;
     }
-    let address = Target::parse(&format!("http://127.0.0.1:{}", service.port())).unwrap();
-    let siege = Siege::of_the_seed(USERS, id);
-    let siege = tokio::task::spawn_blocking(move || siege.run(&address).unwrap());
-    tokio::time::sleep(Duration::from_secs(1)).await; // tidy: paced, the siege is under way
+    let (siege, entry) = (Siege::reference(USERS, id), service.target());
+    let siege = tokio::task::spawn_blocking(move || siege.run(&entry).unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await; // tidy: paced, siege has started meanwhile
 
-    // Whoever has just ended is started again as the next one's successor.
+    // A process that has ended is started again to replace the next one.
     let mut new = spare;
-    for old in first {
-        replaced(&mut town, &service, old, new).await;
-        town.start(old).await;
+    for old in [first, second, third] {
+        replace(&mut system, &service, (old, new)).await;
+        system.start_service(old).await;
         new = old;
     }
-    assert!(!siege.is_finished(), "the siege goes on longer than the restart");
+    assert!(!siege.is_finished(), "siege runs longer than the restart");
 
     let summary = siege.await.unwrap();
-    assert!((summary.availability - 100.0).abs() < f64::EPSILON, "{}", summary.availability);
-    assert_eq!(summary.failed, 0);
-    assert!(summary.successful >= summary.transactions, "every answer is 201");
+    assert_fully_available(&summary);
     println!("{} bookings while three of three processes were replaced", summary.successful);
-
-    // siege leaves at the end without waiting for its last answers: at most one per user.
-    let booked = i64::try_from(bookings(&town.booking(3)).await.len()).unwrap();
-    let unheard = booked - summary.successful;
-    assert!((0..=i64::from(USERS)).contains(&unheard), "{unheard} bookings that siege did not see");
-    settled(&town.vaccine(), id, booked).await;
+    let booked = bookings_of_siege(&system.target(spare), USERS, summary.successful).await;
+    wait_until_taken(&system.vaccine(), id, booked).await;
 }

@@ -1,67 +1,69 @@
-//! SIGTERM: stop accepting, finish what was accepted, commit, exit 0.
+//! SIGTERM: the process accepts nothing more, completes what it accepted, commits, and exits with 0.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use drill::{Load, Reconnect, Reply, Stop, Target};
+use drill::{Load, Reconnect, Response, Service, Stop, Target};
 
-use crate::town::{Part, Town, book, bookings, register, settled};
+use crate::{
+    requests::{book, bookings, register_vaccine, wait_until_taken},
+    test_system::TestSystem,
+};
 
-/// Clients that come and go while the system is asked to stop: every answer that began arrives.
-async fn drains(entry: fn(&Town) -> Target, reconnect: Reconnect) {
-    let mut town = Town::together().await;
-    let id = register(&town.vaccine(), "FIZER", 1_000_000).await;
-    let stop = Arc::new(AtomicU64::new(0));
+/// How many responses come before SIGTERM.
+const RESPONSES: u64 = 500;
+
+/// Terminates the system under load: each response that began is complete.
+async fn drains(entry: fn(&TestSystem) -> Target, reconnect: Reconnect) {
+    let mut system = TestSystem::in_one_process().await;
+    let id = register_vaccine(&system.vaccine(), 1_000_000).await;
+    let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let load = Load {
         users: 50,
         reconnect,
-        stop: Stop::after(Duration::from_mins(1))
-            .or_when(move || stopped.load(Ordering::Relaxed) > 0),
+        stop: Stop::after(Duration::from_mins(1)).or_when(move || stopped.load(Relaxed)),
         request: book(id).into(),
     };
     let (enough, mut reached) = tokio::sync::mpsc::channel::<()>(1);
-    let target = entry(&town);
-    let seen = AtomicU64::new(0);
-    let running = tokio::spawn(async move {
-        let note = move |_: &Reply| {
-            if seen.fetch_add(1, Ordering::Relaxed) >= 500 {
+    let target = entry(&system);
+    let responses = AtomicU64::new(0);
+    let load = tokio::spawn(async move {
+        let count = move |_: &Response| {
+            if responses.fetch_add(1, Relaxed) >= RESPONSES {
                 let _ = enough.try_send(()); // Once is enough.
             }
         };
-        load.run_watched(&target, note).await
+        load.run_watched(&target, count).await
     });
-    reached.recv().await.expect("the load gets its answers");
-    assert_eq!(town.terminate(Part::Together).await, Some(0), "{}", town.log(Part::Together));
-    stop.store(1, Ordering::Relaxed);
-    let summary = running.await.unwrap();
+    reached.recv().await.expect("the load has its responses");
+    assert_eq!(system.terminate(Service::ALL).await, Some(0), "{}", system.log(Service::ALL));
+    stop.store(true, Relaxed);
+    let summary = load.await.unwrap();
 
-    town.start(Part::Together).await;
-    let kept = bookings(&town.booking(0)).await.len();
-    assert_eq!(
-        u64::try_from(kept).unwrap(),
-        summary.count(201),
-        "each 201 is kept, each kept was answered"
-    );
-    settled(&town.vaccine(), id, i64::try_from(kept).unwrap()).await;
+    system.start_service(Service::ALL).await;
+    let kept = bookings(&system.booking(0)).await.len();
+    let what = "each booking that was answered 201 is kept, and each that is kept was answered";
+    assert_eq!(u64::try_from(kept).unwrap(), summary.count(201), "{what}");
+    wait_until_taken(&system.vaccine(), id, i64::try_from(kept).unwrap()).await;
 }
 
 #[tokio::test]
-async fn whoever_reconnects_for_each_request_gets_every_answer_that_began() {
-    drains(|town| town.booking(0), Reconnect::EachRequest).await;
+async fn clients_that_reconnect_for_each_request_receive_every_response_that_began() {
+    drains(|system| system.booking(0), Reconnect::EachRequest).await;
 }
 
 #[tokio::test]
-async fn whoever_keeps_the_connection_gets_every_answer_that_began() {
-    drains(|town| town.booking(0), Reconnect::Never).await;
+async fn clients_that_keep_their_connection_receive_every_response_that_began() {
+    drains(|system| system.booking(0), Reconnect::Never).await;
 }
 
 #[tokio::test]
-async fn whoever_comes_through_the_gateway_gets_every_answer_that_began() {
-    drains(Town::gateway, Reconnect::EachRequest).await;
+async fn clients_of_the_gateway_receive_every_response_that_began() {
+    drains(TestSystem::gateway, Reconnect::EachRequest).await;
 }

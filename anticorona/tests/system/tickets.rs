@@ -1,156 +1,165 @@
-//! Whoever takes a ticket while vaccine is down keeps the place in line, through every crash.
+//! Tickets taken while vaccine is down are served in the order of their positions, whatever crashes.
 
 use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicU16, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-use drill::{Reply, Request, Target};
+use drill::{Request, Response, Service, Target};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::town::{Ground, Part, Town, ask, bookings, register, settled};
+use crate::{
+    environment,
+    requests::{bookings, get, register_vaccine, wait_until_taken},
+    test_system::{BOOKING, TestSystem, VACCINE},
+};
 
-/// Clients that would rather not wait.
+/// Clients that prefer a ticket to waiting.
 const CLIENTS: u16 = 1_000;
 
-/// Doses: fewer than clients, and more than are asked for in one request.
+/// Doses: fewer than clients, and more than booking holds with one request.
 const DOSES: i64 = 600;
 
-/// How many have their ticket when booking is killed for the first time.
+/// How many clients have a ticket at the first crash of booking.
 const BEFORE_THE_CRASH: u16 = 400;
 
-/// How long everything may take.
+/// The time limit of the whole queue.
 const WITHIN: Duration = Duration::from_mins(1);
 
-/// Asks until the answer is a ticket, as a client does whose connection broke or who was told to
-/// come back.
-async fn insist(target: &Target, request: &Request) -> Reply {
+/// Retries after a broken connection and after 503, as a client does.
+async fn send_until_answered(target: &Target, request: &Request) -> Response {
     let start = Instant::now();
     loop {
         match drill::send(target, request).await {
-            Ok(reply) if matches!(reply.status, 200 | 202) => return reply,
-            Ok(reply) if reply.status != 503 => panic!("{}: {}", reply.status, reply.text()),
+            Ok(response) if matches!(response.status, 200 | 202) => return response,
+            Ok(response) if response.status != 503 => {
+                panic!("{}: {}", response.status, response.text())
+            }
             Ok(_) | Err(_) => assert!(start.elapsed() < WITHIN, "no ticket within {WITHIN:?}"),
         }
-        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, as a client comes back
+        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, the retries of a client
     }
 }
 
-/// A client with its ticket.
-struct Waiting {
+/// A client's ticket.
+struct Ticket {
     target: Target,
     path: String,
-    place: i64,
+    position: i64,
 }
 
-impl Waiting {
-    async fn with_key(target: Target, key: &str, vaccine: i64) -> Self {
+impl Ticket {
+    async fn take(target: Target, key: &str, vaccine: i64) -> Self {
         let request = Request::post_json("/bookings", &json!({"vaccineId": vaccine, "userId": 5}))
             .header("idempotency-key", key)
             .header("prefer", "respond-async");
-        let reply = insist(&target, &request).await;
-        let ticket = reply.json().unwrap();
-        assert_eq!((reply.status, &ticket["status"]), (202, &json!("WAITING")), "{ticket}");
-        let location = reply.location().unwrap();
-        let way_back = format!("http://{}/tickets/", target.authority());
-        assert!(location.starts_with(&way_back), "{location} does not lead back to {way_back}");
-        let path = location[way_back.len() - "/tickets/".len()..].to_owned();
-        Self { target, path, place: ticket["position"].as_i64().unwrap() }
+        let response = send_until_answered(&target, &request).await;
+        let ticket = response.json().unwrap();
+        assert_eq!((response.status, &ticket["status"]), (202, &json!("WAITING")), "{ticket}");
+        let location = response.location().unwrap();
+        let path = location.strip_prefix(&target.to_string());
+        let path = path
+            .filter(|path| path.starts_with("/tickets/"))
+            .unwrap_or_else(|| panic!("{location} is not a ticket at {target}"));
+        let (path, position) = (path.to_owned(), ticket["position"].as_i64().unwrap());
+        Self { target, path, position }
     }
 
-    /// The ticket as it has ended.
+    async fn read(&self) -> Value {
+        send_until_answered(&self.target, &Request::get(&self.path)).await.json().unwrap()
+    }
+
+    /// The ticket with its final status.
     async fn ended(&self) -> Value {
         let start = Instant::now();
         loop {
-            let ticket = insist(&self.target, &Request::get(&self.path)).await.json().unwrap();
+            let ticket = self.read().await;
             if ticket["status"] != "WAITING" {
                 return ticket;
             }
-            assert!(start.elapsed() < WITHIN, "it waits for ever: {ticket}");
-            tokio::time::sleep(Duration::from_millis(2)).await; // tidy: paced, looks until it ends
+            assert!(start.elapsed() < WITHIN, "it does not end: {ticket}");
+            tokio::time::sleep(Duration::from_millis(2)).await; // tidy: paced, polls until it ends
         }
     }
 }
 
-/// Everybody takes a ticket, and booking is killed when some have theirs; in the order of the line.
-async fn line_up(town: &mut Town, entries: &[Target], vaccine: i64) -> Vec<Waiting> {
-    let given = Arc::new(AtomicU16::new(0));
+/// Every client takes a ticket, and booking is killed meanwhile; the tickets in the order of the queue.
+async fn take_tickets(system: &mut TestSystem, entries: &[Target], vaccine: i64) -> Vec<Ticket> {
+    let taken = Arc::new(AtomicU16::new(0));
     let mut clients = JoinSet::new();
     for (client, target) in (0..CLIENTS).zip(entries.iter().cycle()) {
-        let (target, given) = (target.clone(), Arc::clone(&given));
+        let (target, taken) = (target.clone(), Arc::clone(&taken));
         clients.spawn(async move {
-            let waiting = Waiting::with_key(target, &format!("client {client}"), vaccine).await;
-            given.fetch_add(1, Ordering::Relaxed);
-            waiting
+            let ticket = Ticket::take(target, &format!("client {client}"), vaccine).await;
+            taken.fetch_add(1, Relaxed);
+            ticket
         });
     }
-    while given.load(Ordering::Relaxed) < BEFORE_THE_CRASH {
-        tokio::time::sleep(Duration::from_millis(1)).await; // tidy: paced, looks until so many have one
+    while taken.load(Relaxed) < BEFORE_THE_CRASH {
+        tokio::time::sleep(Duration::from_millis(1)).await; // tidy: paced, polls until so many are taken
     }
-    town.kill(Part::Booking(0));
-    town.start(Part::Booking(0)).await;
-    let mut line = clients.join_all().await;
-    line.sort_by_key(|waiting| waiting.place);
-    let places = line.iter().map(|waiting| waiting.place);
-    assert!(places.eq(1..=i64::from(CLIENTS)), "two clients have the same place");
-    line
+    system.kill(BOOKING);
+    system.start_service(BOOKING).await;
+    let mut queue = clients.join_all().await;
+    queue.sort_by_key(|ticket| ticket.position);
+    let positions = queue.iter().map(|ticket| ticket.position);
+    assert!(positions.eq(1..=i64::from(CLIENTS)), "two tickets have the same position");
+    queue
 }
 
-async fn everybody_keeps_the_place(mut town: Town, vaccines: &[Part], entries: &[Target]) {
-    let vaccine = register(&town.vaccine(), "FIZER", DOSES).await;
-    for part in vaccines {
-        town.kill(*part);
+async fn are_served_in_order(mut system: TestSystem, vaccines: &[Service], entries: &[Target]) {
+    let id = register_vaccine(&system.vaccine(), DOSES).await;
+    for vaccine in vaccines {
+        system.kill(*vaccine);
     }
-    let out = Instant::now();
-    let line = line_up(&mut town, entries, vaccine).await;
-    println!("{CLIENTS} tickets, and a crash among them, within {:?}", out.elapsed());
+    let start = Instant::now();
+    let queue = take_tickets(&mut system, entries, id).await;
+    println!("{CLIENTS} tickets were taken, with a crash, within {:?}", start.elapsed());
 
-    for part in vaccines {
-        town.start(*part).await;
+    for vaccine in vaccines {
+        system.start_service(*vaccine).await;
     }
-    let back = Instant::now();
-    line[0].ended().await; // The head of the line is served: now what comes behind is under way.
-    let behind = &line[line.len() - 1];
-    let behind = insist(&behind.target, &Request::get(&behind.path)).await.json().unwrap();
-    println!("booking is killed while the last in line is {}", behind["status"]);
-    town.kill(Part::Booking(0));
-    town.start(Part::Booking(0)).await;
+    let start = Instant::now();
+    queue[0].ended().await; // The first position is served: the next ones are being processed.
+    let last = queue[queue.len() - 1].read().await;
+    println!("booking is killed while the last position is {}", last["status"]);
+    system.kill(BOOKING);
+    system.start_service(BOOKING).await;
     let mut booked = Vec::new();
-    for waiting in &line {
-        let ticket = waiting.ended().await;
-        let expected = if waiting.place <= DOSES { "BOOKED" } else { "SOLD_OUT" };
-        assert_eq!(ticket["status"], expected, "place {}: {ticket}", waiting.place);
-        booked.extend(ticket["bookingId"].as_i64());
+    for ticket in &queue {
+        let (position, ended) = (ticket.position, ticket.ended().await);
+        let expected = if position <= DOSES { "BOOKED" } else { "SOLD_OUT" };
+        assert_eq!(ended["status"], expected, "position {position}: {ended}");
+        booked.extend(ended["bookingId"].as_i64());
     }
-    println!("all of them ended, and a crash among them, within {:?}", back.elapsed());
+    println!("all of them ended, with a crash, within {:?}", start.elapsed());
 
-    // Each has a booking of its own, also made in the order of arrival, and nobody else has one.
+    // Each has a booking of its own, made in the order of arrival, and there are no others.
     assert!(booked.is_sorted(), "{booked:?}");
-    let entry = town.booking(0);
-    let standing: BTreeSet<_> = bookings(&entry).await.into_iter().map(|(id, _)| id).collect();
-    assert_eq!(standing, booked.into_iter().collect());
-    assert_eq!(i64::try_from(standing.len()).unwrap(), DOSES);
-    let settled = settled(&town.vaccine(), vaccine, DOSES).await;
-    println!("the dust had settled after {settled:?}");
-    let again = ask(&line[0].target, Request::get(&line[0].path)).await.json().unwrap();
-    assert_eq!(again["status"], "BOOKED");
+    let kept: BTreeSet<_> =
+        bookings(&system.booking(0)).await.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(kept, booked.into_iter().collect());
+    assert_eq!(i64::try_from(kept.len()).unwrap(), DOSES);
+    let within = wait_until_taken(&system.vaccine(), id, DOSES).await;
+    println!("the ledgers converged within {within:?}");
+    assert_eq!(get(&queue[0].target, &queue[0].path).await["status"], "BOOKED");
 }
 
 #[tokio::test]
-async fn a_thousand_tickets_of_an_outage_end_in_the_order_of_arrival() {
-    let town = Town::apart(1).await;
-    let entries = [town.gateway()];
-    everybody_keeps_the_place(town, &[Part::Vaccine(0)], &entries).await;
+async fn a_thousand_tickets_of_an_outage_are_served_in_the_order_of_arrival() {
+    let system = TestSystem::in_processes(1).await;
+    let entries = [system.gateway()];
+    are_served_in_order(system, &[VACCINE], &entries).await;
 }
 
 #[tokio::test]
-async fn the_same_line_on_postgres_with_three_bookings_and_two_vaccines() {
-    let town = Town::apart_on(Ground::postgres().await, 2, 3).await;
-    let entries = [town.booking(0), town.booking(1), town.booking(2)];
-    everybody_keeps_the_place(town, &[Part::Vaccine(0), Part::Vaccine(1)], &entries).await;
+async fn tickets_on_postgres_with_three_bookings_and_two_vaccines_are_served_in_order() {
+    let system = TestSystem::in_processes_of(environment::postgres().await, 2, 3).await;
+    let entries = [system.booking(0), system.booking(1), system.booking(2)];
+    are_served_in_order(system, &[VACCINE, Service::vaccine(1)], &entries).await;
 }

@@ -1,4 +1,4 @@
-//! What each overlay gives to a part is what the part needs.
+//! Each overlay sets what each service needs.
 
 use std::process::Command;
 
@@ -6,19 +6,17 @@ use serde_json::Value;
 
 use super::overlays;
 use crate::{
-    checked,
+    SERVICES, checked,
     overlay::{object, objects},
 };
 
-const PARTS: [&str; 5] = ["vaccine", "booking", "injection", "mypage", "gateway"];
+/// The `ConfigMap` with the base URLs of the services.
+const SERVICE_URLS: &str = "service-urls";
 
-/// Where parts find each other.
-const NEIGHBOURS: &str = "neighbours";
-
-/// `anticorona config check`, with the arguments and the settings that the part gets there.
-fn config_check(objects: &[Value], part: &str) -> Result<String, String> {
+/// `anticorona config check`, with the arguments and the environment of the service's container.
+fn config_check(objects: &[Value], service: &str) -> Result<String, String> {
     let container =
-        &object(objects, "Deployment", part)["spec"]["template"]["spec"]["containers"][0];
+        &object(objects, "Deployment", service)["spec"]["template"]["spec"]["containers"][0];
     let mut command = Command::new(env!("CARGO_BIN_EXE_anticorona"));
     command.args(["config", "check"]).env_clear();
     command.args(list(&container["args"]).iter().map(|word| word.as_str().unwrap()));
@@ -28,7 +26,7 @@ fn config_check(objects: &[Value], part: &str) -> Result<String, String> {
             .iter()
             .find(|it| it["kind"] == "ConfigMap" && it["metadata"]["name"] == reference["name"]);
         let is_optional = reference["optional"] == true;
-        assert!(map.is_some() || is_optional, "the container of {part} would not even be made");
+        assert!(map.is_some() || is_optional, "the container of {service} cannot be created");
         let settings = map.and_then(|map| map["data"].as_object()).into_iter().flatten();
         command.envs(settings.map(|(name, value)| (name, value.as_str().unwrap())));
     }
@@ -49,34 +47,34 @@ fn list(value: &Value) -> &[Value] {
 }
 
 #[test]
-fn every_part_could_start_with_what_it_gets() {
+fn every_service_has_the_settings_that_it_needs() {
     for overlay in overlays() {
         let objects = objects(&overlay);
-        for part in PARTS {
-            if let Err(said) = config_check(&objects, part) {
-                panic!("{overlay}, {part}: {said}");
+        for service in SERVICES.map(|(service, _)| service.name) {
+            if let Err(error) = config_check(&objects, service) {
+                panic!("{overlay}, {service}: {error}");
             }
         }
     }
 }
 
 #[test]
-fn without_the_addresses_of_its_neighbours_booking_says_which_is_missing() {
-    let mut objects = objects("seed");
-    objects.retain(|it| it["metadata"]["name"] != NEIGHBOURS);
-    let said = config_check(&objects, "booking").expect_err("it cannot start");
-    assert!(said.contains("VACCINE_URL is not set: where vaccine listens"), "{said}");
-    // What it says last is what `kubectl describe pod` shows.
+fn without_the_url_of_vaccine_booking_names_the_missing_setting() {
+    let mut objects = objects("reference");
+    objects.retain(|it| it["metadata"]["name"] != SERVICE_URLS);
+    let error = config_check(&objects, "booking").expect_err("it cannot start");
+    assert!(error.contains("VACCINE_URL is not set: where vaccine listens"), "{error}");
+    // `kubectl describe pod` shows the last line of the log.
     let deployment = object(&objects, "Deployment", "booking");
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
 }
 
 #[test]
-fn every_address_in_an_overlay_is_that_of_a_service() {
+fn every_url_in_an_overlay_is_that_of_a_kubernetes_service() {
     for overlay in overlays() {
         let objects = objects(&overlay);
-        let settings = object(&objects, "ConfigMap", NEIGHBOURS)["data"].as_object().unwrap();
+        let settings = object(&objects, "ConfigMap", SERVICE_URLS)["data"].as_object().unwrap();
         let urls =
             settings.iter().filter(|(name, _)| name.ends_with("_URL") && *name != "EVENTS_URL");
         for (name, url) in urls {
@@ -85,8 +83,8 @@ fn every_address_in_an_overlay_is_that_of_a_service() {
             let service = object(&objects, "Service", host);
             let served = &service["spec"]["ports"][0]["port"];
             assert_eq!(served.to_string(), port, "{overlay}: {name}");
-            let behind = &service["spec"]["selector"]["app.kubernetes.io/name"];
-            object(&objects, "Deployment", behind.as_str().unwrap());
+            let deployment = &service["spec"]["selector"]["app.kubernetes.io/name"];
+            object(&objects, "Deployment", deployment.as_str().unwrap());
         }
     }
 }

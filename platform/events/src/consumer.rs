@@ -1,0 +1,160 @@
+//! Consuming events: each becomes a command and is applied once.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use contracts::{
+    event::{CloudEvent, DomainEvent, short_name},
+    ids::StoreId,
+};
+use jiff::Timestamp;
+use platform_store::{
+    Aggregate, CommandError, Commands, DeadLetter, Disposition, Input, Output, WriteError,
+};
+use platform_telemetry::clock;
+use thiserror::Error;
+use tracing::{error, warn};
+use uuid::Uuid;
+
+/// How long a batch may wait for its commit.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// How often an event that the store rejects is delivered before it is dead-lettered.
+pub const DELIVERIES_MAX: u32 = 5;
+
+/// An event of another store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedEvent {
+    /// The store that published it.
+    pub source: StoreId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: DomainEvent,
+}
+
+/// An aggregate that consumes events of other services.
+pub trait EventHandler: Aggregate {
+    /// The command that an event means here; `None` if it does not concern this service.
+    fn command(received: ReceivedEvent) -> Option<Self::Command>;
+
+    /// Why the command of an event changed nothing, where that is worth a line in the log.
+    fn ineffective(reply: &Self::Reply) -> Option<String>;
+}
+
+/// Why a batch was not consumed. The batch may be delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ConsumeError {
+    /// The store cannot commit now.
+    #[error("the events could not be committed")]
+    NotCommitted,
+    /// The writer accepts nothing now.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Consumes events for one store. Cheap to clone.
+#[derive(Debug)]
+pub struct Consumer<A: Aggregate> {
+    commands: Commands<A>,
+    rejections: Arc<Mutex<BTreeMap<Uuid, Rejection>>>,
+}
+
+/// The event of a source that the store rejected last, and how often.
+#[derive(Clone, Copy, Debug)]
+struct Rejection {
+    sequence: u64,
+    deliveries: u32,
+}
+
+impl<A: Aggregate> Clone for Consumer<A> {
+    fn clone(&self) -> Self {
+        Self { commands: self.commands.clone(), rejections: Arc::clone(&self.rejections) }
+    }
+}
+
+impl<A: EventHandler> Consumer<A> {
+    /// Consumes through the writer of a store.
+    pub fn new(commands: Commands<A>) -> Self {
+        Self { commands, rejections: Arc::default() }
+    }
+
+    /// Consumes events of one source, in order; returns the consumer offset afterwards.
+    ///
+    /// An event that the store rejects is dead-lettered after [`DELIVERIES_MAX`] deliveries; one that
+    /// cannot be decoded, at once.
+    pub async fn consume(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
+        let received_at = clock::now();
+        let inputs = batch.iter().map(|event| self.input(event, received_at)).collect();
+        let outputs = self.commands.consume(inputs, Instant::now() + WRITE_TIMEOUT).await?;
+        let mut consumed = None;
+        for (event, output) in batch.iter().zip(outputs) {
+            match output {
+                Ok(Output::Consumed { offset, reply }) => {
+                    consumed = Some(offset);
+                    if let Some(reason) = reply.as_ref().and_then(A::ineffective) {
+                        warn!(event = %event.id, r#type = event.r#type, "event had no effect: {reason}");
+                    }
+                }
+                Ok(Output::Reply(_)) | Err(CommandError::Unavailable) => {}
+                Err(CommandError::Rejected) => {
+                    self.count_rejection(event);
+                    consumed = consumed.or(event.sequence.checked_sub(1));
+                }
+            }
+        }
+        consumed.ok_or(ConsumeError::NotCommitted)
+    }
+
+    fn input(&self, event: &CloudEvent, received_at: Timestamp) -> Input<A::Command> {
+        let dead_letter = |reason| Disposition::DeadLetter(dead_letter(event, received_at, reason));
+        let disposition = if self.was_rejected_too_often(event) {
+            dead_letter(format!("the store rejected it {DELIVERIES_MAX} times"))
+        } else {
+            match DomainEvent::decode(event) {
+                Ok(decoded) => decoded
+                    .map(|decoded| ReceivedEvent {
+                        source: event.source,
+                        at: event.time,
+                        event: decoded,
+                    })
+                    .and_then(A::command)
+                    .map_or(Disposition::Skip, Disposition::Apply),
+                Err(cause) => dead_letter(cause.to_string()),
+            }
+        };
+        Input::Event { source: event.source.0, sequence: event.sequence, disposition }
+    }
+
+    fn was_rejected_too_often(&self, event: &CloudEvent) -> bool {
+        let rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        rejections.get(&event.source.0).is_some_and(|rejection| {
+            rejection.sequence == event.sequence && rejection.deliveries >= DELIVERIES_MAX
+        })
+    }
+
+    fn count_rejection(&self, event: &CloudEvent) {
+        let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = Rejection { sequence: event.sequence, deliveries: 0 };
+        let rejection = rejections.entry(event.source.0).or_insert(first);
+        if rejection.sequence != event.sequence {
+            *rejection = first;
+        }
+        rejection.deliveries += 1;
+    }
+}
+
+fn dead_letter(event: &CloudEvent, at: Timestamp, reason: String) -> DeadLetter {
+    error!(event = %event.id, r#type = event.r#type, "event dead-lettered: {reason}");
+    DeadLetter {
+        source: event.source.0,
+        sequence: event.sequence,
+        r#type: short_name(&event.r#type).unwrap_or(&event.r#type).to_owned(),
+        data: event.data.get().to_owned(),
+        reason,
+        at_ms: at.as_millisecond(),
+    }
+}

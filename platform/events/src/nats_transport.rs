@@ -1,0 +1,115 @@
+//! Events over NATS JetStream: the relay publishes, and every consumer reads at its own rate.
+//!
+//! One message is one batch, the same that HTTP carries. So a message is stored whole or not at all, the
+//! next is published only when the one before is stored, and batches of one source follow each other
+//! without a gap; pipelined single messages could not guarantee that. Two relays of one store may publish
+//! at the same time: repeats are skipped by the consumer. Works with servers from 2.9 on.
+
+use std::time::Duration;
+
+use async_nats::{
+    ConnectOptions, HeaderMap, HeaderValue,
+    jetstream::{
+        self,
+        stream::{self, LastRawMessageErrorKind, Stream},
+    },
+};
+use contracts::{
+    event::{BATCH_MEDIA_TYPE, CloudEvent},
+    ids::StoreId,
+};
+use platform_telemetry::BoxError;
+use tracing::error;
+
+use crate::{
+    nats_url::NatsUrl,
+    transport::{PublishError, Transport},
+};
+
+/// How long a response of NATS may take.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection of one service to JetStream. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct NatsTransport {
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) stream: String,
+    pub(crate) service: &'static str,
+}
+
+impl NatsTransport {
+    /// Connects, now or as soon as NATS is reachable.
+    pub async fn connect(url: &NatsUrl, service: &'static str) -> Result<Self, PublishError> {
+        let options = ConnectOptions::new().name(service).retry_on_initial_connect();
+        let options = match url.credentials.clone() {
+            Some((user, Some(password))) => options.user_and_password(user, password),
+            Some((token, None)) => options.token(token),
+            None => options,
+        };
+        let client = options.connect(&url.server).await.map_err(nats)?;
+        let mut jetstream = jetstream::new(client);
+        jetstream.set_timeout(RESPONSE_TIMEOUT);
+        Ok(Self { jetstream, stream: url.stream.clone(), service })
+    }
+
+    /// The subject of a source of this service.
+    fn subject(&self, source: StoreId) -> String {
+        format!("{}.{}.{source}", self.stream, self.service)
+    }
+
+    pub(crate) async fn stream(&self) -> Result<Stream, PublishError> {
+        let config = stream::Config {
+            name: self.stream.clone(),
+            subjects: vec![format!("{}.>", self.stream)],
+            ..stream::Config::default()
+        };
+        self.jetstream.get_or_create_stream(config).await.map_err(nats)
+    }
+}
+
+impl Transport for NatsTransport {
+    fn destination(&self) -> &'static str {
+        "NATS"
+    }
+
+    /// The last message of the source: its id is that of its last event.
+    async fn offset(&self, source: StoreId) -> Result<u64, PublishError> {
+        let stream = self.stream().await?;
+        let last = match stream.get_last_raw_message_by_subject(&self.subject(source)).await {
+            Ok(last) => last,
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                return Ok(0);
+            }
+            Err(error) => return Err(nats(error)),
+        };
+        // A message of another program does not carry an offset; repeats are skipped by the consumer.
+        let id = last.headers.get(async_nats::header::NATS_MESSAGE_ID).map(HeaderValue::as_str);
+        let sequence = id.and_then(|id| id.rsplit_once('/')?.1.parse().ok());
+        if sequence.is_none() {
+            let subject = self.subject(source);
+            error!(subject, "the last message is not from a relay; publishing from the beginning");
+        }
+        Ok(sequence.unwrap_or(0))
+    }
+
+    async fn publish(&self, events: &[CloudEvent]) -> Result<u64, PublishError> {
+        let Some(last) = events.last() else { return Ok(0) };
+        let batch = serde_json::to_vec(events).map_err(|cause| PublishError::Nats(cause.into()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, last.id.as_str());
+        headers.insert("Content-Type", BATCH_MEDIA_TYPE);
+        let subject = self.subject(last.source);
+        let stored = self.jetstream.publish_with_headers(subject, headers, batch.into()).await;
+        let stored = stored.map_err(nats)?.await.map_err(nats)?;
+        // A duplicate of a message that is stored, or that was stored and then lost.
+        if stored.duplicate && self.offset(last.source).await? < last.sequence {
+            let cause = "NATS has lost the message and still rejects it as a duplicate";
+            return Err(PublishError::Nats(cause.into()));
+        }
+        Ok(last.sequence)
+    }
+}
+
+pub(crate) fn nats(cause: impl Into<BoxError>) -> PublishError {
+    PublishError::Nats(cause.into())
+}

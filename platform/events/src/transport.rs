@@ -1,0 +1,58 @@
+//! The transport of events from a publisher to its consumers.
+
+use contracts::{event::CloudEvent, ids::StoreId};
+use platform_rest::client::CallError;
+use platform_store::ReadError;
+use platform_telemetry::BoxError;
+use thiserror::Error;
+
+/// A connection to one consumer, or to a broker.
+pub trait Transport: Send + Sync + 'static {
+    /// The name of the destination, for the log.
+    fn destination(&self) -> &str;
+
+    /// The offset of the destination in the events of a source; 0 before the first.
+    fn offset(&self, source: StoreId) -> impl Future<Output = Result<u64, PublishError>> + Send;
+
+    /// Publishes events of one source, in order; returns the offset of the destination afterwards.
+    fn publish(
+        &self,
+        events: &[CloudEvent],
+    ) -> impl Future<Output = Result<u64, PublishError>> + Send;
+}
+
+/// Why events were not published. Publishing is retried.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// The call to the consumer failed.
+    #[error("the call failed")]
+    Call(#[from] CallError),
+    /// NATS did not store the events.
+    #[error("NATS failed")]
+    Nats(#[source] BoxError),
+    /// The own outbox cannot be read.
+    #[error(transparent)]
+    Outbox(#[from] ReadError),
+    /// A row of the outbox is not one that this program writes.
+    #[error("outbox entry {sequence} is corrupt")]
+    CorruptEntry {
+        /// Its sequence number.
+        sequence: u64,
+    },
+    /// The consumer has events that the outbox does not have, and would skip new ones as repeats.
+    #[error(
+        "consumer offset {offset} is ahead of the outbox head {head}; was this store restored from a backup?"
+    )]
+    ConsumerAhead {
+        /// The offset of the consumer.
+        offset: u64,
+        /// The last sequence number of the outbox.
+        head: u64,
+    },
+    /// The events arrived, but the consumer did not commit them.
+    #[error("the consumer offset stays at {offset}")]
+    Stuck {
+        /// The offset of the consumer.
+        offset: u64,
+    },
+}

@@ -1,0 +1,265 @@
+//! A relay publishes an outbox, in order, until every event was consumed. The clock is paused: it
+//! advances as soon as every task waits.
+
+use std::time::Duration;
+
+use contracts::{
+    event::{CloudEvent, EVENTS_MAX},
+    ids::StoreId,
+};
+use platform_events::{PublishError, Relay, RelayPriority, Transport};
+use platform_rest::runtime::Runtime;
+use platform_store::{AggregateStore, Input, Notifier, Store, Subscription};
+use tempfile::TempDir;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::notes::{Command, Notes, open};
+
+/// Longer than any pause of a relay.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A call of a relay to its transport.
+#[derive(Debug, PartialEq)]
+enum TransportCall {
+    Offset,
+    /// The sequence numbers of the events.
+    Publish(Vec<u64>),
+}
+
+type Answer = Result<u64, PublishError>;
+
+/// A transport whose calls the test answers.
+struct TestTransport(mpsc::Sender<(TransportCall, oneshot::Sender<Answer>)>);
+
+impl TestTransport {
+    async fn call(&self, call: TransportCall) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        self.0.send((call, answer)).await.unwrap();
+        answered.await.unwrap()
+    }
+}
+
+impl Transport for TestTransport {
+    fn destination(&self) -> &'static str {
+        "the test"
+    }
+
+    async fn offset(&self, _: StoreId) -> Answer {
+        self.call(TransportCall::Offset).await
+    }
+
+    async fn publish(&self, events: &[CloudEvent]) -> Answer {
+        let sequences = events.iter().map(|event| event.sequence).collect();
+        self.call(TransportCall::Publish(sequences)).await
+    }
+}
+
+/// A store with a relay.
+struct Publisher {
+    store: AggregateStore<Notes>,
+    _folder: TempDir,
+    calls: mpsc::Receiver<(TransportCall, oneshot::Sender<Answer>)>,
+    stop: CancellationToken,
+    runtime: Runtime,
+}
+
+impl Publisher {
+    fn open() -> Self {
+        let notifier = Notifier::default();
+        let new_events = notifier.subscribe();
+        Self::notifying(notifier, new_events)
+    }
+
+    fn notifying(notifier: Notifier, new_events: Subscription) -> Self {
+        let folder = TempDir::new().unwrap();
+        let (store, outbox, source) = open(&folder, notifier);
+        let (transport, calls) = mpsc::channel(1);
+        let relay = Relay {
+            transport: TestTransport(transport),
+            source,
+            outbox,
+            new_events,
+            priority: RelayPriority::Foreground,
+        };
+        let stop = CancellationToken::new();
+        let runtime = Runtime::new("notes", stop.clone());
+        runtime.spawn_until_stop(relay.run());
+        Self { store, _folder: folder, calls, stop, runtime }
+    }
+
+    fn with(texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let mut publisher = Self::open();
+        write(&mut publisher.store, texts);
+        publisher
+    }
+
+    /// Waits for the next call of the relay, which must be this one, answers it, and returns when it
+    /// was made.
+    async fn expect(&mut self, expected: TransportCall, answer: Answer) -> Instant {
+        let call = timeout(TIMEOUT, self.calls.recv()).await;
+        let (call, answered) = call.expect("the relay makes no more calls").unwrap();
+        assert_eq!(call, expected);
+        let at = Instant::now();
+        answered.send(answer).unwrap();
+        at
+    }
+
+    async fn expect_offset(&mut self, answer: Answer) -> Instant {
+        self.expect(TransportCall::Offset, answer).await
+    }
+
+    async fn expect_publish(
+        &mut self,
+        sequences: impl IntoIterator<Item = u64>,
+        answer: Answer,
+    ) -> Instant {
+        self.expect(TransportCall::Publish(sequences.into_iter().collect()), answer).await
+    }
+}
+
+/// Writes on this thread: the clock would advance during a wait for another one.
+fn write(store: &mut AggregateStore<Notes>, texts: impl IntoIterator<Item = impl Into<String>>) {
+    let input = |text: _| Input::Command(Command::Publish(Into::into(text)));
+    let batch: Vec<_> = texts.into_iter().map(input).collect();
+    store.apply(&batch).unwrap();
+}
+
+fn down() -> Answer {
+    Err(PublishError::Nats("it is down".into()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_is_published_in_order_and_in_batches() {
+    let mut publisher = Publisher::with((0..1_100).map(|number| number.to_string()));
+    publisher.expect_offset(Ok(0)).await;
+    for (first, last) in [(1, 512), (513, 1_024), (1_025, 1_100)] {
+        publisher.expect_publish(first..=last, Ok(last)).await;
+    }
+    assert_eq!(EVENTS_MAX, 512);
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumed_events_are_not_published_again() {
+    let mut publisher = Publisher::with(["a", "b", "c"]);
+    publisher.expect_offset(Ok(2)).await;
+    publisher.expect_publish([3], Ok(3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_batch_that_were_not_committed_are_published_again() {
+    let mut publisher = Publisher::with(["a", "b", "c"]);
+    publisher.expect_offset(Ok(0)).await;
+    publisher.expect_publish([1, 2, 3], Ok(1)).await;
+    publisher.expect_publish([2, 3], Ok(3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_at_most_768_kib_unless_it_is_one_event() {
+    let sizes = [300, 300, 300, 900, 0, 0].map(|kib| "x".repeat(kib * 1024));
+    let mut publisher = Publisher::with(sizes);
+    publisher.expect_offset(Ok(0)).await;
+    for batch in [vec![1, 2], vec![3], vec![4], vec![5, 6]] {
+        let last = batch[batch.len() - 1];
+        publisher.expect_publish(batch, Ok(last)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_is_published_at_once() {
+    let mut publisher = Publisher::open();
+    let start = publisher.expect_offset(Ok(0)).await;
+    write(&mut publisher.store, ["a"]);
+    let delivered = publisher.expect_publish([1], Ok(1)).await;
+    assert!(delivered - start < Duration::from_millis(100), "{:?}", delivered - start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_another_process_is_published_within_a_second() {
+    // The relay is not notified of the commits.
+    let mut publisher = Publisher::notifying(Notifier::default(), Notifier::default().subscribe());
+    let start = publisher.expect_offset(Ok(0)).await;
+    write(&mut publisher.store, ["a"]);
+    let delivered = publisher.expect_publish([1], Ok(1)).await;
+    assert!(delivered - start < Duration::from_millis(1_100), "{:?}", delivered - start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_has_lost_its_data_gets_every_event_again() {
+    let mut publisher = Publisher::with(["a", "b"]);
+    publisher.expect_offset(Ok(0)).await;
+    publisher.expect_publish([1, 2], Ok(2)).await;
+    write(&mut publisher.store, ["c"]);
+    publisher.expect_publish([3], Ok(0)).await;
+    publisher.expect_publish([1, 2, 3], Ok(3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_has_lost_its_data_is_noticed_without_new_events() {
+    let mut publisher = Publisher::with(["a", "b"]);
+    publisher.expect_offset(Ok(2)).await;
+    publisher.expect_offset(Ok(2)).await;
+    let checked = publisher.expect_offset(Ok(0)).await;
+    let delivered = publisher.expect_publish([1, 2], Ok(2)).await;
+    assert!(delivered - checked < Duration::from_millis(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_delivery_is_retried_after_growing_pauses() {
+    let mut publisher = Publisher::with(["a"]);
+    let mut before = publisher.expect_offset(down()).await;
+    for pause_ms in [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
+        let retry = publisher.expect_offset(down()).await;
+        let pause = (retry - before).as_millis();
+        assert!((pause_ms..pause_ms + 20).contains(&pause), "{pause} instead of {pause_ms}");
+        before = retry;
+    }
+    publisher.expect_offset(Ok(0)).await;
+    publisher.expect_publish([1], Ok(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_success_the_pauses_start_small_again() {
+    let mut publisher = Publisher::with(["a", "b"]);
+    for _ in 0..6 {
+        publisher.expect_offset(down()).await;
+    }
+    publisher.expect_offset(Ok(0)).await;
+    publisher.expect_publish([1, 2], Ok(1)).await;
+    let failed = publisher.expect_publish([2], down()).await;
+    let retry = publisher.expect_offset(Ok(1)).await;
+    assert!(retry - failed < Duration::from_millis(120), "{:?}", retry - failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_commits_nothing_gets_events_at_growing_intervals() {
+    let mut publisher = Publisher::with(["a", "b"]);
+    let start = Instant::now();
+    for _ in 0..10 {
+        publisher.expect_offset(Ok(0)).await;
+        publisher.expect_publish([1, 2], Ok(0)).await;
+    }
+    assert!(start.elapsed() > Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offset_ahead_of_the_outbox_is_checked_again_after_growing_pauses() {
+    let mut publisher = Publisher::with(["a"]);
+    let first = publisher.expect_offset(Ok(9)).await;
+    let second = publisher.expect_offset(Ok(9)).await;
+    let third = publisher.expect_offset(Ok(0)).await;
+    assert!(third - second > second - first);
+    publisher.expect_publish([1], Ok(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_ends_with_its_service() {
+    let mut publisher = Publisher::with(["a"]);
+    let (call, _unanswered) = publisher.calls.recv().await.unwrap();
+    assert_eq!(call, TransportCall::Offset);
+    publisher.stop.cancel();
+    publisher.runtime.finish().await;
+}

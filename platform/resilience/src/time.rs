@@ -1,0 +1,95 @@
+//! Time as the state machines see it: a number that the caller passes in.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// A moment: nanoseconds since an origin that the clock chose. Moments of two clocks do not compare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment that many nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds after the origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The moment that much later; the last one there is, at most.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(wait)))
+    }
+}
+
+/// A duration in nanoseconds; 584 years at most.
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Reads the time; tests have clocks of their own.
+pub trait Clock: Clone + fmt::Debug + Send + Sync + 'static {
+    /// The moment now; never earlier than one read before.
+    fn now(&self) -> Moment;
+}
+
+/// The system's clock in nanoseconds: for latencies.
+#[derive(Clone, Copy, Debug)]
+pub struct Monotonic {
+    origin: Instant,
+}
+
+impl Default for Monotonic {
+    fn default() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Clock for Monotonic {
+    fn now(&self) -> Moment {
+        Moment(nanos(self.origin.elapsed()))
+    }
+}
+
+/// The system's clock as of its last tick (1 to 4 ms ago), which is cheaper to read: for times of
+/// seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Coarse;
+
+impl Clock for Coarse {
+    fn now(&self) -> Moment {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        Moment(seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0))
+    }
+}
+
+/// Tokio's clock, which tests can pause.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokio {
+    origin: tokio::time::Instant,
+}
+
+impl Default for Tokio {
+    fn default() -> Self {
+        Self { origin: tokio::time::Instant::now() }
+    }
+}
+
+impl Clock for Tokio {
+    fn now(&self) -> Moment {
+        Moment(nanos(self.origin.elapsed()))
+    }
+}

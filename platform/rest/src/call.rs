@@ -1,0 +1,62 @@
+//! A request to another service, before an endpoint is chosen for it.
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    http::{HeaderValue, Method, Request, header},
+};
+use serde::Serialize;
+
+use crate::{call_error::CallError, headers::ITEMS};
+
+/// A request to another service.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub(crate) request: Request<Bytes>,
+    /// How long the first attempt of an idempotent call may take.
+    pub(crate) attempt_timeout: Option<Duration>,
+}
+
+impl Call {
+    /// A call of a request whose URI is a path, perhaps with a query.
+    pub fn of(request: Request<Bytes>) -> Self {
+        Self { request, attempt_timeout: None }
+    }
+
+    /// A GET.
+    pub fn get(path: &str) -> Result<Self, CallError> {
+        let request = Request::builder().uri(path).body(Bytes::new());
+        Ok(Self::of(request.map_err(CallError::unreachable)?))
+    }
+
+    /// A POST of JSON.
+    pub fn post<T: Serialize>(
+        path: &str,
+        media_type: &'static str,
+        body: &T,
+    ) -> Result<Self, CallError> {
+        let body = serde_json::to_vec(body).map_err(CallError::unreachable)?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static(media_type))
+            .body(Bytes::from(body));
+        Ok(Self::of(request.map_err(CallError::unreachable)?))
+    }
+
+    /// States how many items the call carries.
+    #[must_use]
+    pub fn items(mut self, items: usize) -> Self {
+        self.request.headers_mut().insert(ITEMS, HeaderValue::from(items));
+        self
+    }
+
+    /// Marks the call as idempotent: it may be sent to another endpoint once the first has failed,
+    /// or has not answered within that time.
+    #[must_use]
+    pub fn idempotent(mut self, attempt_timeout: Duration) -> Self {
+        self.attempt_timeout = Some(attempt_timeout);
+        self
+    }
+}

@@ -1,0 +1,326 @@
+//! The endpoints of one service: resolved by DNS, each with its own breaker, the less loaded of two
+//! is called.
+//!
+//! A name may resolve to many addresses (in Kubernetes, a headless Service). A single kept connection
+//! would send the whole load to one process of the service, and scaling that service out would change
+//! nothing. So every address is an endpoint, and names are resolved periodically.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use axum::http::uri::Authority;
+use platform_resilience::{
+    balance::{self, EndpointLoad, InFlight},
+    breaker::{Breaker, BreakerConfig, CallOutcome, Permit, State},
+    time::{Clock, Coarse, Moment},
+};
+use tokio::{net::lookup_host, time::timeout};
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::{base_url::BaseUrl, breaker_registry::BreakerRegistry, call_error::CallError};
+
+/// The age after which a name is resolved again: a new process is called within this time.
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a DNS lookup may take.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Endpoints of one service at most; further addresses are not called.
+pub const ENDPOINTS_MAX: usize = 64;
+
+/// Whether calls to a service are sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CircuitState {
+    /// All calls are sent.
+    Closed,
+    /// A few calls are sent as probes.
+    HalfOpen,
+    /// No call is sent.
+    Open {
+        /// When a call may be sent again.
+        retry_after: Duration,
+    },
+}
+
+/// Creates the breakers of the endpoints of one service, and registers them.
+#[derive(Clone, Debug)]
+pub(crate) struct BreakerFactory {
+    pub(crate) service: &'static str,
+    pub(crate) config: BreakerConfig,
+    pub(crate) registry: BreakerRegistry,
+}
+
+/// All endpoints of one service.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    base: BaseUrl,
+    breakers: Option<BreakerFactory>,
+    current: ArcSwap<Vec<Arc<Endpoint>>>,
+    /// When the name was resolved, in nanoseconds; `None` if the host is an IP address.
+    resolved_at: Option<AtomicU64>,
+    is_resolving: AtomicBool,
+}
+
+/// One address of a service.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) authority: Authority,
+    load: Arc<EndpointLoad>,
+    breaker: Option<Arc<Breaker>>,
+}
+
+/// An endpoint that was chosen for an attempt. The attempt counts as in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct ChosenEndpoint {
+    pub(crate) endpoint: Arc<Endpoint>,
+    in_flight: InFlight,
+    permit: Option<Permit>,
+}
+
+impl Endpoints {
+    pub(crate) fn new(base: BaseUrl, breakers: Option<BreakerFactory>) -> Self {
+        let address = base.address();
+        let mut endpoints = Self {
+            base,
+            breakers,
+            current: ArcSwap::default(),
+            resolved_at: address.is_none().then(AtomicU64::default),
+            is_resolving: AtomicBool::new(false),
+        };
+        if let Some(address) = address {
+            let only = endpoints.endpoint(address);
+            endpoints.current = ArcSwap::from_pointee(vec![only]);
+        }
+        endpoints
+    }
+
+    /// Chooses the less loaded of two endpoints whose breakers admit a call, `previous` excluded.
+    pub(crate) async fn choose(
+        self: &Arc<Self>,
+        previous: Option<&Arc<Endpoint>>,
+    ) -> Result<ChosenEndpoint, CallError> {
+        self.refresh().await?;
+        let current = self.current.load();
+        let now = Coarse.now();
+        let previous = previous.and_then(|it| current.iter().position(|one| Arc::ptr_eq(it, one)));
+        let load = |one: &Arc<Endpoint>| {
+            let admits = one.breaker.as_ref().is_none_or(|breaker| breaker.admits(now));
+            admits.then(|| one.load.weight(now))
+        };
+        let index = balance::pick(&current, previous, fastrand::u64(..), load);
+        match index.and_then(|index| current.get(index)) {
+            Some(endpoint) => ChosenEndpoint::new(Arc::clone(endpoint), now),
+            None => match open_for(&current, now) {
+                Some(retry_after) => Err(CallError::CircuitOpen { retry_after }),
+                None => Err(CallError::unreachable(NoEndpoint)),
+            },
+        }
+    }
+
+    pub(crate) fn are_several(&self) -> bool {
+        self.current.load().len() > 1
+    }
+
+    /// The best state of all endpoints; closed before the first lookup.
+    pub(crate) fn circuit_state(&self) -> CircuitState {
+        let now = Coarse.now();
+        let current = self.current.load();
+        let mut is_half_open = false;
+        for endpoint in current.iter() {
+            match &endpoint.breaker {
+                Some(breaker) if !breaker.admits(now) => {}
+                Some(breaker) if breaker.state(now) == State::HalfOpen => is_half_open = true,
+                Some(_) | None => return CircuitState::Closed,
+            }
+        }
+        match open_for(&current, now) {
+            _ if is_half_open => CircuitState::HalfOpen,
+            Some(retry_after) => CircuitState::Open { retry_after },
+            None => CircuitState::Closed,
+        }
+    }
+
+    /// Resolves the name: the first lookup delays the call, later ones run beside the calls.
+    async fn refresh(self: &Arc<Self>) -> Result<(), CallError> {
+        let Some(resolved_at) = &self.resolved_at else { return Ok(()) };
+        if self.current.load().is_empty() {
+            return self.resolve().await.map_err(CallError::unreachable);
+        }
+        let resolved_at = Moment::from_nanos(resolved_at.load(Ordering::Relaxed));
+        let is_old = Coarse.now().since(resolved_at) >= RESOLVE_INTERVAL;
+        if is_old && !self.is_resolving.swap(true, Ordering::Relaxed) {
+            let this = Arc::clone(self);
+            TaskTracker::new().spawn(async move {
+                if let Err(cause) = this.resolve().await {
+                    let base = &this.base;
+                    warn!(%cause, "DNS lookup of {base} failed; keeping the known endpoints");
+                }
+                this.is_resolving.store(false, Ordering::Relaxed);
+            });
+        }
+        Ok(())
+    }
+
+    async fn resolve(&self) -> io::Result<()> {
+        let lookup = lookup_host((self.base.host().to_owned(), self.base.port()));
+        let addresses = timeout(RESOLVE_TIMEOUT, lookup)
+            .await
+            .unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)))?;
+        self.update(addresses.take(ENDPOINTS_MAX));
+        if let Some(resolved_at) = &self.resolved_at {
+            resolved_at.store(Coarse.now().as_nanos(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Endpoints whose address is still there keep their load and breaker. An empty answer is ignored.
+    fn update(&self, addresses: impl Iterator<Item = SocketAddr>) {
+        let current = self.current.load();
+        let mut known: BTreeMap<String, Arc<Endpoint>> =
+            current.iter().map(|one| (one.authority.to_string(), Arc::clone(one))).collect();
+        let updated: Vec<_> = addresses
+            .map(|address| {
+                known.remove(&address.to_string()).unwrap_or_else(|| self.endpoint(address))
+            })
+            .collect();
+        if updated.is_empty() {
+            return;
+        }
+        if let Some(breakers) = &self.breakers {
+            for removed in known.keys() {
+                breakers.registry.remove_breaker(&self.breaker_name(breakers.service, removed));
+            }
+        }
+        self.current.store(Arc::new(updated));
+    }
+
+    fn endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        let address = address.to_string();
+        let breaker = self.breakers.as_ref().and_then(|breakers| {
+            let name = self.breaker_name(breakers.service, &address);
+            breakers.add(name)
+        });
+        let authority = Authority::try_from(address);
+        let authority = authority.unwrap_or_else(|_| self.base.authority().clone());
+        Arc::new(Endpoint { authority, load: Arc::default(), breaker })
+    }
+
+    /// The name of the service, with the address where there may be several.
+    fn breaker_name(&self, service: &str, address: &str) -> String {
+        match self.resolved_at {
+            Some(_) => format!("{service}-{address}"),
+            None => service.to_owned(),
+        }
+    }
+}
+
+impl BreakerFactory {
+    /// Each breaker has its own seed, so that breakers that opened together, in this process and in
+    /// others, do not all send their probes at the same moment.
+    fn add(&self, name: String) -> Option<Arc<Breaker>> {
+        match Breaker::new(BreakerConfig { seed: fastrand::u64(..), ..self.config }) {
+            Ok(breaker) => {
+                let breaker = Arc::new(breaker);
+                self.registry.add_breaker(name, &breaker);
+                Some(breaker)
+            }
+            Err(cause) => {
+                warn!(%cause, "{name} is called without a breaker");
+                None
+            }
+        }
+    }
+}
+
+/// When the first of these breakers admits a call; `None` if one does now.
+/// A breaker that does not counts a rejected call.
+fn open_for(endpoints: &[Arc<Endpoint>], now: Moment) -> Option<Duration> {
+    let retry_after = |endpoint: &Arc<Endpoint>| {
+        let refused = endpoint.breaker.as_ref().and_then(|breaker| breaker.check(now).err());
+        refused.map(|refused| refused.retry_after)
+    };
+    endpoints.iter().filter_map(retry_after).min()
+}
+
+impl ChosenEndpoint {
+    fn new(endpoint: Arc<Endpoint>, now: Moment) -> Result<Self, CallError> {
+        let permit = endpoint.breaker.as_ref().map(|breaker| breaker.enter(now)).transpose();
+        let permit = permit.map_err(|it| CallError::CircuitOpen { retry_after: it.retry_after })?;
+        let in_flight = endpoint.load.begin();
+        Ok(Self { endpoint, in_flight, permit })
+    }
+
+    /// Records what came of the attempt; without it, the attempt counts as cancelled.
+    pub(crate) fn record(self, outcome: CallOutcome, open_for: Option<Duration>) {
+        let now = Coarse.now();
+        if matches!(outcome, CallOutcome::Failure | CallOutcome::Timeout) {
+            self.in_flight.failed(now);
+        }
+        if let Some(permit) = self.permit {
+            permit.record(outcome, open_for, now);
+        }
+    }
+}
+
+/// The name resolves to no address, or only to one that was already called.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("there is no other endpoint")]
+struct NoEndpoint;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn breakers_that_open_together_do_not_close_together() {
+        let breakers = BreakerFactory {
+            service: "vaccine",
+            config: BreakerConfig::default(),
+            registry: BreakerRegistry::default(),
+        };
+        let base: BaseUrl = "http://127.0.0.1:8081".parse().unwrap();
+        let endpoints = Endpoints::new(base, Some(breakers));
+        let now = Coarse.now();
+        let open_for: BTreeSet<_> = (1..=8)
+            .map(|port| {
+                let endpoint = endpoints.endpoint(SocketAddr::from(([127, 0, 0, 1], port)));
+                while let Ok(chosen) = ChosenEndpoint::new(Arc::clone(&endpoint), now) {
+                    chosen.permit.unwrap().record(CallOutcome::Failure, None, now);
+                }
+                open_for(&[endpoint], now).unwrap()
+            })
+            .collect();
+        assert!(open_for.len() > 1, "all of them {open_for:?}");
+    }
+
+    #[test]
+    fn an_endpoint_that_is_still_resolved_keeps_its_breaker_and_a_removed_one_loses_it() {
+        let registry = BreakerRegistry::default();
+        let breakers = BreakerFactory {
+            service: "vaccine",
+            config: BreakerConfig::default(),
+            registry: registry.clone(),
+        };
+        let endpoints = Endpoints::new("http://vaccine:81".parse().unwrap(), Some(breakers));
+        let [one, two, three] = [1, 2, 3].map(|host| SocketAddr::from(([10, 0, 0, host], 81)));
+        endpoints.update([one, two].into_iter());
+        let kept = registry.breaker("vaccine-10.0.0.2:81").unwrap();
+        endpoints.update([two, three].into_iter());
+        endpoints.update([].into_iter());
+        let names = registry.breakers().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names, ["vaccine-10.0.0.2:81", "vaccine-10.0.0.3:81"]);
+        assert!(Arc::ptr_eq(&kept, &registry.breaker("vaccine-10.0.0.2:81").unwrap()));
+    }
+}

@@ -1,0 +1,265 @@
+//! Fault injection, for tests and drills: a service whose responses are late, fail or never come, or
+//! do so in bursts, and whose store is slow.
+//!
+//! Only with `--faults` is it there, at `/actuator/faults`. Operators' paths, `/actuator/*`, never
+//! fail, so that a drill can be ended. When the service drains, delayed responses are sent.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    select,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{json::Json, problem::Problem};
+
+/// The longest delay of a response: 30 s.
+pub const DELAY_MAX_MS: u32 = 30_000;
+
+/// The delay of a response that never comes: longer than any caller waits.
+pub const SILENCE: Duration = Duration::from_mins(2);
+
+/// The longest period of bursts.
+pub const EVERY_MAX_MS: u32 = 60_000;
+
+/// The longest delay of the store, per command.
+pub const STORE_DELAY_MAX_US: u32 = 10_000;
+
+const PATH: &str = "/actuator/faults";
+
+/// The faults of one service. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct FaultInjection(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    active: Mutex<Active>,
+    store_delay_us: Arc<AtomicU64>,
+}
+
+/// The active mode, since when, and how many requests came since then.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    settings: Settings,
+    fault: Option<Fault>,
+    since: Instant,
+    requests: u64,
+}
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// It is handled, and its response comes that much later.
+    Delay(Duration),
+    /// So many of a hundred, evenly spread, get a 500 and are not handled.
+    Errors(u32),
+}
+
+/// The body of a request to [`PATH`], and of the response.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Settings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_delay_us: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    None,
+    /// Every response is late by `delayMs`.
+    Slow,
+    /// `percent` of all requests fail.
+    Errors,
+    /// No response is sent.
+    Silent,
+    /// For `forMs` of `everyMs`, responses are late if there is a `delayMs`, else `percent` fail.
+    Bursts,
+}
+
+impl FaultInjection {
+    /// By how many microseconds each command of a commit is delayed; for the store of this service.
+    pub fn store_delay_us(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.0.store_delay_us)
+    }
+
+    /// The route that shows and sets the faults.
+    pub fn router(&self, service: &'static str) -> Router {
+        warn!(
+            "--faults: any client of {service} can make it fail, at {PATH}; for drills, never in \
+             production"
+        );
+        Router::new().route(PATH, get(show).post(set)).with_state(self.clone())
+    }
+
+    /// Applies the active fault to a request to that path. A delayed response is sent once the
+    /// service stops. Nothing outside of it may reject or time out a request.
+    pub async fn apply(
+        &self,
+        path: &str,
+        stop: &CancellationToken,
+        response: impl Future<Output = Response>,
+    ) -> Response {
+        if path.starts_with("/actuator/") {
+            return response.await;
+        }
+        let fault = self.active().next_fault();
+        let delay = match fault {
+            None => return response.await,
+            Some(Fault::Errors(_)) => return injected().into_response(),
+            Some(Fault::Delay(delay)) => delay,
+        };
+        let response = response.await;
+        select! {
+            () = sleep(delay) => {}
+            () = stop.cancelled() => {}
+        }
+        response
+    }
+
+    fn active(&self) -> MutexGuard<'_, Active> {
+        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self) -> Settings {
+        let delay = self.0.store_delay_us.load(Ordering::Relaxed);
+        let store_delay_us = Some(u32::try_from(delay).unwrap_or(u32::MAX));
+        Settings { store_delay_us, ..self.active().settings }
+    }
+
+    fn set(&self, settings: Settings) -> Result<(), Problem> {
+        let settings = settings.validated()?;
+        if let Some(mode) = settings.mode {
+            *self.active() = Active { fault: settings.fault(mode), settings, ..Active::default() };
+        }
+        if let Some(delay) = settings.store_delay_us {
+            self.0.store_delay_us.store(delay.into(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+async fn show(State(faults): State<FaultInjection>) -> Json<Settings> {
+    Json(faults.show())
+}
+
+async fn set(
+    State(faults): State<FaultInjection>,
+    Json(settings): Json<Settings>,
+) -> Result<Json<Settings>, Problem> {
+    faults.set(settings)?;
+    let active = faults.show();
+    warn!("faults: {}", serde_json::to_string(&active).unwrap_or_default());
+    Ok(Json(active))
+}
+
+fn injected() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "urn:anticorona:fault",
+        "An injected fault: this is a drill",
+    )
+}
+
+impl Default for Active {
+    fn default() -> Self {
+        let settings = Settings { mode: Some(Mode::None), ..Settings::default() };
+        Self { settings, fault: None, since: Instant::now(), requests: 0 }
+    }
+}
+
+impl Active {
+    /// What happens to the next request.
+    fn next_fault(&mut self) -> Option<Fault> {
+        if let (Some(every), Some(lasting)) = (self.settings.every_ms, self.settings.for_ms) {
+            let into_period = self.since.elapsed().as_millis() % u128::from(every.max(1));
+            if into_period >= u128::from(lasting) {
+                return None;
+            }
+        }
+        if let Some(Fault::Errors(percent)) = self.fault {
+            let failed = |requests: u64| requests.saturating_mul(percent.into()) / 100;
+            self.requests += 1;
+            if failed(self.requests) == failed(self.requests - 1) {
+                return None;
+            }
+        }
+        self.fault
+    }
+}
+
+impl Settings {
+    /// The settings with their defaults. Each field is in its range, and there is none that the mode
+    /// does not use.
+    fn validated(mut self) -> Result<Self, Problem> {
+        let used: &[&str] = match self.mode {
+            None if self.store_delay_us.is_none() => {
+                return Err(Problem::invalid("mode", "give mode, storeDelayUs or both"));
+            }
+            None | Some(Mode::None | Mode::Silent) => &[],
+            Some(Mode::Slow) => &["delayMs"],
+            Some(Mode::Errors) => &["percent"],
+            Some(Mode::Bursts) if self.delay_ms.is_some() => &["everyMs", "forMs", "delayMs"],
+            Some(Mode::Bursts) => &["everyMs", "forMs", "percent"],
+        };
+        if used.contains(&"percent") {
+            self.percent.get_or_insert(100);
+        }
+        for (field, value, max) in [
+            ("everyMs", self.every_ms, EVERY_MAX_MS),
+            ("forMs", self.for_ms, self.every_ms.unwrap_or(EVERY_MAX_MS)),
+            ("delayMs", self.delay_ms, DELAY_MAX_MS),
+            ("percent", self.percent, 100),
+        ] {
+            let detail = match (used.contains(&field), value) {
+                (false, None) => continue,
+                (true, Some(value)) if (1..=max).contains(&value) => continue,
+                (true, _) => format!("must be from 1 to {max}"),
+                (false, Some(_)) => "is not used by this mode".to_owned(),
+            };
+            return Err(Problem::invalid(field, detail));
+        }
+        if self.store_delay_us.is_some_and(|delay| delay > STORE_DELAY_MAX_US) {
+            let detail = format!("must be from 0 to {STORE_DELAY_MAX_US}");
+            return Err(Problem::invalid("storeDelayUs", detail));
+        }
+        Ok(self)
+    }
+
+    fn fault(&self, mode: Mode) -> Option<Fault> {
+        match mode {
+            Mode::None => None,
+            Mode::Silent => Some(Fault::Delay(SILENCE)),
+            Mode::Slow | Mode::Errors | Mode::Bursts => {
+                let delay = |ms: u32| Fault::Delay(Duration::from_millis(ms.into()));
+                self.delay_ms.map(delay).or(self.percent.map(Fault::Errors))
+            }
+        }
+    }
+}

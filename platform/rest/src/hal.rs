@@ -1,0 +1,225 @@
+//! HAL bodies, as clients of Spring Data REST expect them: items with `_links`, lists in `_embedded`.
+
+use std::{convert::Infallible, fmt::Display};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderValue, StatusCode, header, request::Parts, uri::Authority},
+    response::Response,
+};
+use platform_store::{PageRows, PageStart};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use utoipa::ToSchema;
+
+use crate::{
+    json,
+    pagination::{Cursor, PageInfo, PageRequest},
+};
+
+/// The media type of every HAL body.
+pub const MEDIA_TYPE: &str = "application/hal+json";
+
+/// The longest host that links are made of: a name and a port (RFC 1035, section 2.3.4).
+const HOST_MAX: usize = 261;
+
+/// How the caller reached this service, `http://host:port`: links lead back the same way.
+///
+/// The gateway forwards the caller's `Host`; a proxy that ends TLS adds `X-Forwarded-Proto: https`.
+#[derive(Clone, Debug)]
+pub struct Origin(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.filter(|host| is_host(host));
+        let https = parts.headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+        Ok(Self(match host {
+            Some(host) if https => format!("https://{host}"),
+            Some(host) => format!("http://{host}"),
+            None => String::new(), // Links without a host are still valid.
+        }))
+    }
+}
+
+/// Whether links may be made of it: what a caller sends is repeated in every link.
+fn is_host(host: &str) -> bool {
+    host.len() <= HOST_MAX && !host.contains('@') && host.parse::<Authority>().is_ok()
+}
+
+impl Origin {
+    /// The URL of an item.
+    pub fn item(&self, collection: &str, id: impl Display) -> String {
+        format!("{}/{collection}/{id}", self.0)
+    }
+
+    /// The URL of a collection.
+    pub fn collection(&self, collection: &str) -> String {
+        format!("{}/{collection}", self.0)
+    }
+}
+
+/// A link.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Link {
+    #[schema(example = "http://127.0.0.1:8088/bookings/1")]
+    href: String,
+}
+
+impl Link {
+    /// The link to a URL.
+    pub fn to(href: String) -> Self {
+        Self { href }
+    }
+}
+
+/// An item with its links.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct HalItem<T> {
+    #[serde(flatten)]
+    #[schema(inline)]
+    item: T,
+    #[serde(rename = "_links")]
+    #[schema(value_type = BTreeMap<String, Link>)]
+    links: ItemLinks,
+}
+
+/// `self`, and the same URL under the name of the item.
+#[derive(Clone, Debug)]
+struct ItemLinks {
+    singular: &'static str,
+    href: String,
+}
+
+impl Serialize for ItemLinks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Href<'a> {
+            href: &'a str,
+        }
+        let mut links = serializer.serialize_map(Some(2))?;
+        links.serialize_entry("self", &Href { href: &self.href })?;
+        links.serialize_entry(self.singular, &Href { href: &self.href })?;
+        links.end()
+    }
+}
+
+/// A kind of items: its path and its names.
+#[derive(Clone, Copy, Debug)]
+pub struct Collection {
+    /// The path, and the name in `_embedded`: `bookings`.
+    pub plural: &'static str,
+    /// The name of an item's own link: `booking`.
+    pub singular: &'static str,
+}
+
+impl Collection {
+    fn item<T>(self, origin: &Origin, id: impl Display, item: T) -> HalItem<T> {
+        let href = origin.item(self.plural, id);
+        HalItem { item, links: ItemLinks { singular: self.singular, href } }
+    }
+
+    /// 200 with an item.
+    pub fn ok<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
+        json::reply(StatusCode::OK, MEDIA_TYPE, &self.item(origin, id, item))
+    }
+
+    /// 201 with an item and its `Location`.
+    pub fn created<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
+        let item = self.item(origin, id, item);
+        let mut response = json::reply(StatusCode::CREATED, MEDIA_TYPE, &item);
+        if let Ok(location) = HeaderValue::try_from(item.links.href) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+
+    /// 200 with a page of a list; `id` takes the key of an item and the item, and names it in its link.
+    pub fn page<T: Serialize, I: Display>(
+        self,
+        origin: &Origin,
+        page: &PageRequest,
+        list: List<T>,
+        id: impl Fn(i64, &T) -> I,
+    ) -> Response {
+        let links = list.links(origin, page);
+        let item = |(key, item)| self.item(origin, id(key, &item), item);
+        let items = list.rows.items.into_iter().map(item);
+        let body = HalPage {
+            _embedded: Embedded { plural: self.plural, items: items.collect() },
+            _links: links,
+            page: PageInfo::new(page, list.total),
+        };
+        json::reply(StatusCode::OK, MEDIA_TYPE, &body)
+    }
+}
+
+/// One page of a list, with the number of all its items where that is known without counting.
+#[derive(Clone, Debug)]
+pub struct List<T> {
+    /// The items with their keys.
+    pub rows: PageRows<T>,
+    /// Items in all.
+    pub total: Option<u64>,
+}
+
+impl<T> List<T> {
+    fn links(&self, origin: &Origin, page: &PageRequest) -> PageLinks {
+        let link = |parameter: Option<&str>| Link::to(page.url(&origin.0, parameter));
+        let cursor = |start| link(Some(&format!("cursor={}", Cursor(start))));
+        let keys = self.rows.items.first().zip(self.rows.items.last());
+        let keys = keys.map(|((first, _), (last, _))| (*first, *last));
+        let prev = keys.filter(|_| self.rows.has_previous);
+        let next = keys.filter(|_| self.rows.has_next);
+        PageLinks {
+            first: link(None),
+            prev: prev.map(|(first, _)| cursor(PageStart::Before(first))),
+            this: match page.number {
+                Some(number) => link(Some(&format!("page={number}"))),
+                None => cursor(page.range.start),
+            },
+            next: next.map(|(_, last)| cursor(PageStart::After(last))),
+            last: cursor(PageStart::Before(i64::MAX)),
+        }
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HalPage<T> {
+    /// The items, under the name of the collection.
+    #[schema(value_type = BTreeMap<String, Vec<HalItem<T>>>)]
+    _embedded: Embedded<T>,
+    _links: PageLinks,
+    page: PageInfo,
+}
+
+#[derive(Debug)]
+struct Embedded<T> {
+    plural: &'static str,
+    items: Vec<HalItem<T>>,
+}
+
+impl<T: Serialize> Serialize for Embedded<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut embedded = serializer.serialize_map(Some(1))?;
+        embedded.serialize_entry(self.plural, &self.items)?;
+        embedded.end()
+    }
+}
+
+/// Links to the other pages; `prev` and `next` only where there is one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageLinks {
+    first: Link,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    prev: Option<Link>,
+    #[serde(rename = "self")]
+    this: Link,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<Link>,
+    last: Link,
+}

@@ -1,0 +1,228 @@
+//! The guards between a connection and the routes of a service, from the outside in:
+//!
+//! 1. *Deadline*, outermost: its clock starts with the head of the request and includes everything
+//!    below, the body and the wait for admission too. It is the time that the caller has left, at most
+//!    what the service promises. A request that exceeds it is still answered.
+//! 2. *Body*: a small one is read before admission, so that clients on slow networks do not use
+//!    capacity while they send.
+//! 3. *Admission*: a request is admitted, queued, or shed at once with `Retry-After`. Cancellations
+//!    and completions go before new bookings, and bookings before reads; operators are always
+//!    admitted. It is innermost, since it learns its limit from the duration of what it admits.
+//!
+//! On the way out, a 503 gets a `Retry-After` that spreads retries over time, and becomes a page if a
+//! browser asked.
+
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use hyper::body::Incoming;
+use platform_resilience::{
+    admission::{Admission, AdmissionConfig, AdmissionConfigError, Admitted, ShedError},
+    deadline::{self, Deadline},
+    limiter::{LimiterConfig, Sample},
+    time::{Clock, Monotonic},
+    wait_queue::Priority,
+};
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+use crate::{
+    headers::{ITEMS, SHED},
+    json::{self, BODY_MAX},
+    problem::{OwnRetryAfter, Problem},
+    retry_page,
+};
+
+/// The most items that one request may state.
+const ITEMS_MAX: u32 = 512;
+
+/// Items in flight that are always admitted, as long as they have time: more than the 200 users of
+/// the reference, which must be served however slow the machine is.
+const ALWAYS_ADMITTED: u32 = 256;
+
+/// When to retry after a request that was not answered within its deadline.
+const EXPIRED_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// The guards in front of the routes of one service.
+#[derive(Debug)]
+pub(crate) struct Ingress {
+    router: Router,
+    admission: Admission,
+    request_timeout: Duration,
+}
+
+/// When a request must be answered. Its time starts with the head of the request, and is never more
+/// than its caller has left.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestDeadline(pub Instant);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestDeadline {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let deadline = parts.extensions.get().copied();
+        Ok(deadline.unwrap_or_else(|| Self(Instant::now() + deadline::CAP)))
+    }
+}
+
+impl Ingress {
+    /// The guards in front of these routes, which promise a response within that time.
+    pub(crate) fn new(
+        router: Router,
+        request_timeout: Duration,
+    ) -> Result<Self, AdmissionConfigError> {
+        let limiter = LimiterConfig { min: ALWAYS_ADMITTED, ..LimiterConfig::default() };
+        let config = AdmissionConfig { limiter, ..AdmissionConfig::default() };
+        let admission = Admission::new(config, Monotonic::default())?;
+        Ok(Self { router, admission, request_timeout })
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Answers a request within its deadline.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+        let deadline = self.deadline(request.headers());
+        let page = retry_page::is_accepted(request.headers()).then(|| request.method().clone());
+        let left = deadline.left(self.admission.clock().now());
+        let response = timeout(left, self.serve(request, deadline)).await;
+        let response = response.unwrap_or_else(|_| expired().into_response());
+        match response.status() {
+            StatusCode::SERVICE_UNAVAILABLE => self.retry_later(response, page.as_ref()),
+            _ => response,
+        }
+    }
+
+    fn deadline(&self, headers: &HeaderMap) -> Deadline {
+        let now = self.admission.clock().now();
+        let left = headers.get(deadline::HEADER).map(HeaderValue::as_bytes);
+        let left = Deadline::from_header(left, now).left(now);
+        Deadline::within(left.min(self.request_timeout), now)
+    }
+
+    async fn serve(&self, request: Request<Incoming>, deadline: Deadline) -> Response {
+        let priority = priority(request.method(), request.uri().path());
+        let mut request = match with_body(request, priority).await {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
+        };
+        let items = items(request.headers());
+        let admitted = match self.admission.admit(priority, items, deadline).await {
+            Ok(admitted) => admitted,
+            Err(shed) => return rejection(shed),
+        };
+        let left = deadline.left(self.admission.clock().now());
+        request.extensions_mut().insert(RequestDeadline(Instant::now() + left));
+        let Ok(response) = self.router.clone().oneshot(request).await;
+        finish(admitted, response.status());
+        response
+    }
+
+    /// Sets a `Retry-After` of at least the wait that a new request would have, spread so that
+    /// clients do not all retry at the same moment.
+    fn retry_later(&self, mut response: Response, page: Option<&Method>) -> Response {
+        let own = response.extensions().get().copied();
+        if let (Some(OwnRetryAfter(after)), false) = (own, response.headers().contains_key(SHED)) {
+            let now = self.admission.clock().now();
+            let after = self.admission.retry_after(after, now).as_secs();
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after));
+        }
+        match page {
+            Some(method) => retry_page::render(&response, method),
+            None => response,
+        }
+    }
+}
+
+/// Reads a body whose stated length is at most [`BODY_MAX`]. Larger ones, and those of operators and
+/// of other services, are read by the handler.
+async fn with_body(
+    request: Request<Incoming>,
+    priority: Priority,
+) -> Result<Request<Body>, Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if priority == Priority::Operator || !length.is_some_and(|it| (1..=BODY_MAX).contains(&it)) {
+        return Ok(request.map(Body::new));
+    }
+    let (head, body) = request.into_parts();
+    let body = json::read(Body::new(body), BODY_MAX).await?;
+    Ok(Request::from_parts(head, Body::from(body)))
+}
+
+/// Health, metrics and events keep the system running; they are few, and sent one at a time.
+fn priority(method: &Method, path: &str) -> Priority {
+    if path.starts_with("/actuator") || path.starts_with("/events") {
+        return Priority::Operator;
+    }
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Priority::Read,
+        Method::POST => Priority::Book,
+        _ => Priority::Cancel, // Cancels or completes a booking, which frees capacity.
+    }
+}
+
+fn items(headers: &HeaderMap) -> u32 {
+    let items = headers.get(ITEMS).and_then(|items| items.to_str().ok()?.parse().ok());
+    items.unwrap_or(1).clamp(1, ITEMS_MAX)
+}
+
+/// Only the duration of a request that was served is a sample of how long serving takes.
+fn finish(admitted: Admitted, status: StatusCode) {
+    match status {
+        // Dropped: it counts as overloaded if it is late, and else not at all, since another service
+        // was unavailable.
+        StatusCode::SERVICE_UNAVAILABLE => drop(admitted),
+        StatusCode::CONFLICT => admitted.finish(Sample::Answered),
+        status if status.is_client_error() => admitted.finish(Sample::Ignored),
+        _ => admitted.finish(Sample::Answered),
+    }
+}
+
+fn rejection(shed: ShedError) -> Response {
+    let problem = Problem::retry_later(shed.retry_after, shed.reason.to_string());
+    let mut response = problem.into_response();
+    response.headers_mut().insert(SHED, HeaderValue::from_static(shed.reason.name()));
+    response
+}
+
+fn expired() -> Problem {
+    Problem::retry_later(EXPIRED_RETRY_AFTER, "the request was not answered within its deadline")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_free_capacity_go_before_bookings_and_bookings_before_reads() {
+        assert_eq!(priority(&Method::PATCH, "/bookings/1"), Priority::Cancel);
+        assert_eq!(priority(&Method::DELETE, "/bookings/1"), Priority::Cancel);
+        assert_eq!(priority(&Method::POST, "/bookings"), Priority::Book);
+        assert_eq!(priority(&Method::GET, "/bookings/1"), Priority::Read);
+        for path in ["/actuator/health", "/events", "/events/offset"] {
+            assert_eq!(priority(&Method::GET, path), Priority::Operator, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_request_counts_as_the_items_that_it_states_up_to_a_limit() {
+        let stated = |text: &str| {
+            let name = header::HeaderName::from_static(ITEMS);
+            items(&HeaderMap::from_iter([(name, text.parse().unwrap())]))
+        };
+        assert_eq!([stated("7"), stated("0"), stated("many")], [7, 1, 1]);
+        assert_eq!(stated("1000000"), ITEMS_MAX);
+        assert_eq!(items(&HeaderMap::new()), 1);
+    }
+}

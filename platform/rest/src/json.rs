@@ -1,0 +1,175 @@
+//! Bodies, paths and queries, parsed into types; an error names the field that is wrong.
+
+use std::str::FromStr;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::problem::Problem;
+
+/// The largest body of a client's request: 64 KiB.
+pub const BODY_MAX: usize = 64 * 1024;
+
+/// A JSON body of at most `MAX` bytes.
+#[derive(Clone, Debug)]
+pub struct Json<T, const MAX: usize = BODY_MAX>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Json<T, MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        json_only(&parts.headers)?;
+        let body = read(body, MAX).await?;
+        // serde would accept a list for an object, field by field.
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => Ok(Self(parse(&body)?)),
+            Some(_) | None => Err(Problem::malformed("the body must be a JSON object")),
+        }
+    }
+}
+
+/// A JSON body that is a list, of at most `MAX` bytes.
+#[derive(Clone, Debug)]
+pub struct JsonList<T, const MAX: usize = BODY_MAX>(pub Vec<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for JsonList<T, MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        json_only(&parts.headers)?;
+        Ok(Self(parse(&read(body, MAX).await?)?))
+    }
+}
+
+/// Reads a body to its end, at most `limit` bytes.
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "urn:anticorona:body-too-large",
+            "The body is too large",
+        )
+        .detail(format!("at most {limit} bytes"))),
+        Err(_) => Err(Problem::malformed("the body ended early")),
+    }
+}
+
+/// Parses JSON; an error names the field.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Tracking the field costs as much as parsing, so it is done after a failure only.
+    serde_json::from_slice(body).or_else(|_| parse_naming_fields(body))
+}
+
+fn parse_naming_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        if !cause.is_data() {
+            return Problem::malformed(format!("not JSON: {cause}"));
+        }
+        let cause = cause.to_string();
+        Problem::invalid(field(&path, &cause).as_deref(), cause)
+    })?;
+    json.end().map_err(|cause| Problem::malformed(format!("not JSON: {cause}")))?;
+    Ok(value)
+}
+
+/// The field that is wrong: where parsing stopped, and the field that is missing, duplicate or
+/// unknown there.
+fn field(path: &str, cause: &str) -> Option<String> {
+    let named = ["missing field `", "duplicate field `", "unknown field `"]
+        .iter()
+        .find_map(|kind| cause.strip_prefix(kind)?.split('`').next());
+    match (path.trim_start_matches('.'), named) {
+        ("", named) => named.map(str::to_owned),
+        (path, Some(named)) if !path.ends_with(named) => Some(format!("{path}.{named}")),
+        (path, _) => Some(path.to_owned()),
+    }
+}
+
+fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "urn:anticorona:unsupported-media-type",
+        "The body must be JSON",
+    )
+    .field("Content-Type")
+    .detail("send Content-Type: application/json"))
+}
+
+/// `application/json`, or a media type with the suffix `+json`.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(HeaderValue::to_str) else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or(value).trim();
+    essence.eq_ignore_ascii_case("application/json")
+        || essence.to_ascii_lowercase().ends_with("+json")
+}
+
+/// The only variable of a path; a value that cannot be parsed is a 404.
+#[derive(Clone, Copy, Debug)]
+pub struct Id<T>(pub T);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await.ok();
+        text.and_then(|Path(text)| text.parse().ok())
+            .map(Self)
+            .ok_or_else(|| Problem::not_found(format!("nothing at {}", parts.uri.path())))
+    }
+}
+
+/// A query string.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            let cause = error.into_inner().to_string();
+            Problem::invalid(field(&path, &cause).as_deref(), cause)
+        })
+    }
+}
+
+/// A JSON response.
+pub fn reply<T: Serialize>(status: StatusCode, media_type: &'static str, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = status;
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            response
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // Plain data cannot fail.
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        reply(StatusCode::OK, "application/json", &self.0)
+    }
+}

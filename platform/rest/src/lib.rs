@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod base_url;
+pub mod breaker_registry;
+mod call;
+mod call_error;
+mod call_outcome;
+pub mod client;
+mod endpoints;
+pub mod fault_injection;
+pub mod hal;
+pub mod headers;
+mod ingress;
+pub mod json;
+pub mod listener;
+pub mod openapi;
+pub mod pagination;
+pub mod problem;
+mod retry_page;
+pub mod runtime;
+mod sockets;
+
+pub use ingress::RequestDeadline;

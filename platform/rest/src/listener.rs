@@ -1,0 +1,277 @@
+//! Accepting connections, and answering every request within its deadline.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use platform_telemetry::{metrics::http_metrics::HttpMetrics, trace::Tracer};
+use rustix::process::{Resource, getrlimit};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    pin, select,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    fault_injection::FaultInjection, ingress::Ingress, problem::Problem, runtime::Runtime, sockets,
+};
+
+/// Open connections of one listener at most; further ones wait in the kernel's queue.
+/// Fewer if the system allows this process fewer open files.
+pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// Keep-alive ends once this share of the connection slots is in use (1/2): idle connections must
+/// not make others wait in the kernel's queue.
+const KEEP_ALIVE_SHARE: usize = 2;
+
+/// The share of the open files that one listener may use (1/8): services share a process, and stores
+/// and clients need files too.
+const OPEN_FILES_SHARE: u64 = 8;
+
+/// How long a connection may stay idle, and how long the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest head of a request.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// How long open connections may still begin a request after draining has begun: clients that
+/// connected just before are answered.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Pause after accepting failed (no file handles left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The address cannot be listened on.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}; --port-offset N moves every port by N")]
+pub struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// The bound sockets of one address, one per core.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<StdListener>,
+    address: SocketAddr,
+    connections_max: usize,
+}
+
+impl Listener {
+    /// Binds the address. Fails if another process listens there.
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let bound = sockets::bind(address);
+        let (sockets, address) = bound.map_err(|source| ListenError { address, source })?;
+        Ok(Self { sockets, address, connections_max: connections_max() })
+    }
+
+    /// The bound address (for port 0, with the port that the system chose).
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lowers the limit of open connections; at least one per core, since each has an accept loop.
+    #[must_use]
+    pub fn with_connections_max(self, max: usize) -> Self {
+        let connections_max = max.max(self.sockets.len()).min(self.connections_max);
+        Self { connections_max, ..self }
+    }
+
+    /// Answers requests until the service stops; returns after the last response.
+    ///
+    /// A request that is not answered within `request_timeout` gets a 503 with `Retry-After`.
+    pub async fn serve(
+        self,
+        service: &'static str,
+        router: Router,
+        request_timeout: Duration,
+        runtime: &Runtime,
+    ) -> io::Result<()> {
+        info!("{service} listens on http://{}", self.address);
+        let router = match runtime.faults() {
+            Some(faults) => router.merge(faults.router(service)),
+            None => router,
+        };
+        let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+        let router = runtime.tracer().record_routes(router);
+        let ingress = Ingress::new(router, request_timeout).map_err(io::Error::other)?;
+        runtime.breakers().set_admission(ingress.admission());
+        let server = Arc::new(Server {
+            ingress,
+            faults: runtime.faults().cloned(),
+            tracer: runtime.tracer().clone(),
+            http: runtime.metrics().http().clone(),
+            request_timeout,
+            free_connections: Arc::new(Semaphore::new(self.connections_max)),
+            keep_alive_max: self.connections_max / KEEP_ALIVE_SHARE,
+            stop: runtime.stop_token(),
+            tasks: TaskTracker::new(),
+        });
+        for socket in self.sockets {
+            let listener = TcpListener::from_std(socket)?;
+            server.tasks.spawn(Arc::clone(&server).accept(listener));
+        }
+        runtime.stopping().await;
+        server.tasks.close();
+        server.tasks.wait().await;
+        Ok(())
+    }
+}
+
+/// [`CONNECTIONS_MAX`], or this listener's share of the files that this process may open.
+fn connections_max() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / OPEN_FILES_SHARE;
+    usize::try_from(files).unwrap_or(usize::MAX).clamp(1, CONNECTIONS_MAX)
+}
+
+struct Server {
+    ingress: Ingress,
+    faults: Option<FaultInjection>,
+    tracer: Tracer,
+    http: HttpMetrics,
+    request_timeout: Duration,
+    free_connections: Arc<Semaphore>,
+    /// With more open connections than this, each is closed after its response.
+    keep_alive_max: usize,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut is_failing = false;
+        while let Some(permit) = self.permit().await {
+            select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        is_failing = false;
+                        self.start(stream, permit);
+                    }
+                    Err(cause) => {
+                        if !is_failing {
+                            warn!(%cause, "cannot accept connections, retrying");
+                        }
+                        is_failing = true;
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        self.accept_queued(listener).await;
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            permit = Arc::clone(&self.free_connections).acquire_owned() => permit.ok(),
+        }
+    }
+
+    /// Accepts the connections in the kernel's queue: closing the socket would reset them.
+    async fn accept_queued(self: Arc<Self>, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, _)) = listener.accept() {
+            let permit = Arc::clone(&self.free_connections).acquire_owned().await;
+            let Ok(permit) = permit else { return };
+            if let Ok(stream) = from_std(stream) {
+                self.start(stream, permit);
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let server = Arc::clone(self);
+        self.tasks.spawn(async move {
+            server.connection(stream).await;
+            drop(permit);
+        });
+    }
+
+    async fn connection(&self, stream: TcpStream) {
+        drop(stream.set_nodelay(true)); // Without it, responses are only slower.
+        let _open = self.http.connection();
+        let is_draining = AtomicBool::new(false);
+        let answer = |request| self.tracer.serve(request, |it| self.answer(it));
+        let service = service_fn(async |request| {
+            let mut response = self.http.observe(request, answer).await;
+            if is_draining.load(Ordering::Relaxed)
+                || self.http.connections_open() > self.keep_alive_max
+            {
+                // Without it, the client's next request could meet a connection that is being closed.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        pin!(connection);
+        let draining = async {
+            self.stop.cancelled().await;
+            is_draining.store(true, Ordering::Relaxed);
+            sleep(LAST_REQUEST_TIMEOUT).await;
+        };
+        // Errors are caused by the client (reset, malformed HTTP, timeout) and need no action.
+        select! {
+            ended = connection.as_mut() => drop(ended),
+            () = draining => {
+                connection.as_mut().graceful_shutdown();
+                // A request of which only half has arrived by then is not waited for any longer.
+                drop(timeout(self.request_timeout, connection).await);
+            }
+        }
+    }
+
+    /// Faults are injected outermost: a request that fails on purpose must not be rejected or timed
+    /// out by the guards.
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let Some(faults) = &self.faults else { return self.ingress.answer(request).await };
+        let path = request.uri().path().to_owned();
+        faults.apply(&path, &self.stop, self.ingress.answer(request)).await
+    }
+}
+
+fn from_std(stream: StdStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+async fn not_found(request: Request) -> Problem {
+    Problem::not_found(format!("nothing at {}", request.uri().path()))
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "urn:anticorona:method-not-allowed",
+        "This address does not take this method",
+    )
+    .detail(format!("{} is not possible here; see the Allow header", request.method()))
+}

@@ -1,0 +1,47 @@
+//! Responses that the operations of all services share, for their OpenAPI documents.
+//!
+//! An operation names them beside its own: `responses((status = 201, …), BodyProblems, Unavailable)`.
+
+use utoipa::IntoResponses;
+
+use crate::problem::Problem;
+
+/// The responses to a request whose body is wrong.
+#[derive(Debug, IntoResponses)]
+pub enum BodyProblems {
+    /// The body or a header cannot be read
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
+    /// The body is larger than 64 KiB
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// The body is not JSON
+    #[response(status = 415, content_type = "application/problem+json")]
+    NotJson(Problem),
+    /// A field is wrong; `field` names it
+    #[response(status = 422, content_type = "application/problem+json")]
+    InvalidField(Problem),
+}
+
+/// The responses to a request for a page that is wrong.
+#[derive(Debug, IntoResponses)]
+pub enum PageProblems {
+    /// The page is too far from the beginning of the list: follow the `next` links
+    #[response(status = 400, content_type = "application/problem+json")]
+    TooDeep(Problem),
+    /// A parameter is wrong; `field` names it
+    #[response(status = 422, content_type = "application/problem+json")]
+    InvalidField(Problem),
+}
+
+/// The response while a request cannot be served.
+#[derive(Debug, IntoResponses)]
+pub enum Unavailable {
+    /// Not now: retry after the given time
+    #[response(
+        status = 503,
+        content_type = "application/problem+json",
+        headers(("Retry-After" = u32, description = "When to retry, in seconds"))
+    )]
+    RetryLater(Problem),
+}

@@ -1,0 +1,240 @@
+//! Pages of a list: keyset cursors in the links, and `page=N` near the beginning.
+//!
+//! `?cursor=after-120&size=20` begins behind the item of key 120, and costs the same anywhere in a list of
+//! any length. `?page=3` is honoured while at most [`PAGE_DEPTH_MAX`] items come before that page; beyond,
+//! the database would have to skip them one by one, so it is refused and points to the cursors.
+
+use std::{fmt, str::FromStr};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, Uri, request::Parts},
+};
+use platform_store::{PageRange, PageStart};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{json, problem::Problem};
+
+/// Items on a page unless the request says otherwise.
+pub const PAGE_SIZE: u32 = 20;
+
+/// Items on a page at most; a larger `size` means this.
+pub const PAGE_SIZE_MAX: u32 = 1_000;
+
+/// Items before a page that is requested by its number, at most.
+pub const PAGE_DEPTH_MAX: u64 = 10_000;
+
+/// The page that a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Where it begins, and its size, 1 to [`PAGE_SIZE_MAX`].
+    pub range: PageRange,
+    /// Its number, counted from 0, where it was requested by number.
+    pub number: Option<u64>,
+    /// The path of the list, with the parameters of its query that do not choose a page.
+    list: String,
+}
+
+/// The query of a request for a page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the fields are described here and parsed by `FromRequestParts`")]
+pub struct PageParams {
+    /// Where the page begins, as `next` and `prev` of another page say
+    #[param(example = "after-20", nullable = false)]
+    cursor: Option<String>,
+    /// Which page, counted from 0; only near the beginning of a list (at most 10000 items before it)
+    #[param(example = 0, minimum = 0, nullable = false)]
+    page: Option<u32>,
+    /// Items on a page, 20 unless given; more than 1000 means 1000
+    #[param(example = 20, minimum = 1, nullable = false)]
+    size: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct PageQuery {
+    cursor: Option<String>,
+    page: Option<String>,
+    size: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let json::Query(query) = json::Query::<PageQuery>::from_request_parts(parts, state).await?;
+        let size = match query.size {
+            None => PAGE_SIZE,
+            Some(text) => match text.parse::<u32>() {
+                Ok(size) if size > 0 => size.min(PAGE_SIZE_MAX),
+                _ => return Err(Problem::invalid("size", "must be a whole number from 1")),
+            },
+        };
+        let (start, number) = match (query.cursor, query.page) {
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid("page", "cannot be given with a cursor"));
+            }
+            (Some(cursor), None) => (cursor.parse::<Cursor>()?.0, None),
+            (None, page) => {
+                let number = number(page.as_deref())?;
+                (PageStart::Offset(offset(number, size)?), Some(number))
+            }
+        };
+        Ok(Self { range: PageRange { start, size }, number, list: list(&parts.uri) })
+    }
+}
+
+fn number(page: Option<&str>) -> Result<u64, Problem> {
+    let Some(text) = page else { return Ok(0) };
+    let number = text.parse::<u32>();
+    let wrong = |_| Problem::invalid("page", "must be a whole number, counted from 0");
+    number.map(u64::from).map_err(wrong)
+}
+
+fn offset(number: u64, size: u32) -> Result<u64, Problem> {
+    let offset = number.saturating_mul(u64::from(size));
+    if offset > PAGE_DEPTH_MAX { Err(too_deep()) } else { Ok(offset) }
+}
+
+fn list(uri: &Uri) -> String {
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let kept = query.filter(|(name, _)| !["cursor", "page", "size"].contains(&&**name));
+    let kept = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
+    if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{kept}", uri.path()) }
+}
+
+impl PageRequest {
+    /// The URL of a page of the same list and size, at this origin; `page` is its parameter, if it has
+    /// one.
+    pub(crate) fn url(&self, origin: &str, page: Option<&str>) -> String {
+        let join = if self.list.contains('?') { '&' } else { '?' };
+        let page = page.map(|page| format!("{page}&")).unwrap_or_default();
+        format!("{origin}{}{join}{page}size={}", self.list, self.range.size)
+    }
+}
+
+fn too_deep() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "urn:anticorona:page-too-deep",
+        "The page is too far from the beginning of the list",
+    )
+    .field("page")
+    .detail(format!(
+        "at most {PAGE_DEPTH_MAX} items may come before a page that is requested by number; follow the \
+         `next` links, which carry a cursor"
+    ))
+}
+
+/// A place in a list as text: `after-120`, `before-121`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor(pub(crate) PageStart);
+
+impl FromStr for Cursor {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let key = |text: &str| text.parse::<i64>().ok();
+        let after = text.strip_prefix("after-").and_then(key).map(PageStart::After);
+        let before = || text.strip_prefix("before-").and_then(key).map(PageStart::Before);
+        let wrong = || Problem::invalid("cursor", "must be the cursor of a `next` or `prev` link");
+        after.or_else(before).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            PageStart::Offset(_) => Ok(()),
+            PageStart::After(key) => write!(f, "after-{key}"),
+            PageStart::Before(key) => write!(f, "before-{key}"),
+        }
+    }
+}
+
+/// The size of a page, and where they are known its number and how many items and pages there are.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PageInfo {
+    /// Items on a full page.
+    #[schema(example = 20)]
+    pub(crate) size: u32,
+    /// Items in all; omitted where counting them would read the whole list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1, nullable = false)]
+    pub(crate) total_elements: Option<u64>,
+    /// Pages in all; omitted with `totalElements`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1, nullable = false)]
+    pub(crate) total_pages: Option<u64>,
+    /// Counted from 0; omitted for a page that was requested by cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 0, nullable = false)]
+    pub(crate) number: Option<u64>,
+}
+
+impl PageInfo {
+    pub(crate) fn new(page: &PageRequest, total: Option<u64>) -> Self {
+        Self {
+            size: page.range.size,
+            total_elements: total,
+            total_pages: total.map(|total| total.div_ceil(u64::from(page.range.size))),
+            number: page.number,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn requested(query: &str) -> Result<PageRequest, Problem> {
+        let request = axum::http::Request::builder().uri(format!("/bookings?{query}"));
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        PageRequest::from_request_parts(&mut parts, &()).await
+    }
+
+    #[tokio::test]
+    async fn a_page_begins_at_its_number_or_at_a_cursor() {
+        let first = requested("").await.unwrap();
+        assert_eq!(first.range, PageRange { start: PageStart::Offset(0), size: PAGE_SIZE });
+        assert_eq!(first.number, Some(0));
+        let third = requested("page=2&size=50").await.unwrap();
+        assert_eq!((third.range.start, third.range.size), (PageStart::Offset(100), 50));
+        let next = requested("cursor=after-120&size=5000").await.unwrap();
+        assert_eq!((next.range.start, next.range.size), (PageStart::After(120), PAGE_SIZE_MAX));
+        assert_eq!(next.number, None);
+        let back = requested("cursor=before-7").await.unwrap();
+        assert_eq!(back.range.start, PageStart::Before(7));
+    }
+
+    #[tokio::test]
+    async fn a_page_number_is_honoured_up_to_the_named_depth_and_refused_beyond() {
+        assert!(requested("page=500&size=20").await.is_ok());
+        assert_eq!(requested("page=501&size=20").await, Err(too_deep()));
+        assert_eq!(requested("page=4294967295&size=1000").await, Err(too_deep()));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_query_is_refused_by_the_name_of_its_field() {
+        for wrong in ["cursor=7", "cursor=after-x", "cursor=after-1&page=1", "page=-1", "size=0"] {
+            assert!(requested(wrong).await.is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_url_of_another_page_keeps_the_rest_of_the_query() {
+        let page = requested("page=1&userId=5&size=7&a=%26").await.unwrap();
+        let next = page.url("http://h", Some("cursor=after-9"));
+        assert_eq!(next, "http://h/bookings?userId=5&a=%26&cursor=after-9&size=7");
+        assert_eq!(requested("").await.unwrap().url("", None), "/bookings?size=20");
+    }
+
+    #[test]
+    fn a_cursor_is_parsed_as_it_is_shown() {
+        for start in [PageStart::After(i64::MAX), PageStart::Before(-1)] {
+            assert_eq!(Cursor(start).to_string().parse(), Ok(Cursor(start)));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Errors as `application/problem+json` (RFC 9457): a stable `type` for programs, text for people.
+
+use std::{fmt::Display, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use platform_store::{ReadError, WriteError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// When to retry after the own store failed.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// An error response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// The kind of problem; stable, `urn:anticorona:…`.
+    #[schema(example = "urn:anticorona:sold-out")]
+    r#type: &'static str,
+    /// The kind in words.
+    title: &'static str,
+    /// The HTTP status.
+    #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16)]
+    status: StatusCode,
+    /// What is wrong this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The field that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// A problem of a kind. `type` is `urn:anticorona:` and a name that never changes.
+    pub const fn new(status: StatusCode, r#type: &'static str, title: &'static str) -> Self {
+        Self { r#type, title, status, detail: None, field: None, retry_after: None }
+    }
+
+    /// 400: the request cannot be parsed.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "urn:anticorona:malformed", "The request cannot be read")
+            .detail(detail)
+    }
+
+    /// 422: the request can be parsed, but one field of it is wrong; it is named where it is known.
+    pub fn invalid<'a>(field: impl Into<Option<&'a str>>, detail: impl Into<String>) -> Self {
+        let problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:anticorona:invalid-field",
+            "A field is wrong",
+        )
+        .detail(detail);
+        match field.into() {
+            Some(field) => problem.field(field),
+            None => problem,
+        }
+    }
+
+    /// 404: there is nothing at this URL.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "urn:anticorona:not-found", "There is no such thing")
+            .detail(detail)
+    }
+
+    /// 503 with `Retry-After`: the request may be sent again after that time.
+    pub fn retry_later(retry_after: Duration, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:anticorona:retry-later",
+            "Please retry later",
+        )
+        .retry_after(retry_after)
+        .detail(detail)
+    }
+
+    /// Adds what is wrong this time.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds the name of the field that is wrong.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Adds `Retry-After`; whole seconds, at least one.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    fn store(error: impl Display) -> Self {
+        Self::retry_later(STORE_RETRY_AFTER, error.to_string())
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::store(error)
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        Self::store(error)
+    }
+}
+
+/// Marks a `Retry-After` of this service, which the ingress spreads over time. One that was forwarded
+/// was spread by the service that it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnRetryAfter(pub(crate) Duration);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default(); // Strings and a number cannot fail.
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(after) = self.retry_after {
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
+                headers.insert(header::RETRY_AFTER, seconds);
+            }
+            response.extensions_mut().insert(OwnRetryAfter(after));
+        }
+        response
+    }
+}

@@ -1,0 +1,183 @@
+//! HAL: items with their links, and lists whose pages link to each other.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::iter;
+
+use axum::{
+    body::to_bytes,
+    extract::{FromRequestParts, Request},
+    response::{IntoResponse, Response},
+};
+use insta::assert_snapshot;
+use platform_rest::{
+    hal::{Collection, List, Origin},
+    pagination::PageRequest,
+};
+use platform_store::PageRows;
+use serde::Serialize;
+use serde_json::Value;
+
+const BEANS: Collection = Collection { plural: "beans", singular: "bean" };
+
+#[derive(Serialize)]
+struct Bean {
+    name: &'static str,
+}
+
+const BEAN: Bean = Bean { name: "runner" };
+
+async fn origin(headers: &[(&str, &str)]) -> Origin {
+    let mut request = Request::get("/");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    Origin::from_request_parts(&mut parts, &()).await.unwrap()
+}
+
+async fn host() -> Origin {
+    origin(&[("host", "h")]).await
+}
+
+async fn body(response: Response) -> String {
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// The page of a list with these keys around it that a query asks for.
+async fn page(query: &str, keys: &[i64], [has_previous, has_next]: [bool; 2]) -> Value {
+    let (mut parts, ()) = Request::get(format!("/beans{query}")).body(()).unwrap().into_parts();
+    let request = PageRequest::from_request_parts(&mut parts, &()).await.unwrap();
+    let items = keys.iter().copied().zip(iter::repeat_with(|| BEAN)).collect();
+    let rows = PageRows { items, has_previous, has_next };
+    let list = List { rows, total: request.number.map(|_| 7) };
+    let page = BEANS.page(&host().await, &request, list, |_, bean| bean.name);
+    assert_eq!(page.headers()["content-type"], "application/hal+json");
+    serde_json::from_str(&body(page).await).unwrap()
+}
+
+/// The links of a page, one a line.
+async fn links(query: &str, keys: &[i64], around: [bool; 2]) -> String {
+    let page = page(query, keys, around).await;
+    let links = page["_links"].as_object().unwrap();
+    let shown = ["first", "prev", "self", "next", "last"].iter().filter_map(|name| {
+        let href = links.get(*name)?["href"].as_str().unwrap();
+        Some(format!("{name} {}", href.strip_prefix("http://h/beans?").unwrap()))
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn an_item_has_its_fields_and_its_links() {
+    let item = BEANS.ok(&host().await, 7, BEAN);
+    assert_eq!(item.headers()["content-type"], "application/hal+json");
+    assert_snapshot!(body(item).await, @r#"{"name":"runner","_links":{"self":{"href":"http://h/beans/7"},"bean":{"href":"http://h/beans/7"}}}"#);
+}
+
+#[tokio::test]
+async fn a_created_item_has_a_location() {
+    let created = BEANS.created(&host().await, 7, BEAN);
+    assert_eq!(created.status(), 201);
+    assert_eq!(created.headers()["location"], "http://h/beans/7");
+    assert_eq!(created.headers()["content-type"], "application/hal+json");
+}
+
+#[tokio::test]
+async fn links_have_the_host_and_scheme_that_the_client_used() {
+    let too_long = "a".repeat(262);
+    let cases = [
+        (vec![("host", "a:1")], "http://a:1/beans/7"),
+        (vec![("host", "a"), ("x-forwarded-proto", "https")], "https://a/beans/7"),
+        (vec![("host", "a"), ("x-forwarded-proto", "gopher")], "http://a/beans/7"),
+        (vec![], "/beans/7"),
+        (vec![("host", "user@a")], "/beans/7"),
+        (vec![("host", "a/b")], "/beans/7"),
+        (vec![("host", &too_long)], "/beans/7"),
+    ];
+    for (headers, link) in cases {
+        assert_eq!(origin(&headers).await.item("beans", 7), link);
+    }
+}
+
+#[tokio::test]
+async fn the_first_page_links_to_the_next_and_the_last() {
+    assert_snapshot!(links("?size=2", &[1, 4], [false, true]).await, @r"
+    first size=2
+    self page=0&size=2
+    next cursor=after-4&size=2
+    last cursor=before-9223372036854775807&size=2
+    ");
+}
+
+#[tokio::test]
+async fn a_page_in_the_middle_links_to_both_neighbours() {
+    assert_snapshot!(links("?cursor=after-4&size=2", &[5, 9], [true, true]).await, @r"
+    first size=2
+    prev cursor=before-5&size=2
+    self cursor=after-4&size=2
+    next cursor=after-9&size=2
+    last cursor=before-9223372036854775807&size=2
+    ");
+}
+
+#[tokio::test]
+async fn the_last_page_links_to_the_previous_one_only() {
+    let last = "?cursor=before-9223372036854775807&size=2";
+    assert_snapshot!(links(last, &[10, 11], [true, false]).await, @r"
+    first size=2
+    prev cursor=before-10&size=2
+    self cursor=before-9223372036854775807&size=2
+    last cursor=before-9223372036854775807&size=2
+    ");
+}
+
+#[tokio::test]
+async fn an_empty_page_has_no_neighbours() {
+    let alone = links("", &[], [false, false]).await;
+    assert_snapshot!(alone, @r"
+    first size=20
+    self page=0&size=20
+    last cursor=before-9223372036854775807&size=20
+    ");
+    assert_eq!(links("", &[], [true, true]).await, alone, "without a key there is no cursor");
+}
+
+#[tokio::test]
+async fn a_page_by_number_has_its_items_and_totals() {
+    let page = page("?page=2&size=3", &[7], [true, false]).await;
+    assert_snapshot!(page["_embedded"], @r#"{"beans":[{"_links":{"bean":{"href":"http://h/beans/runner"},"self":{"href":"http://h/beans/runner"}},"name":"runner"}]}"#);
+    assert_snapshot!(page["page"], @r#"{"number":2,"size":3,"totalElements":7,"totalPages":3}"#);
+}
+
+#[tokio::test]
+async fn a_page_whose_total_is_not_known_omits_it() {
+    let page = page("?cursor=after-6&size=3", &[7], [true, false]).await;
+    assert_snapshot!(page["page"], @r#"{"size":3}"#);
+}
+
+async fn requested(query: &str) -> Result<PageRequest, String> {
+    let (mut parts, ()) = Request::get(format!("/{query}")).body(()).unwrap().into_parts();
+    match PageRequest::from_request_parts(&mut parts, &()).await {
+        Ok(page) => Ok(page),
+        Err(problem) => Err(body(problem.into_response()).await),
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_of_a_page_is_ignored() {
+    assert!(requested("?size=7&sort=id").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_wrong_page_is_rejected_with_the_name_of_the_field() {
+    assert_snapshot!(requested("?page=-1").await.unwrap_err(), @r#"{"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"must be a whole number, counted from 0","field":"page"}"#);
+    assert_snapshot!(requested("?size=0").await.unwrap_err(), @r#"{"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"must be a whole number from 1","field":"size"}"#);
+    assert_snapshot!(requested("?cursor=7").await.unwrap_err(), @r#"{"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"must be the cursor of a `next` or `prev` link","field":"cursor"}"#);
+    assert_snapshot!(requested("?cursor=after-1&page=1").await.unwrap_err(), @r#"{"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"cannot be given with a cursor","field":"page"}"#);
+}
+
+#[tokio::test]
+async fn a_page_number_beyond_the_depth_limit_is_rejected_with_a_pointer_to_the_cursors() {
+    assert_snapshot!(requested("?page=501&size=20").await.unwrap_err(), @r#"{"type":"urn:anticorona:page-too-deep","title":"The page is too far from the beginning of the list","status":400,"detail":"at most 10000 items may come before a page that is requested by number; follow the `next` links, which carry a cursor","field":"page"}"#);
+}

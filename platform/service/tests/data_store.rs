@@ -1,0 +1,165 @@
+//! A service with a store: it publishes over HTTP to its subscribers, and it ends once its writer has
+//! died, so that its process is not taken for a working one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use platform_events::{EventHandler, ReceivedEvent, RelayPriority, StoreId};
+use platform_rest::{
+    client::{CallError, Client},
+    listener::Listener,
+    runtime::Runtime,
+};
+use platform_service::{Configured, DataConfig, DataStore, EventsUrl, Service, Subscriber};
+use platform_store::{Aggregate, CommandOf, Commands, Database, Event, SqlError, Tx};
+use platform_telemetry::BoxError;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+const SERVICE: Service = Service {
+    name: "test",
+    summary: "a service of a test",
+    port: 0,
+    consumes: &[],
+    collections: &[],
+    items: &[],
+    migrations: &[],
+    openapi: None,
+    configure: |_| Ok(Configured::new(Vec::new(), async |_| Err("not started here".into()))),
+};
+
+/// Publishes each command of a caller; panics in every decision about an event.
+struct Fragile;
+
+#[derive(Clone, Copy)]
+enum Command {
+    Publish,
+    Panic,
+}
+
+impl Aggregate for Fragile {
+    type Command = Command;
+    type Reply = ();
+
+    fn load(_: &Tx<'_>, _: &[&Command]) -> Result<Self, SqlError> {
+        Ok(Self)
+    }
+
+    fn decide(&mut self, command: &Command) {
+        match command {
+            Command::Publish => {}
+            Command::Panic => panic!("the decision panics"),
+        }
+    }
+
+    fn save(&self, _: &Tx<'_>) -> Result<(), SqlError> {
+        Ok(())
+    }
+
+    fn event(_: &Command, (): &()) -> serde_json::Result<Option<Event>> {
+        Event::of("ReservationAborted", 0, &json!({"reservationId": NIL})).map(Some)
+    }
+}
+
+impl CommandOf<Fragile> for Command {
+    type Reply = ();
+
+    fn reply((): ()) -> Option<()> {
+        Some(())
+    }
+}
+
+impl EventHandler for Fragile {
+    fn command(_: ReceivedEvent) -> Option<Command> {
+        Some(Command::Panic)
+    }
+
+    fn ineffective((): &()) -> Option<String> {
+        None
+    }
+}
+
+/// A started service.
+struct Running {
+    store: StoreId,
+    commands: Commands<Fragile>,
+    client: Client,
+    stop: CancellationToken,
+    serving: JoinSet<Result<(), BoxError>>,
+    _folder: TempDir,
+}
+
+impl Running {
+    async fn start(subscribers: Vec<Subscriber>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let config = DataConfig {
+            database: Database::Sqlite(folder.path().join("test.sqlite")),
+            events: EventsUrl::Http,
+            subscribers,
+        };
+        let stop = CancellationToken::new();
+        let runtime = Runtime::new(SERVICE.name, stop.clone());
+        let store = DataStore::<Fragile>::open(&SERVICE, &config, &runtime).await.unwrap();
+        let (id, commands) = (store.id, store.commands.clone());
+        let app = store.app(Router::new(), TIMEOUT, &runtime);
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let client = Client::new(format!("http://{}", listener.address()).parse().unwrap());
+        let mut serving = JoinSet::new();
+        serving.spawn(app.serve(&SERVICE, listener, runtime));
+        Self { store: id, commands, client, stop, serving, _folder: folder }
+    }
+
+    async fn liveness(&self) -> Value {
+        self.client.get("/actuator/health/liveness", TIMEOUT).await.unwrap()
+    }
+
+    async fn post_event(&self) -> Result<Value, CallError> {
+        let event = json!({
+            "specversion": "1.0",
+            "id": format!("{NIL}/1"),
+            "source": NIL,
+            "sequence": "1",
+            "type": "anticorona.ReservationAborted.v1",
+            "time": "1970-01-01T00:00:00Z",
+            "data": {"reservationId": NIL},
+        });
+        self.client.post("/events", "application/cloudevents-batch+json", &[event], TIMEOUT).await
+    }
+
+    async fn ended(&mut self) -> Result<(), BoxError> {
+        self.serving.join_next().await.unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_service_whose_writer_has_died_ends() {
+    let mut service = Running::start(Vec::new()).await;
+    assert_eq!(service.liveness().await["status"], "UP");
+    assert!(service.post_event().await.is_err());
+    let start = Instant::now();
+    let ended = service.ended().await.unwrap_err().to_string();
+    assert_eq!(ended, "the writer of test has died; the log says why");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_service_publishes_to_its_subscribers_and_ends_when_it_is_stopped() {
+    // Its writer dies of the first event, which shows that the event has arrived.
+    let mut subscriber = Running::start(Vec::new()).await;
+    let url = subscriber.client.base().clone();
+    let subscription = Subscriber { service: "test", url, priority: RelayPriority::Foreground };
+    let mut publisher = Running::start(vec![subscription]).await;
+    assert_ne!(publisher.store, subscriber.store);
+    publisher.commands.submit(Command::Publish, Instant::now() + TIMEOUT).await.unwrap();
+    assert!(subscriber.ended().await.is_err());
+    publisher.stop.cancel();
+    publisher.ended().await.unwrap();
+}

@@ -1,0 +1,30 @@
+-- The id of this store, for as long as it exists. A transaction that writes locks this row first: of
+-- several processes one writes at a time, so that what it read is still true when it commits.
+CREATE TABLE store (
+    id UUID NOT NULL PRIMARY KEY
+);
+
+-- Events to publish. Rows are only ever added; consumers store their offset.
+CREATE TABLE outbox (
+    sequence BIGINT NOT NULL PRIMARY KEY,
+    type     TEXT   NOT NULL,
+    at_ms    BIGINT NOT NULL,
+    data     TEXT   NOT NULL
+);
+
+-- The offset of this consumer in the events of each source.
+CREATE TABLE consumer_offsets (
+    source   UUID   NOT NULL PRIMARY KEY,
+    sequence BIGINT NOT NULL
+);
+
+-- Events that could not be applied, stored for an operator.
+CREATE TABLE dead_letters (
+    source   UUID   NOT NULL,
+    sequence BIGINT NOT NULL,
+    type     TEXT   NOT NULL,
+    data     TEXT   NOT NULL,
+    reason   TEXT   NOT NULL,
+    at_ms    BIGINT NOT NULL,
+    PRIMARY KEY (source, sequence)
+);

@@ -1,0 +1,29 @@
+-- The id of this store, for as long as it exists.
+CREATE TABLE store (
+    id BLOB NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
+
+-- Events to publish. Rows are only ever added; consumers store their offset.
+CREATE TABLE outbox (
+    sequence INTEGER PRIMARY KEY,
+    type     TEXT    NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    data     TEXT    NOT NULL
+);
+
+-- The offset of this consumer in the events of each source.
+CREATE TABLE consumer_offsets (
+    source   BLOB    NOT NULL PRIMARY KEY,
+    sequence INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Events that could not be applied, stored for an operator.
+CREATE TABLE dead_letters (
+    source   BLOB    NOT NULL,
+    sequence INTEGER NOT NULL,
+    type     TEXT    NOT NULL,
+    data     TEXT    NOT NULL,
+    reason   TEXT    NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    PRIMARY KEY (source, sequence)
+) WITHOUT ROWID;

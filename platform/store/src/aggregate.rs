@@ -1,0 +1,213 @@
+//! The one idea: commands in batches → a pure decision → one commit (rows + events).
+//!
+//! A batch loads every row that its commands name, decides the commands one after the other on
+//! plain values, saves what changed, appends the events to the outbox and moves the consumer
+//! offsets, all in one transaction.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use uuid::Uuid;
+
+use crate::{
+    consumer::{self, DeadLetter},
+    error::{SqlError, StoreError},
+    notifier::Notifier,
+    outbox::{self, Event},
+    sql::{PendingQuery, Tx},
+    write::WriteConnection,
+    writer::Store,
+};
+
+/// What a service decides about: the rows that a batch of commands names, and the decisions on them.
+pub trait Aggregate: Sized + Send + 'static {
+    /// Every command.
+    type Command: Send + 'static;
+    /// Every reply; a refusal is a reply, not an error.
+    type Reply: Send + 'static;
+
+    /// Loads every row that the commands name, and every row that those name.
+    fn load(tx: &Tx<'_>, commands: &[&Self::Command]) -> Result<Self, SqlError>;
+
+    /// Decides one command and changes the rows accordingly; a refusal changes nothing.
+    fn decide(&mut self, command: &Self::Command) -> Self::Reply;
+
+    /// Saves the rows that the decisions changed.
+    fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError>;
+
+    /// The event that other services learn the reply by, if they need to.
+    fn event(command: &Self::Command, reply: &Self::Reply) -> serde_json::Result<Option<Event>>;
+}
+
+/// An element of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input<C> {
+    /// A command of a caller.
+    Command(C),
+    /// An event of another store.
+    Event {
+        /// The store that published it.
+        source: Uuid,
+        /// Its sequence number among the events of that source, from 1.
+        sequence: u64,
+        /// What is to be done about it.
+        disposition: Disposition<C>,
+    },
+}
+
+/// What is to be done about an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition<C> {
+    /// Apply this command.
+    Apply(C),
+    /// Nothing: it does not concern this service.
+    Skip,
+    /// Store it for an operator: it cannot be applied.
+    DeadLetter(DeadLetter),
+}
+
+/// The result of one [`Input`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output<R> {
+    /// The reply to a command.
+    Reply(R),
+    /// An event was consumed, or skipped as a repeat or because an earlier one is missing.
+    Consumed {
+        /// The consumer offset of its source.
+        offset: u64,
+        /// The reply to its command, if it was applied now.
+        reply: Option<R>,
+    },
+}
+
+/// Applies batches to an aggregate in a database.
+pub struct AggregateStore<A> {
+    connection: WriteConnection,
+    notifier: Notifier,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A> fmt::Debug for AggregateStore<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AggregateStore").finish_non_exhaustive()
+    }
+}
+
+impl<A: Aggregate> AggregateStore<A> {
+    /// An aggregate in an opened store; the notifier is notified after every commit with events.
+    pub fn new(connection: WriteConnection, notifier: Notifier) -> Self {
+        Self { connection, notifier, aggregate: PhantomData }
+    }
+}
+
+impl<A: Aggregate> Store for AggregateStore<A> {
+    type Command = Input<A::Command>;
+    type Reply = Output<A::Reply>;
+
+    fn apply(&mut self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, StoreError> {
+        let (outputs, events) = self.connection.transaction(|tx| apply::<A>(tx, batch))?;
+        if events > 0 {
+            self.notifier.notify();
+        }
+        Ok(outputs)
+    }
+}
+
+/// The outputs of a batch, and how many events it caused.
+type Applied<R> = (Vec<Output<R>>, usize);
+
+fn apply<A: Aggregate>(
+    tx: &Tx<'_>,
+    batch: &[Input<A::Command>],
+) -> Result<Applied<A::Reply>, SqlError> {
+    let pending_offsets = Offsets::enqueue(tx, batch)?;
+    let last_sequence = outbox::enqueue_last(tx)?;
+    let commands: Vec<_> = batch.iter().filter_map(command).collect();
+    let mut aggregate = A::load(tx, &commands)?;
+    let mut offsets = Offsets::read(pending_offsets)?;
+
+    let (mut outputs, mut events) = (Vec::with_capacity(batch.len()), Vec::new());
+    let mut decide = |command: &A::Command| {
+        let reply = aggregate.decide(command);
+        let event = A::event(command, &reply);
+        events.extend(event.map_err(|cause| SqlError::Encode(cause.into()))?);
+        Ok::<_, SqlError>(reply)
+    };
+    for input in batch {
+        outputs.push(match input {
+            Input::Command(command) => Output::Reply(decide(command)?),
+            Input::Event { source, sequence, disposition } => {
+                let reply = match disposition {
+                    _ if !offsets.advance(*source, *sequence) => None,
+                    Disposition::Apply(command) => Some(decide(command)?),
+                    Disposition::Skip => None,
+                    Disposition::DeadLetter(event) => {
+                        consumer::add_dead_letter(tx, event)?;
+                        None
+                    }
+                };
+                Output::Consumed { offset: offsets.of(*source), reply }
+            }
+        });
+    }
+    aggregate.save(tx)?;
+    outbox::append_after(tx, last_sequence, &events)?;
+    offsets.save(tx)?;
+    Ok((outputs, events.len()))
+}
+
+fn command<C>(input: &Input<C>) -> Option<&C> {
+    match input {
+        Input::Command(command) | Input::Event { disposition: Disposition::Apply(command), .. } => {
+            Some(command)
+        }
+        Input::Event { disposition: Disposition::Skip | Disposition::DeadLetter(_), .. } => None,
+    }
+}
+
+/// The consumer offset of each source of a batch, and whether it moved.
+struct Offsets(BTreeMap<Uuid, (u64, bool)>);
+
+impl Offsets {
+    fn enqueue<'a, C>(
+        tx: &Tx<'a>,
+        batch: &[Input<C>],
+    ) -> Result<BTreeMap<Uuid, PendingQuery<'a>>, SqlError> {
+        let mut pending = BTreeMap::new();
+        for input in batch {
+            if let Input::Event { source, .. } = input
+                && !pending.contains_key(source)
+            {
+                pending.insert(*source, consumer::enqueue_offset(tx, *source)?);
+            }
+        }
+        Ok(pending)
+    }
+
+    fn read(pending: BTreeMap<Uuid, PendingQuery<'_>>) -> Result<Self, SqlError> {
+        let read = |(source, query)| Ok((source, (consumer::read_offset(query)?, false)));
+        pending.into_iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn of(&self, source: Uuid) -> u64 {
+        self.0.get(&source).map_or(0, |(offset, _)| *offset)
+    }
+
+    /// Each source numbers its events without gaps. An event at or below the offset was applied
+    /// before; one behind a gap waits until the source has sent what is missing.
+    fn advance(&mut self, source: Uuid, sequence: u64) -> bool {
+        let is_next = sequence == self.of(source) + 1;
+        if is_next {
+            self.0.insert(source, (sequence, true));
+        }
+        is_next
+    }
+
+    fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
+        for (source, (offset, moved)) in &self.0 {
+            if *moved {
+                consumer::set_offset(tx, *source, *offset)?;
+            }
+        }
+        Ok(())
+    }
+}

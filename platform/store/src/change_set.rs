@@ -1,0 +1,136 @@
+//! The rows that a batch loaded, and how its decisions changed them.
+//!
+//! A decision works on plain values; the store then saves only what changed.
+
+use std::collections::BTreeMap;
+
+/// How a row differs from the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowChange {
+    /// It is not in the database yet.
+    Inserted,
+    /// It is there with another value.
+    Updated,
+    /// It is there and has to be deleted.
+    Deleted,
+}
+
+/// Rows by key, with the changes since they were loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeSet<K, V> {
+    rows: BTreeMap<K, (V, Option<RowChange>)>,
+}
+
+impl<K, V> Default for ChangeSet<K, V> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord, V> ChangeSet<K, V> {
+    /// Adds a row as it is in the database.
+    pub fn load(&mut self, key: K, value: V) {
+        self.rows.insert(key, (value, None));
+    }
+
+    /// Whether the row was loaded, inserted or deleted: loading it again would undo decisions.
+    pub fn contains(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    /// The row, unless it was deleted.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        match self.rows.get(key) {
+            None | Some((_, Some(RowChange::Deleted))) => None,
+            Some((value, _)) => Some(value),
+        }
+    }
+
+    /// The row, to be changed; it counts as updated.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self.rows.get_mut(key) {
+            None | Some((_, Some(RowChange::Deleted))) => None,
+            Some((value, change)) => {
+                change.get_or_insert(RowChange::Updated);
+                Some(value)
+            }
+        }
+    }
+
+    /// Inserts a row, or replaces it.
+    pub fn insert(&mut self, key: K, value: V) {
+        let change = match self.rows.get(&key) {
+            None | Some((_, Some(RowChange::Inserted))) => RowChange::Inserted,
+            Some((_, None | Some(RowChange::Updated | RowChange::Deleted))) => RowChange::Updated,
+        };
+        self.rows.insert(key, (value, Some(change)));
+    }
+
+    /// Deletes a row.
+    pub fn remove(&mut self, key: &K) {
+        if let Some((_, change)) = self.rows.get_mut(key) {
+            if *change == Some(RowChange::Inserted) {
+                self.rows.remove(key);
+            } else {
+                *change = Some(RowChange::Deleted);
+            }
+        }
+    }
+
+    /// The rows that have to be saved, in the order of their keys.
+    pub fn changes(&self) -> impl Iterator<Item = (&K, &V, RowChange)> {
+        self.rows.iter().filter_map(|(key, (value, change))| Some((key, value, (*change)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(rows: &ChangeSet<u8, char>) -> Vec<(u8, char, RowChange)> {
+        rows.changes().map(|(key, value, change)| (*key, *value, change)).collect()
+    }
+
+    #[test]
+    fn only_changed_rows_are_saved() {
+        let mut rows = ChangeSet::default();
+        rows.load(1, 'a');
+        rows.load(2, 'b');
+        rows.load(3, 'c');
+        if let Some(value) = rows.get_mut(&2) {
+            *value = 'B';
+        }
+        rows.insert(4, 'd');
+        rows.remove(&3);
+        assert_eq!(
+            changes(&rows),
+            [
+                (2, 'B', RowChange::Updated),
+                (3, 'c', RowChange::Deleted),
+                (4, 'd', RowChange::Inserted)
+            ]
+        );
+        assert_eq!(rows.get(&3), None);
+        assert!(rows.contains(&3));
+    }
+
+    #[test]
+    fn a_row_that_was_inserted_and_removed_is_not_saved() {
+        let mut rows = ChangeSet::default();
+        rows.insert(1, 'a');
+        rows.remove(&1);
+        assert_eq!(changes(&rows), []);
+        rows.insert(1, 'b');
+        assert_eq!(changes(&rows), [(1, 'b', RowChange::Inserted)]);
+    }
+
+    #[test]
+    fn a_deleted_row_that_is_inserted_again_is_an_update() {
+        let mut rows = ChangeSet::default();
+        rows.load(1, 'a');
+        rows.remove(&1);
+        rows.insert(1, 'b');
+        assert_eq!(changes(&rows), [(1, 'b', RowChange::Updated)]);
+        assert_eq!(rows.get(&1), Some(&'b'));
+    }
+}

@@ -1,0 +1,94 @@
+//! The handle that submits commands to the writer of an aggregate.
+
+use std::{any::type_name, fmt, time::Instant};
+
+use tracing::error;
+
+use crate::{
+    aggregate::{Aggregate, Input, Output},
+    writer::{CommandError, Store, WriteError, Writer},
+};
+
+/// One kind of command of an aggregate, with the reply that belongs to it.
+pub trait CommandOf<A: Aggregate>: Into<A::Command> {
+    /// The reply to this kind of command.
+    type Reply;
+
+    /// The reply of this kind within all replies of the aggregate; `None` for that of another kind.
+    /// The command is committed even then; its caller gets [`CommandError::Rejected`].
+    fn reply(reply: A::Reply) -> Option<Self::Reply>;
+}
+
+/// Submits commands to the writer of an aggregate. Cheap to clone.
+pub struct Commands<A: Aggregate>(Writer<Input<A::Command>, Output<A::Reply>>);
+
+impl<A: Aggregate> Clone for Commands<A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for Commands<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commands").finish_non_exhaustive()
+    }
+}
+
+impl<A: Aggregate> Commands<A> {
+    /// Starts the writer of a store; see [`Writer::start`].
+    pub fn start<S>(name: &'static str, store: S) -> (Self, impl Future<Output = ()> + Send)
+    where
+        S: Store<Command = Input<A::Command>, Reply = Output<A::Reply>>,
+    {
+        let (writer, ended) = Writer::start(name, store);
+        (Self(writer), ended)
+    }
+
+    /// Submits one command and waits for its commit.
+    pub async fn submit<C: CommandOf<A>>(
+        &self,
+        command: C,
+        deadline: Instant,
+    ) -> Result<C::Reply, WriteError> {
+        let output = self.0.submit_one(Input::Command(command.into()), deadline).await?;
+        Ok(reply::<A, C>(output)?)
+    }
+
+    /// Submits commands of one kind that share a commit; one reply each.
+    pub async fn submit_all<C: CommandOf<A>>(
+        &self,
+        commands: Vec<C>,
+        deadline: Instant,
+    ) -> Result<Vec<Result<C::Reply, CommandError>>, WriteError> {
+        let inputs = commands.into_iter().map(|command| Input::Command(command.into())).collect();
+        Ok(self.0.submit(inputs, deadline).await?.into_iter().map(reply::<A, C>).collect())
+    }
+
+    /// Submits events; the outputs are [`Output::Consumed`].
+    pub async fn consume(
+        &self,
+        events: Vec<Input<A::Command>>,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Output<A::Reply>, CommandError>>, WriteError> {
+        self.0.submit(events, deadline).await
+    }
+
+    /// Accepts nothing more; what is queued is still committed.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+fn reply<A: Aggregate, C: CommandOf<A>>(
+    output: Result<Output<A::Reply>, CommandError>,
+) -> Result<C::Reply, CommandError> {
+    let reply = match output? {
+        Output::Reply(reply) => C::reply(reply),
+        Output::Consumed { .. } => None,
+    };
+    reply.ok_or_else(|| {
+        // A bug in `decide` or in `CommandOf`, handled here so that no handler needs a branch for it.
+        error!("the reply to a {} is that of another command", type_name::<C>());
+        CommandError::Rejected
+    })
+}

@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod aggregate;
+mod change_set;
+mod commands;
+pub mod consumer;
+pub mod database;
+mod delayed;
+mod error;
+mod migrate;
+mod notifier;
+pub mod outbox;
+mod page;
+pub mod postgres;
+mod read;
+mod sql;
+mod sqlite;
+mod value;
+mod write;
+pub mod writer;
+
+pub use {
+    aggregate::{Aggregate, AggregateStore, Disposition, Input, Output},
+    change_set::{ChangeSet, RowChange},
+    commands::{CommandOf, Commands},
+    consumer::DeadLetter,
+    database::{Database, DatabaseUrlError},
+    delayed::DelayedStore,
+    error::{OpenError, SqlError, StoreError},
+    migrate::Migration,
+    notifier::{Notifier, Subscription},
+    outbox::{Event, OutboxEntry},
+    page::{Keyset, PageRange, PageRows, PageStart},
+    read::{READ_CONNECTIONS_MAX, ReadError, ReadPool},
+    sql::{ById, PendingQuery, Tx},
+    value::{Row, Value},
+    write::WriteConnection,
+    writer::{CommandError, Store, WriteError},
+};

@@ -1,0 +1,271 @@
+//! Group commit: one thread owns the store and commits whatever queued up during the last commit.
+//!
+//! A commit costs a flush to disk, and a flush costs the same for one row and for a thousand.
+//! So there is no linger timer: an idle writer commits one command at once, and under load the
+//! commands that arrive during one commit make up the next.
+//! Measured elsewhere for the same idea: Helland et al., "Group Commit Timers and High Volume
+//! Transaction Systems" (1987), which also shows why a linger timer does not pay under load.
+//!
+//! Considered and rejected: several batches in flight (they get smaller, and the flushes queue up
+//! behind each other), and a lock around the store (waiters would commit one by one).
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use platform_telemetry::error_chain;
+use thiserror::Error;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+use tracing::{error, warn};
+
+use crate::error::StoreError;
+
+/// Groups that may wait for the next commit; one more is refused with [`WriteError::Busy`].
+pub const QUEUE_MAX: usize = 8_192;
+
+/// Commands in one commit. A group is never split before an error, so a commit may exceed this by
+/// one group.
+pub const BATCH_MAX: usize = 1_024;
+
+/// Applies commands in batches.
+pub trait Store: Send + 'static {
+    /// Every command.
+    type Command: Send + 'static;
+    /// Every reply; a refusal is a reply, not an error.
+    type Reply: Send + 'static;
+
+    /// Loads, decides and saves in one transaction; one reply per command, in their order.
+    /// After an error nothing of the batch is committed.
+    fn apply(&mut self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, StoreError>;
+}
+
+/// Why a command has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum WriteError {
+    /// [`QUEUE_MAX`] groups are waiting already. Nothing was committed.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The writer is closed: the process is shutting down. Nothing was committed.
+    #[error("the process is shutting down")]
+    Closed,
+    /// The deadline passed before the commit began. Nothing was committed.
+    #[error("the deadline passed before the write")]
+    Expired,
+    /// The writer has stopped; whether the command was committed is not known.
+    #[error("the writer has stopped")]
+    Stopped,
+    /// The command itself failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Why this command failed; others of its batch may be committed. The cause is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CommandError {
+    /// The store cannot commit this very command, now or later.
+    #[error("the store rejected the command")]
+    Rejected,
+    /// The store cannot commit anything now. Where the connection to it was lost at the end of a
+    /// commit, that commit may have succeeded after all.
+    #[error("the store cannot write now")]
+    Unavailable,
+}
+
+/// Submits commands to the thread that owns the store. Cheap to clone.
+pub struct Writer<C, R> {
+    queue: mpsc::Sender<Message<C, R>>,
+    closing: Arc<AtomicBool>,
+}
+
+enum Message<C, R> {
+    Write(Group<C, R>),
+    Close,
+}
+
+/// Commands that were submitted together, and their caller.
+struct Group<C, R> {
+    commands: Vec<C>,
+    deadline: Instant,
+    caller: oneshot::Sender<Result<Replies<R>, WriteError>>,
+}
+
+/// One reply per command.
+type Replies<R> = Vec<Result<R, CommandError>>;
+
+impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
+    /// Starts the thread. The future resolves when it has ended: after [`Writer::close`], with
+    /// everything that was queued committed, or because it panicked.
+    pub fn start<S>(name: &'static str, store: S) -> (Self, impl Future<Output = ()> + Send)
+    where
+        S: Store<Command = C, Reply = R>,
+    {
+        let (queue, messages) = mpsc::channel(QUEUE_MAX);
+        let (alive, ended) = oneshot::channel::<()>();
+        let spawned = thread::Builder::new().name(format!("{name}-writer")).spawn(move || {
+            CommitLoop { name, store, messages }.run();
+            drop(alive); // Also dropped when `run` panics.
+        });
+        if let Err(cause) = spawned {
+            error!(%cause, "cannot start the thread of the {name} writer");
+        }
+        (Self { queue, closing: Arc::default() }, async move { drop(ended.await) })
+    }
+
+    /// Commits the commands, together with others that are waiting; one reply per command.
+    ///
+    /// A group whose deadline has passed, or whose caller no longer waits, is dropped before the commit.
+    pub async fn submit(
+        &self,
+        commands: Vec<C>,
+        deadline: Instant,
+    ) -> Result<Replies<R>, WriteError> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(WriteError::Closed);
+        }
+        let (caller, replies) = oneshot::channel();
+        self.queue.try_send(Message::Write(Group { commands, deadline, caller })).map_err(
+            |refused| match refused {
+                TrySendError::Full(_) => WriteError::Busy,
+                TrySendError::Closed(_) => WriteError::Closed,
+            },
+        )?;
+        replies.await.unwrap_or(Err(WriteError::Stopped))
+    }
+
+    /// Commits one command.
+    pub async fn submit_one(
+        &self,
+        command: C,
+        deadline: Instant,
+    ) -> Result<Result<R, CommandError>, WriteError> {
+        let replies = self.submit(vec![command], deadline).await?;
+        replies.into_iter().next().ok_or(WriteError::Stopped)
+    }
+
+    /// Accepts nothing more; what is queued is still committed.
+    pub async fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        drop(self.queue.send(Message::Close).await); // An error means that it has ended already.
+    }
+}
+
+// === impl Writer ===
+
+impl<C, R> Clone for Writer<C, R> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), closing: Arc::clone(&self.closing) }
+    }
+}
+
+impl<C, R> fmt::Debug for Writer<C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+/// What the thread runs.
+struct CommitLoop<S: Store> {
+    name: &'static str,
+    store: S,
+    messages: mpsc::Receiver<Message<S::Command, S::Reply>>,
+}
+
+impl<S: Store> CommitLoop<S> {
+    fn run(mut self) {
+        while let Some(message) = self.messages.blocking_recv() {
+            let groups = self.queued(message);
+            self.commit(groups);
+        }
+    }
+
+    /// The first message and all others that are queued, up to [`BATCH_MAX`] commands.
+    fn queued(&mut self, first: Message<S::Command, S::Reply>) -> Vec<Group<S::Command, S::Reply>> {
+        let mut groups = Vec::new();
+        let mut commands = 0;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Close => self.messages.close(),
+                Message::Write(group) => {
+                    commands += group.commands.len();
+                    groups.push(group);
+                }
+            }
+            next = if commands < BATCH_MAX { self.messages.try_recv().ok() } else { None };
+        }
+        groups
+    }
+
+    fn commit(&mut self, groups: Vec<Group<S::Command, S::Reply>>) {
+        let now = Instant::now();
+        let mut batch = Vec::new();
+        let mut callers = Vec::with_capacity(groups.len());
+        for group in groups {
+            if group.caller.is_closed() {
+                continue;
+            }
+            if group.deadline <= now {
+                drop(group.caller.send(Err(WriteError::Expired)));
+                continue;
+            }
+            callers.push((group.commands.len(), group.caller));
+            batch.extend(group.commands);
+        }
+        let mut replies = Vec::with_capacity(batch.len());
+        self.apply(&batch, &mut replies);
+        let mut replies = replies.into_iter();
+        for (commands, caller) in callers {
+            // An error means that the caller no longer waits; the commit stands.
+            drop(caller.send(Ok(replies.by_ref().take(commands).collect())));
+        }
+    }
+
+    /// Applies the batch; where the store rejects it, in halves, so that one command that violates a
+    /// constraint does not fail the others. At most 2n − 1 transactions for n commands.
+    fn apply(&mut self, batch: &[S::Command], replies: &mut Replies<S::Reply>) {
+        if batch.is_empty() {
+            return;
+        }
+        match self.store.apply(batch) {
+            Ok(decided) if decided.len() == batch.len() => {
+                replies.extend(decided.into_iter().map(Ok));
+            }
+            Ok(decided) => {
+                // No caller may get the reply of another one.
+                let (commands, returned) = (batch.len(), decided.len());
+                error!(commands, returned, "wrong number of replies from the {} store", self.name);
+                replies.extend(batch.iter().map(|_| Err(CommandError::Rejected)));
+            }
+            Err(StoreError::Rejected(cause)) if batch.len() > 1 => {
+                let cause = error_chain(&*cause);
+                warn!(
+                    cause,
+                    commands = batch.len(),
+                    "{} rejected a batch, trying halves",
+                    self.name
+                );
+                let (left, right) = batch.split_at(batch.len() / 2);
+                self.apply(left, replies);
+                self.apply(right, replies);
+            }
+            Err(StoreError::Rejected(cause)) => {
+                error!(cause = error_chain(&*cause), "{} rejected a command", self.name);
+                replies.push(Err(CommandError::Rejected));
+            }
+            Err(StoreError::Unavailable(cause)) => {
+                let cause = error_chain(&*cause);
+                error!(cause, commands = batch.len(), "{} cannot write", self.name);
+                replies.extend(batch.iter().map(|_| Err(CommandError::Unavailable)));
+            }
+        }
+    }
+}

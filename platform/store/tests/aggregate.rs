@@ -1,0 +1,431 @@
+//! Batches of commands and events: a batch is committed as a whole or not at all, each event of a
+//! source is applied once and in order, and the notifier is notified of new events.
+
+#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+
+use std::time::{Duration, Instant};
+
+use platform_store::{
+    Aggregate, AggregateStore, CommandError, CommandOf, Commands, DeadLetter, Disposition, Event,
+    Input, Migration, Notifier, Output, ReadPool, SqlError, Store, StoreError, Tx, WriteError,
+    consumer, database::open_in_memory, outbox,
+};
+use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestRunner};
+use testkit::{TestDatabase, on_both_databases};
+use uuid::Uuid;
+
+const TABLE: &str = "CREATE TABLE numbers (
+    position BIGINT NOT NULL PRIMARY KEY,
+    number   BIGINT NOT NULL CHECK (number <> 13)
+)";
+
+const MIGRATIONS: &[Migration] =
+    &[Migration { name: "0001_numbers.sql", sqlite: TABLE, postgres: TABLE }];
+
+/// The number that the table rejects.
+const POISON: i64 = 13;
+
+/// Appends numbers, with an event for each. Refuses negative ones.
+#[derive(Default)]
+struct Numbers {
+    last: i64,
+    appended: Vec<(i64, i64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Negative;
+
+/// The position of the number.
+type Reply = Result<i64, Negative>;
+
+impl Aggregate for Numbers {
+    type Command = i64;
+    type Reply = Reply;
+
+    fn load(tx: &Tx<'_>, _: &[&i64]) -> Result<Self, SqlError> {
+        let last = "SELECT coalesce(max(position), 0) FROM numbers";
+        let last = tx.find(last, &[], |row| row.int(0))?;
+        Ok(Self { last: last.unwrap_or(0), appended: Vec::new() })
+    }
+
+    fn decide(&mut self, number: &i64) -> Reply {
+        if *number < 0 {
+            return Err(Negative);
+        }
+        self.last += 1;
+        self.appended.push((self.last, *number));
+        Ok(self.last)
+    }
+
+    fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
+        let row = |(position, number): &(i64, i64)| [(*position).into(), (*number).into()];
+        let rows: Vec<_> = self.appended.iter().map(row).collect();
+        tx.execute_each("INSERT INTO numbers (position, number) VALUES (?1, ?2)", &rows)
+    }
+
+    fn event(number: &i64, reply: &Reply) -> serde_json::Result<Option<Event>> {
+        let event = |position| Event {
+            r#type: "Appended".to_owned(),
+            at_ms: 0,
+            data: format!("{number} at {position}"),
+        };
+        Ok(reply.ok().map(event))
+    }
+}
+
+impl CommandOf<Numbers> for i64 {
+    type Reply = Reply;
+
+    fn reply(reply: Reply) -> Option<Reply> {
+        Some(reply)
+    }
+}
+
+/// A command that expects to be refused.
+struct AppendNegative(i64);
+
+impl From<AppendNegative> for i64 {
+    fn from(AppendNegative(number): AppendNegative) -> Self {
+        number
+    }
+}
+
+impl CommandOf<Numbers> for AppendNegative {
+    type Reply = Negative;
+
+    fn reply(reply: Reply) -> Option<Negative> {
+        reply.err()
+    }
+}
+
+/// The store of [`Numbers`] in a database.
+struct Fixture {
+    database: TestDatabase,
+    store: AggregateStore<Numbers>,
+    notifier: Notifier,
+    reads: ReadPool,
+}
+
+/// Everything that is stored.
+#[derive(Debug, PartialEq, Eq)]
+struct Stored {
+    numbers: Vec<i64>,
+    events: Vec<(u64, String)>,
+    offsets: [u64; 2],
+    dead_letters: Vec<(Uuid, u64)>,
+}
+
+impl Fixture {
+    fn open(database: TestDatabase) -> Self {
+        let (connection, reads) = database.open("numbers", MIGRATIONS).expect("opens");
+        let notifier = Notifier::default();
+        let store = AggregateStore::new(connection, notifier.clone());
+        Self { database, store, notifier, reads }
+    }
+
+    fn reopen(self) -> Self {
+        let Self { database, store, notifier: _, reads } = self;
+        drop((store, reads));
+        Self::open(database)
+    }
+
+    fn apply(&mut self, batch: &[Input<i64>]) -> Vec<Output<Reply>> {
+        self.store.apply(batch).expect("commits")
+    }
+
+    fn stored(&self) -> Stored {
+        let stored = self.reads.read(|tx| {
+            let events = outbox::after(tx, 0, 1_000)?;
+            let dead_letters = consumer::dead_letters(tx, 1_000)?;
+            Ok(Stored {
+                numbers: numbers(tx)?,
+                events: events.into_iter().map(|it| (it.sequence, it.event.data)).collect(),
+                offsets: [consumer::offset(tx, source(1))?, consumer::offset(tx, source(2))?],
+                dead_letters: dead_letters.into_iter().map(|it| (it.source, it.sequence)).collect(),
+            })
+        });
+        self.database.block_on(stored).expect("reads")
+    }
+
+    fn numbers(&self) -> Vec<i64> {
+        self.stored().numbers
+    }
+}
+
+fn numbers(tx: &Tx<'_>) -> Result<Vec<i64>, SqlError> {
+    tx.all("SELECT number FROM numbers ORDER BY position", &[], |row| row.int(0))
+}
+
+fn source(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn event_of(number: u128, sequence: u64, disposition: Disposition<i64>) -> Input<i64> {
+    Input::Event { source: source(number), sequence, disposition }
+}
+
+/// An event of source 1 that appends a number.
+fn event(sequence: u64, number: i64) -> Input<i64> {
+    event_of(1, sequence, Disposition::Apply(number))
+}
+
+/// An event of source 1 that cannot be applied.
+fn invalid_event(sequence: u64) -> Input<i64> {
+    let dead_letter = DeadLetter {
+        source: source(1),
+        sequence,
+        r#type: "Invalid".to_owned(),
+        data: "{}".to_owned(),
+        reason: "no number".to_owned(),
+        at_ms: 0,
+    };
+    event_of(1, sequence, Disposition::DeadLetter(dead_letter))
+}
+
+fn consumed(offset: u64, reply: Option<Reply>) -> Output<Reply> {
+    Output::Consumed { offset, reply }
+}
+
+on_both_databases!(
+    events_of_a_source_are_applied_once_and_in_order,
+    each_source_has_an_offset_of_its_own,
+    an_event_that_is_skipped_or_whose_command_is_refused_moves_the_offset,
+    an_event_that_cannot_be_applied_becomes_a_dead_letter_and_does_not_block_later_ones,
+    an_event_after_a_gap_does_not_become_a_dead_letter,
+    the_outbox_is_in_the_order_of_the_commands,
+    nothing_of_a_rejected_batch_is_committed,
+    the_offset_survives_reopening,
+    a_batch_has_the_same_result_as_its_commands_one_by_one,
+    events_delivered_repeatedly_and_in_any_order_are_applied_once_and_in_order,
+    one_poison_command_fails_alone,
+    a_commit_with_an_event_is_notified_and_the_event_can_then_be_read,
+    a_commit_without_an_event_and_a_failed_one_are_not_notified,
+    a_reply_of_another_kind_of_command_is_rejected,
+);
+
+fn events_of_a_source_are_applied_once_and_in_order(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    for (event, output, numbers) in [
+        (event(2, 20), consumed(0, None), vec![]),
+        (event(1, 10), consumed(1, Some(Ok(1))), vec![10]),
+        (event(1, 10), consumed(1, None), vec![10]),
+        (event(0, 99), consumed(1, None), vec![10]),
+        (event(3, 30), consumed(1, None), vec![10]),
+        (event(2, 20), consumed(2, Some(Ok(2))), vec![10, 20]),
+        (event(3, 30), consumed(3, Some(Ok(3))), vec![10, 20, 30]),
+        (event(3, 30), consumed(3, None), vec![10, 20, 30]),
+        (event(2, 20), consumed(3, None), vec![10, 20, 30]),
+    ] {
+        let description = format!("{event:?}");
+        assert_eq!(fixture.apply(&[event]), [output], "{description}");
+        assert_eq!(fixture.numbers(), numbers, "{description}");
+    }
+}
+
+fn each_source_has_an_offset_of_its_own(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    let other = |sequence, number| event_of(2, sequence, Disposition::Apply(number));
+    let outputs = fixture.apply(&[event(1, 10), other(2, 99), other(1, 11)]);
+    assert_eq!(outputs, [consumed(1, Some(Ok(1))), consumed(0, None), consumed(1, Some(Ok(2)))]);
+    assert_eq!(fixture.numbers(), [10, 11]);
+    assert_eq!(fixture.stored().offsets, [1, 1]);
+}
+
+fn an_event_that_is_skipped_or_whose_command_is_refused_moves_the_offset(
+    new: fn() -> TestDatabase,
+) {
+    let mut fixture = Fixture::open(new());
+    let skipped = event_of(1, 2, Disposition::Skip);
+    let outputs = fixture.apply(&[event(1, -5), skipped.clone(), event(3, 30), skipped]);
+    assert_eq!(
+        outputs,
+        [
+            consumed(1, Some(Err(Negative))),
+            consumed(2, None),
+            consumed(3, Some(Ok(1))),
+            consumed(3, None)
+        ]
+    );
+    assert_eq!((fixture.numbers(), fixture.stored().offsets), (vec![30], [3, 0]));
+}
+
+fn an_event_that_cannot_be_applied_becomes_a_dead_letter_and_does_not_block_later_ones(
+    new: fn() -> TestDatabase,
+) {
+    let mut fixture = Fixture::open(new());
+    let outputs = fixture.apply(&[invalid_event(1), event(2, 20), invalid_event(1)]);
+    assert_eq!(outputs, [consumed(1, None), consumed(2, Some(Ok(1))), consumed(2, None)]);
+    let stored = fixture.stored();
+    assert_eq!((stored.numbers, stored.dead_letters), (vec![20], vec![(source(1), 1)]));
+}
+
+fn an_event_after_a_gap_does_not_become_a_dead_letter(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    assert_eq!(fixture.apply(&[invalid_event(2)]), [consumed(0, None)]);
+    assert_eq!((fixture.stored().dead_letters, fixture.stored().offsets), (vec![], [0, 0]));
+}
+
+fn the_outbox_is_in_the_order_of_the_commands(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[
+        Input::Command(7),
+        event(1, 5),
+        Input::Command(-1),
+        invalid_event(2),
+        Input::Command(6),
+    ]);
+    let expected = [(1, "7 at 1"), (2, "5 at 2"), (3, "6 at 3")];
+    let expected = expected.map(|(sequence, data)| (sequence, data.to_owned()));
+    assert_eq!(fixture.stored().events, expected);
+}
+
+fn nothing_of_a_rejected_batch_is_committed(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[Input::Command(1), event(1, 2)]);
+    let before = fixture.stored();
+    let batch = [event(2, 3), invalid_event(3), Input::Command(4), Input::Command(POISON)];
+    let rejected = fixture.store.apply(&batch);
+    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
+    assert_eq!(fixture.stored(), before);
+    // Not even a position is used up.
+    let outputs = fixture.apply(&batch[..3]);
+    assert_eq!(outputs, [consumed(2, Some(Ok(3))), consumed(3, None), Output::Reply(Ok(4))]);
+}
+
+fn the_offset_survives_reopening(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[event(1, 10), event(2, 20), invalid_event(3)]);
+    let before = fixture.stored();
+    let mut fixture = fixture.reopen();
+    assert_eq!(fixture.stored(), before);
+    let outputs = fixture.apply(&[event(2, 20), event(4, 40)]);
+    assert_eq!(outputs, [consumed(3, None), consumed(4, Some(Ok(3)))]);
+}
+
+/// Few sources and low numbers, so that repeats and gaps are frequent.
+fn any_input() -> impl Strategy<Value = Input<i64>> {
+    let disposition = prop_oneof![
+        4 => (-2_i64..9).prop_map(Disposition::Apply),
+        1 => Just(Disposition::Skip),
+    ];
+    prop_oneof![
+        1 => (-2_i64..9).prop_map(Input::Command),
+        3 => (1_u128..3, 0_u64..6, disposition)
+            .prop_map(|(source, sequence, disposition)| event_of(source, sequence, disposition)),
+        1 => (0_u64..6).prop_map(invalid_event),
+    ]
+}
+
+fn for_all<S: Strategy>(any: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let config = ProptestConfig { cases: 16, failure_persistence: None, ..Default::default() };
+    TestRunner::new(config).run(any, test).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+fn a_batch_has_the_same_result_as_its_commands_one_by_one(new: fn() -> TestDatabase) {
+    for_all(&vec(vec(any_input(), 1..12), 1..6), |batches| {
+        let (mut batched, mut single) = (Fixture::open(new()), Fixture::open(new()));
+        let connection = open_in_memory(MIGRATIONS).expect("opens");
+        let mut in_memory = AggregateStore::<Numbers>::new(connection, Notifier::default());
+        for batch in batches {
+            let one_by_one: Vec<_> = batch.chunks(1).flat_map(|one| single.apply(one)).collect();
+            prop_assert_eq!(&batched.apply(&batch), &one_by_one);
+            prop_assert_eq!(in_memory.apply(&batch).expect("commits"), one_by_one);
+        }
+        prop_assert_eq!(batched.stored(), single.stored());
+        Ok(())
+    });
+}
+
+/// At last the source sends everything after the offset.
+fn events_delivered_repeatedly_and_in_any_order_are_applied_once_and_in_order(
+    new: fn() -> TestDatabase,
+) {
+    let any_numbers = vec(-2_i64..9, 1..20);
+    let any_deliveries = vec(any::<Index>(), 0..60);
+    for_all(&(any_numbers, any_deliveries), |(numbers, deliveries)| {
+        let mut fixture = Fixture::open(new());
+        let events = (1..).zip(&numbers).map(|(sequence, number)| event(sequence, *number));
+        let events: Vec<_> = events.collect();
+        let mut last = 0;
+        for delivery in deliveries {
+            let output = &fixture.apply(&[delivery.get(&events).clone()])[0];
+            let Output::Consumed { offset, reply } = output else { panic!("{output:?}") };
+            prop_assert_eq!(*offset, last + u64::from(reply.is_some()));
+            last = *offset;
+        }
+        fixture.apply(&events[usize::try_from(last).expect("a small number")..]);
+        let in_order: Vec<_> = numbers.into_iter().filter(|number| *number >= 0).collect();
+        prop_assert_eq!(fixture.numbers(), in_order);
+        Ok(())
+    });
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_mins(1)
+}
+
+fn one_poison_command_fails_alone(new: fn() -> TestDatabase) {
+    let Fixture { database, store, notifier: _, reads } = Fixture::open(new());
+    let (commands, ended) = Commands::start("numbers", store);
+    database.block_on(async {
+        let replies = commands.submit_all(vec![1, POISON, -1, 3], later()).await;
+        let expected = [Ok(Ok(1)), Err(CommandError::Rejected), Ok(Err(Negative)), Ok(Ok(2))];
+        assert_eq!(replies, Ok(expected.to_vec()));
+        // A later event of the same source waits for the rejected one.
+        let events = vec![event(1, 4), event(2, POISON), event(3, 5)];
+        let outputs = commands.consume(events, later()).await;
+        let expected =
+            [Ok(consumed(1, Some(Ok(3)))), Err(CommandError::Rejected), Ok(consumed(1, None))];
+        assert_eq!(outputs, Ok(expected.to_vec()));
+        assert_eq!(commands.submit(6, later()).await, Ok(Ok(4)));
+        commands.clone().close().await;
+        ended.await;
+        assert_eq!(commands.submit(7, later()).await, Err(WriteError::Closed));
+        assert_eq!(reads.read(numbers).await, Ok(vec![1, 3, 4, 6]));
+    });
+}
+
+fn a_commit_with_an_event_is_notified_and_the_event_can_then_be_read(new: fn() -> TestDatabase) {
+    let Fixture { database, store, notifier, reads } = Fixture::open(new());
+    let (commands, _ended) = Commands::start("numbers", store);
+    let mut subscription = notifier.subscribe();
+    database.block_on(async {
+        let (reply, head) = tokio::join!(commands.submit(7, later()), async {
+            subscription.changed().await;
+            reads.read(outbox::head).await
+        });
+        assert_eq!((reply, head), (Ok(Ok(1)), Ok(1)));
+        let (outputs, head) = tokio::join!(commands.consume(vec![event(1, 5)], later()), async {
+            subscription.changed().await;
+            reads.read(outbox::head).await
+        });
+        assert_eq!((outputs, head), (Ok(vec![Ok(consumed(1, Some(Ok(2))))]), Ok(2)));
+    });
+    assert!(!subscription.has_changed());
+}
+
+fn a_commit_without_an_event_and_a_failed_one_are_not_notified(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    let mut subscription = fixture.notifier.subscribe();
+    fixture.apply(&[Input::Command(-1), event_of(1, 1, Disposition::Skip), invalid_event(2)]);
+    fixture.store.apply(&[Input::Command(1), Input::Command(POISON)]).expect_err("it commits");
+    assert!(!subscription.has_changed());
+    fixture.apply(&[Input::Command(1)]);
+    assert!(subscription.has_changed());
+    subscription.mark_seen();
+    assert!(!subscription.has_changed());
+}
+
+/// A bug of the aggregate: the caller gets no reply of the wrong type.
+fn a_reply_of_another_kind_of_command_is_rejected(new: fn() -> TestDatabase) {
+    let Fixture { database, store, notifier: _, reads: _reads } = Fixture::open(new());
+    let (commands, _ended) = Commands::start("numbers", store);
+    database.block_on(async {
+        assert_eq!(commands.submit(AppendNegative(-1), later()).await, Ok(Negative));
+        let rejected = commands.submit(AppendNegative(1), later()).await;
+        assert_eq!(rejected, Err(WriteError::Command(CommandError::Rejected)));
+        let both = vec![AppendNegative(1), AppendNegative(-1)];
+        let replies = commands.submit_all(both, later()).await;
+        assert_eq!(replies, Ok(vec![Err(CommandError::Rejected), Ok(Negative)]));
+    });
+}

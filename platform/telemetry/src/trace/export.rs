@@ -1,0 +1,178 @@
+//! Exporting spans to an OpenTelemetry collector, without ever delaying a request.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tokio::{runtime::Handle, time::timeout};
+use tracing::{debug, info, warn};
+
+use super::{
+    Tracer,
+    queue::{SpanCounts, SpanQueue},
+    settings::TraceSettings,
+};
+use crate::error::error_chain;
+
+pub use super::queue::QUEUE_MAX;
+
+/// The time limit of one request to the collector.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No retry starts after this time; the batch is dropped.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time limit of the last exports: less than the time that a process has to drain.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest response of a collector.
+const RESPONSE_MAX: usize = 64 * 1024;
+
+/// Links of one span: a batched call has one for each request that it is made for.
+const LINKS_MAX: u32 = 1_024;
+
+/// The exporter of this process, once installed.
+static OF_PROCESS: OnceLock<Exporter> = OnceLock::new();
+
+/// The tracer of a service of this process; it makes no spans if no exporter is installed.
+pub fn tracer(service: &'static str) -> Tracer {
+    OF_PROCESS.get().map_or_else(Tracer::default, |exporter| exporter.tracer(service))
+}
+
+/// Exports the spans of all services of a process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Exporter(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: TraceSettings,
+    client: CollectorClient,
+    services: Mutex<BTreeMap<&'static str, (Tracer, SdkTracerProvider)>>,
+}
+
+impl Exporter {
+    /// To be called within the runtime that sends the requests to the collector.
+    pub fn start(settings: TraceSettings) -> Self {
+        info!("spans are exported to {}", settings.endpoint);
+        let client = CollectorClient::new(settings.headers.clone());
+        Self(Arc::new(Inner { settings, client, services: Mutex::default() }))
+    }
+
+    /// Makes this the exporter of the process, for [`tracer`]. The first one stays.
+    pub fn install(&self) {
+        OF_PROCESS.set(self.clone()).ok();
+    }
+
+    /// The tracer of a service: always the same one.
+    pub fn tracer(&self, service: &'static str) -> Tracer {
+        let mut services = self.0.services.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((tracer, _)) = services.get(service) {
+            return tracer.clone();
+        }
+        let counts = Arc::new(SpanCounts::default());
+        let provider = match self.0.provider(service, Arc::clone(&counts)) {
+            Ok(provider) => provider,
+            Err(error) => {
+                warn!("no spans of {service} are exported: {error}");
+                return Tracer::default();
+            }
+        };
+        let tracer = Tracer::recording(provider.tracer(service), counts);
+        services.insert(service, (tracer.clone(), provider));
+        tracer
+    }
+
+    /// Exports the queued spans of all services, for at most two seconds. Later spans are dropped.
+    pub async fn shutdown(&self) {
+        let services = self.0.services.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // The provider blocks its caller while its own thread exports.
+        let shutdowns = services.into_iter().map(async |(service, (_, provider))| {
+            let shutdown = move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
+            if let Ok(Err(error)) = Handle::current().spawn_blocking(shutdown).await {
+                warn!("the last spans of {service} were not exported: {error}");
+            }
+        });
+        join_all(shutdowns).await;
+    }
+}
+
+impl Inner {
+    fn provider(
+        &self,
+        service: &'static str,
+        counts: Arc<SpanCounts>,
+    ) -> Result<SdkTracerProvider, ExporterBuildError> {
+        let TraceSettings { endpoint, service_name, attributes, sampler, .. } = &self.settings;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(self.client.clone())
+            .with_endpoint(endpoint.to_string())
+            .with_timeout(EXPORT_TIMEOUT)
+            .build()?;
+        let resource = Resource::builder()
+            .with_service_name(service)
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attributes(attributes.clone())
+            .with_attributes(service_name.clone().map(|name| KeyValue::new("service.name", name)))
+            .build();
+        Ok(SdkTracerProvider::builder()
+            .with_sampler(sampler.clone())
+            .with_max_links_per_span(LINKS_MAX)
+            .with_resource(resource)
+            .with_span_processor(SpanQueue::new(exporter, counts))
+            .build())
+    }
+}
+
+/// Sends requests from the runtime: the SDK calls it on the export threads, which have none.
+#[derive(Clone, Debug)]
+struct CollectorClient {
+    client: Client<HttpConnector, Full<Bytes>>,
+    runtime: Handle,
+    headers: HeaderMap,
+}
+
+impl CollectorClient {
+    fn new(headers: HeaderMap) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(ANSWER_TIMEOUT));
+        let client =
+            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        Self { client, runtime: Handle::current(), headers }
+    }
+
+    async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (head, body) = self.client.request(request.map(Full::new)).await?.into_parts();
+        let body = Limited::new(body, RESPONSE_MAX).collect().await?.to_bytes();
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+#[async_trait]
+impl HttpClient for CollectorClient {
+    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        request.headers_mut().extend(self.headers.clone());
+        let client = self.clone();
+        let sent = async { timeout(ANSWER_TIMEOUT, client.send(request)).await? };
+        let response = self.runtime.spawn(sent).await.map_err(HttpError::from).flatten();
+        // The SDK reduces any failure to "network error".
+        response.inspect_err(|error| {
+            debug!("request to the OpenTelemetry collector failed: {}", error_chain(&**error));
+        })
+    }
+}

@@ -1,0 +1,358 @@
+//! The HTTP side of bookings: routes, handlers, and the status of each error.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, extract::State, http::StatusCode, response::Response};
+use contracts::{
+    booking::{Booking, BookingBody, BookingStatus},
+    ids::{BookingId, UserId, VaccineId},
+    number::{WHOLE_MAX, Whole},
+};
+use platform_rest::{
+    RequestDeadline,
+    hal::{Collection, HalItem, HalPage, Origin},
+    json::{Id, Json},
+    openapi::{BodyProblems, PageProblems, Unavailable},
+    pagination::{PageParams, PageRequest},
+    problem::Problem,
+};
+use utoipa::{IntoResponses, OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{headers::BookingHeaders, tickets::TicketItem};
+use crate::{
+    domain::Fingerprint,
+    protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
+};
+
+mod headers;
+mod tickets;
+
+/// When to retry after no booking could be taken.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+const BOOKINGS: Collection = Collection { plural: "bookings", singular: "booking" };
+
+type Protocol = State<Arc<BookingProtocol>>;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "anticorona booking", description = "Takes and cancels bookings."),
+    components(schemas(Problem))
+)]
+struct Document;
+
+fn routes() -> OpenApiRouter<Arc<BookingProtocol>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(list, book))
+        .routes(routes!(show, replace, update, cancel))
+        .routes(routes!(tickets::show))
+}
+
+/// The routes of bookings.
+pub fn router(protocol: Arc<BookingProtocol>) -> Router {
+    routes().with_state(protocol).into()
+}
+
+/// Their OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Takes a booking
+///
+/// With an `Idempotency-Key`, the same request gets the same booking, for as long as it exists.
+/// With `Prefer: respond-async` too, the response is a ticket: the request waits in the queue, in the order of
+/// arrival, and the ticket shows what came of it.
+#[utoipa::path(
+    post, path = "/bookings", tag = "bookings",
+    params(
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Chosen by the client, new for every booking that it wants; visible ASCII characters",
+            nullable = false, min_length = 1, max_length = 255, example = "9f86d081-1"
+        ),
+        (
+            "Prefer" = Option<String>, Header,
+            description = "`respond-async` (RFC 7240) requests a ticket. Needs an `Idempotency-Key`",
+            nullable = false, example = "respond-async"
+        ),
+    ),
+    request_body(
+        content = BookingBody,
+        examples(
+            ("short" = (value = json!({"vaccineId": 1, "userId": 5}))),
+            ("reference" = (
+                summary = "As clients of the reference send it; the status is ignored",
+                value = json!({"vaccineId": 1, "vcName": "FIZER", "userId": 5, "status": "BOOCKED"})
+            )),
+        )
+    ),
+    responses(
+        (
+            status = 201, description = "Booked", body = HalItem<Booking>,
+            content_type = "application/hal+json",
+            headers(("Location" = String, description = "The URL of the booking"))
+        ),
+        (
+            status = 202, description = "Queued", body = TicketItem,
+            content_type = "application/hal+json",
+            headers(
+                ("Location" = String, description = "The URL of the ticket"),
+                ("Preference-Applied" = String, description = "`respond-async`"),
+                ("Retry-After" = u32, description = "When to read the ticket, in seconds; while it waits"),
+            )
+        ),
+        Refused, BodyProblems, Unavailable,
+    )
+)]
+async fn book(
+    State(protocol): Protocol,
+    origin: Origin,
+    headers: BookingHeaders,
+    RequestDeadline(deadline): RequestDeadline,
+    Json(body): Json<BookingBody>,
+) -> Result<Response, Problem> {
+    let request = parse(&body, headers, deadline)?;
+    Ok(match protocol.book(request).await? {
+        Accepted::Booking(booking) => BOOKINGS.created(&origin, booking.booking_id, booking),
+        Accepted::Ticket(ticket, position) => tickets::accepted(&origin, &ticket, position),
+    })
+}
+
+/// Lists bookings in the order of their numbers
+#[utoipa::path(
+    get, path = "/bookings", tag = "bookings", params(PageParams),
+    responses(
+        (status = 200, description = "A page", body = HalPage<Booking>, content_type = "application/hal+json"),
+        PageProblems, Unavailable,
+    )
+)]
+async fn list(
+    State(protocol): Protocol,
+    origin: Origin,
+    page: PageRequest,
+) -> Result<Response, Problem> {
+    let list = protocol.queries.bookings(page.range).await?;
+    Ok(BOOKINGS.page(&origin, &page, list, |id, _| id))
+}
+
+/// Shows a booking
+#[utoipa::path(
+    get, path = "/bookings/{id}", tag = "bookings",
+    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "Found", body = HalItem<Booking>, content_type = "application/hal+json"),
+        NotFound, Unavailable,
+    )
+)]
+async fn show(
+    State(protocol): Protocol,
+    origin: Origin,
+    Id(id): Id<i64>,
+) -> Result<Response, Problem> {
+    Ok(BOOKINGS.ok(&origin, id, find(&protocol, id).await?))
+}
+
+/// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
+#[utoipa::path(
+    put, path = "/bookings/{id}", tag = "bookings",
+    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    request_body(
+        content = BookingBody,
+        example = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"})
+    ),
+    responses(
+        (status = 200, description = "Changed", body = HalItem<Booking>, content_type = "application/hal+json"),
+        NotFound, Final, BodyProblems, Unavailable,
+    )
+)]
+async fn replace(
+    protocol: Protocol,
+    origin: Origin,
+    id: Id<i64>,
+    body: Json<BookingBody>,
+) -> Result<Response, Problem> {
+    update(protocol, origin, id, body).await
+}
+
+/// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
+#[utoipa::path(
+    patch, path = "/bookings/{id}", tag = "bookings",
+    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    request_body(content = BookingBody, example = json!({"status": "BOOKING_CANCELLED"})),
+    responses(
+        (status = 200, description = "Changed", body = HalItem<Booking>, content_type = "application/hal+json"),
+        NotFound, Final, BodyProblems, Unavailable,
+    )
+)]
+async fn update(
+    State(protocol): Protocol,
+    origin: Origin,
+    Id(id): Id<i64>,
+    Json(body): Json<BookingBody>,
+) -> Result<Response, Problem> {
+    let booking = find(&protocol, id).await?;
+    unchanged("vaccineId", body.vaccine_id, booking.vaccine_id.0)?;
+    unchanged("userId", body.user_id, booking.user_id.0)?;
+    let booking = match (requested_status(&body)?, booking.status) {
+        (BookingStatus::BookingCancelled, _) => protocol.cancel(booking.booking_id).await?,
+        (BookingStatus::Booked, BookingStatus::Booked) => booking,
+        (BookingStatus::Booked, BookingStatus::BookingCancelled) => return Err(stays_cancelled()),
+        (BookingStatus::Booked | BookingStatus::InjectionCompleted, _) => {
+            return Err(BookingError::Completed.into());
+        }
+    };
+    Ok(BOOKINGS.ok(&origin, id, booking))
+}
+
+/// Cancels a booking; its dose is released once, however often this is repeated
+#[utoipa::path(
+    delete, path = "/bookings/{id}", tag = "bookings",
+    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    responses((status = 204, description = "Cancelled"), NotFound, Final, Unavailable)
+)]
+async fn cancel(State(protocol): Protocol, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
+    protocol.cancel(BookingId(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find(protocol: &BookingProtocol, id: i64) -> Result<Booking, Problem> {
+    let booking = protocol.queries.booking(BookingId(id)).await?;
+    booking.ok_or_else(|| BookingError::NoSuchBooking.into())
+}
+
+fn parse(
+    body: &BookingBody,
+    headers: BookingHeaders,
+    deadline: Instant,
+) -> Result<BookingRequest, Problem> {
+    let vaccine = VaccineId(number("vaccineId", body.vaccine_id, 1)?);
+    let user = UserId(number("userId", body.user_id, 0)?);
+    let key = headers.key.map(|key| IdempotencyKey {
+        key,
+        fingerprint: fingerprint(body),
+        wants_ticket: headers.respond_async,
+    });
+    Ok(BookingRequest { vaccine, user, key, deadline })
+}
+
+fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Problem> {
+    match value {
+        None => Err(Problem::invalid(field, "must be given")),
+        Some(Whole(value)) if value < min => {
+            Err(Problem::invalid(field, format!("must be from {min} to {WHOLE_MAX}")))
+        }
+        Some(Whole(value)) => Ok(value),
+    }
+}
+
+fn unchanged(field: &'static str, value: Option<Whole>, current: i64) -> Result<(), Problem> {
+    if value.is_some_and(|Whole(value)| value != current) {
+        return Err(Problem::invalid(field, "cannot be changed; cancel and book again"));
+    }
+    Ok(())
+}
+
+/// The status that the body requests. `BOOCKED` is how clients of the reference spell it.
+fn requested_status(body: &BookingBody) -> Result<BookingStatus, Problem> {
+    match body.status.as_deref() {
+        Some("BOOKING_CANCELLED") => Ok(BookingStatus::BookingCancelled),
+        Some("BOOKED" | "BOOCKED") => Ok(BookingStatus::Booked),
+        Some(_) => Err(Problem::invalid("status", "must be BOOKED or BOOKING_CANCELLED")),
+        None => Err(Problem::invalid("status", "must be given; it is all that can be changed")),
+    }
+}
+
+fn fingerprint(body: &BookingBody) -> Fingerprint {
+    let parts =
+        (body.vaccine_id.map(|id| id.0), body.user_id.map(|id| id.0), &body.vc_name, &body.status);
+    Fingerprint::of(format!("{parts:?}").as_bytes())
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the responses of `BookingError`")]
+enum Refused {
+    /// There is no such vaccine
+    #[response(status = 404, content_type = "application/problem+json")]
+    NoSuchVaccine(Problem),
+    /// Every dose is taken
+    #[response(
+        status = 409,
+        content_type = "application/problem+json",
+        example = json!({
+            "type": "urn:anticorona:sold-out",
+            "title": "Sold out",
+            "status": 409,
+            "detail": "every dose is taken"
+        })
+    )]
+    SoldOut(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the responses of `BookingError`")]
+enum NotFound {
+    /// There is no such booking
+    #[response(status = 404, content_type = "application/problem+json")]
+    NoSuchBooking(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the responses of `BookingError`")]
+enum Final {
+    /// The booking is cancelled, or the citizen was vaccinated
+    #[response(status = 409, content_type = "application/problem+json")]
+    Final(Problem),
+}
+
+fn stays_cancelled() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "urn:anticorona:booking-cancelled",
+        "The booking is cancelled",
+    )
+    .detail("its dose may have been booked by another citizen; book again")
+}
+
+/// The status of an error.
+impl From<BookingError> for Problem {
+    fn from(error: BookingError) -> Self {
+        let (status, r#type, title) = match error {
+            BookingError::SoldOut => (StatusCode::CONFLICT, "urn:anticorona:sold-out", "Sold out"),
+            BookingError::NoSuchVaccine => (
+                StatusCode::NOT_FOUND,
+                "urn:anticorona:no-such-vaccine",
+                "There is no such vaccine",
+            ),
+            BookingError::NoSuchBooking => (
+                StatusCode::NOT_FOUND,
+                "urn:anticorona:no-such-booking",
+                "There is no such booking",
+            ),
+            BookingError::NoSuchTicket => {
+                (StatusCode::NOT_FOUND, "urn:anticorona:no-such-ticket", "There is no such ticket")
+            }
+            BookingError::Completed => (
+                StatusCode::CONFLICT,
+                "urn:anticorona:injection-completed",
+                "The injection is completed",
+            ),
+            BookingError::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "urn:anticorona:idempotency-key-reused",
+                "The Idempotency-Key belongs to another request",
+            ),
+            BookingError::CircuitOpen { retry_after } => {
+                return Self::retry_later(retry_after, error.to_string());
+            }
+            BookingError::RetryLater | BookingError::QueueFull | BookingError::Unknown => {
+                return Self::retry_later(RETRY_AFTER, error.to_string());
+            }
+        };
+        Self::new(status, r#type, title).detail(error.to_string())
+    }
+}

@@ -1,0 +1,115 @@
+//! Replies as events, events of injections as commands, and the reply that belongs to each command.
+
+use contracts::{
+    booking::BookingStatus,
+    event::{BookingChanged, DomainEvent, InjectionCompleted, ReservationAborted},
+    ids::ReservationId,
+};
+use platform_events::{EventHandler, ReceivedEvent, outbox_event};
+use platform_store::{CommandOf, Event};
+
+use crate::domain::{
+    AbortAttempt, AbortReply, Bookings, CancelBooking, CancelReply, Command, CompleteBooking,
+    CreateBooking, CreateReply, Record, Reply, ResolveAttempt, ResolveReply,
+    tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket, TicketEnd},
+};
+
+/// The event that other services learn a reply by.
+///
+/// A resolved attempt is published each time that it is resolved: `vaccine` may have missed the event before.
+pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+    let event = match reply {
+        Reply::Create(CreateReply::Booked(record))
+        | Reply::Cancel(CancelReply::Cancelled(record))
+        | Reply::Resolve(ResolveReply::Booked(record))
+        | Reply::Abort(AbortReply::Cancelled(record))
+        | Reply::Serve(ServeReply::Booked(record)) => booking_changed(record),
+        Reply::Resolve(ResolveReply::Aborted(reservation))
+        | Reply::Abort(AbortReply::Aborted(reservation))
+        | Reply::Serve(ServeReply::NextAttempt { aborted: reservation, ticket: _ }) => {
+            aborted(*reservation)
+        }
+        Reply::Serve(ServeReply::Ended(ticket)) => match ticket.end {
+            Some(TicketEnd::SoldOut | TicketEnd::NoSuchVaccine | TicketEnd::Aborted) => {
+                aborted(ticket.attempt.reservation)
+            }
+            Some(TicketEnd::Booked(_) | TicketEnd::KeyReused) | None => return Ok(None),
+        },
+        Reply::Create(
+            CreateReply::BookedBefore(_) | CreateReply::Aborted | CreateReply::KeyReused,
+        )
+        | Reply::Cancel(
+            CancelReply::CancelledBefore(_) | CancelReply::NoSuchBooking | CancelReply::Completed,
+        )
+        | Reply::Resolve(ResolveReply::Waiting)
+        | Reply::Abort(
+            AbortReply::CancelledBefore(_) | AbortReply::Completed | AbortReply::Waiting,
+        )
+        | Reply::Serve(
+            ServeReply::BookedBefore(_) | ServeReply::Unchanged(_) | ServeReply::NoSuchTicket,
+        )
+        // `injection` has published the one; the other changes nothing for other services.
+        | Reply::Complete(_)
+        | Reply::Enqueue(_) => return Ok(None),
+    };
+    outbox_event(&event, command.at()).map(Some)
+}
+
+fn booking_changed(record: &Record) -> DomainEvent {
+    let changed =
+        BookingChanged { reservation_id: record.reservation, booking: record.booking.clone() };
+    match record.booking.status {
+        BookingStatus::Booked | BookingStatus::InjectionCompleted => DomainEvent::Booked(changed),
+        BookingStatus::BookingCancelled => DomainEvent::BookingCancelled(changed),
+    }
+}
+
+fn aborted(reservation_id: ReservationId) -> DomainEvent {
+    DomainEvent::ReservationAborted(ReservationAborted { reservation_id })
+}
+
+impl EventHandler for Bookings {
+    fn command(ReceivedEvent { event, at, source: _ }: ReceivedEvent) -> Option<Command> {
+        match event {
+            DomainEvent::Completed(InjectionCompleted { reservation_id, injection: _ }) => {
+                Some(Command::Complete(CompleteBooking { reservation: reservation_id, at }))
+            }
+            DomainEvent::Registered(_)
+            | DomainEvent::StockAdded(_)
+            | DomainEvent::StockModified(_)
+            | DomainEvent::Booked(_)
+            | DomainEvent::BookingCancelled(_)
+            | DomainEvent::ReservationAborted(_) => None,
+        }
+    }
+
+    /// Nothing is logged: a booking that is not here is in another booking store.
+    fn ineffective(_: &Reply) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! command_of {
+    ($command:ident, $kind:ident, $reply:ident) => {
+        impl From<$command> for Command {
+            fn from(command: $command) -> Self {
+                Self::$kind(command)
+            }
+        }
+
+        impl CommandOf<Bookings> for $command {
+            type Reply = $reply;
+
+            fn reply(reply: Reply) -> Option<$reply> {
+                if let Reply::$kind(reply) = reply { Some(reply) } else { None }
+            }
+        }
+    };
+}
+
+command_of!(CreateBooking, Create, CreateReply);
+command_of!(CancelBooking, Cancel, CancelReply);
+command_of!(ResolveAttempt, Resolve, ResolveReply);
+command_of!(AbortAttempt, Abort, AbortReply);
+command_of!(EnqueueTicket, Enqueue, EnqueueReply);
+command_of!(ServeTicket, Serve, ServeReply);

@@ -1,0 +1,71 @@
+#![doc = include_str!("../README.md")]
+
+use std::{sync::Arc, time::Duration};
+
+use platform_events::RelayPriority;
+use platform_rest::{client::Client, runtime::Runtime};
+use platform_service::{App, ConfigError, Configured, Consumes, DataStore, Service, Settings};
+use platform_store::Notifier;
+use platform_telemetry::BoxError;
+
+pub mod api;
+pub mod attempts;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod protocol;
+pub mod resolver;
+pub mod store;
+pub mod ticket_queue;
+
+pub use config::Config;
+
+use crate::{
+    attempts::{Attempts, HoldBatches},
+    domain::Bookings,
+    protocol::BookingProtocol,
+    store::{MIGRATIONS, Queries},
+};
+
+/// Takes, cancels and queues bookings.
+pub const SERVICE: Service = Service {
+    name: "booking",
+    summary: "takes and cancels bookings",
+    port: 8082,
+    consumes: &[Consumes { publisher: "injection", priority: RelayPriority::Background }],
+    collections: &["bookings"],
+    items: &["tickets"],
+    migrations: MIGRATIONS,
+    openapi: Some(api::openapi),
+    configure,
+};
+
+/// How long a response may take.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_900);
+
+fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
+    let config = Config::from_settings(settings)?;
+    Ok(Configured::new(config.summary(), move |runtime| start(config, runtime)))
+}
+
+async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
+    let store = DataStore::<Bookings>::open(&SERVICE, &config.data, &runtime).await?;
+    let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
+    let attempts = Attempts::start(HoldBatches {
+        vaccine: vaccine.clone(),
+        owner: store.id,
+        commands: store.commands.clone(),
+        runtime: runtime.clone(),
+    });
+    let protocol = Arc::new(BookingProtocol {
+        commands: store.commands.clone(),
+        queries: Queries(store.reads.clone()),
+        attempts,
+        owner: store.id,
+        enqueued: Notifier::default(),
+        runtime: runtime.clone(),
+    });
+    resolver::start(&protocol, &vaccine);
+    ticket_queue::start(&protocol, vaccine);
+    Ok(store.app(api::router(protocol), RESPONSE_TIMEOUT, &runtime))
+}

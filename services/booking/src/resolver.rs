@@ -1,0 +1,91 @@
+//! Resolves orphaned holds: those whose process died between the hold and the booking.
+//!
+//! The owner of the holds queries `vaccine` for its own old holds, and records for each how its attempt ended;
+//! the event of that ends the hold. Age only selects the holds, it does not decide: a booking that is
+//! created later after all is refused by what was recorded.
+//! Where the attempt had ended before, its event is already on the way.
+
+use std::{sync::Arc, time::Duration};
+
+use contracts::{ids::ReservationId, vaccine::OrphanedHolds};
+use platform_rest::client::Client;
+use platform_telemetry::error_chain;
+use tracing::{info, warn};
+
+use crate::protocol::BookingProtocol;
+
+/// Pause between two rounds.
+const ROUND_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Attempts in one commit: bookings that arrive meanwhile wait as long as for a batch of their own.
+const RESOLVED_MAX: usize = 1_000;
+
+/// Age from which a hold is queried; no attempt takes that long.
+const ORPHANED_AFTER_MS: u32 = 10_000;
+
+/// Pause between two rounds that publish the ends of very old holds again.
+const REPEAT_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Age from which the event that ends a hold counts as lost. Before, `vaccine` is more likely to lag behind,
+/// and more events would increase its lag.
+const LOST_AFTER_MS: u32 = 600_000;
+
+/// How long `vaccine` may take to answer.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs rounds until the service stops.
+pub fn start(protocol: &Arc<BookingProtocol>, vaccine: &Client) {
+    let round = (Arc::clone(protocol), vaccine.clone());
+    protocol.runtime.every(ROUND_INTERVAL, move || {
+        let (protocol, vaccine) = round.clone();
+        async move { resolve_orphaned(&protocol, &vaccine).await }
+    });
+    let round = (Arc::clone(protocol), vaccine.clone());
+    protocol.runtime.every(REPEAT_INTERVAL, move || {
+        let (protocol, vaccine) = round.clone();
+        async move { repeat_lost(&protocol, &vaccine).await }
+    });
+}
+
+/// Resolves old holds whose attempts have not ended, as many as one response of `vaccine` names. The next
+/// round continues.
+async fn resolve_orphaned(protocol: &BookingProtocol, vaccine: &Client) {
+    let old = old_holds(protocol, vaccine, ORPHANED_AFTER_MS).await;
+    if old.is_empty() {
+        return;
+    }
+    let Ok(orphaned) = protocol.queries.orphaned(old).await else {
+        return warn!("cannot read the attempts of old holds; the next round will");
+    };
+    resolve(protocol, &orphaned, "resolving orphaned holds").await;
+}
+
+/// Publishes again how attempts ended whose events count as lost.
+async fn repeat_lost(protocol: &BookingProtocol, vaccine: &Client) {
+    let lost = old_holds(protocol, vaccine, LOST_AFTER_MS).await;
+    resolve(protocol, &lost, "publishing the ends of very old holds again").await;
+}
+
+async fn resolve(protocol: &BookingProtocol, reservations: &[ReservationId], what: &str) {
+    if !reservations.is_empty() {
+        info!(holds = reservations.len(), "{what}");
+    }
+    for some in reservations.chunks(RESOLVED_MAX) {
+        protocol.resolve(some).await;
+    }
+}
+
+async fn old_holds(
+    protocol: &BookingProtocol,
+    vaccine: &Client,
+    min_age_ms: u32,
+) -> Vec<ReservationId> {
+    let path = format!("/holds?owner={}&heldForMs={min_age_ms}", protocol.owner);
+    match vaccine.get(&path, QUERY_TIMEOUT).await {
+        Ok(OrphanedHolds { reservation_ids }) => reservation_ids,
+        Err(error) => {
+            warn!(cause = error_chain(&error), "cannot query vaccine for old holds");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Tickets as rows. The statements that read them are in `store.rs`.
+
+use contracts::ids::{BookingId, ReservationId, TicketId, UserId, VaccineId};
+use jiff::Timestamp;
+use platform_store::{Row, RowChange, SqlError, Tx, Value};
+use uuid::Uuid;
+
+use crate::domain::{
+    BookingAttempt, Bookings, Fingerprint,
+    tickets::{Ticket, TicketEnd},
+};
+
+const INSERT_TICKET: &str = "
+    INSERT INTO tickets
+                (id, attempt, reservation, outcome, booking,
+                 number, client_key, fingerprint, vaccine, user_id, queued_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+const UPDATE_TICKET: &str = "
+    UPDATE tickets
+       SET attempt = ?2, reservation = ?3, outcome = ?4, booking = ?5
+     WHERE id = ?1";
+
+/// Loads the tickets that these ids name in this statement.
+pub(super) fn load(
+    tx: &Tx<'_>,
+    bookings: &mut Bookings,
+    sql: &'static str,
+    ids: impl Iterator<Item = Uuid>,
+) -> Result<(), SqlError> {
+    let keys: Vec<_> = ids.map(|id| [Value::Uuid(id)]).collect();
+    for known in tx.find_each(sql, &keys, read_ticket)?.into_iter().flatten() {
+        if known.end.is_none() {
+            bookings.waiting_attempts.insert(known.attempt.reservation);
+        }
+        bookings.tickets.load(known.id, known);
+    }
+    Ok(())
+}
+
+/// Saves the tickets that were changed.
+pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
+    let (mut inserted, mut updated) = (Vec::new(), Vec::new());
+    for (id, ticket, change) in bookings.tickets.changes() {
+        let Ticket { attempt, .. } = ticket;
+        let booking = match ticket.end {
+            Some(TicketEnd::Booked(booking)) => Some(booking.0),
+            Some(
+                TicketEnd::SoldOut
+                | TicketEnd::NoSuchVaccine
+                | TicketEnd::KeyReused
+                | TicketEnd::Aborted,
+            )
+            | None => None,
+        };
+        let mutable: [Value<'_>; 5] = [
+            id.0.into(),
+            i64::from(ticket.attempt_number).into(),
+            attempt.reservation.0.into(),
+            ticket.end.map(code_of_end).into(),
+            booking.into(),
+        ];
+        let [id, attempt_number, reservation, outcome, booking] = mutable;
+        match change {
+            RowChange::Inserted => inserted.push([
+                id,
+                attempt_number,
+                reservation,
+                outcome,
+                booking,
+                ticket.number.into(),
+                ticket.key.as_str().into(),
+                attempt.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
+                attempt.vaccine.0.into(),
+                attempt.user.0.into(),
+                ticket.queued_at.as_millisecond().into(),
+            ]),
+            RowChange::Updated | RowChange::Deleted => updated.push(mutable),
+        }
+    }
+    tx.execute_each(INSERT_TICKET, &inserted)?;
+    tx.execute_each(UPDATE_TICKET, &updated)
+}
+
+/// Reads a ticket, with the columns in the order of the statements.
+pub(super) fn read_ticket(row: &Row<'_>) -> Result<Ticket, SqlError> {
+    let decode = |column, expected| SqlError::Decode { column, expected };
+    let end = match row.int_or_null(9)? {
+        None => None,
+        Some(1) => row.int_or_null(10)?.map(|booking| TicketEnd::Booked(BookingId(booking))),
+        Some(code) => Some(end(code).ok_or(decode(9, "the end of a ticket"))?),
+    };
+    let queued_at = Timestamp::from_millisecond(row.int(6)?).map_err(|_| decode(6, "a time"))?;
+    Ok(Ticket {
+        id: TicketId(row.uuid(1)?),
+        number: row.int(0)?,
+        key: row.text(2)?.to_owned(),
+        attempt: BookingAttempt {
+            reservation: ReservationId(row.uuid(8)?),
+            vaccine: VaccineId(row.int(4)?),
+            user: UserId(row.int(5)?),
+            fingerprint: Some(Fingerprint(row.uuid(3)?.into_bytes())),
+        },
+        attempt_number: u32::try_from(row.int(7)?).map_err(|_| decode(7, "an attempt number"))?,
+        queued_at,
+        end,
+    })
+}
+
+fn end(code: i64) -> Option<TicketEnd> {
+    let ends =
+        [TicketEnd::SoldOut, TicketEnd::NoSuchVaccine, TicketEnd::KeyReused, TicketEnd::Aborted];
+    ends.into_iter().find(|end| code_of_end(*end) == code)
+}
+
+fn code_of_end(end: TicketEnd) -> i64 {
+    match end {
+        TicketEnd::Booked(_) => 1,
+        TicketEnd::SoldOut => 2,
+        TicketEnd::NoSuchVaccine => 3,
+        TicketEnd::KeyReused => 4,
+        TicketEnd::Aborted => 5,
+    }
+}

@@ -1,0 +1,117 @@
+//! The booking protocol on its own: no listener, no relay, no background tasks.
+
+use std::{sync::Arc, time::Instant};
+
+use booking::{
+    RESPONSE_TIMEOUT,
+    attempts::{Attempts, HoldBatches},
+    domain::{Bookings, Command, Fingerprint, Reply},
+    protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
+    store::{MIGRATIONS, Queries},
+};
+use contracts::ids::{ReservationId, StoreId, UserId, VaccineId};
+use platform_rest::{client::Client, runtime::Runtime};
+use platform_store::{
+    AggregateStore, Commands, Database, Input, Notifier, Output, Store, Subscription,
+    database::open_blocking, outbox,
+};
+use tempfile::TempDir;
+use testkit::TEST_TIMEOUT;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::vaccine::FakeVaccine;
+
+pub(crate) struct ProtocolFixture {
+    pub(crate) vaccine: FakeVaccine,
+    pub(crate) protocol: Arc<BookingProtocol>,
+    /// Notified after each commit with events.
+    pub(crate) new_events: Subscription,
+    _folder: TempDir,
+}
+
+impl ProtocolFixture {
+    pub(crate) fn start() -> Self {
+        Self::with_store(|store| store)
+    }
+
+    /// With another store around that of the bookings.
+    pub(crate) fn with_store<S>(wrap: impl FnOnce(AggregateStore<Bookings>) -> S) -> Self
+    where
+        S: Store<Command = Input<Command>, Reply = Output<Reply>>,
+    {
+        let (vaccine, folder) = (FakeVaccine::start(), TempDir::new().unwrap());
+        let database = database(&folder);
+        let (connection, reads) = open_blocking(&database, "booking", MIGRATIONS).unwrap();
+        let owner = StoreId(connection.store_id);
+        let notifier = Notifier::default();
+        let new_events = notifier.subscribe();
+        let store = wrap(AggregateStore::new(connection, notifier));
+        let commands = Commands::<Bookings>::start("booking", store).0;
+        let runtime = Runtime::new("booking", CancellationToken::new());
+        let attempts = Attempts::start(HoldBatches {
+            vaccine: Client::new(vaccine.url().parse().unwrap()),
+            owner,
+            commands: commands.clone(),
+            runtime: runtime.clone(),
+        });
+        let (queries, enqueued) = (Queries(reads), Notifier::default());
+        let protocol = BookingProtocol { commands, queries, attempts, owner, enqueued, runtime };
+        Self { vaccine, protocol: Arc::new(protocol), new_events, _folder: folder }
+    }
+
+    /// Books; the number of the booking.
+    pub(crate) async fn book(&self, request: BookingRequest) -> Result<i64, BookingError> {
+        match self.protocol.book(request).await? {
+            Accepted::Booking(booking) => Ok(booking.booking_id.0),
+            Accepted::Ticket(ticket, _) => panic!("{ticket:?} instead of a booking"),
+        }
+    }
+
+    /// The first reservation of a batch of holds, counted from 0.
+    pub(crate) async fn reservation(&self, batch: usize) -> ReservationId {
+        self.vaccine.batches(batch + 1).await[batch].holds[0].reservation_id
+    }
+
+    /// The types of the events in the outbox.
+    pub(crate) async fn events(&self) -> Vec<String> {
+        let entries = self.protocol.queries.0.read(|tx| outbox::after(tx, 0, 100)).await;
+        entries.unwrap().into_iter().map(|entry| entry.event.r#type).collect()
+    }
+
+    /// The same, as soon as there are so many.
+    pub(crate) async fn wait_for_events(&self, count: usize) -> Vec<String> {
+        let mut new_events = self.new_events.clone();
+        let waiting = async {
+            while self.events().await.len() < count {
+                new_events.changed().await;
+            }
+        };
+        timeout(TEST_TIMEOUT, waiting).await.expect("the events are written in time");
+        self.events().await
+    }
+}
+
+/// The store of booking in a folder.
+pub(crate) fn database(folder: &TempDir) -> Database {
+    Database::Sqlite(folder.path().join("booking.sqlite"))
+}
+
+pub(crate) fn without_key() -> BookingRequest {
+    BookingRequest {
+        vaccine: VaccineId(1),
+        user: UserId(5),
+        key: None,
+        deadline: Instant::now() + RESPONSE_TIMEOUT,
+    }
+}
+
+pub(crate) fn with_key() -> BookingRequest {
+    with_key_of("a", false)
+}
+
+pub(crate) fn with_key_of(key: &str, wants_ticket: bool) -> BookingRequest {
+    let fingerprint = Fingerprint::of(b"1 5");
+    let key = IdempotencyKey { key: key.to_owned(), fingerprint, wants_ticket };
+    BookingRequest { key: Some(key), ..without_key() }
+}

@@ -1,0 +1,98 @@
+//! However late a step is, the citizen gets a response in time, and a late booking does not stand.
+
+use std::{
+    future::{pending, ready},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use booking::{
+    domain::{Bookings, Command, Reply},
+    protocol::BookingRequest,
+};
+use platform_store::{AggregateStore, Input, Output, Store, StoreError};
+use tokio::{join, select, sync::oneshot, time::timeout_at};
+
+use crate::{
+    app::BookingApp,
+    book,
+    fixture::{ProtocolFixture, without_key},
+    summary,
+    vaccine::{FakeReply, HOLDS, held},
+};
+
+/// The one test that takes time: the two seconds of a hold.
+#[tokio::test]
+async fn a_late_hold_means_a_response_within_three_seconds() {
+    let start = Instant::now();
+    let app = BookingApp::start();
+    let decide = app.vaccine.delay_next(HOLDS);
+    assert_eq!(book(&app).await.status, 503);
+    assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
+
+    let reservation = app.vaccine.batches(1).await[0].holds[0].reservation_id.to_string();
+    let event = &app.vaccine.events(1).await[0];
+    assert_eq!(summary(event), ("ReservationAborted".to_owned(), reservation));
+    drop(decide.send(FakeReply::outcomes([held()])));
+}
+
+#[tokio::test]
+async fn a_client_that_disconnects_before_the_hold_leaves_no_dose_taken() {
+    let app = BookingApp::start();
+    let decide = app.vaccine.delay_next(HOLDS);
+    select! {
+        _ = book(&app) => panic!("it is not decided yet"),
+        _ = app.vaccine.batches(1) => {} // From here on the connection is closed.
+    }
+    let reservation = app.vaccine.batches(1).await[0].holds[0].reservation_id.to_string();
+    let event = &app.vaccine.events(1).await[0];
+    assert_eq!(summary(event), ("ReservationAborted".to_owned(), reservation));
+    drop(decide.send(FakeReply::outcomes([held()])));
+}
+
+/// Drops a request while its booking is being written, and not before that moment; the events of it.
+async fn drop_while_writing(request: BookingRequest, not_before: impl Future) -> Vec<String> {
+    let ((proceed, proceeds), (writing, begun)) = (mpsc::channel(), oneshot::channel());
+    let fixture =
+        ProtocolFixture::with_store(|store| Slow { store, begun: Some(writing), proceeds });
+    select! {
+        _ = fixture.book(request) => panic!("it is written already"),
+        _ = async { join!(begun, not_before) } => {}
+    }
+    drop(proceed);
+    fixture.wait_for_events(2).await
+}
+
+#[tokio::test]
+async fn a_booking_that_is_written_after_the_response_was_due_is_cancelled() {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let due = timeout_at(deadline.into(), pending::<()>());
+    let events = drop_while_writing(BookingRequest { deadline, ..without_key() }, due).await;
+    assert_eq!(events, ["Booked", "BookingCancelled"]);
+}
+
+#[tokio::test]
+async fn a_booking_whose_client_disconnects_while_it_is_written_stands() {
+    let events = drop_while_writing(without_key(), ready(())).await;
+    assert_eq!(events, ["Booked", "Booked"], "when it was created, and when it was resolved");
+}
+
+/// A store that commits when the test proceeds.
+struct Slow {
+    store: AggregateStore<Bookings>,
+    begun: Option<oneshot::Sender<()>>,
+    proceeds: mpsc::Receiver<()>,
+}
+
+impl Store for Slow {
+    type Command = Input<Command>;
+    type Reply = Output<Reply>;
+
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Reply>>, StoreError> {
+        if let Some(begun) = self.begun.take() {
+            begun.send(()).ok();
+        }
+        self.proceeds.recv().ok(); // An error once the test has dropped its end.
+        self.store.apply(batch)
+    }
+}

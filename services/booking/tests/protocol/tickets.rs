@@ -1,0 +1,369 @@
+//! The queue against a `vaccine` that fails in every way: each ticket ends once, in the order of arrival,
+//! whichever process serves it.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use booking::{
+    domain::{
+        BookingAttempt, Bookings, Command, Fingerprint, Reply,
+        tickets::{EnqueueReply, EnqueueTicket, Ticket, TicketEnd},
+    },
+    protocol::Accepted,
+    ticket_queue,
+};
+use contracts::{
+    ids::{ReservationId, TicketId, UserId, VaccineId},
+    vaccine::{HOLDS_MAX, HoldBatch, HoldOutcome},
+};
+use jiff::Timestamp;
+use platform_rest::client::Client;
+use platform_store::{AggregateStore, Input, Output, Store, StoreError};
+use testkit::TEST_TIMEOUT;
+use tokio::{
+    sync::watch,
+    time::{self, timeout},
+};
+use uuid::Uuid;
+
+use crate::{
+    app::BookingApp,
+    fixture::{ProtocolFixture, with_key_of},
+    vaccine::{FakeReply, FakeVaccine, HOLDS, held},
+};
+
+const BODY: &str = r#"{"vaccineId":1,"userId":5}"#;
+
+/// Adds a request to the queue; nothing serves it before [`serve`].
+async fn enqueue(fixture: &ProtocolFixture, key: &str) -> Ticket {
+    match fixture.protocol.book(with_key_of(key, true)).await {
+        Ok(Accepted::Ticket(ticket, _)) => ticket,
+        other => panic!("no ticket: {other:?}"),
+    }
+}
+
+async fn enqueue_all<const N: usize>(fixture: &ProtocolFixture, keys: [&str; N]) -> [Ticket; N] {
+    let mut tickets = Vec::new();
+    for key in keys {
+        tickets.push(enqueue(fixture, key).await);
+    }
+    tickets.try_into().unwrap()
+}
+
+/// Starts one more worker that serves the queue.
+fn serve(fixture: &ProtocolFixture) {
+    ticket_queue::start(&fixture.protocol, Client::new(fixture.vaccine.url().parse().unwrap()));
+}
+
+/// How these tickets ended, as soon as all of them have.
+async fn ends<const N: usize>(fixture: &ProtocolFixture, tickets: &[Ticket; N]) -> [TicketEnd; N] {
+    let all = async {
+        loop {
+            let mut ends = Vec::new();
+            for ticket in tickets {
+                ends.extend(fixture.protocol.ticket(ticket.id).await.unwrap().0.end);
+            }
+            if let Ok(ends) = ends.try_into() {
+                return ends;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TEST_TIMEOUT, all).await.expect("every ticket ends in time")
+}
+
+fn is_booked(end: &TicketEnd) -> bool {
+    matches!(end, TicketEnd::Booked(_))
+}
+
+fn reservations(batch: &HoldBatch) -> Vec<ReservationId> {
+    batch.holds.iter().map(|hold| hold.reservation_id).collect()
+}
+
+#[tokio::test]
+async fn the_queue_is_served_in_the_order_of_arrival() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["c", "a", "b"]).await;
+    let outcomes = [held(), held(), HoldOutcome::SoldOut];
+    fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes(outcomes));
+    serve(&fixture);
+    let ends = ends(&fixture, &queue).await;
+    assert_eq!(ends.map(|end| is_booked(&end)), [true, true, false]);
+    let batches = fixture.vaccine.batches(1).await;
+    assert_eq!(batches.len(), 1);
+    assert_eq!(reservations(&batches[0]), queue.map(|ticket| ticket.attempt.reservation));
+    assert_eq!(fixture.events().await, ["Booked", "Booked", "ReservationAborted"]);
+}
+
+#[tokio::test]
+async fn a_long_queue_is_served_in_several_requests() {
+    let fixture = ProtocolFixture::start();
+    let mut queue = Vec::new();
+    for number in 0..=HOLDS_MAX {
+        queue.push(enqueue(&fixture, &number.to_string()).await.attempt.reservation);
+    }
+    let decide = fixture.vaccine.delay_next(HOLDS);
+    serve(&fixture);
+    assert_eq!(reservations(&fixture.vaccine.batches(1).await[0]), queue[..HOLDS_MAX]);
+    drop(decide.send(FakeReply::outcomes(vec![held(); HOLDS_MAX])));
+    assert_eq!(reservations(&fixture.vaccine.batches(2).await[1]), queue[HOLDS_MAX..]);
+}
+
+/// What `vaccine` may send instead of an answer.
+fn no_answers() -> [FakeReply; 5] {
+    [
+        FakeReply::Disconnect,
+        FakeReply::Response(503, String::new()),
+        FakeReply::Response(200, "nonsense".to_owned()),
+        FakeReply::outcomes([HoldOutcome::Failed, HoldOutcome::Failed]),
+        FakeReply::outcomes([]),
+    ]
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_repeated() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["a", "b"]).await;
+    let times = no_answers().len();
+    for reply in no_answers() {
+        fixture.vaccine.reply_next(HOLDS, reply);
+    }
+    serve(&fixture);
+    assert!(ends(&fixture, &queue).await.iter().all(is_booked));
+    let batches = fixture.vaccine.batches(times + 1).await;
+    let requested: Vec<_> = batches.iter().map(reservations).collect();
+    assert_eq!(requested, vec![queue.map(|ticket| ticket.attempt.reservation).to_vec(); times + 1]);
+    assert_eq!(fixture.events().await, ["Booked", "Booked"]);
+}
+
+#[tokio::test]
+async fn only_undecided_tickets_are_requested_again() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["a", "b", "c"]).await;
+    let outcomes = [held(), HoldOutcome::Failed, held()];
+    fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes(outcomes));
+    serve(&fixture);
+    assert!(ends(&fixture, &queue).await.iter().all(is_booked));
+    let batches = fixture.vaccine.batches(2).await;
+    assert_eq!(reservations(&batches[1]), [queue[1].attempt.reservation]);
+}
+
+#[tokio::test]
+async fn resolving_between_hold_and_booking_does_not_change_the_ticket() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["a"]).await;
+    let decide = fixture.vaccine.delay_next(HOLDS);
+    serve(&fixture);
+    let held_now = fixture.reservation(0).await;
+    assert_eq!(fixture.protocol.queries.orphaned(vec![held_now]).await, Ok(vec![]));
+    fixture.protocol.resolve(&[held_now]).await;
+    drop(decide.send(FakeReply::outcomes([held()])));
+    assert!(ends(&fixture, &queue).await.iter().all(is_booked));
+    assert_eq!(fixture.events().await, ["Booked"]);
+}
+
+#[tokio::test]
+async fn a_ticket_whose_dose_was_released_continues_with_its_next_attempt() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["a", "b"]).await;
+    let outcomes = [HoldOutcome::Released, held()];
+    fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes(outcomes));
+    serve(&fixture);
+    assert!(ends(&fixture, &queue).await.iter().all(is_booked));
+    let batches = fixture.vaccine.batches(2).await;
+    assert_eq!(batches[1].holds.len(), 1);
+    assert_ne!(batches[1].holds[0].reservation_id, queue[0].attempt.reservation);
+    assert_eq!(fixture.events().await, ["ReservationAborted", "Booked", "Booked"]);
+}
+
+#[tokio::test]
+async fn a_ticket_has_16_attempts() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["a"]).await;
+    for _ in 0..16 {
+        fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::Released]));
+    }
+    serve(&fixture);
+    assert_eq!(ends(&fixture, &queue).await, [TicketEnd::Aborted]);
+    let batches = fixture.vaccine.batches(16).await;
+    let attempts: BTreeSet<_> = batches.iter().map(reservations).collect();
+    assert_eq!((batches.len(), attempts.len()), (16, 16));
+}
+
+/// A store that counts the tickets that are served.
+struct Counting {
+    store: AggregateStore<Bookings>,
+    served: watch::Sender<usize>,
+}
+
+impl Store for Counting {
+    type Command = Input<Command>;
+    type Reply = Output<Reply>;
+
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Reply>>, StoreError> {
+        let outcomes = self.store.apply(batch);
+        self.served
+            .send_modify(|served| *served += batch.iter().filter(|one| is_serve(one)).count());
+        outcomes
+    }
+}
+
+fn is_serve(input: &Input<Command>) -> bool {
+    matches!(input, Input::Command(Command::Serve(_)))
+}
+
+/// Two processes have requested doses for the same tickets, and a dose was released between the answers.
+async fn two_processes(
+    first: [HoldOutcome; 2],
+    second: [HoldOutcome; 2],
+) -> (Vec<bool>, Vec<String>) {
+    let served = watch::Sender::new(0);
+    let fixture = ProtocolFixture::with_store(|store| Counting { store, served: served.clone() });
+    let queue = enqueue_all(&fixture, ["a", "b"]).await;
+    let decide = [fixture.vaccine.delay_next(HOLDS), fixture.vaccine.delay_next(HOLDS)];
+    serve(&fixture);
+    serve(&fixture);
+    fixture.vaccine.batches(2).await;
+    let mut served = served.subscribe();
+    for (decide, (outcomes, times)) in decide.into_iter().zip([(first, 2), (second, 4)]) {
+        drop(decide.send(FakeReply::outcomes(outcomes)));
+        let written = timeout(TEST_TIMEOUT, served.wait_for(|served| *served == times)).await;
+        drop(written.expect("it is written in time").unwrap());
+    }
+    let ended = ends(&fixture, &queue).await;
+    (ended.iter().map(is_booked).collect(), fixture.events().await)
+}
+
+#[tokio::test]
+async fn of_two_processes_that_serve_the_same_queue_the_first_decides() {
+    let none = HoldOutcome::SoldOut;
+    let (ended, events) = two_processes([held(), none.clone()], [held(), held()]).await;
+    assert_eq!(ended, [true, false]);
+    // The event of the aborted attempt releases the dose that was held for the second process.
+    assert_eq!(events, ["Booked", "ReservationAborted"]);
+
+    let (ended, events) = two_processes([held(), held()], [held(), none]).await;
+    assert_eq!(ended, [true, true]);
+    assert_eq!(events, ["Booked", "Booked"]);
+
+    // The second process gets the answer that the doses were released by cancellations.
+    let released = [HoldOutcome::Released, HoldOutcome::Released];
+    let (ended, events) = two_processes([held(), held()], released).await;
+    assert_eq!(ended, [true, true]);
+    assert_eq!(events, ["Booked", "Booked"]);
+}
+
+/// A store that fails so many times when tickets are served.
+struct Failing {
+    store: AggregateStore<Bookings>,
+    times: AtomicUsize,
+}
+
+impl Store for Failing {
+    type Command = Input<Command>;
+    type Reply = Output<Reply>;
+
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Reply>>, StoreError> {
+        let serves = batch.iter().any(is_serve);
+        let left = self.times.load(Ordering::Relaxed);
+        if serves && left > 0 {
+            self.times.store(left - 1, Ordering::Relaxed);
+            return Err(StoreError::Unavailable("the disk is full".into()));
+        }
+        self.store.apply(batch)
+    }
+}
+
+#[tokio::test]
+async fn tickets_whose_write_failed_are_requested_again_and_written_once() {
+    let fixture =
+        ProtocolFixture::with_store(|store| Failing { store, times: AtomicUsize::new(2) });
+    let queue = enqueue_all(&fixture, ["a", "b"]).await;
+    serve(&fixture);
+    assert!(ends(&fixture, &queue).await.iter().all(is_booked));
+    let requested: Vec<_> = fixture.vaccine.batches(3).await.iter().map(reservations).collect();
+    assert_eq!(requested, vec![queue.map(|ticket| ticket.attempt.reservation).to_vec(); 3]);
+    assert_eq!(fixture.events().await, ["Booked", "Booked"]);
+}
+
+#[tokio::test]
+async fn tickets_wait_for_a_vaccine_that_is_down_also_across_a_restart() {
+    let mut app = BookingApp::start_with(FakeVaccine::unreachable());
+    let accepted = [app.enqueue("b", BODY).await, app.enqueue("a", BODY).await];
+    app.restart().await;
+    assert_eq!(app.ticket(&accepted[1]).await.json()["position"], 2);
+    app.vaccine.reply_next(HOLDS, FakeReply::outcomes([held(), HoldOutcome::SoldOut]));
+    app.vaccine.listen();
+    app.vaccine.events(2).await;
+    assert_eq!(app.ticket(&accepted[0]).await.json()["status"], "BOOKED");
+    assert_eq!(app.ticket(&accepted[1]).await.json()["status"], "SOLD_OUT");
+}
+
+#[tokio::test]
+async fn a_ticket_in_an_empty_queue_is_served_at_once() {
+    let app = BookingApp::start();
+    app.enqueue("a", BODY).await; // Once it is served, the queue is empty.
+    app.vaccine.events(1).await;
+    let start = Instant::now();
+    app.enqueue("b", BODY).await;
+    app.vaccine.events(2).await;
+    assert!(start.elapsed() < Duration::from_secs(3), "after {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn the_event_of_a_ticket_is_published_at_once() {
+    let fixture = ProtocolFixture::start();
+    enqueue(&fixture, "a").await;
+    let decide = fixture.vaccine.delay_next(HOLDS);
+    serve(&fixture);
+    fixture.reservation(0).await;
+    let mut new_events = fixture.new_events.clone();
+    new_events.mark_seen();
+    drop(decide.send(FakeReply::outcomes([held()])));
+    timeout(TEST_TIMEOUT, new_events.changed()).await.expect("the relay is notified");
+}
+
+#[tokio::test]
+async fn a_ticket_of_another_process_is_found() {
+    let fixture = ProtocolFixture::start();
+    let first = enqueue_all(&fixture, ["a"]).await;
+    serve(&fixture);
+    ends(&fixture, &first).await;
+    let reservation = ReservationId(Uuid::from_u128(1));
+    let enqueue = EnqueueTicket {
+        ticket: TicketId(reservation.0),
+        key: "b".to_owned(),
+        attempt: BookingAttempt {
+            reservation,
+            vaccine: VaccineId(1),
+            user: UserId(5),
+            fingerprint: Some(Fingerprint([1; 16])),
+        },
+        attempt_number: 0,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let reply = fixture.protocol.commands.submit(enqueue, Instant::now() + TEST_TIMEOUT).await;
+    assert!(matches!(reply, Ok(EnqueueReply::Queued(_))), "{reply:?}");
+    let start = Instant::now();
+    while fixture.vaccine.requests(HOLDS).len() == 1 {
+        assert!(start.elapsed() < TEST_TIMEOUT, "it is not found");
+        fixture.protocol.queries.queue_head(1).await.unwrap(); // By then the worker waits.
+        time::pause();
+        time::advance(Duration::from_secs(6)).await; // Longer than it waits.
+        time::resume();
+    }
+    assert_eq!(fixture.reservation(1).await, reservation);
+}
+
+#[tokio::test]
+async fn requests_without_a_ticket_are_served_while_tickets_wait() {
+    let app = BookingApp::start();
+    let decide = app.vaccine.delay_next(HOLDS);
+    app.enqueue("a", BODY).await;
+    app.vaccine.batches(1).await;
+    assert_eq!(app.request("POST /bookings", BODY).await.status, 201);
+    drop(decide.send(FakeReply::outcomes([held()])));
+}

@@ -1,0 +1,284 @@
+//! The HTTP side of the injection desk: routes, handlers, and the status of each refusal.
+
+#![expect(unused_qualifications, reason = "utoipa qualifies the types of `params`")]
+
+use std::time::{Duration, Instant};
+
+use axum::{Router, extract::State, http::StatusCode, response::Response};
+use contracts::{
+    ids::{BookingId, InjectionId},
+    injection::{Cancellation, Injection, InjectionBody, InjectionStatus},
+    number::Whole,
+};
+use platform_rest::{
+    hal::{Collection, HalItem, HalPage, Origin},
+    json::{Id, Json, Query},
+    openapi::{BodyProblems, PageProblems, Unavailable},
+    pagination::{PageParams, PageRequest},
+    problem::Problem,
+};
+use platform_store::Commands;
+use platform_telemetry::clock;
+use serde::Deserialize;
+use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    domain::{Appointments, CompleteInjection, Refusal},
+    events::injection,
+    store::Queries,
+};
+
+/// How long a write may wait for its commit.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+const INJECTIONS: Collection = Collection { plural: "injections", singular: "injection" };
+
+const CANCELLATIONS: Collection = Collection { plural: "cancellations", singular: "cancellation" };
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub struct InjectionDesk {
+    /// Submits commands.
+    pub commands: Commands<Appointments>,
+    /// Reads the last commit.
+    pub queries: Queries,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "anticorona injection",
+        description = "The injection desk: who is expected, who was vaccinated."
+    ),
+    components(schemas(Problem))
+)]
+struct Document;
+
+fn routes() -> OpenApiRouter<InjectionDesk> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(list))
+        .routes(routes!(find_by_booking_id))
+        .routes(routes!(show, replace, update))
+        .routes(routes!(list_cancelled))
+        .routes(routes!(show_cancelled))
+}
+
+/// The routes of the injection desk.
+pub fn router(desk: InjectionDesk) -> Router {
+    routes().with_state(desk).into()
+}
+
+/// Their OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Lists appointments in the order of their numbers
+#[utoipa::path(
+    get, path = "/injections", tag = "injections", params(PageParams),
+    responses(
+        (status = 200, description = "A page", body = HalPage<Injection>, content_type = "application/hal+json"),
+        PageProblems, Unavailable,
+    )
+)]
+async fn list(
+    State(desk): State<InjectionDesk>,
+    origin: Origin,
+    page: PageRequest,
+) -> Result<Response, Problem> {
+    let list = desk.queries.injections(page.range).await?;
+    Ok(INJECTIONS.page(&origin, &page, list, |id, _| id))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct BookingQuery {
+    /// The number of a booking
+    #[param(example = "1", required = true, nullable = false)]
+    booking_id: Option<String>,
+}
+
+/// Finds the appointments of a booking
+#[utoipa::path(
+    get, path = "/injections/search/findByBookingId", tag = "injections",
+    params(BookingQuery, PageParams),
+    responses(
+        (status = 200, description = "A page", body = HalPage<Injection>, content_type = "application/hal+json"),
+        PageProblems, Unavailable,
+    )
+)]
+async fn find_by_booking_id(
+    State(desk): State<InjectionDesk>,
+    origin: Origin,
+    Query(query): Query<BookingQuery>,
+    page: PageRequest,
+) -> Result<Response, Problem> {
+    let id = query.booking_id.as_deref().unwrap_or_default().trim().parse();
+    let id = id.map_err(|_| Problem::invalid("bookingId", "must be the number of a booking"))?;
+    let list = desk.queries.of_booking(BookingId(id), page.range).await?;
+    Ok(INJECTIONS.page(&origin, &page, list, |id, _| id))
+}
+
+/// Shows an appointment
+#[utoipa::path(
+    get, path = "/injections/{id}", tag = "injections",
+    params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "Found", body = HalItem<Injection>, content_type = "application/hal+json"),
+        NotFound, Unavailable,
+    )
+)]
+async fn show(
+    State(desk): State<InjectionDesk>,
+    origin: Origin,
+    Id(id): Id<i64>,
+) -> Result<Response, Problem> {
+    Ok(INJECTIONS.ok(&origin, id, find(&desk, id).await?))
+}
+
+/// Completes an injection: only the status can change, to `INJECTION_COMPLETED`
+#[utoipa::path(
+    put, path = "/injections/{id}", tag = "injections",
+    params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
+    request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
+    responses(
+        (status = 200, description = "Changed", body = HalItem<Injection>, content_type = "application/hal+json"),
+        NotFound, Final, BodyProblems, Unavailable,
+    )
+)]
+async fn replace(
+    desk: State<InjectionDesk>,
+    origin: Origin,
+    id: Id<i64>,
+    body: Json<InjectionBody>,
+) -> Result<Response, Problem> {
+    update(desk, origin, id, body).await
+}
+
+/// Completes an injection: only the status can change, to `INJECTION_COMPLETED`
+#[utoipa::path(
+    patch, path = "/injections/{id}", tag = "injections",
+    params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
+    request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
+    responses(
+        (status = 200, description = "Changed", body = HalItem<Injection>, content_type = "application/hal+json"),
+        NotFound, Final, BodyProblems, Unavailable,
+    )
+)]
+async fn update(
+    State(desk): State<InjectionDesk>,
+    origin: Origin,
+    Id(id): Id<i64>,
+    Json(body): Json<InjectionBody>,
+) -> Result<Response, Problem> {
+    let current = find(&desk, id).await?;
+    for (field, sent, is) in [
+        ("bookingId", body.booking_id, current.booking_id.0),
+        ("vaccineId", body.vaccine_id, current.vaccine_id.0),
+        ("userId", body.user_id, current.user_id.0),
+    ] {
+        if sent.is_some_and(|Whole(sent)| sent != is) {
+            return Err(Problem::invalid(field, "cannot be changed"));
+        }
+    }
+    let updated = match body.status.as_deref() {
+        Some("INJECTION_COMPLETED") => desk.complete(InjectionId(id)).await?,
+        Some("INJECTION_READY") if current.status == InjectionStatus::InjectionReady => current,
+        Some("INJECTION_READY" | "INJECTION_CANCELLED") => {
+            let detail = "cannot be changed to this; cancel the booking";
+            return Err(Problem::invalid("status", detail));
+        }
+        Some(_) => return Err(Problem::invalid("status", "must be INJECTION_COMPLETED")),
+        None => {
+            return Err(Problem::invalid("status", "must be given; it is all that can be changed"));
+        }
+    };
+    Ok(INJECTIONS.ok(&origin, id, updated))
+}
+
+/// Lists appointments whose booking was cancelled
+#[utoipa::path(
+    get, path = "/cancellations", tag = "injections", params(PageParams),
+    responses(
+        (status = 200, description = "A page", body = HalPage<Cancellation>, content_type = "application/hal+json"),
+        PageProblems, Unavailable,
+    )
+)]
+async fn list_cancelled(
+    State(desk): State<InjectionDesk>,
+    origin: Origin,
+    page: PageRequest,
+) -> Result<Response, Problem> {
+    let list = desk.queries.cancellations(page.range).await?;
+    Ok(CANCELLATIONS.page(&origin, &page, list, |id, _| id))
+}
+
+/// Shows an appointment whose booking was cancelled
+#[utoipa::path(
+    get, path = "/cancellations/{id}", tag = "injections",
+    params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "Found", body = HalItem<Cancellation>, content_type = "application/hal+json"),
+        NotFound, Unavailable,
+    )
+)]
+async fn show_cancelled(
+    State(desk): State<InjectionDesk>,
+    origin: Origin,
+    Id(id): Id<i64>,
+) -> Result<Response, Problem> {
+    let known = desk.queries.cancellation(InjectionId(id)).await?;
+    let known = known.ok_or_else(|| Problem::not_found("there is no such cancellation"))?;
+    Ok(CANCELLATIONS.ok(&origin, id, known))
+}
+
+async fn find(desk: &InjectionDesk, id: i64) -> Result<Injection, Problem> {
+    let known = desk.queries.injection(InjectionId(id)).await?;
+    known.ok_or_else(|| problem(Refusal::NoSuchInjection))
+}
+
+impl InjectionDesk {
+    async fn complete(&self, id: InjectionId) -> Result<Injection, Problem> {
+        let complete = CompleteInjection { injection: id, at: clock::now() };
+        let completed = self.commands.submit(complete, Instant::now() + WRITE_TIMEOUT).await?;
+        completed.map(|appointment| injection(&appointment)).map_err(problem)
+    }
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the responses of `problem`")]
+enum NotFound {
+    /// There is no such injection
+    #[response(status = 404, content_type = "application/problem+json")]
+    NoSuchInjection(Problem),
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the responses of `problem`")]
+enum Final {
+    /// It was completed before, or its booking was cancelled
+    #[response(status = 409, content_type = "application/problem+json")]
+    Final(Problem),
+}
+
+/// The status of a refusal.
+fn problem(refusal: Refusal) -> Problem {
+    let (status, r#type, title) = match refusal {
+        Refusal::NoSuchInjection => (
+            StatusCode::NOT_FOUND,
+            "urn:anticorona:no-such-injection",
+            "There is no such injection",
+        ),
+        Refusal::AlreadyCompleted => (
+            StatusCode::CONFLICT,
+            "urn:anticorona:injection-completed",
+            "The injection is completed",
+        ),
+        Refusal::Cancelled => {
+            (StatusCode::CONFLICT, "urn:anticorona:booking-cancelled", "The booking is cancelled")
+        }
+    };
+    Problem::new(status, r#type, title).detail(refusal.to_string())
+}

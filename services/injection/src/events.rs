@@ -1,0 +1,84 @@
+//! Replies as events, and events of bookings as commands.
+
+use contracts::{
+    event::{BookingChanged, DomainEvent, InjectionCompleted},
+    injection::Injection,
+};
+use platform_events::{EventHandler, ReceivedEvent, outbox_event};
+use platform_store::{CommandOf, Event};
+
+use crate::domain::{
+    Appointment, Appointments, BookedDose, Command, CompleteInjection, Refusal, Reply,
+};
+
+/// The event that other services learn a reply by.
+pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+    let (Command::Complete(complete), Reply::Completed(Ok(appointment))) = (command, reply) else {
+        return Ok(None);
+    };
+    let completed = InjectionCompleted {
+        reservation_id: appointment.booked.reservation,
+        injection: injection(appointment),
+    };
+    outbox_event(&DomainEvent::Completed(completed), complete.at).map(Some)
+}
+
+/// An appointment as others see it.
+pub fn injection(appointment: &Appointment) -> Injection {
+    let Appointment { id, booked, status } = appointment;
+    Injection {
+        injection_id: *id,
+        booking_id: booked.booking,
+        vaccine_id: booked.vaccine,
+        user_id: booked.user,
+        status: *status,
+    }
+}
+
+impl EventHandler for Appointments {
+    fn command(received: ReceivedEvent) -> Option<Command> {
+        match received.event {
+            DomainEvent::Booked(booking) => Some(Command::Expect(booked_dose(&booking))),
+            DomainEvent::BookingCancelled(booking) => Some(Command::CallOff(booked_dose(&booking))),
+            DomainEvent::Registered(_)
+            | DomainEvent::StockAdded(_)
+            | DomainEvent::StockModified(_)
+            | DomainEvent::ReservationAborted(_)
+            | DomainEvent::Completed(_) => None,
+        }
+    }
+
+    /// A cancellation after the injection.
+    fn ineffective(reply: &Reply) -> Option<String> {
+        match reply {
+            Reply::CalledOff(Err(refusal)) => Some(refusal.to_string()),
+            Reply::Expected(_) | Reply::CalledOff(Ok(_)) | Reply::Completed(_) => None,
+        }
+    }
+}
+
+fn booked_dose(BookingChanged { reservation_id, booking }: &BookingChanged) -> BookedDose {
+    BookedDose {
+        reservation: *reservation_id,
+        booking: booking.booking_id,
+        vaccine: booking.vaccine_id,
+        user: booking.user_id,
+    }
+}
+
+impl From<CompleteInjection> for Command {
+    fn from(complete: CompleteInjection) -> Self {
+        Self::Complete(complete)
+    }
+}
+
+impl CommandOf<Appointments> for CompleteInjection {
+    type Reply = Result<Appointment, Refusal>;
+
+    fn reply(reply: Reply) -> Option<Self::Reply> {
+        match reply {
+            Reply::Completed(reply) => Some(reply),
+            Reply::Expected(_) | Reply::CalledOff(_) => None,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Where appointments are kept: load and save. All SQL is here.
+
+use std::collections::BTreeSet;
+
+use contracts::{
+    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    injection::{Cancellation, Injection, InjectionStatus},
+};
+use platform_rest::hal::List;
+use platform_store::{
+    Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
+    SqlError, Tx, Value,
+};
+
+use crate::{
+    domain::{Appointment, Appointments, BookedDose, Command, Reply, decide},
+    events::{self, injection},
+};
+
+/// The schema.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_injections.sql",
+    sqlite: include_str!("../migrations/sqlite/0001_injections.sql"),
+    postgres: include_str!("../migrations/postgres/0001_injections.sql"),
+}];
+
+/// Numbers have no gaps and rows are never deleted, so the last number is also how many there are.
+const LAST_NUMBER: &str = "
+    SELECT coalesce(max(id), 0)
+      FROM injections";
+
+const LOAD: &str = "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE id = ?1";
+
+const OF_RESERVATIONS: ById = ById {
+    id: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE reservation = ?1",
+    between: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE reservation BETWEEN ?1 AND ?2
+     LIMIT ?3",
+};
+
+const INSERT: &str = "
+    INSERT INTO injections (id, reservation, booking, vaccine, user_id, status)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const UPDATE: &str = "
+    UPDATE injections
+       SET status = ?2
+     WHERE id = ?1";
+
+/// All injections, by number.
+const INJECTIONS: Keyset = Keyset {
+    after: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE id > ?1
+  ORDER BY id
+     LIMIT ?2
+    OFFSET ?3",
+    before: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE id < ?1
+  ORDER BY id DESC
+     LIMIT ?2
+    OFFSET ?3",
+};
+
+/// Cancelled injections, by number, from a partial index.
+const CANCELLATIONS: Keyset = Keyset {
+    after: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE id > ?1
+       AND status = 2
+  ORDER BY id
+     LIMIT ?2
+    OFFSET ?3",
+    before: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE id < ?1
+       AND status = 2
+  ORDER BY id DESC
+     LIMIT ?2
+    OFFSET ?3",
+};
+
+/// The injections of a booking number; with several booking stores a number may belong to several
+/// bookings.
+const OF_BOOKING: Keyset = Keyset {
+    after: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE booking = ?4
+       AND id > ?1
+  ORDER BY id
+     LIMIT ?2
+    OFFSET ?3",
+    before: "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+     WHERE booking = ?4
+       AND id < ?1
+  ORDER BY id DESC
+     LIMIT ?2
+    OFFSET ?3",
+};
+
+impl Aggregate for Appointments {
+    type Command = Command;
+    type Reply = Reply;
+
+    fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Self, SqlError> {
+        let (mut ids, mut reservations) = (BTreeSet::new(), BTreeSet::new());
+        for command in commands {
+            match command {
+                Command::Expect(booked) | Command::CallOff(booked) => {
+                    reservations.insert(booked.reservation.0);
+                }
+                Command::Complete(complete) => {
+                    ids.insert(complete.injection.0);
+                }
+            }
+        }
+        let mut appointments = Self::default();
+        if !reservations.is_empty() {
+            appointments.last_number = last_number(tx)?;
+        }
+        let of_reservations = tx.find_ids(&OF_RESERVATIONS, &reservations, |row| {
+            Ok((row.uuid(1)?, appointment(row)?))
+        })?;
+        let of_reservations = of_reservations.into_iter().map(|(_, known)| known);
+        let ids: Vec<_> = ids.into_iter().map(|id| [Value::Int(id)]).collect();
+        let of_ids = tx.find_each(LOAD, &ids, appointment)?.into_iter().flatten();
+        for known in of_reservations.chain(of_ids) {
+            appointments.numbers.load(known.booked.reservation, known.id);
+            appointments.appointments.load(known.id, known);
+        }
+        Ok(appointments)
+    }
+
+    fn decide(&mut self, command: &Command) -> Reply {
+        decide(self, command)
+    }
+
+    fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
+        let (mut inserted, mut updated) = (Vec::new(), Vec::new());
+        for (id, appointment, change) in self.appointments.changes() {
+            match change {
+                RowChange::Inserted => inserted.push(values(appointment)),
+                RowChange::Updated | RowChange::Deleted => {
+                    updated.push([id.0.into(), code_of(appointment.status).into()]);
+                }
+            }
+        }
+        tx.execute_each(INSERT, &inserted)?;
+        tx.execute_each(UPDATE, &updated)
+    }
+
+    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+        events::event(command, reply)
+    }
+}
+
+fn last_number(tx: &Tx<'_>) -> Result<i64, SqlError> {
+    Ok(tx.find(LAST_NUMBER, &[], |row| row.int(0))?.unwrap_or(0))
+}
+
+fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
+    Ok(Appointment {
+        id: InjectionId(row.int(0)?),
+        booked: BookedDose {
+            reservation: ReservationId(row.uuid(1)?),
+            booking: BookingId(row.int(2)?),
+            vaccine: VaccineId(row.int(3)?),
+            user: UserId(row.int(4)?),
+        },
+        status: status(row.int(5)?).ok_or(SqlError::Decode { column: 5, expected: "a status" })?,
+    })
+}
+
+fn values(appointment: &Appointment) -> [Value<'_>; 6] {
+    let Appointment { id, booked, status } = appointment;
+    [
+        id.0.into(),
+        booked.reservation.0.into(),
+        booked.booking.0.into(),
+        booked.vaccine.0.into(),
+        booked.user.0.into(),
+        code_of(*status).into(),
+    ]
+}
+
+fn status(code: i64) -> Option<InjectionStatus> {
+    use InjectionStatus::{InjectionCancelled, InjectionCompleted, InjectionReady};
+    [InjectionReady, InjectionCompleted, InjectionCancelled]
+        .into_iter()
+        .find(|status| code_of(*status) == code)
+}
+
+fn code_of(status: InjectionStatus) -> i64 {
+    match status {
+        InjectionStatus::InjectionReady => 0,
+        InjectionStatus::InjectionCompleted => 1,
+        InjectionStatus::InjectionCancelled => 2,
+    }
+}
+
+/// Reads appointments.
+#[derive(Clone, Debug)]
+pub struct Queries(pub ReadPool);
+
+impl Queries {
+    /// One injection.
+    pub async fn injection(&self, id: InjectionId) -> Result<Option<Injection>, ReadError> {
+        self.0.read(move |tx| tx.find(LOAD, &[id.0.into()], read_injection)).await
+    }
+
+    /// A page of all injections.
+    pub async fn injections(&self, range: PageRange) -> Result<List<Injection>, ReadError> {
+        self.0.read(move |tx| injections(tx, range)).await
+    }
+
+    /// A page of the injections of a booking.
+    pub async fn of_booking(
+        &self,
+        booking: BookingId,
+        range: PageRange,
+    ) -> Result<List<Injection>, ReadError> {
+        self.0.read(move |tx| of_booking(tx, booking, range)).await
+    }
+
+    /// One cancelled injection.
+    pub async fn cancellation(&self, id: InjectionId) -> Result<Option<Cancellation>, ReadError> {
+        let known = self.injection(id).await?;
+        let known = known.filter(|known| known.status == InjectionStatus::InjectionCancelled);
+        Ok(known.map(|known| cancellation(&known)))
+    }
+
+    /// A page of the cancelled injections. How many there are is not known without counting.
+    pub async fn cancellations(&self, range: PageRange) -> Result<List<Cancellation>, ReadError> {
+        self.0.read(move |tx| cancellations(tx, range)).await
+    }
+}
+
+/// The read of [`Queries::injections`].
+pub fn injections(tx: &Tx<'_>, range: PageRange) -> Result<List<Injection>, SqlError> {
+    let total = last_number(tx)?.unsigned_abs();
+    let rows = INJECTIONS.page(tx, &[], range, read_injection)?;
+    Ok(List { rows, total: Some(total) })
+}
+
+/// The read of [`Queries::of_booking`].
+pub fn of_booking(
+    tx: &Tx<'_>,
+    booking: BookingId,
+    range: PageRange,
+) -> Result<List<Injection>, SqlError> {
+    let rows = OF_BOOKING.page(tx, &[booking.0.into()], range, read_injection)?;
+    Ok(List { rows, total: None })
+}
+
+/// The read of [`Queries::cancellations`].
+pub fn cancellations(tx: &Tx<'_>, range: PageRange) -> Result<List<Cancellation>, SqlError> {
+    let rows = CANCELLATIONS
+        .page(tx, &[], range, |row| read_injection(row).map(|known| cancellation(&known)))?;
+    Ok(List { rows, total: None })
+}
+
+fn read_injection(row: &Row<'_>) -> Result<Injection, SqlError> {
+    appointment(row).map(|known| injection(&known))
+}
+
+fn cancellation(known: &Injection) -> Cancellation {
+    Cancellation {
+        booking_id: known.booking_id,
+        vaccine_id: known.vaccine_id,
+        user_id: known.user_id,
+    }
+}

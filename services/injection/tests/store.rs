@@ -1,0 +1,180 @@
+//! The store holds what was decided, with the events of the same commit.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use contracts::{
+    event::InjectionCompleted,
+    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    injection::{Injection, InjectionStatus},
+};
+use injection::{
+    domain::{Appointments, BookedDose, Command, CompleteInjection, Refusal, Reply},
+    events,
+    store::{MIGRATIONS, injections, of_booking},
+};
+use jiff::Timestamp;
+use platform_store::{
+    AggregateStore, Notifier, OutboxEntry, PageRange, PageStart, database::open_in_memory,
+};
+use proptest::{collection::vec, prelude::*};
+use testkit::{TestDatabase, TestStore, on_both_databases, store::submit};
+use uuid::Uuid;
+
+#[path = "store/deliveries.rs"]
+mod deliveries;
+#[path = "store/pages.rs"]
+mod pages;
+
+on_both_databases!(
+    only_a_completion_causes_an_event_and_only_once,
+    appointments_are_still_there_after_reopening,
+    all_appointments_of_a_booking_number_are_found,
+);
+
+const WHOLE_LIST: PageRange = PageRange { start: PageStart::Offset(0), size: 1_000 };
+
+fn open(database: TestDatabase) -> TestStore<Appointments> {
+    TestStore::open(database, "injection", MIGRATIONS)
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn booked(booking: u8) -> BookedDose {
+    BookedDose {
+        reservation: ReservationId(Uuid::from_u128(booking.into())),
+        booking: BookingId(booking.into()),
+        vaccine: VaccineId(1),
+        user: UserId(i64::from(booking) + 100),
+    }
+}
+
+fn expect(booking: u8) -> Command {
+    Command::Expect(booked(booking))
+}
+
+fn call_off(booking: u8) -> Command {
+    Command::CallOff(booked(booking))
+}
+
+fn complete(injection: i64) -> Command {
+    Command::Complete(CompleteInjection { injection: InjectionId(injection), at: at(injection) })
+}
+
+fn injection(id: i64, booking: u8, status: InjectionStatus) -> Injection {
+    let BookedDose { booking, vaccine, user, .. } = booked(booking);
+    let injection_id = InjectionId(id);
+    Injection { injection_id, booking_id: booking, vaccine_id: vaccine, user_id: user, status }
+}
+
+/// All appointments with their keys, and how many there are.
+fn all(store: &TestStore<Appointments>) -> (Vec<(i64, Injection)>, Option<u64>) {
+    let list = store.read(|tx| injections(tx, WHOLE_LIST));
+    (list.rows.items, list.total)
+}
+
+/// The sequence number, the time and the data of an event.
+type Completion = (u64, i64, InjectionCompleted);
+
+/// What the outbox must hold after these replies: each completion, and nothing else.
+fn completions(commands: &[Command], replies: &[Reply]) -> Vec<Completion> {
+    let completed = commands.iter().zip(replies).filter_map(|pair| match pair {
+        (Command::Complete(CompleteInjection { at, .. }), Reply::Completed(Ok(appointment))) => {
+            let reservation_id = appointment.booked.reservation;
+            let injection = events::injection(appointment);
+            Some((at.as_millisecond(), InjectionCompleted { reservation_id, injection }))
+        }
+        (
+            Command::Complete(_) | Command::Expect(_) | Command::CallOff(_),
+            Reply::Completed(_) | Reply::Expected(_) | Reply::CalledOff(_),
+        ) => None,
+    });
+    (1..)
+        .zip(completed)
+        .map(|(sequence, (at_ms, completed))| (sequence, at_ms, completed))
+        .collect()
+}
+
+fn completion(OutboxEntry { sequence, event }: OutboxEntry) -> Completion {
+    assert_eq!(event.r#type, "Completed");
+    (sequence, event.at_ms, serde_json::from_str(&event.data).unwrap())
+}
+
+/// Few bookings, so that the commands meet.
+fn commands() -> impl Strategy<Value = Vec<Command>> {
+    let command = prop_oneof![
+        3 => (0..6_u8).prop_map(expect),
+        2 => (0..6_u8).prop_map(call_off),
+        3 => (0..7_i64).prop_map(complete),
+    ];
+    vec(command, 0..16)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_batch_has_the_effect_of_its_commands_one_by_one(commands in commands()) {
+        let (mut batched, mut single) =
+            (open(TestDatabase::sqlite()), open(TestDatabase::sqlite()));
+        let replies = batched.submit(&commands);
+        let one_by_one: Vec<_> = commands
+            .iter()
+            .flat_map(|command| single.submit(std::slice::from_ref(command)))
+            .collect();
+        prop_assert_eq!(&replies, &one_by_one);
+        let connection = open_in_memory(MIGRATIONS).unwrap();
+        let mut in_memory = AggregateStore::<Appointments>::new(connection, Notifier::default());
+        prop_assert_eq!(&submit(&mut in_memory, &commands), &replies);
+        prop_assert_eq!(all(&batched), all(&single));
+        let published: Vec<_> = batched.outbox().into_iter().map(completion).collect();
+        prop_assert_eq!(&published, &completions(&commands, &replies));
+        prop_assert_eq!(batched.outbox(), single.outbox());
+    }
+}
+
+fn only_a_completion_causes_an_event_and_only_once(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    store.submit(&[expect(1), complete(1), complete(1), expect(2), call_off(2), complete(2)]);
+    store.submit(&[complete(1), call_off(1)]);
+    let published: Vec<_> = store.outbox().into_iter().map(completion).collect();
+    let injection = injection(1, 1, InjectionStatus::InjectionCompleted);
+    let completed = InjectionCompleted { reservation_id: booked(1).reservation, injection };
+    assert_eq!(published, [(1, at(1).as_millisecond(), completed)]);
+}
+
+fn appointments_are_still_there_after_reopening(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    store.submit(&[expect(1), expect(2), complete(2), call_off(3)]);
+    let before = (all(&store), store.outbox());
+
+    let mut store = open(store.close());
+    assert_eq!((all(&store), store.outbox()), before);
+    let replies = store.submit(&[complete(2), complete(3), expect(4), complete(4)]);
+    assert_eq!(
+        replies[..2],
+        [
+            Reply::Completed(Err(Refusal::AlreadyCompleted)),
+            Reply::Completed(Err(Refusal::Cancelled))
+        ]
+    );
+    assert!(matches!(&replies[3], Reply::Completed(Ok(known)) if known.booked == booked(4)));
+    assert_eq!(store.outbox().len(), 2);
+}
+
+/// Two booking stores may both have a booking 7.
+fn all_appointments_of_a_booking_number_are_found(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    let reservation = ReservationId(Uuid::from_u128(1 << 64));
+    let of_another_store = Command::Expect(BookedDose { reservation, ..booked(7) });
+    store.submit(&[expect(6), expect(7), of_another_store]);
+    let find = |booking| {
+        let list = store.read(move |tx| of_booking(tx, BookingId(booking), WHOLE_LIST));
+        assert_eq!(list.total, None);
+        list.rows.items
+    };
+    let ready = InjectionStatus::InjectionReady;
+    assert_eq!(find(7), [(2, injection(2, 7, ready)), (3, injection(3, 7, ready))]);
+    assert_eq!(find(8), []);
+}

@@ -1,0 +1,81 @@
+//! Repeated and shuffled events result in the rows of one delivery in order.
+
+use contracts::{event::CloudEvent, ids::StoreId};
+use injection::{domain::Appointments, store::MIGRATIONS};
+use platform_store::{SqlError, Tx};
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::json;
+use testkit::deliveries::{
+    Unnumbered, assert_each_event_is_applied_once_in_order, deliveries, numbered,
+};
+use uuid::Uuid;
+
+/// A booking store, and an injection desk whose events do not concern this one.
+const BOOKING: StoreId = StoreId(Uuid::from_u128(1 << 100));
+const DESK: StoreId = StoreId(Uuid::from_u128(2 << 100));
+
+const ROWS: &str = "
+    SELECT id, reservation, booking, vaccine, user_id, status
+      FROM injections
+  ORDER BY id";
+
+type Row = (Uuid, [i64; 5]);
+
+fn rows(tx: &Tx<'_>) -> Result<Vec<Row>, SqlError> {
+    tx.all(ROWS, &[], |row| {
+        let numbers = [row.int(0)?, row.int(2)?, row.int(3)?, row.int(4)?, row.int(5)?];
+        Ok((row.uuid(1)?, numbers))
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Booked,
+    Cancelled,
+    Completed,
+    OfANewerVersion,
+    Malformed,
+}
+
+fn event(booking: u8, kind: Kind) -> Unnumbered {
+    let (name, status) = match kind {
+        Kind::Booked | Kind::Malformed => ("Booked", "BOOKED"),
+        Kind::Cancelled => ("BookingCancelled", "BOOKING_CANCELLED"),
+        Kind::Completed => ("Completed", "INJECTION_COMPLETED"),
+        Kind::OfANewerVersion => ("Moved", "BOOKED"),
+    };
+    let mut data = json!({
+        "reservationId": Uuid::from_u128(booking.into()), "bookingId": booking, "vaccineId": 1,
+        "vcName": "FIZER", "userId": 5, "injectionId": booking, "status": status,
+    });
+    if matches!(kind, Kind::Malformed) {
+        data["bookingId"] = json!("seven");
+    }
+    (name, data, 0)
+}
+
+/// Few bookings, so that the events meet.
+fn events(kinds: &'static [Kind]) -> impl Strategy<Value = Vec<Unnumbered>> {
+    vec((0..5_u8, select(kinds)).prop_map(|(booking, kind)| event(booking, kind)), 0..10)
+}
+
+fn published() -> impl Strategy<Value = Vec<CloudEvent>> {
+    use Kind::{Booked, Cancelled, Completed, Malformed, OfANewerVersion};
+    let bookings = events(&[Booked, Booked, Cancelled, OfANewerVersion, Malformed]);
+    (bookings, events(&[Completed])).prop_map(|(bookings, injections)| {
+        numbered(BOOKING, bookings).chain(numbered(DESK, injections)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn repeated_and_shuffled_events_result_in_the_same_appointments(
+        deliveries in deliveries(published()),
+    ) {
+        assert_each_event_is_applied_once_in_order::<Appointments, _>(
+            "injection", MIGRATIONS, rows, &deliveries,
+        );
+    }
+}

@@ -1,0 +1,15 @@
+-- What each booking looks like to its citizen, built from events; numbered in the order in which views
+-- were created. status: 0 booked, 1 cancelled, 2 completed.
+CREATE TABLE views (
+    number       INTEGER PRIMARY KEY,
+    reservation  BLOB    NOT NULL UNIQUE,
+    booking      INTEGER NOT NULL,
+    vaccine      INTEGER NOT NULL,
+    vaccine_name TEXT    NOT NULL,
+    user_id      INTEGER NOT NULL,
+    status       INTEGER NOT NULL,
+    as_of_ms     INTEGER NOT NULL
+);
+
+CREATE INDEX views_of_booking ON views (booking, number);
+CREATE INDEX views_of_user ON views (user_id, number);

@@ -1,0 +1,130 @@
+//! The HTTP side of the views: they can only be read.
+
+#![expect(unused_qualifications, reason = "utoipa qualifies the types of `params`")]
+
+use axum::{Router, extract::State, http::StatusCode, response::Response};
+use contracts::{
+    ids::{BookingId, UserId},
+    mypage::Mypage,
+};
+use platform_rest::{
+    hal::{Collection, HalItem, HalPage, Origin},
+    json::{Id, Query},
+    openapi::{PageProblems, Unavailable},
+    pagination::{PageParams, PageRequest},
+    problem::Problem,
+};
+use serde::Deserialize;
+use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::store::Queries;
+
+const MYPAGES: Collection = Collection { plural: "mypages", singular: "mypage" };
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "anticorona mypage",
+        description = "What citizens see of their bookings, built from events."
+    ),
+    components(schemas(Problem))
+)]
+struct Document;
+
+fn routes() -> OpenApiRouter<Queries> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(list))
+        .routes(routes!(find_by_user_id))
+        .routes(routes!(show))
+}
+
+/// The routes of the views.
+pub fn router(queries: Queries) -> Router {
+    routes().with_state(queries).into()
+}
+
+/// Their OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Lists all bookings in the order in which they became known here
+#[utoipa::path(
+    get, path = "/mypages", tag = "mypages", params(PageParams),
+    responses(
+        (status = 200, description = "A page", body = HalPage<Mypage>, content_type = "application/hal+json"),
+        PageProblems, Unavailable,
+    )
+)]
+async fn list(
+    State(queries): State<Queries>,
+    origin: Origin,
+    page: PageRequest,
+) -> Result<Response, Problem> {
+    let list = queries.all(page.range).await?;
+    Ok(MYPAGES.page(&origin, &page, list, |_, one| one.book_id))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct UserQuery {
+    /// The number of a user
+    #[param(example = "5", required = true, nullable = false)]
+    user_id: Option<String>,
+}
+
+/// Finds the bookings of a user
+#[utoipa::path(
+    get, path = "/mypages/search/findByUserId", tag = "mypages", params(UserQuery, PageParams),
+    responses(
+        (status = 200, description = "A page", body = HalPage<Mypage>, content_type = "application/hal+json"),
+        PageProblems, Unavailable,
+    )
+)]
+async fn find_by_user_id(
+    State(queries): State<Queries>,
+    origin: Origin,
+    Query(query): Query<UserQuery>,
+    page: PageRequest,
+) -> Result<Response, Problem> {
+    let id = query.user_id.as_deref().unwrap_or_default().trim().parse();
+    let id = id.map_err(|_| Problem::invalid("userId", "must be the number of a user"))?;
+    let list = queries.of_user(UserId(id), page.range).await?;
+    Ok(MYPAGES.page(&origin, &page, list, |_, one| one.book_id))
+}
+
+/// Shows a booking
+#[utoipa::path(
+    get, path = "/mypages/{id}", tag = "mypages",
+    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "Found", body = HalItem<Mypage>, content_type = "application/hal+json"),
+        NotFound, Unavailable,
+    )
+)]
+async fn show(
+    State(queries): State<Queries>,
+    origin: Origin,
+    Id(id): Id<i64>,
+) -> Result<Response, Problem> {
+    let known = queries.of_booking(BookingId(id)).await?;
+    let known = known.ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "urn:anticorona:no-such-booking",
+            "There is no such booking",
+        )
+        .detail("a booking appears here a moment after it was made")
+    })?;
+    Ok(MYPAGES.ok(&origin, id, known))
+}
+
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the response of `show`")]
+enum NotFound {
+    /// There is no such booking, or not yet
+    #[response(status = 404, content_type = "application/problem+json")]
+    NoSuchBooking(Problem),
+}

@@ -1,0 +1,245 @@
+//! Views over HTTP.
+
+use insta::assert_snapshot;
+use mypage::{Config, SERVICE, rebuild};
+use platform_service::{DataConfig, EventsUrl};
+use platform_store::Database;
+use serde_json::{Value, json};
+use testkit::{Reply, TestApp, event};
+
+/// A booking store and an injection desk.
+const BOOKING: &str = "00000000-0000-0000-0000-000000000001";
+const DESK: &str = "00000000-0000-0000-0000-000000000002";
+
+/// A mypage without views.
+fn start() -> TestApp {
+    TestApp::start(&SERVICE, &[])
+}
+
+/// An event of booking in the second of its number.
+fn of_booking(sequence: u64, name: &str, booking: u64, status: &str) -> Value {
+    at_second(event(BOOKING, sequence, name, &data(booking, status)), sequence)
+}
+
+fn booked(sequence: u64, booking: u64) -> Value {
+    of_booking(sequence, "Booked", booking, "BOOKED")
+}
+
+fn cancelled(sequence: u64, booking: u64) -> Value {
+    of_booking(sequence, "BookingCancelled", booking, "BOOKING_CANCELLED")
+}
+
+/// An event of injection in the eleventh second.
+fn completed(sequence: u64, booking: u64) -> Value {
+    let mut data = data(booking, "INJECTION_COMPLETED");
+    data["injectionId"] = json!(1);
+    at_second(event(DESK, sequence, "Completed", &data), 11)
+}
+
+fn at_second(mut event: Value, second: u64) -> Value {
+    event["time"] = json!(format!("2026-11-24T08:00:{second:02}Z"));
+    event
+}
+
+/// Odd bookings are of user 5, even ones of user 6.
+fn data(booking: u64, status: &str) -> Value {
+    json!({
+        "reservationId": format!("00000000-0000-0000-0000-{booking:012}"),
+        "bookingId": booking, "vaccineId": 1, "vcName": "FIZER",
+        "userId": 6 - booking % 2, "status": status,
+    })
+}
+
+async fn get(app: &TestApp, path: &str) -> Reply {
+    app.request(&format!("GET {path}"), "").await
+}
+
+/// The bookings on each page, following the `next` links.
+async fn pages(app: &TestApp, path: &str) -> Vec<Vec<i64>> {
+    let (mut path, mut pages) = (Some(path.to_owned()), Vec::new());
+    while let Some(here) = path {
+        let page = get(app, &here).await;
+        pages.push(page.numbers("mypages", "bookId"));
+        path = page.link("next");
+    }
+    pages
+}
+
+#[tokio::test]
+async fn a_booking_has_a_view_as_soon_as_its_event_is_consumed() {
+    let app = start();
+    assert_snapshot!(get(&app, "/mypages/1").await, @r#"
+    404 Not Found
+    content-type: application/problem+json
+
+    {"type":"urn:anticorona:no-such-booking","title":"There is no such booking","status":404,"detail":"a booking appears here a moment after it was made"}
+    "#);
+    app.publish(&[booked(1, 1)]).await;
+    assert_snapshot!(get(&app, "/mypages/1").await, @r#"
+    200 OK
+    content-type: application/hal+json
+
+    {"bookId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:01Z","_links":{"self":{"href":"http://mypage.test/mypages/1"},"mypage":{"href":"http://mypage.test/mypages/1"}}}
+    "#);
+}
+
+#[tokio::test]
+async fn a_view_has_the_highest_status_and_its_time() {
+    let app = start();
+    let mut statuses = Vec::new();
+    for event in [booked(1, 1), cancelled(2, 1), booked(3, 1), completed(1, 1), cancelled(4, 1)] {
+        app.publish(&[event]).await;
+        let view = get(&app, "/mypages/1").await.json();
+        statuses.push(format!("{} since {}", view["status"], view["asOf"]));
+    }
+    assert_snapshot!(statuses.join("\n"), @r#"
+    "BOOKED" since "2026-11-24T08:00:01Z"
+    "BOOKING_CANCELLED" since "2026-11-24T08:00:02Z"
+    "BOOKING_CANCELLED" since "2026-11-24T08:00:02Z"
+    "INJECTION_COMPLETED" since "2026-11-24T08:00:11Z"
+    "INJECTION_COMPLETED" since "2026-11-24T08:00:11Z"
+    "#);
+}
+
+#[tokio::test]
+async fn an_injection_is_visible_before_its_booking() {
+    let app = start();
+    app.publish(&[completed(1, 1)]).await;
+    let early = get(&app, "/mypages/1").await.json();
+    assert_eq!((&early["status"], &early["vcName"]), (&json!("INJECTION_COMPLETED"), &json!("")));
+    app.publish(&[booked(1, 1)]).await;
+    let later = get(&app, "/mypages/1").await.json();
+    assert_eq!(
+        (&later["status"], &later["vcName"]),
+        (&json!("INJECTION_COMPLETED"), &json!("FIZER"))
+    );
+}
+
+#[tokio::test]
+async fn a_citizen_finds_their_bookings_page_by_page() {
+    let app = start();
+    app.publish(&(1..=6).map(|number| booked(number, number)).collect::<Vec<_>>()).await;
+    let path = "/mypages/search/findByUserId?userId=5&size=2";
+    let first = get(&app, path).await;
+    assert_snapshot!(first, @r#"
+    200 OK
+    content-type: application/hal+json
+
+    {"_embedded":{"mypages":[{"bookId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:01Z","_links":{"self":{"href":"http://mypage.test/mypages/1"},"mypage":{"href":"http://mypage.test/mypages/1"}}},{"bookId":3,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:03Z","_links":{"self":{"href":"http://mypage.test/mypages/3"},"mypage":{"href":"http://mypage.test/mypages/3"}}}]},"_links":{"first":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&size=2"},"self":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&page=0&size=2"},"next":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&cursor=after-3&size=2"},"last":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&cursor=before-9223372036854775807&size=2"}},"page":{"size":2,"number":0}}
+    "#);
+    assert_eq!(first.numbers("mypages", "userId"), [5, 5]);
+    assert_eq!(pages(&app, path).await, [vec![1, 3], vec![5]]);
+    assert_eq!(pages(&app, &first.link("self").unwrap()).await, [vec![1, 3], vec![5]]);
+
+    let second = get(&app, &first.link("next").unwrap()).await;
+    assert_eq!(second.numbers("mypages", "userId"), [5]);
+    let back = get(&app, &second.link("prev").unwrap()).await;
+    assert_eq!(back.numbers("mypages", "bookId"), [1, 3]);
+    let last = get(&app, &first.link("last").unwrap()).await;
+    assert_eq!(last.numbers("mypages", "bookId"), [3, 5]);
+
+    let other = get(&app, "/mypages/search/findByUserId?userId=7").await;
+    assert_eq!(other.numbers("mypages", "bookId"), Vec::<i64>::new());
+}
+
+#[tokio::test]
+async fn all_bookings_are_listed_in_the_order_in_which_their_events_arrived() {
+    let app = start();
+    app.publish(&[booked(1, 2), booked(2, 3), booked(3, 1)]).await;
+    assert_eq!(pages(&app, "/mypages?size=2").await, [vec![2, 3], vec![1]]);
+}
+
+#[tokio::test]
+async fn a_repeated_or_early_event_changes_nothing() {
+    let app = start();
+    let mut offsets = Vec::new();
+    for events in [
+        vec![booked(2, 2)],
+        vec![booked(1, 1), booked(1, 1)],
+        vec![cancelled(1, 1)],
+        vec![booked(2, 2), cancelled(4, 2), cancelled(3, 1)],
+    ] {
+        offsets.push(app.publish(&events).await.json()["sequence"].as_u64().unwrap());
+    }
+    assert_eq!(offsets, [0, 1, 1, 3]);
+    assert_eq!(get(&app, "/mypages/1").await.json()["status"], "BOOKING_CANCELLED");
+    assert_eq!(get(&app, "/mypages/2").await.json()["status"], "BOOKED");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_decoded_is_dead_lettered() {
+    let app = start();
+    let malformed = event(BOOKING, 1, "Booked", &json!({"bookingId": "seven"}));
+    let newer = event(BOOKING, 2, "Moved", &json!({}));
+    assert_eq!(app.publish(&[malformed, newer, booked(3, 3)]).await.json()["sequence"], 3);
+    let dead_letters = get(&app, "/events/dead-letters").await.json();
+    assert_eq!(dead_letters["total"], 1);
+    assert_eq!(dead_letters["events"][0]["sequence"], 1);
+    assert_eq!(pages(&app, "/mypages").await, [[3]]);
+}
+
+#[tokio::test]
+async fn a_rebuild_deletes_all_views_and_consumes_all_events_again() {
+    let events = [booked(1, 1), booked(2, 2), cancelled(3, 2)];
+    let offset = format!("/events/offset?source={BOOKING}");
+    let app = start();
+    app.publish(&events).await;
+    app.publish(&[completed(1, 1)]).await;
+    let before = get(&app, "/mypages").await.to_string();
+    assert_eq!(get(&app, &offset).await.json()["sequence"], 3);
+
+    let folder = app.into_folder().await;
+    let database = Database::Sqlite(folder.path().join("mypage.sqlite"));
+    let data = DataConfig { database, events: EventsUrl::default(), subscribers: Vec::new() };
+    rebuild(Config { data }).await.unwrap();
+
+    let app = TestApp::start_in(folder, &SERVICE, &[]);
+    assert_eq!(get(&app, "/mypages/1").await.status, 404);
+    assert_eq!(get(&app, &offset).await.json()["sequence"], 0);
+    assert_eq!(app.publish(&events[2..]).await.json()["sequence"], 0);
+
+    app.publish(&events).await;
+    app.publish(&[completed(1, 1)]).await;
+    assert_eq!(get(&app, "/mypages").await.to_string(), before);
+}
+
+#[tokio::test]
+async fn a_wrong_request_is_refused_with_its_field() {
+    let app = start();
+    let transcript = app
+        .transcript(&[
+            ("GET /mypages/one", ""),
+            ("GET /mypages/0", ""),
+            ("GET /mypages?page=-1", ""),
+            ("GET /mypages?size=0", ""),
+            ("GET /mypages/search/findByUserId", ""),
+            ("GET /mypages/search/findByUserId?userId=five", ""),
+            ("GET /mypages/search/findByUserId?userId=5&size=many", ""),
+        ])
+        .await;
+    assert_snapshot!(transcript, @"
+    GET /mypages/one: 404 not-found; nothing at /mypages/one
+    GET /mypages/0: 404 no-such-booking; a booking appears here a moment after it was made
+    GET /mypages?page=-1: 422 invalid-field; page: must be a whole number, counted from 0
+    GET /mypages?size=0: 422 invalid-field; size: must be a whole number from 1
+    GET /mypages/search/findByUserId: 422 invalid-field; userId: must be the number of a user
+    GET /mypages/search/findByUserId?userId=five: 422 invalid-field; userId: must be the number of a user
+    GET /mypages/search/findByUserId?userId=5&size=many: 422 invalid-field; size: must be a whole number from 1
+    ");
+}
+
+#[tokio::test]
+async fn views_are_read_only() {
+    let app = start();
+    app.publish(&[booked(1, 1)]).await;
+    for line in [
+        "POST /mypages",
+        "PUT /mypages/1",
+        "PATCH /mypages/1",
+        "DELETE /mypages/1",
+        "POST /mypages/search/findByUserId",
+    ] {
+        let refused = app.request(line, "").await;
+        assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, Some("GET,HEAD")));
+    }
+}

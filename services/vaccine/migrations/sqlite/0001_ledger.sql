@@ -1,0 +1,27 @@
+-- What can run out. Today every pool is a vaccine; time slots and lots will be further pools.
+-- The checks are the second line of defence: were a decision wrong, its commit would fail.
+CREATE TABLE pools (
+    id    INTEGER PRIMARY KEY,
+    name  TEXT    NOT NULL,
+    stock INTEGER NOT NULL CHECK (stock >= 0),
+    taken INTEGER NOT NULL CHECK (taken >= 0),
+    CHECK (taken <= stock)
+);
+
+-- The highest pool id ever given: an id is never given again, not even after its pool is removed.
+CREATE TABLE last_pool (
+    id INTEGER NOT NULL
+);
+INSERT INTO last_pool (id) VALUES (0);
+
+-- Which store takes one unit of which pools. state: 0 held, 1 booked, 2 released, 3 administered.
+CREATE TABLE reservations (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    owner      BLOB,
+    state      INTEGER NOT NULL,
+    claims     TEXT    NOT NULL,
+    held_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Holds that their owner has not resolved yet; small, since a hold leaves it within a moment.
+CREATE INDEX unresolved ON reservations (owner, held_at_ms) WHERE state = 0;

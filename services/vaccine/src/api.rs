@@ -1,0 +1,495 @@
+//! The HTTP side of the stock ledger: routes, handlers, and the status of each refusal.
+
+#![expect(unused_qualifications, reason = "utoipa qualifies the types of `params`")]
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use contracts::{
+    ids::{ReservationId, StoreId, VaccineId},
+    vaccine::{
+        HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply, OrphanedHolds, Reservation, Vaccine,
+        VaccineBody,
+    },
+};
+use platform_rest::{
+    RequestDeadline,
+    hal::{Collection, HalItem, HalPage, Origin},
+    json::{Id, Json, Query},
+    openapi::{BodyProblems, PageProblems, Unavailable},
+    pagination::{PageParams, PageRequest},
+    problem::Problem,
+    runtime::Runtime,
+};
+use platform_store::{CommandError, CommandOf, Commands, WriteError};
+use platform_telemetry::clock;
+use scopeguard::{ScopeGuard, guard};
+use serde::Deserialize;
+use tracing::warn;
+use utoipa::{IntoParams, OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, Ledger, NAME_MAX, Name, PoolId, Refusal,
+        RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
+    },
+    events::vaccine,
+    holds::{Holds, Take},
+    store::Queries,
+};
+
+mod problems;
+mod reservation_path;
+
+use self::{
+    problems::{
+        InUse, InvalidQuery, NoSuchReservation, NoSuchVaccine, NotHeld, NotReleased, problem,
+    },
+    reservation_path::ReservationPath,
+};
+
+/// How long a write may wait for its commit.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// Reservations in one response to `GET /holds`: more than one store can leave behind.
+const ORPHANED_MAX: u32 = 10_000;
+
+/// When `checkAndBookStock` was deprecated: with the first release, 2026-11-23 (RFC 9745).
+const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");
+
+const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine" };
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    /// Submits commands.
+    pub commands: Commands<Ledger>,
+    /// Takes doses.
+    pub holds: Holds,
+    /// Reads the last commit.
+    pub queries: Queries,
+    /// Releases doses whose client is gone.
+    pub runtime: Runtime,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "anticorona vaccine",
+        description = "The stock ledger: how many doses there are, and how many are taken."
+    ),
+    components(schemas(Problem))
+)]
+struct Document;
+
+#[expect(deprecated, reason = "it is still served")]
+fn routes() -> OpenApiRouter<Stock> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(list, register))
+        .routes(routes!(check_and_book_stock))
+        .routes(routes!(show, replace, change, remove))
+        .routes(routes!(hold, release, reservation))
+        .routes(routes!(hold_many, orphaned))
+}
+
+/// The routes of the stock ledger.
+pub fn router(stock: Stock) -> Router {
+    routes().with_state(stock).into()
+}
+
+/// Their OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Lists vaccines in the order of their numbers
+#[utoipa::path(
+    get, path = "/vaccines", tag = "vaccines", params(PageParams),
+    responses(
+        (status = 200, description = "A page", body = HalPage<Vaccine>, content_type = "application/hal+json"),
+        PageProblems, Unavailable,
+    )
+)]
+async fn list(
+    State(stock): State<Stock>,
+    origin: Origin,
+    page: PageRequest,
+) -> Result<Response, Problem> {
+    let list = stock.queries.vaccines(page.range).await?;
+    Ok(VACCINES.page(&origin, &page, list, |_, vaccine| vaccine.vaccine_id))
+}
+
+/// Registers a vaccine; `vcName` and `stock` are required
+#[utoipa::path(
+    post, path = "/vaccines", tag = "vaccines",
+    request_body(
+        content = VaccineBody,
+        examples(
+            ("number" = (value = json!({"vcName": "FIZER", "stock": 1000}))),
+            ("text" = (summary = "Numbers may be strings", value = json!({"vcName": "FIZER", "stock": "1000"})))
+        )
+    ),
+    responses(
+        (
+            status = 201, description = "Registered", body = HalItem<Vaccine>,
+            content_type = "application/hal+json",
+            headers(("Location" = String, description = "The URL of the vaccine"))
+        ),
+        BodyProblems, Unavailable,
+    )
+)]
+async fn register(
+    State(stock): State<Stock>,
+    origin: Origin,
+    Json(body): Json<VaccineBody>,
+) -> Result<Response, Problem> {
+    let register = RegisterVaccine {
+        name: required("vcName", name(&body)?)?,
+        stock: required("stock", doses(&body)?)?,
+        at: clock::now(),
+    };
+    let (id, pool) = stock.submit(register).await?;
+    Ok(VACCINES.created(&origin, id.0, vaccine(id, &pool)))
+}
+
+/// Shows a vaccine; free doses: `stock - bookQty`
+#[utoipa::path(
+    get, path = "/vaccines/{id}", tag = "vaccines",
+    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "Found", body = HalItem<Vaccine>, content_type = "application/hal+json"),
+        NoSuchVaccine, Unavailable,
+    )
+)]
+async fn show(
+    State(stock): State<Stock>,
+    origin: Origin,
+    Id(id): Id<i64>,
+) -> Result<Response, Problem> {
+    let known = stock.queries.vaccine(VaccineId(id)).await?;
+    Ok(VACCINES.ok(&origin, id, known.ok_or_else(|| problem(Refusal::NoSuchPool))?))
+}
+
+/// Replaces a vaccine; `vcName` and `stock` are required, and the stock never falls below `bookQty`
+#[utoipa::path(
+    put, path = "/vaccines/{id}", tag = "vaccines",
+    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
+    request_body(content = VaccineBody, example = json!({"vcName": "FIZER", "stock": 1500})),
+    responses(
+        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
+        NoSuchVaccine, InUse, BodyProblems, Unavailable,
+    )
+)]
+async fn replace(
+    State(stock): State<Stock>,
+    origin: Origin,
+    Id(id): Id<i64>,
+    Json(body): Json<VaccineBody>,
+) -> Result<Response, Problem> {
+    let name = Some(required("vcName", name(&body)?)?);
+    let doses = Some(required("stock", doses(&body)?)?);
+    stock.change(&origin, id, name, doses).await
+}
+
+/// Changes the name, the stock, or both; the stock never falls below `bookQty`
+#[utoipa::path(
+    patch, path = "/vaccines/{id}", tag = "vaccines",
+    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
+    request_body(content = VaccineBody, example = json!({"stock": 1500})),
+    responses(
+        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
+        NoSuchVaccine, InUse, BodyProblems, Unavailable,
+    )
+)]
+async fn change(
+    State(stock): State<Stock>,
+    origin: Origin,
+    Id(id): Id<i64>,
+    Json(body): Json<VaccineBody>,
+) -> Result<Response, Problem> {
+    let (name, doses) = (name(&body)?, doses(&body)?);
+    if name.is_none() && doses.is_none() {
+        return Err(Problem::invalid("stock", "nothing to change: give vcName, stock or both"));
+    }
+    stock.change(&origin, id, name, doses).await
+}
+
+/// Removes a vaccine; only while `bookQty` is 0
+#[utoipa::path(
+    delete, path = "/vaccines/{id}", tag = "vaccines",
+    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
+    responses((status = 204, description = "Removed"), NoSuchVaccine, InUse, Unavailable)
+)]
+async fn remove(State(stock): State<Stock>, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
+    stock.submit(RemoveVaccine { pool: PoolId(id) }).await?.map_err(problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Holds a dose until it is released; a repeated request has the same response
+#[utoipa::path(
+    put, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        ("reservation" = Uuid, Path, description = "The id of the reservation, chosen by the client"),
+    ),
+    responses((status = 204, description = "A dose is held"), NoSuchVaccine, NotHeld, Unavailable)
+)]
+async fn hold(State(stock): State<Stock>, path: ReservationPath) -> Result<StatusCode, Problem> {
+    stock.take(without_owner(path.vaccine, path.reservation)).await?.map_err(problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Releases a dose, once, even if repeated; a hold that arrives later is refused
+#[utoipa::path(
+    delete, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        ("reservation" = Uuid, Path, description = "The id of the reservation"),
+    ),
+    responses(
+        (status = 204, description = "This reservation takes no dose"),
+        NoSuchReservation, NotReleased, Unavailable,
+    )
+)]
+async fn release(State(stock): State<Stock>, path: ReservationPath) -> Result<StatusCode, Problem> {
+    let release = ReleaseReservation {
+        reservation: ReservationId(path.reservation),
+        of: Some(PoolId(path.vaccine)),
+        at: clock::now(),
+    };
+    stock.submit(release).await?.map_err(problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Shows a reservation
+#[utoipa::path(
+    get, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        ("reservation" = Uuid, Path, description = "The id of the reservation"),
+    ),
+    responses(
+        (status = 200, description = "Found", body = Reservation),
+        NoSuchReservation, Unavailable,
+    )
+)]
+async fn reservation(
+    State(stock): State<Stock>,
+    path: ReservationPath,
+) -> Result<Response, Problem> {
+    let known = stock.queries.reservation(ReservationId(path.reservation)).await?;
+    let known = known.filter(|known| known.vaccine_id == VaccineId(path.vaccine));
+    Ok(Json(known.ok_or_else(|| problem(Refusal::NoSuchReservation))?).into_response())
+}
+
+/// Holds many doses in one commit; each is decided for itself
+#[utoipa::path(
+    post, path = "/holds", tag = "internal",
+    request_body(
+        content = HoldBatch,
+        example = json!({
+            "owner": "019abcde-0000-7000-8000-000000000001",
+            "holds": [{"reservationId": "019abcde-0000-7000-8000-00000000000a", "vaccineId": 1}]
+        })
+    ),
+    responses(
+        (
+            status = 200, description = "One outcome per hold, in their order", body = HoldReply,
+            example = json!({"outcomes": [{"outcome": "held", "vcName": "FIZER"}]})
+        ),
+        BodyProblems, Unavailable,
+    )
+)]
+async fn hold_many(
+    State(stock): State<Stock>,
+    RequestDeadline(deadline): RequestDeadline,
+    Json(batch): Json<HoldBatch>,
+) -> Result<Json<HoldReply>, Problem> {
+    if batch.holds.len() > HOLDS_MAX {
+        return Err(Problem::invalid("holds", format!("at most {HOLDS_MAX} in one request")));
+    }
+    let at = clock::now();
+    let hold = |hold: Hold| HoldDose {
+        reservation: hold.reservation_id,
+        owner: Some(batch.owner),
+        claims: vec![hold.vaccine_id.into()],
+        at,
+    };
+    let holds = batch.holds.into_iter().map(hold).collect();
+    // After the deadline the client is gone: a hold that has not begun by then is not committed.
+    let replies = stock.holds.take(holds, deadline).await?;
+    Ok(Json(HoldReply { outcomes: replies.into_iter().map(outcome).collect() }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct OrphanedQuery {
+    /// Only those of this store
+    owner: Option<Uuid>,
+    /// Only those that were requested so many milliseconds ago or earlier
+    #[param(example = 10_000)]
+    held_for_ms: u32,
+}
+
+/// Lists holds that their owner has not resolved, oldest first
+#[utoipa::path(
+    get, path = "/holds", tag = "internal", params(OrphanedQuery),
+    responses(
+        (status = 200, description = "Their reservations", body = OrphanedHolds),
+        InvalidQuery, Unavailable,
+    )
+)]
+async fn orphaned(
+    State(stock): State<Stock>,
+    Query(query): Query<OrphanedQuery>,
+) -> Result<Json<OrphanedHolds>, Problem> {
+    let until = clock::now() - Duration::from_millis(query.held_for_ms.into());
+    let owner = query.owner.map(StoreId);
+    let reservation_ids = stock.queries.orphaned_holds(owner, until, ORPHANED_MAX).await?;
+    Ok(Json(OrphanedHolds { reservation_ids }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct VaccineQuery {
+    /// The number of a vaccine
+    #[param(example = "1", required = true, nullable = false)]
+    vaccine_id: Option<String>,
+}
+
+/// Takes a dose; deprecated
+///
+/// Every GET takes a dose, until it is released at the URL in `Link`. Use `POST /bookings` instead.
+#[utoipa::path(
+    get, path = "/vaccines/checkAndBookStock", tag = "vaccines", params(VaccineQuery),
+    responses(
+        (
+            status = 200, description = "Whether a dose was taken", body = bool,
+            content_type = "application/json",
+            headers(
+                ("Link" = String, description = "Where to release the dose"),
+                ("Deprecation" = String, description = "Since when this is deprecated (RFC 9745)"),
+                ("Cache-Control" = String, description = "`no-store`"),
+            )
+        ),
+        NoSuchVaccine, InvalidQuery, Unavailable,
+    )
+)]
+#[deprecated = "a GET that changes something is repeated by caches and clients"]
+async fn check_and_book_stock(
+    State(stock): State<Stock>,
+    method: Method,
+    Query(query): Query<VaccineQuery>,
+) -> Result<Response, Problem> {
+    if method != Method::GET {
+        // HEAD is served by GET handlers. It must not take a dose.
+        let problem = Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "urn:anticorona:method-not-allowed",
+            "GET takes a dose",
+        );
+        return Ok(([(header::ALLOW, "GET")], problem).into_response());
+    }
+    let id = query.vaccine_id.as_deref().unwrap_or_default().trim().parse();
+    let id = id.map_err(|_| Problem::invalid("vaccineId", "must be the number of a vaccine"))?;
+    let reservation = Uuid::now_v7();
+    // A client that is gone before the response could never release the dose.
+    let cancelled = guard(&stock, |stock| {
+        stock.runtime.spawn(stock.clone().release_cancelled(ReservationId(reservation)));
+    });
+    let reply = stock.take(ConfirmHold(without_owner(id, reservation))).await;
+    ScopeGuard::into_inner(cancelled);
+    let taken = match reply? {
+        Ok(()) => true,
+        Err(Refusal::SoldOut) => false,
+        Err(refusal) => return Err(problem(refusal)),
+    };
+    let mut response = Json(taken).into_response();
+    let headers = response.headers_mut();
+    headers.insert("deprecation", DEPRECATED_SINCE);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let link = format!("</vaccines/{id}/reservations/{reservation}>; rel=\"item\"");
+    if let (true, Ok(link)) = (taken, HeaderValue::try_from(link)) {
+        headers.insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+/// A hold that stands until it is released.
+fn without_owner(vaccine: i64, reservation: Uuid) -> HoldDose {
+    HoldDose {
+        reservation: ReservationId(reservation),
+        owner: None,
+        claims: vec![PoolId(vaccine)],
+        at: clock::now(),
+    }
+}
+
+impl Stock {
+    async fn submit<C: CommandOf<Ledger>>(&self, command: C) -> Result<C::Reply, WriteError> {
+        self.commands.submit(command, Instant::now() + WRITE_TIMEOUT).await
+    }
+
+    async fn take<C: Take>(&self, take: C) -> Result<C::Reply, WriteError> {
+        let mut replies = self.holds.take(vec![take], Instant::now() + WRITE_TIMEOUT).await?;
+        Ok(replies.pop().unwrap_or(Err(CommandError::Rejected))?)
+    }
+
+    async fn change(
+        &self,
+        origin: &Origin,
+        id: i64,
+        name: Option<Name>,
+        stock: Option<Doses>,
+    ) -> Result<Response, Problem> {
+        let change = ChangeVaccine { pool: PoolId(id), name, stock, at: clock::now() };
+        let changed = self.submit(change).await?.map_err(problem)?;
+        Ok(VACCINES.ok(origin, id, vaccine(changed.id, &changed.pool)))
+    }
+
+    async fn release_cancelled(self, reservation: ReservationId) {
+        let release = ReleaseReservation { reservation, of: None, at: clock::now() };
+        if !matches!(self.submit(release).await, Ok(Ok(()))) {
+            warn!(%reservation, "could not release a dose whose client is gone");
+        }
+    }
+}
+
+fn outcome(reply: Result<Result<Name, Refusal>, CommandError>) -> HoldOutcome {
+    match reply {
+        Ok(Ok(name)) => HoldOutcome::Held { vc_name: name.as_str().to_owned() },
+        Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
+        Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
+        Ok(Err(Refusal::Released)) => HoldOutcome::Released,
+        Ok(Err(Refusal::Conflict | Refusal::Administered)) => HoldOutcome::Conflict,
+        Ok(Err(_)) | Err(CommandError::Rejected | CommandError::Unavailable) => HoldOutcome::Failed,
+    }
+}
+
+fn name(body: &VaccineBody) -> Result<Option<Name>, Problem> {
+    let Some(text) = &body.vc_name else { return Ok(None) };
+    let reason = || {
+        let reason = format!("must be 1 to {NAME_MAX} characters, none of them control characters");
+        Problem::invalid("vcName", reason)
+    };
+    Name::parse(text).map(Some).ok_or_else(reason)
+}
+
+fn doses(body: &VaccineBody) -> Result<Option<Doses>, Problem> {
+    let Some(doses) = body.stock else { return Ok(None) };
+    let reason = || Problem::invalid("stock", format!("must be from 0 to {STOCK_MAX}"));
+    Doses::parse(doses.0).map(Some).ok_or_else(reason)
+}
+
+fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Problem> {
+    value.ok_or_else(|| Problem::invalid(field, "must be given"))
+}

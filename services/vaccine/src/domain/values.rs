@@ -1,0 +1,67 @@
+//! Values of the stock ledger that are valid by their type.
+
+use std::sync::Arc;
+
+use contracts::ids::VaccineId;
+
+/// The largest stock of one pool.
+pub const STOCK_MAX: i64 = 1_000_000_000;
+
+/// The longest name, in characters.
+pub const NAME_MAX: usize = 100;
+
+/// The number of a pool: something that can run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PoolId(pub i64);
+
+impl From<VaccineId> for PoolId {
+    fn from(vaccine: VaccineId) -> Self {
+        Self(vaccine.0)
+    }
+}
+
+impl From<PoolId> for VaccineId {
+    fn from(pool: PoolId) -> Self {
+        Self(pool.0)
+    }
+}
+
+/// A pool's name: 1 to [`NAME_MAX`] characters, no control characters, no space around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The name, if the text is a valid one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let length = text.chars().count();
+        let fits = (1..=NAME_MAX).contains(&length) && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.into()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A number of doses: 0 to [`STOCK_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Doses(i64);
+
+impl Doses {
+    /// The number, if it is in range.
+    pub fn parse(doses: i64) -> Option<Self> {
+        (0..=STOCK_MAX).contains(&doses).then_some(Self(doses))
+    }
+
+    /// As a number.
+    pub fn count(self) -> i64 {
+        self.0
+    }
+
+    /// One less; there must be one.
+    pub(super) fn take_one(&mut self) {
+        self.0 -= 1;
+    }
+}

@@ -1,0 +1,173 @@
+//! Replies as events, and events of booking and injection as commands.
+
+use contracts::{
+    event::{BookingChanged, DomainEvent, StockChanged},
+    vaccine::Vaccine,
+};
+use platform_events::{EventHandler, ReceivedEvent, outbox_event};
+use platform_store::{CommandOf, Event};
+
+use crate::domain::{
+    AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, HoldDose, Ledger, Name, Pool,
+    PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReturnDose,
+};
+
+/// The event that other services learn a reply by.
+pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+    let (event, at) = match (command, reply) {
+        (Command::Register(RegisterVaccine { at, .. }), Reply::Registered(id, pool)) => {
+            (DomainEvent::Registered(vaccine(*id, pool)), at)
+        }
+        (Command::Change(ChangeVaccine { at, .. }), Reply::Changed(Ok(changed))) => {
+            (stock_changed(changed), at)
+        }
+        // Booking and injection publish what happens to a single dose.
+        (
+            Command::Register(_)
+            | Command::Change(_)
+            | Command::Remove(_)
+            | Command::Hold(_)
+            | Command::Confirm(_)
+            | Command::Release(_)
+            | Command::Return(_)
+            | Command::Administer(_),
+            _,
+        ) => return Ok(None),
+    };
+    outbox_event(&event, *at).map(Some)
+}
+
+fn stock_changed(changed: &ChangedPool) -> DomainEvent {
+    let ChangedPool { id, pool, stock_before } = changed;
+    let event = StockChanged { stock_before: stock_before.count(), vaccine: vaccine(*id, pool) };
+    if pool.stock > *stock_before {
+        DomainEvent::StockAdded(event)
+    } else {
+        DomainEvent::StockModified(event)
+    }
+}
+
+/// A pool as others see it.
+pub fn vaccine(id: PoolId, pool: &Pool) -> Vaccine {
+    Vaccine {
+        vaccine_id: id.into(),
+        vc_name: pool.name.as_str().to_owned(),
+        stock: pool.stock.count(),
+        book_qty: pool.taken,
+    }
+}
+
+impl EventHandler for Ledger {
+    fn command(ReceivedEvent { source, at, event }: ReceivedEvent) -> Option<Command> {
+        let return_dose =
+            |reservation| Command::Return(ReturnDose { reservation, owner: source, at });
+        match event {
+            DomainEvent::Booked(BookingChanged { reservation_id, booking }) => {
+                Some(Command::Confirm(ConfirmHold(HoldDose {
+                    reservation: reservation_id,
+                    owner: Some(source),
+                    claims: vec![booking.vaccine_id.into()],
+                    at,
+                })))
+            }
+            DomainEvent::BookingCancelled(booking) => Some(return_dose(booking.reservation_id)),
+            DomainEvent::ReservationAborted(aborted) => Some(return_dose(aborted.reservation_id)),
+            DomainEvent::Completed(completed) => Some(Command::Administer(AdministerDose {
+                reservation: completed.reservation_id,
+                claims: vec![completed.injection.vaccine_id.into()],
+                at,
+            })),
+            DomainEvent::Registered(_)
+            | DomainEvent::StockAdded(_)
+            | DomainEvent::StockModified(_) => None,
+        }
+    }
+
+    fn ineffective(reply: &Reply) -> Option<String> {
+        reply.refusal().map(|refusal| refusal.to_string())
+    }
+}
+
+impl From<RegisterVaccine> for Command {
+    fn from(register: RegisterVaccine) -> Self {
+        Self::Register(register)
+    }
+}
+
+impl CommandOf<Ledger> for RegisterVaccine {
+    type Reply = (PoolId, Pool);
+
+    fn reply(reply: Reply) -> Option<Self::Reply> {
+        if let Reply::Registered(id, pool) = reply { Some((id, pool)) } else { None }
+    }
+}
+
+impl From<ChangeVaccine> for Command {
+    fn from(change: ChangeVaccine) -> Self {
+        Self::Change(change)
+    }
+}
+
+impl CommandOf<Ledger> for ChangeVaccine {
+    type Reply = Result<ChangedPool, Refusal>;
+
+    fn reply(reply: Reply) -> Option<Self::Reply> {
+        if let Reply::Changed(reply) = reply { Some(reply) } else { None }
+    }
+}
+
+impl From<RemoveVaccine> for Command {
+    fn from(remove: RemoveVaccine) -> Self {
+        Self::Remove(remove)
+    }
+}
+
+impl CommandOf<Ledger> for RemoveVaccine {
+    type Reply = Result<(), Refusal>;
+
+    fn reply(reply: Reply) -> Option<Self::Reply> {
+        if let Reply::Removed(reply) = reply { Some(reply) } else { None }
+    }
+}
+
+impl From<HoldDose> for Command {
+    fn from(hold: HoldDose) -> Self {
+        Self::Hold(hold)
+    }
+}
+
+impl CommandOf<Ledger> for HoldDose {
+    type Reply = Result<Name, Refusal>;
+
+    fn reply(reply: Reply) -> Option<Self::Reply> {
+        if let Reply::Held(reply) = reply { Some(reply) } else { None }
+    }
+}
+
+impl From<ConfirmHold> for Command {
+    fn from(confirm: ConfirmHold) -> Self {
+        Self::Confirm(confirm)
+    }
+}
+
+impl CommandOf<Ledger> for ConfirmHold {
+    type Reply = Result<(), Refusal>;
+
+    fn reply(reply: Reply) -> Option<Self::Reply> {
+        if let Reply::Confirmed(reply) = reply { Some(reply) } else { None }
+    }
+}
+
+impl From<ReleaseReservation> for Command {
+    fn from(release: ReleaseReservation) -> Self {
+        Self::Release(release)
+    }
+}
+
+impl CommandOf<Ledger> for ReleaseReservation {
+    type Reply = Result<(), Refusal>;
+
+    fn reply(reply: Reply) -> Option<Self::Reply> {
+        if let Reply::Released(reply) = reply { Some(reply) } else { None }
+    }
+}

@@ -1,0 +1,127 @@
+//! Holding doses; and refusing them as sold out without a commit.
+//!
+//! On opening day most requests come too late, and a commit for each refusal would keep the disk busy with
+//! nothing. So where a vaccine was sold out lately, its holds are first checked against the last commit: if
+//! every dose is taken there and the reservation is unknown, that is the reply, true at that moment, and
+//! what a commit would have replied, since a refusal changes nothing. Everything else is decided in a
+//! commit.
+//! What is remembered here only says what to check: if it is wrong, a check was in vain.
+//! Why not from memory alone: `docs/adr/0002-holds.md`.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use platform_store::{CommandError, CommandOf, Commands, WriteError};
+
+use crate::{
+    domain::{ConfirmHold, HoldDose, Ledger, PoolId, Refusal, is_sold_out},
+    store::Queries,
+};
+
+/// Pools that are remembered as sold out; holds of further ones are decided in commits.
+const POOLS_MAX: usize = 1_024;
+
+/// Submits holds. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Holds {
+    commands: Commands<Ledger>,
+    queries: Queries,
+    sold_out: Arc<Mutex<BTreeSet<PoolId>>>,
+}
+
+/// A command that takes doses: [`HoldDose`] or [`ConfirmHold`].
+pub trait Take: CommandOf<Ledger, Reply = Result<Self::Granted, Refusal>> + Clone {
+    /// The reply if the doses are granted.
+    type Granted;
+
+    /// What is taken.
+    fn hold(&self) -> &HoldDose;
+}
+
+impl Take for HoldDose {
+    type Granted = crate::domain::Name;
+
+    fn hold(&self) -> &HoldDose {
+        self
+    }
+}
+
+impl Take for ConfirmHold {
+    type Granted = ();
+
+    fn hold(&self) -> &HoldDose {
+        &self.0
+    }
+}
+
+/// One reply per command, in their order.
+type Replies<T> = Vec<Result<Result<T, Refusal>, CommandError>>;
+
+impl Holds {
+    /// Submits commands to a writer; checks with its readers.
+    pub fn new(commands: Commands<Ledger>, queries: Queries) -> Self {
+        Self { commands, queries, sold_out: Arc::default() }
+    }
+
+    /// Takes doses; one reply per command, in their order.
+    pub async fn take<C: Take>(
+        &self,
+        takes: Vec<C>,
+        deadline: Instant,
+    ) -> Result<Replies<C::Granted>, WriteError> {
+        let refused = self.refused(&takes).await;
+        let open = takes.iter().zip(&refused).filter(|(_, refused)| !**refused);
+        let open: Vec<C> = open.map(|(take, _)| take.clone()).collect();
+        let mut decided = Vec::new().into_iter();
+        if !open.is_empty() {
+            decided = self.commands.submit_all(open, deadline).await?.into_iter();
+        }
+        let reply = |(take, refused): (&C, bool)| {
+            if refused {
+                return Ok(Err(Refusal::SoldOut));
+            }
+            let reply = decided.next().unwrap_or(Err(CommandError::Rejected));
+            if matches!(reply, Ok(Err(Refusal::SoldOut))) {
+                self.remember(take.hold());
+            }
+            reply
+        };
+        Ok(takes.iter().zip(refused).map(reply).collect())
+    }
+
+    /// For each command whether the last commit refuses it because every dose is taken.
+    async fn refused<C: Take>(&self, takes: &[C]) -> Vec<bool> {
+        let claims = || takes.iter().flat_map(|take| &take.hold().claims);
+        let is_suspect = {
+            let sold_out = self.sold_out();
+            claims().any(|id| sold_out.contains(id))
+        };
+        if !is_suspect {
+            return vec![false; takes.len()];
+        }
+        let Ok(ledger) = self.queries.of_holds(takes.iter().map(Take::hold)).await else {
+            return vec![false; takes.len()]; // The commit will decide, or fail.
+        };
+        let mut sold_out = self.sold_out();
+        for id in claims() {
+            if ledger.pools.get(id).is_none_or(|pool| pool.free() > 0) {
+                sold_out.remove(id); // There are doses again, or the vaccine was removed.
+            }
+        }
+        takes.iter().map(|take| is_sold_out(&ledger, take.hold())).collect()
+    }
+
+    fn remember(&self, hold: &HoldDose) {
+        let mut sold_out = self.sold_out();
+        if sold_out.len() < POOLS_MAX {
+            sold_out.extend(&hold.claims);
+        }
+    }
+
+    fn sold_out(&self) -> MutexGuard<'_, BTreeSet<PoolId>> {
+        self.sold_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

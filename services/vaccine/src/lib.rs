@@ -1,0 +1,66 @@
+#![doc = include_str!("../README.md")]
+
+use std::time::Duration;
+
+use platform_events::RelayPriority;
+use platform_rest::runtime::Runtime;
+use platform_service::{App, ConfigError, Configured, Consumes, DataStore, Service, Settings};
+use platform_store::Aggregate;
+use platform_telemetry::BoxError;
+
+pub mod api;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod holds;
+pub mod store;
+
+pub use config::Config;
+
+use crate::{
+    domain::{Command, Ledger, Reply},
+    holds::Holds,
+    store::{MIGRATIONS, Queries},
+};
+
+/// The stock ledger.
+pub const SERVICE: Service = Service {
+    name: "vaccine",
+    summary: "the stock ledger: how many doses there are, held and booked",
+    port: 8081,
+    consumes: &[
+        // What booking confirms and returns decides about the next hold.
+        Consumes { publisher: "booking", priority: RelayPriority::Foreground },
+        Consumes { publisher: "injection", priority: RelayPriority::Foreground },
+    ],
+    collections: &["vaccines"],
+    items: &[],
+    migrations: MIGRATIONS,
+    openapi: Some(api::openapi),
+    configure,
+};
+
+/// How long a response may take. Shorter than what booking gives a citizen, who waits for it.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_800);
+
+fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
+    let config = Config::from_settings(settings)?;
+    Ok(Configured::new(config.data.summary(), move |runtime| start_as::<Ledger>(config, runtime)))
+}
+
+/// Starts the ledger with the decisions of `A`: [`Ledger`] itself, or one without its guard, for tests that
+/// have to show that a check finds an oversold vaccine.
+pub async fn start_as<A>(config: Config, runtime: Runtime) -> Result<App, BoxError>
+where
+    A: Aggregate<Command = Command, Reply = Reply>,
+{
+    let store = DataStore::<Ledger>::open_as::<A>(&SERVICE, &config.data, &runtime).await?;
+    let queries = Queries(store.reads.clone());
+    let stock = api::Stock {
+        commands: store.commands.clone(),
+        holds: Holds::new(store.commands.clone(), queries.clone()),
+        queries,
+        runtime: runtime.clone(),
+    };
+    Ok(store.app(api::router(stock), RESPONSE_TIMEOUT, &runtime))
+}

@@ -1,0 +1,373 @@
+//! Where the ledger is kept: load and save. All SQL is here.
+
+use std::collections::BTreeSet;
+
+use contracts::{
+    ids::{ReservationId, StoreId, VaccineId},
+    vaccine::{Reservation as ReservationView, ReservationState, Vaccine},
+};
+use jiff::Timestamp;
+use platform_rest::hal::List;
+use platform_store::{
+    Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
+    RowChange, SqlError, Tx, Value,
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDose, Ledger, Name, Pool,
+        PoolId, ReleaseReservation, RemoveVaccine, Reply, Reservation, ReturnDose, State, decide,
+    },
+    events,
+};
+
+/// The schema.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_ledger.sql",
+    sqlite: include_str!("../migrations/sqlite/0001_ledger.sql"),
+    postgres: include_str!("../migrations/postgres/0001_ledger.sql"),
+}];
+
+const LOAD_POOL: &str = "
+    SELECT id, name, stock, taken
+      FROM pools
+     WHERE id = ?1";
+
+const LAST_POOL: &str = "
+    SELECT id
+      FROM last_pool";
+
+const SAVE_LAST_POOL: &str = "
+    UPDATE last_pool
+       SET id = ?1
+     WHERE id < ?1";
+
+const INSERT_POOL: &str = "
+    INSERT INTO pools (id, name, stock, taken)
+         VALUES (?1, ?2, ?3, ?4)";
+
+const UPDATE_POOL: &str = "
+    UPDATE pools
+       SET name = ?2, stock = ?3, taken = ?4
+     WHERE id = ?1";
+
+const DELETE_POOL: &str = "
+    DELETE FROM pools
+     WHERE id = ?1";
+
+/// All pools, by number.
+const POOLS: Keyset = Keyset {
+    after: "
+    SELECT id, name, stock, taken
+      FROM pools
+     WHERE id > ?1
+  ORDER BY id
+     LIMIT ?2
+    OFFSET ?3",
+    before: "
+    SELECT id, name, stock, taken
+      FROM pools
+     WHERE id < ?1
+  ORDER BY id DESC
+     LIMIT ?2
+    OFFSET ?3",
+};
+
+const RESERVATIONS: ById = ById {
+    id: "
+    SELECT owner, claims, state, held_at_ms, id
+      FROM reservations
+     WHERE id = ?1",
+    between: "
+    SELECT owner, claims, state, held_at_ms, id
+      FROM reservations
+     WHERE id BETWEEN ?1 AND ?2
+     LIMIT ?3",
+};
+
+const INSERT_RESERVATION: &str = "
+    INSERT INTO reservations (id, owner, claims, state, held_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5)";
+
+const UPDATE_RESERVATION: &str = "
+    UPDATE reservations
+       SET state = ?2
+     WHERE id = ?1";
+
+const ORPHANED_HOLDS_OF: &str = "
+    SELECT id
+      FROM reservations
+     WHERE state = 0 AND owner = ?1 AND held_at_ms <= ?2
+  ORDER BY held_at_ms
+     LIMIT ?3";
+
+const ORPHANED_HOLDS: &str = "
+    SELECT id
+      FROM reservations
+     WHERE state = 0 AND held_at_ms <= ?1
+  ORDER BY held_at_ms
+     LIMIT ?2";
+
+impl Aggregate for Ledger {
+    type Command = Command;
+    type Reply = Reply;
+
+    fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Self, SqlError> {
+        let mut named = Named::default();
+        for command in commands {
+            named.add(command);
+        }
+        let last_pool = named.last_pool.then(|| tx.enqueue(LAST_POOL, &[])).transpose()?;
+        let mut ledger = load(tx, &named)?;
+        if let Some(last_pool) = last_pool {
+            ledger.last_pool = last_pool.first(|row| row.int(0))?.unwrap_or(0);
+        }
+        Ok(ledger)
+    }
+
+    fn decide(&mut self, command: &Command) -> Reply {
+        decide(self, command)
+    }
+
+    fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
+        save_pools(tx, self)?;
+        save_reservations(tx, self)?;
+        if self.last_pool > 0 {
+            tx.execute(SAVE_LAST_POOL, &[self.last_pool.into()])?;
+        }
+        Ok(())
+    }
+
+    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+        events::event(command, reply)
+    }
+}
+
+/// The rows that commands name.
+#[derive(Default)]
+struct Named {
+    reservations: BTreeSet<Uuid>,
+    pools: BTreeSet<PoolId>,
+    last_pool: bool,
+}
+
+impl Named {
+    fn add(&mut self, command: &Command) {
+        match command {
+            Command::Register(_) => self.last_pool = true,
+            Command::Change(ChangeVaccine { pool, .. })
+            | Command::Remove(RemoveVaccine { pool }) => {
+                self.pools.insert(*pool);
+            }
+            Command::Hold(hold) | Command::Confirm(ConfirmHold(hold)) => self.add_hold(hold),
+            Command::Release(ReleaseReservation { reservation, of, at: _ }) => {
+                self.reservations.insert(reservation.0);
+                self.pools.extend(of);
+            }
+            Command::Return(ReturnDose { reservation, .. }) => {
+                self.reservations.insert(reservation.0);
+            }
+            Command::Administer(AdministerDose { reservation, claims, at: _ }) => {
+                self.reservations.insert(reservation.0);
+                self.pools.extend(claims);
+            }
+        }
+    }
+
+    fn add_hold(&mut self, hold: &HoldDose) {
+        self.reservations.insert(hold.reservation.0);
+        self.pools.extend(&hold.claims);
+    }
+}
+
+/// Queries the named pools before the reservations are known: most of these name no other pools.
+fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
+    let mut ledger = Ledger::default();
+    let named_pools = query_pools(tx, &named.pools)?;
+    let found = tx.find_ids(&RESERVATIONS, &named.reservations, |row| {
+        Ok((row.uuid(4)?, reservation(row)?))
+    })?;
+    let mut further_pools = BTreeSet::new();
+    for (id, known) in found {
+        further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
+        ledger.reservations.load(ReservationId(id), known);
+    }
+    load_pools(&mut ledger, named_pools)?;
+    load_pools(&mut ledger, query_pools(tx, &further_pools)?)?;
+    Ok(ledger)
+}
+
+fn query_pools<'a>(tx: &Tx<'a>, ids: &BTreeSet<PoolId>) -> Result<Vec<PendingQuery<'a>>, SqlError> {
+    ids.iter().map(|id| tx.enqueue(LOAD_POOL, &[id.0.into()])).collect()
+}
+
+fn load_pools(ledger: &mut Ledger, pending: Vec<PendingQuery<'_>>) -> Result<(), SqlError> {
+    for pending in pending {
+        if let Some((id, known)) = pending.first(pool)? {
+            ledger.pools.load(id, known);
+        }
+    }
+    Ok(())
+}
+
+fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
+    let name = Name::parse(row.text(1)?);
+    let stock = Doses::parse(row.int(2)?);
+    let pool = Pool {
+        name: name.ok_or(SqlError::Decode { column: 1, expected: "a name" })?,
+        stock: stock.ok_or(SqlError::Decode { column: 2, expected: "a number of doses" })?,
+        taken: row.int(3)?,
+    };
+    Ok((PoolId(row.int(0)?), pool))
+}
+
+fn reservation(row: &Row<'_>) -> Result<Reservation, SqlError> {
+    let invalid = |column, expected| SqlError::Decode { column, expected };
+    let claims: Vec<i64> =
+        serde_json::from_str(row.text(1)?).map_err(|_| invalid(1, "a list of pools"))?;
+    let held_at = Timestamp::from_millisecond(row.int(3)?);
+    Ok(Reservation {
+        owner: row.uuid_or_null(0)?.map(StoreId),
+        claims: claims.into_iter().map(PoolId).collect(),
+        state: state(row.int(2)?).ok_or(invalid(2, "a state"))?,
+        held_at: held_at.map_err(|_| invalid(3, "a time"))?,
+    })
+}
+
+fn state(code: i64) -> Option<State> {
+    [State::Held, State::Booked, State::Released, State::Administered]
+        .into_iter()
+        .find(|state| code_of(*state) == code)
+}
+
+fn code_of(state: State) -> i64 {
+    match state {
+        State::Held => 0,
+        State::Booked => 1,
+        State::Released => 2,
+        State::Administered => 3,
+    }
+}
+
+fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
+    for (id, pool, change) in ledger.pools.changes() {
+        let row =
+            [id.0.into(), pool.name.as_str().into(), pool.stock.count().into(), pool.taken.into()];
+        match change {
+            RowChange::Inserted => tx.execute(INSERT_POOL, &row)?,
+            RowChange::Updated => tx.execute(UPDATE_POOL, &row)?,
+            RowChange::Deleted => tx.execute(DELETE_POOL, &[id.0.into()])?,
+        }
+    }
+    Ok(())
+}
+
+fn save_reservations(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
+    let (mut inserted, mut updated) = (Vec::new(), Vec::new());
+    for (id, reservation, change) in ledger.reservations.changes() {
+        match change {
+            RowChange::Inserted => inserted.push((id, reservation, claims(reservation))),
+            RowChange::Updated | RowChange::Deleted => {
+                updated.push([id.0.into(), code_of(reservation.state).into()]);
+            }
+        }
+    }
+    let inserted: Vec<_> = inserted
+        .iter()
+        .map(|(id, reservation, claims)| -> [Value<'_>; 5] {
+            [
+                id.0.into(),
+                reservation.owner.map(|owner| owner.0).into(),
+                claims.as_str().into(),
+                code_of(reservation.state).into(),
+                reservation.held_at.as_millisecond().into(),
+            ]
+        })
+        .collect();
+    tx.execute_each(INSERT_RESERVATION, &inserted)?;
+    tx.execute_each(UPDATE_RESERVATION, &updated)
+}
+
+fn claims(reservation: &Reservation) -> String {
+    let claims: Vec<String> = reservation.claims.iter().map(|pool| pool.0.to_string()).collect();
+    format!("[{}]", claims.join(","))
+}
+
+/// Reads the ledger.
+#[derive(Clone, Debug)]
+pub struct Queries(pub ReadPool);
+
+impl Queries {
+    /// One vaccine.
+    pub async fn vaccine(&self, id: VaccineId) -> Result<Option<Vaccine>, ReadError> {
+        self.0.read(move |tx| tx.find(LOAD_POOL, &[id.0.into()], vaccine)).await
+    }
+
+    /// A page of the vaccines. How many there are is not known without counting: numbers have gaps.
+    pub async fn vaccines(&self, range: PageRange) -> Result<List<Vaccine>, ReadError> {
+        self.0.read(move |tx| vaccines(tx, range)).await
+    }
+
+    /// The rows that holds name, all of one moment.
+    pub async fn of_holds<'a>(
+        &self,
+        holds: impl Iterator<Item = &'a HoldDose>,
+    ) -> Result<Ledger, ReadError> {
+        let mut named = Named::default();
+        for hold in holds {
+            named.add_hold(hold);
+        }
+        self.0.read(move |tx| load(tx, &named)).await
+    }
+
+    /// One reservation.
+    pub async fn reservation(
+        &self,
+        id: ReservationId,
+    ) -> Result<Option<ReservationView>, ReadError> {
+        let find = move |tx: &Tx<'_>| tx.find(RESERVATIONS.id, &[id.0.into()], reservation);
+        let known = self.0.read(find).await?;
+        Ok(known.and_then(|known| view(id, &known)))
+    }
+
+    /// Holds, of one owner or of all, that were requested at that time or before and not resolved since,
+    /// oldest first.
+    pub async fn orphaned_holds(
+        &self,
+        owner: Option<StoreId>,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ReservationId>, ReadError> {
+        let (until, limit) = (until.as_millisecond(), i64::from(limit));
+        let id = |row: &Row<'_>| row.uuid(0).map(ReservationId);
+        self.0
+            .read(move |tx| match owner {
+                Some(owner) => {
+                    tx.all(ORPHANED_HOLDS_OF, &[owner.0.into(), until.into(), limit.into()], id)
+                }
+                None => tx.all(ORPHANED_HOLDS, &[until.into(), limit.into()], id),
+            })
+            .await
+    }
+}
+
+/// The read of [`Queries::vaccines`].
+pub fn vaccines(tx: &Tx<'_>, range: PageRange) -> Result<List<Vaccine>, SqlError> {
+    Ok(List { rows: POOLS.page(tx, &[], range, vaccine)?, total: None })
+}
+
+fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {
+    pool(row).map(|(id, pool)| events::vaccine(id, &pool))
+}
+
+fn view(id: ReservationId, known: &Reservation) -> Option<ReservationView> {
+    let state = match known.state {
+        State::Held => ReservationState::Held,
+        State::Booked => ReservationState::Booked,
+        State::Released => ReservationState::Released,
+        State::Administered => ReservationState::Administered,
+    };
+    let vaccine_id = VaccineId::from(*known.claims.first()?);
+    Some(ReservationView { reservation_id: id, vaccine_id, state })
+}

@@ -1,0 +1,174 @@
+//! Holds, one by one and many in one request.
+
+use contracts::vaccine::HOLDS_MAX;
+use insta::assert_snapshot;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::app::{ANA, BO, NORTH, SOUTH, VaccineApp};
+
+#[tokio::test]
+async fn a_dose_is_held_once_and_released_once_even_if_requests_are_repeated() {
+    let app = VaccineApp::with_doses(1).await;
+    let ana = format!("/vaccines/1/reservations/{ANA}");
+    let bo = format!("/vaccines/1/reservations/{BO}");
+    let replies = app
+        .replies(&[
+            format!("PUT {ana}"),
+            format!("PUT {ana}"),
+            format!("GET {ana}"),
+            format!("PUT {bo}"),
+            format!("GET {bo}"),
+            "GET /vaccines/1".to_owned(),
+            format!("DELETE {ana}"),
+            format!("DELETE {ana}"),
+            format!("GET {ana}"),
+            format!("PUT {ana}"),
+            "GET /vaccines/1".to_owned(),
+        ])
+        .await;
+    assert_snapshot!(replies, @r#"
+    PUT /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
+    PUT /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
+    GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 200 {"reservationId":"00000000-0000-0000-0000-00000000000a","vaccineId":1,"state":"held"}
+    PUT /vaccines/1/reservations/00000000-0000-0000-0000-00000000000b: 409 sold-out; every dose is held or booked
+    GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000b: 404 no-such-reservation; there is no such reservation
+    GET /vaccines/1: 200 {"vaccineId":1,"vcName":"FIZER","stock":1,"bookQty":1,"_links":{"self":{"href":"http://vaccine.test/vaccines/1"},"vaccine":{"href":"http://vaccine.test/vaccines/1"}}}
+    DELETE /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
+    DELETE /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
+    GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 200 {"reservationId":"00000000-0000-0000-0000-00000000000a","vaccineId":1,"state":"released"}
+    PUT /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 409 reservation-released; the reservation was released before
+    GET /vaccines/1: 200 {"vaccineId":1,"vcName":"FIZER","stock":1,"bookQty":0,"_links":{"self":{"href":"http://vaccine.test/vaccines/1"},"vaccine":{"href":"http://vaccine.test/vaccines/1"}}}
+    "#);
+}
+
+#[tokio::test]
+async fn a_reservation_that_was_released_before_its_hold_stays_released() {
+    let app = VaccineApp::with_doses(1).await;
+    let ana = format!("/vaccines/1/reservations/{ANA}");
+    let replies = app.replies(&[format!("DELETE {ana}"), format!("PUT {ana}")]).await;
+    assert_snapshot!(replies, @"
+    DELETE /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
+    PUT /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 409 reservation-released; the reservation was released before
+    ");
+    assert_eq!(app.taken().await, 0);
+}
+
+#[tokio::test]
+async fn a_reservation_belongs_to_one_vaccine() {
+    let app = VaccineApp::with_doses(1).await;
+    app.request("POST /vaccines", r#"{"vcName":"MODERNA","stock":1}"#).await;
+    let one = format!("/vaccines/1/reservations/{ANA}");
+    let two = format!("/vaccines/2/reservations/{ANA}");
+    let replies = app
+        .replies(&[
+            format!("PUT {one}"),
+            format!("PUT {two}"),
+            format!("GET {two}"),
+            format!("DELETE {two}"),
+            format!("PUT /vaccines/3/reservations/{BO}"),
+            format!("DELETE /vaccines/3/reservations/{BO}"),
+            format!("PUT /vaccines/2/reservations/{BO}"),
+        ])
+        .await;
+    assert_snapshot!(replies, @"
+    PUT /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
+    PUT /vaccines/2/reservations/00000000-0000-0000-0000-00000000000a: 409 reservation-conflict; the reservation id is taken by another one
+    GET /vaccines/2/reservations/00000000-0000-0000-0000-00000000000a: 404 no-such-reservation; there is no such reservation
+    DELETE /vaccines/2/reservations/00000000-0000-0000-0000-00000000000a: 404 no-such-reservation; there is no such reservation
+    PUT /vaccines/3/reservations/00000000-0000-0000-0000-00000000000b: 404 no-such-vaccine; there is no such vaccine
+    DELETE /vaccines/3/reservations/00000000-0000-0000-0000-00000000000b: 404 no-such-vaccine; there is no such vaccine
+    PUT /vaccines/2/reservations/00000000-0000-0000-0000-00000000000b: 204
+    ");
+    assert_eq!(app.taken().await, 1);
+}
+
+fn holds(owner: &str, holds: &[(&str, i64)]) -> String {
+    let hold = |(id, vaccine): &(&str, i64)| json!({"reservationId": id, "vaccineId": vaccine});
+    let holds: Vec<_> = holds.iter().map(hold).collect();
+    json!({"owner": owner, "holds": holds}).to_string()
+}
+
+/// The body with so many holds of vaccine 1.
+pub(crate) fn many_holds(count: usize) -> String {
+    let id = |number: usize| Uuid::from_u128(number.try_into().unwrap()).to_string();
+    let ids: Vec<_> = (0..count).map(id).collect();
+    holds(NORTH, &ids.iter().map(|id| (id.as_str(), 1)).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn each_of_many_holds_has_its_outcome() {
+    let app = VaccineApp::with_doses(1).await;
+    let released = "00000000-0000-0000-0000-00000000000c";
+    app.request(&format!("DELETE /vaccines/1/reservations/{released}"), "").await;
+    let batch = [(ANA, 1), (BO, 1), (ANA, 1), (BO, 2), (released, 1), (ANA, 2)];
+    assert_snapshot!(app.request("POST /holds", holds(NORTH, &batch)).await, @r#"
+    200 OK
+    content-type: application/json
+
+    {"outcomes":[{"outcome":"held","vcName":"FIZER"},{"outcome":"sold-out"},{"outcome":"held","vcName":"FIZER"},{"outcome":"no-such-vaccine"},{"outcome":"released"},{"outcome":"conflict"}]}
+    "#);
+    assert_snapshot!(app.request("POST /holds", holds(SOUTH, &[(ANA, 1)])).await.in_short(), @r#"200 {"outcomes":[{"outcome":"conflict"}]}"#);
+    assert_snapshot!(app.request("POST /holds", holds(NORTH, &[])).await.in_short(), @r#"200 {"outcomes":[]}"#);
+    assert_eq!(app.taken().await, 1);
+}
+
+#[tokio::test]
+async fn too_many_holds_in_one_request_are_refused_whole() {
+    let app = VaccineApp::with_doses(1_000).await;
+    assert_snapshot!(app.request("POST /holds", many_holds(HOLDS_MAX + 1)).await, @r#"
+    422 Unprocessable Entity
+    content-type: application/problem+json
+
+    {"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"at most 512 in one request","field":"holds"}
+    "#);
+    assert_eq!(app.taken().await, 0);
+    assert_eq!(app.request("POST /holds", many_holds(HOLDS_MAX)).await.status, 200);
+    assert_eq!(app.taken().await, i64::try_from(HOLDS_MAX).unwrap());
+}
+
+#[tokio::test]
+async fn holds_are_listed_until_their_owner_resolves_them() {
+    let app = VaccineApp::with_doses(9).await;
+    app.request("POST /holds", holds(NORTH, &[(ANA, 1)])).await;
+    app.request("POST /holds", holds(SOUTH, &[(BO, 1)])).await;
+    let replies = app
+        .replies(&[
+            format!("GET /holds?owner={NORTH}&heldForMs=0"),
+            format!("GET /holds?owner={SOUTH}&heldForMs=0"),
+            format!("GET /holds?owner={NORTH}&heldForMs=600000"),
+            format!("GET /holds?owner={ANA}&heldForMs=0"),
+            format!("DELETE /vaccines/1/reservations/{ANA}"),
+            format!("GET /holds?owner={NORTH}&heldForMs=0"),
+            "GET /holds?heldForMs=0".to_owned(),
+        ])
+        .await;
+    assert_snapshot!(replies, @r#"
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000a"]}
+    GET /holds?owner=00000000-0000-0000-0000-000000000002&heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000b"]}
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=600000: 200 {"reservationIds":[]}
+    GET /holds?owner=00000000-0000-0000-0000-00000000000a&heldForMs=0: 200 {"reservationIds":[]}
+    DELETE /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":[]}
+    GET /holds?heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000b"]}
+    "#);
+}
+
+/// More doses taken than there are: the database rejects what this ledger decides.
+#[tokio::test]
+async fn a_command_that_the_database_rejects_is_unavailable_and_changes_nothing() {
+    let app = VaccineApp::start_unguarded().register(0).await;
+    let hold = app.request(&format!("PUT /vaccines/1/reservations/{ANA}"), "").await;
+    assert_snapshot!(hold, @r#"
+    503 Service Unavailable
+    retry-after: (seconds)
+    content-type: application/problem+json
+
+    {"type":"urn:anticorona:retry-later","title":"Please retry later","status":503,"detail":"the store rejected the command"}
+    "#);
+    let released = app.request(&format!("DELETE /vaccines/1/reservations/{ANA}"), "").await;
+    assert_eq!(released.status, 503);
+    let batch = app.request("POST /holds", holds(NORTH, &[(ANA, 1), (BO, 1)])).await;
+    assert_snapshot!(batch.in_short(), @r#"200 {"outcomes":[{"outcome":"failed"},{"outcome":"failed"}]}"#);
+    assert_eq!(app.taken().await, 0);
+}

@@ -1,0 +1,369 @@
+//! The reference's second experiment: 200 users, and as many booking processes as its autoscaler
+//! requests.
+//!
+//! It emulates the manifest: the autoscaler's published algorithm, its settings, and a balancer in the
+//! place of the Service; processes instead of pods, and shorter times. `--kubectl` watches a real one
+//! instead.
+
+use std::{process::Command, time::Duration};
+
+use clap::Args;
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    context::{Context, Trial},
+    deploy::take_out,
+};
+use crate::{
+    audit::Audit,
+    balancer::Balancer,
+    chart::{Chart, Mark, Series, Style, steps},
+    cpu::{Limit, Meter},
+    error::DrillError,
+    hpa::{Autoscaler, Hpa},
+    load::summary::Outcome,
+    observations::Observations,
+    report::{Report, seconds},
+    service::{Service, TestEnvironment},
+    system::System,
+    target::Target,
+};
+
+/// The CPU request and limit of each booking process, in cores: 250m and 500m.
+const REQUESTED: f64 = 0.25;
+const LIMIT: f64 = 0.5;
+
+/// `kubectl autoscale deploy booking --min=1 --max=10 --cpu-percent=15`
+const TARGET_PERCENT: f64 = 15.0;
+
+/// The sync period of the controller.
+const SYNC: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Seconds of load
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(10..=3_600))]
+    seconds: u64,
+    /// Users who reconnect for each request
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    users: u16,
+    /// The most booking processes
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=20))]
+    max_replicas: u32,
+    /// How many times faster than in a cluster the autoscaler works
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=30))]
+    speedup: u32,
+    /// The PostgreSQL that all booking processes share, with an empty database; by default one is started
+    #[arg(long, value_name = "postgres://…")]
+    database: Option<String>,
+    /// Watches the deployment `booking` of this namespace in the current cluster, at --target,
+    /// instead of a system of the drill's own
+    #[arg(long, value_name = "NAMESPACE", num_args = 0..=1, default_missing_value = "anticorona")]
+    kubectl: Option<String>,
+}
+
+impl Options {
+    pub(super) fn expected_duration(&self) -> Duration {
+        self.load_duration() + self.idle_max() + Duration::from_secs(10)
+    }
+
+    fn load_duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// Until it has scaled down again: the stabilization window of five minutes, the same again for
+    /// background work, and some sync periods.
+    fn idle_max(&self) -> Duration {
+        (2 * Duration::from_mins(5) + 4 * SYNC) / self.speedup
+    }
+}
+
+/// One sync of the autoscaler.
+#[derive(Clone, Copy, Debug)]
+struct Sync {
+    at: Duration,
+    replicas: u32,
+    /// Of the CPU request, on average; none where the cluster does not tell.
+    percent: Option<f64>,
+}
+
+/// What was measured.
+struct Scaling {
+    observations: Observations,
+    syncs: Vec<Sync>,
+    /// When the load ended.
+    load_end: Duration,
+    audit: Audit,
+    /// Why processes had no CPU limit.
+    unlimited: Option<String>,
+    autoscaler: &'static str,
+}
+
+pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
+    if let Some(namespace) = &options.kubectl {
+        return watch_cluster(options, context, namespace).await;
+    }
+    context.require_own_system("or, in a cluster, add --kubectl")?;
+    // Kept until the end: its clients end before it.
+    let (_server, database) = if let Some(url) = &options.database {
+        (None, url.clone())
+    } else {
+        context.show("starting PostgreSQL");
+        let server = tokio::task::spawn_blocking(|| servers::postgres(servers::Durability::None))
+            .await?
+            .map_err(|failure| missing(&failure))?;
+        let address = server.address().to_owned();
+        (Some(server), address)
+    };
+    let environment = context.environment.clone().with_setting("DATABASE_URL", &database);
+    context.show("starting vaccine and booking");
+    let mut fleet = Fleet::start(environment).await?;
+    let trial = Trial::of_system(context, &fleet.system, 1).await?;
+    let entry = fleet.balancer.target().clone();
+    let (syncs, load_end) =
+        tokio::join!(scale(options, context, &mut fleet, &trial), load(options, &trial, &entry));
+    let scaling = Scaling {
+        syncs: syncs?,
+        load_end,
+        audit: trial.audit().await?,
+        observations: trial.recorder.take(),
+        unlimited: fleet.unlimited.clone(),
+        autoscaler: "The published algorithm",
+    };
+    Ok(verdict(options, &scaling))
+}
+
+fn missing(failure: &servers::Failure) -> DrillError {
+    format!(
+        "{failure}\n  This drill needs PostgreSQL: the booking processes share one database. Install it (on \
+         Debian: `apt-get install postgresql` as root), or name one with --database"
+    )
+    .into()
+}
+
+/// Booking processes behind one address.
+struct Fleet {
+    balancer: Balancer,
+    /// One for each replica, in order.
+    meters: Vec<Meter>,
+    limit: Limit,
+    unlimited: Option<String>,
+    system: System,
+}
+
+impl Fleet {
+    async fn start(environment: TestEnvironment) -> Result<Self, DrillError> {
+        let system = System::start(environment, &[Service::vaccine(0)]).await?;
+        let (balancer, limit) = (Balancer::start().await?, Limit::new(LIMIT));
+        let mut fleet = Self { balancer, meters: Vec::new(), limit, unlimited: None, system };
+        fleet.scale_up().await?;
+        Ok(fleet)
+    }
+
+    fn size(&self) -> u32 {
+        u32::try_from(self.meters.len()).unwrap_or(u32::MAX)
+    }
+
+    async fn scale_up(&mut self) -> Result<(), DrillError> {
+        let service = Service::booking(u16::try_from(self.meters.len())?);
+        self.system.start_service(service).await?;
+        let pid = self.system.pid(service)?;
+        if let Err(error) = self.limit.apply(pid) {
+            self.unlimited = Some(error.to_string());
+        }
+        self.meters.push(Meter::new(pid)?);
+        self.balancer.add(&self.system.target(service)?);
+        Ok(())
+    }
+
+    /// Terminates the newest process.
+    async fn scale_down(&mut self) -> Result<(), DrillError> {
+        self.meters.pop();
+        let service = Service::booking(u16::try_from(self.meters.len())?);
+        let target = self.system.target(service)?;
+        take_out(&mut self.system, &self.balancer, (service, &target)).await
+    }
+
+    /// CPU usage of the CPU request, on average.
+    fn percent(&mut self) -> Result<f64, DrillError> {
+        let mut cores = 0.0;
+        for meter in &mut self.meters {
+            cores += meter.cores()?;
+        }
+        Ok(100.0 * cores / REQUESTED / f64::from(self.size()))
+    }
+}
+
+/// Scales as the controller does, until the load has ended and one process is left.
+async fn scale(
+    options: &Options,
+    context: &Context,
+    fleet: &mut Fleet,
+    trial: &Trial<'_>,
+) -> Result<Vec<Sync>, DrillError> {
+    let max = if context.without_protection { 1 } else { options.max_replicas };
+    let mut autoscaler = Autoscaler::new(Hpa::new(1, max, TARGET_PERCENT).faster(options.speedup));
+    let mut syncs = Vec::new();
+    let mut ticks = interval(SYNC / options.speedup);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await; // The first tick is immediate, before anything is measured.
+    let load_duration = options.load_duration();
+    loop {
+        ticks.tick().await;
+        let (at, percent, replicas) = (trial.recorder.elapsed(), fleet.percent()?, fleet.size());
+        syncs.push(Sync { at, replicas, percent: Some(percent) });
+        let is_over = replicas == 1 || at > load_duration + options.idle_max();
+        if at > load_duration && is_over {
+            return Ok(syncs);
+        }
+        let desired = autoscaler.sync(at, replicas, percent);
+        context
+            .show(format!("{percent:.0} % of the CPU request: {replicas} → {desired} processes"));
+        while fleet.size() < desired {
+            fleet.scale_up().await?;
+        }
+        while fleet.size() > desired {
+            fleet.scale_down().await?;
+        }
+    }
+}
+
+/// When the load ended.
+async fn load(options: &Options, trial: &Trial<'_>, entry: &Target) -> Duration {
+    trial.book(entry, options.users, options.load_duration()).await;
+    trial.recorder.elapsed()
+}
+
+/// The same load against the current cluster, with its own autoscaler.
+async fn watch_cluster(
+    options: &Options,
+    context: &Context,
+    namespace: &str,
+) -> Result<Report, DrillError> {
+    let external = context.external.as_ref();
+    let external = external.ok_or("--kubectl needs --target: where the cluster takes bookings")?;
+    ready_replicas(namespace).await?; // Fails before the load starts.
+    let trial = Trial::of_external(context, external).await?;
+    let watch = async {
+        let mut syncs = Vec::new();
+        let mut ticks = interval(Duration::from_secs(1));
+        while trial.recorder.elapsed() < options.load_duration() {
+            ticks.tick().await;
+            let replicas = ready_replicas(namespace).await?;
+            syncs.push(Sync { at: trial.recorder.elapsed(), replicas, percent: None });
+            context.show(format!("{replicas} processes"));
+        }
+        Ok::<_, DrillError>(syncs)
+    };
+    let (syncs, load_end) = tokio::join!(watch, load(options, &trial, trial.entry()));
+    let scaling = Scaling {
+        syncs: syncs?,
+        load_end,
+        audit: trial.audit().await?,
+        observations: trial.recorder.take(),
+        unlimited: None,
+        autoscaler: "The cluster's own autoscaler",
+    };
+    Ok(verdict(options, &scaling))
+}
+
+/// How many pods of booking are ready.
+async fn ready_replicas(namespace: &str) -> Result<u32, DrillError> {
+    let mut kubectl = Command::new("kubectl");
+    kubectl.args(["--namespace", namespace, "get", "deployment", "booking", "--output"]);
+    kubectl.arg("jsonpath={.status.readyReplicas}");
+    let output = tokio::task::spawn_blocking(move || kubectl.output()).await?;
+    let output = output.map_err(|error| format!("`kubectl` could not be started: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("kubectl: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    }
+    let replicas = String::from_utf8_lossy(&output.stdout);
+    Ok(if replicas.trim().is_empty() { 0 } else { replicas.trim().parse()? })
+}
+
+fn verdict(options: &Options, scaling: &Scaling) -> Report {
+    let Scaling { observations, syncs, load_end, audit, unlimited, autoscaler } = scaling;
+    let Options { users, seconds: load_seconds, max_replicas, .. } = options;
+    let mut report = Report::new(
+        "autoscale",
+        format!(
+            "{users} users book for {load_seconds} s. {autoscaler} decides how many booking processes there are, \
+             from 1 to {max_replicas}, at {TARGET_PERCENT} % of 250m."
+        ),
+    );
+    let most = syncs.iter().map(|sync| sync.replicas).max().unwrap_or(0);
+    report.check(most >= 2, "booking scales up under the load", format!("to {most}"));
+    if options.kubectl.is_none() {
+        let last = syncs.last().map_or(0, |sync| sync.replicas);
+        report.check(last == 1, "booking scales down to 1 after it", format!("to {last}"));
+    }
+    report.check_responses(observations);
+    let half = *load_end / 2;
+    let share = booked_percent(observations);
+    let [first, second] = [Duration::ZERO..half, half..*load_end].map(|it| observations.rate(it));
+    report.fact("booked, of all requests", format!("{share:.2} %"));
+    report.fact("bookings per second, first half", format!("{first:.0}"));
+    report.fact("bookings per second, second half", format!("{second:.0}"));
+    if options.kubectl.is_none() {
+        emulation_notes(&mut report, options, unlimited.as_deref());
+    }
+    let marks = [Mark::new(*load_end, "load ends")];
+    report.charts.push(replica_chart(syncs, &marks));
+    if syncs.iter().any(|sync| sync.percent.is_some()) {
+        report.charts.push(cpu_chart(syncs, &marks));
+    }
+    let looks = syncs.iter().map(|Sync { at, replicas, percent }| {
+        json!({"at_ms": at.as_millis(), "replicas": replicas, "percent": percent})
+    });
+    let figures = json!({
+        "users": users,
+        "seconds": load_seconds,
+        "booked_percent": share,
+        "replicas_at_most": most,
+        "has_cpu_limit": options.kubectl.is_none() && unlimited.is_none(),
+        "syncs": looks.collect::<Vec<_>>(),
+    });
+    report.conclude(observations, Some(audit), &marks, figures);
+    report
+}
+
+fn emulation_notes(report: &mut Report, options: &Options, unlimited: Option<&str>) {
+    report.note(format!(
+        "The manifest is emulated on one machine: processes instead of pods, a balancer of the drill's instead of \
+         the Service, and every time of the autoscaler divided by {} (it syncs every {}).",
+        options.speedup,
+        seconds(SYNC / options.speedup)
+    ));
+    report.note(match unlimited {
+        None => "A control group limited each process to half a core.".to_owned(),
+        Some(error) => format!(
+            "The processes had no limit of half a core ({error}). They share the cores of this machine, so that \
+             more processes are not faster."
+        ),
+    });
+}
+
+fn replica_chart(syncs: &[Sync], marks: &[Mark]) -> Chart {
+    let points = steps(syncs.iter().map(|it| (it.at.as_secs_f64(), f64::from(it.replicas))));
+    let series = vec![Series::new("ready", Style::Area, points)];
+    Chart::over_time("Booking processes", "processes", series, marks)
+}
+
+fn cpu_chart(syncs: &[Sync], marks: &[Mark]) -> Chart {
+    let line = |name: &str, value: fn(&Sync) -> f64| {
+        let points = syncs.iter().map(|sync| (sync.at.as_secs_f64(), value(sync)));
+        Series::new(name, Style::Line, points.collect())
+    };
+    let series = vec![
+        line("used, on average", |sync| sync.percent.unwrap_or(f64::NAN)),
+        line("target", |_| TARGET_PERCENT),
+    ];
+    Chart::over_time("The autoscaler's metric", "CPU (% of 250m)", series, marks)
+}
+
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+fn booked_percent(observations: &Observations) -> f64 {
+    let booked = observations.count(|outcome| outcome == Outcome::Status(201)) as f64;
+    100.0 * booked / (observations.all().len().max(1)) as f64
+}

@@ -1,0 +1,223 @@
+//! How each request of a load ended, and what follows from that: when a breaker opened, when the rate
+//! recovered.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use tokio::time::Instant;
+
+use crate::{
+    load::summary::{Outcome, latencies, micros},
+    response::{RequestError, Response},
+};
+
+mod charts;
+
+/// A refusal within this time did not wait for the upstream.
+const IMMEDIATE: Duration = Duration::from_millis(100);
+
+/// So many immediate refusals in a row mean that the breaker is open.
+const OPEN_ROW: usize = 20;
+
+/// The rate has recovered when it holds for so long, in windows that begin a step apart.
+const HOLDS: Duration = Duration::from_millis(500);
+const STEP: Duration = Duration::from_millis(50);
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// Since the beginning of the load.
+    pub ended_at: Duration,
+    /// Zero where there was no response.
+    pub took: Duration,
+    /// Of the request.
+    pub outcome: Outcome,
+}
+
+impl Observation {
+    fn is_refusal(&self) -> bool {
+        matches!(self.outcome, Outcome::Status(503) | Outcome::RetryLater(503))
+    }
+}
+
+/// Collects observations while a load runs. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    began: Instant,
+    recorded: Arc<Mutex<Vec<Observation>>>,
+}
+
+impl Recorder {
+    /// The beginning of the load is now.
+    pub fn start() -> Self {
+        Self { began: Instant::now(), recorded: Arc::default() }
+    }
+
+    /// Since the beginning of the load.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// For [`crate::Load::run_observed`].
+    pub fn record(&self, ended: Result<&Response, &RequestError>) {
+        let (took, outcome) = match ended {
+            Ok(response) => (response.took, Outcome::of(response)),
+            Err(_) => (Duration::ZERO, Outcome::Socket),
+        };
+        let ended_at = self.began.elapsed();
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.push(Observation { ended_at, took, outcome });
+    }
+
+    /// Takes everything recorded so far.
+    pub fn take(&self) -> Observations {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        Observations(std::mem::take(&mut recorded))
+    }
+}
+
+/// In the order of their ends.
+#[derive(Debug, Default)]
+pub struct Observations(Vec<Observation>);
+
+impl Observations {
+    /// Every observation.
+    pub fn all(&self) -> &[Observation] {
+        &self.0
+    }
+
+    /// How many requests ended in one of these ways.
+    pub fn count(&self, counts: impl Fn(Outcome) -> bool) -> u64 {
+        let found = self.0.iter().filter(|it| counts(it.outcome)).count();
+        u64::try_from(found).unwrap_or(u64::MAX)
+    }
+
+    /// The longest response time.
+    pub fn longest(&self) -> Duration {
+        self.0.iter().map(|it| it.took).max().unwrap_or_default()
+    }
+
+    /// How long after the beginning of an outage refusals were immediate; none if they never were.
+    pub fn opened_after(&self, outage: &Range<Duration>) -> Option<Duration> {
+        let mut row = 0;
+        for it in self.between(outage.start, outage.end) {
+            row = if it.is_refusal() && it.took <= IMMEDIATE { row + 1 } else { 0 };
+            if row == OPEN_ROW {
+                return Some(it.ended_at.saturating_sub(outage.start));
+            }
+        }
+        None
+    }
+
+    /// Of requests that started after the breaker had opened.
+    pub fn p99_of_refusals(&self, outage: &Range<Duration>) -> Option<Duration> {
+        let open = outage.start + self.opened_after(outage)?;
+        let refused = self
+            .between(open, outage.end)
+            .filter(|it| it.is_refusal() && it.ended_at.saturating_sub(it.took) >= open);
+        let mut took: Vec<_> = refused.map(|it| it.took).collect();
+        took.sort_unstable();
+        took.get(took.len() * 99 / 100).copied()
+    }
+
+    /// How long after `end` there were `enough` bookings per second again; none if not before
+    /// `until`.
+    pub fn recovered_after(&self, end: Duration, enough: f64, until: Duration) -> Option<Duration> {
+        let last = self.0.last()?.ended_at.min(until).saturating_sub(HOLDS);
+        let mut since = end;
+        while since <= last {
+            if self.rate(since..since + HOLDS) >= enough {
+                return Some(since.saturating_sub(end));
+            }
+            since += STEP;
+        }
+        None
+    }
+
+    /// Bookings per second.
+    pub fn rate(&self, span: Range<Duration>) -> f64 {
+        let booked = self
+            .between(span.start, span.end)
+            .filter(|it| it.outcome == Outcome::Status(201))
+            .count();
+        let booked = u32::try_from(booked).unwrap_or(u32::MAX);
+        f64::from(booked) / span.end.saturating_sub(span.start).as_secs_f64()
+    }
+
+    /// Of all responses within a part of the observations.
+    pub(crate) fn latencies(observations: &[Observation]) -> Histogram<u64> {
+        let mut latency = latencies();
+        for it in observations.iter().filter(|it| it.outcome != Outcome::Socket) {
+            latency.saturating_record(micros(it.took));
+        }
+        latency
+    }
+
+    /// Recorded in order.
+    fn between(&self, from: Duration, to: Duration) -> impl Iterator<Item = &Observation> {
+        let first = self.0.partition_point(|it| it.ended_at < from);
+        self.0[first..].iter().take_while(move |it| it.ended_at < to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LATER: Outcome = Outcome::RetryLater(503);
+
+    /// An observation every 10 ms of a span.
+    fn every_10_ms(seconds: Range<u64>, outcome: Outcome, took_ms: u64) -> Vec<Observation> {
+        let took = Duration::from_millis(took_ms);
+        let times = (seconds.start * 1_000..seconds.end * 1_000).step_by(10);
+        times.map(|ms| Observation { ended_at: Duration::from_millis(ms), took, outcome }).collect()
+    }
+
+    /// Available for 2 s, refused slowly for 1 s and immediately for 3 s, then available again.
+    fn outage() -> Observations {
+        let booked = Outcome::Status(201);
+        let spans = [
+            every_10_ms(0..2, booked, 5),
+            every_10_ms(2..3, LATER, 900),
+            every_10_ms(3..6, LATER, 1),
+            every_10_ms(6..9, booked, 5),
+        ];
+        Observations(spans.concat())
+    }
+
+    #[test]
+    fn a_breaker_is_open_once_refusals_are_immediate() {
+        let outage_span = 2 * SECOND..5 * SECOND;
+        let opened = outage().opened_after(&outage_span).expect("it opens");
+        assert_eq!(opened, Duration::from_millis(1_190), "after 20 in a row");
+        assert_eq!(outage().p99_of_refusals(&outage_span), Some(Duration::from_millis(1)));
+        assert_eq!(outage().opened_after(&(2 * SECOND..3 * SECOND)), None);
+    }
+
+    #[test]
+    fn the_rate_has_recovered_when_it_holds() {
+        let observations = outage();
+        assert!((observations.rate(Duration::ZERO..2 * SECOND) - 100.0).abs() < 1e-9);
+        assert_eq!(observations.recovered_after(5 * SECOND, 95.0, 9 * SECOND), Some(SECOND));
+        assert_eq!(observations.recovered_after(5 * SECOND, 95.0, 6 * SECOND), None);
+        assert_eq!(observations.recovered_after(5 * SECOND, 200.0, 9 * SECOND), None);
+    }
+
+    #[test]
+    fn a_request_without_a_response_has_no_latency() {
+        let mut observations = outage();
+        let outcome = Outcome::Socket;
+        observations.0.push(Observation { ended_at: 9 * SECOND, took: Duration::ZERO, outcome });
+        assert_eq!(
+            (observations.count(|outcome| outcome == Outcome::Socket), observations.0.len()),
+            (1, 901)
+        );
+        assert_eq!(Observations::latencies(observations.all()).len(), 900);
+        assert_eq!(observations.longest(), Duration::from_millis(900));
+    }
+}

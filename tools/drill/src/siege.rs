@@ -1,0 +1,129 @@
+//! The real siege, with the reference's options, and its summary.
+
+use std::{fs, process::Command, time::Duration};
+
+use crate::{error::DrillError, target::Target};
+
+/// A run of siege against the bookings of a system.
+#[derive(Clone, Debug)]
+pub struct Siege {
+    /// Concurrent users.
+    pub users: u16,
+    /// When it ends.
+    pub limit: SiegeLimit,
+    /// How many failures it tolerates.
+    pub failures_max: u32,
+    /// What it books.
+    pub vaccine: i64,
+}
+
+/// When a siege ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiegeLimit {
+    /// After this time.
+    Time(Duration),
+    /// When each user has sent so many requests.
+    RequestsPerUser(u32),
+}
+
+/// Siege's summary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SiegeSummary {
+    /// In percent.
+    pub availability: f64,
+    /// Requests with a response that is not a failure.
+    pub transactions: i64,
+    /// Requests that succeeded.
+    pub successful: i64,
+    /// Requests without a response, or with a failure of the server.
+    pub failed: i64,
+    /// Transactions per second.
+    pub rate: f64,
+    /// Of the longest transaction.
+    pub longest_seconds: f64,
+}
+
+/// Siege's own default.
+const FAILURES_MAX: u32 = 1_024;
+
+impl Siege {
+    /// The reference's: that many users for ten seconds.
+    pub fn reference(users: u16, vaccine: i64) -> Self {
+        let limit = SiegeLimit::Time(Duration::from_secs(10));
+        Self { users, limit, failures_max: FAILURES_MAX, vaccine }
+    }
+
+    /// Runs it to its end, which blocks this thread.
+    pub fn run(&self, booking: &Target) -> Result<SiegeSummary, DrillError> {
+        let home = tempfile::tempdir()?; // siege keeps its settings there.
+        let settings = home.path().join("siege.conf");
+        let failures = self.failures_max;
+        fs::write(&settings, format!("json_output = true\nfailures = {failures}\n"))?;
+        let limit = match self.limit {
+            SiegeLimit::Time(time) => format!("-t{}S", time.as_secs()),
+            SiegeLimit::RequestsPerUser(requests) => format!("-r{requests}"),
+        };
+        let output = Command::new("siege")
+            .arg(format!("-c{}", self.users))
+            .arg(limit)
+            .args(["-v", "--content-type", "application/json"])
+            .arg(format!(
+                "{booking}/bookings POST {{\"vaccineId\":{}, \"vcName\":\"FIZER\", \"userId\":5, \
+                 \"status\":\"BOOCKED\"}}",
+                self.vaccine
+            ))
+            .arg("-R")
+            .arg(&settings)
+            .env("HOME", home.path())
+            .output()
+            .map_err(|error| {
+                format!("siege could not be started ({error}): on Debian, `apt-get install siege`")
+            })?;
+        if !output.status.success() {
+            return Err(format!("siege: {}", output.status).into());
+        }
+        let all = [output.stdout, output.stderr].concat();
+        SiegeSummary::read(&String::from_utf8_lossy(&all))
+    }
+}
+
+impl SiegeSummary {
+    fn read(output: &str) -> Result<Self, DrillError> {
+        let number = |name: &str| -> Result<f64, DrillError> {
+            let line = output.lines().find(|line| line.contains(&format!("\"{name}\":")));
+            let value = line.and_then(|line| line.split(':').nth(1));
+            let value = value.ok_or_else(|| format!("no {name} in siege's output:\n{output}"))?;
+            Ok(value.trim().trim_end_matches(',').parse()?)
+        };
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_possible_truncation,
+            reason = "whole numbers"
+        )]
+        let count = |name: &str| number(name).map(|number| number as i64);
+        Ok(Self {
+            availability: number("availability")?,
+            transactions: count("transactions")?,
+            successful: count("successful_transactions")?,
+            failed: count("failed_transactions")?,
+            rate: number("transaction_rate")?,
+            longest_seconds: number("longest_transaction")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_of_siege_is_read() {
+        let output = "{\t\"transactions\":\t\t\t1000,\n\t\"availability\":\t\t\t99.50,\n\
+                    \t\"transaction_rate\":\t\t331.13,\n\t\"successful_transactions\":\t600,\n\
+                    \t\"failed_transactions\":\t5,\n\t\"longest_transaction\":\t0.15,\n}";
+        let summary = SiegeSummary::read(output).expect("complete");
+        assert_eq!((summary.transactions, summary.successful, summary.failed), (1_000, 600, 5));
+        assert!((summary.rate - 331.13).abs() < 1e-9);
+        assert!(SiegeSummary::read("").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! What a durable booking costs, beside a constant response and beside other ways to count doses down;
+//! and every other figure that has an aim.
+//!
+//! All contestants run, and take turns within each round. A ratio is computed within a round, since
+//! other load on the machine affects neighbouring turns alike; the median of the rounds counts.
+
+mod aim;
+mod alone;
+mod contest;
+mod figures;
+mod pgbench;
+mod plan;
+mod redis;
+mod rounds;
+mod stored;
+
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
+
+use drill::{DrillError, Siege, SiegeLimit, Target};
+use xtask::{
+    child,
+    tools::{self, ThisMachine},
+};
+
+pub(crate) use self::{plan::Options, rounds::median};
+
+use self::{
+    figures::{Figures, Starts},
+    plan::{CLIENTS, CONTESTANTS, Plan, Subject},
+    rounds::{Rounds, Turn},
+};
+use crate::{
+    machine,
+    report::{self, Source},
+    system::{self, TestSystem},
+};
+
+const STARTS: usize = 5;
+
+/// Measures and reports.
+pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
+    let plan = Plan::of(options);
+    let mut source = Source::of(plan.command())?;
+    for tool in plan.tools() {
+        tools::provide(&tool, &mut ThisMachine)?;
+        let program = tool.programs.last().ok_or("a tool without programs")?;
+        write!(source.machine, ", {} {}", tool.package, machine::version(program)?)?;
+    }
+    system::build()?;
+    system::build_echo()?;
+    let mut figures = Figures::default();
+    let done = machine::on_one_thread(measure(&plan, &mut figures))?;
+    // Also after a failure, for the figures before it.
+    let measured = format!("{}\n{}", source.line(), figures.table(&plan));
+    println!("\n{measured}");
+    report::write_json(options.json.as_deref(), &source, &figures)?;
+    done?;
+    let usual = plan.is_everything().then(|| child::root().join("docs"));
+    let Some(folder) = options.docs.clone().or(usual) else { return Ok(()) };
+    report::write_page(&folder, "performance.md", &measured, &figures.charts())
+}
+
+async fn measure(plan: &Plan, figures: &mut Figures) -> Result<(), DrillError> {
+    if CONTESTANTS.iter().any(|&who| plan.includes(who)) {
+        contest::run(plan, &mut figures.rounds).await?;
+    }
+    if plan.includes(Subject::Alone) {
+        figures.alone = Some(alone::measure(plan).await?);
+    }
+    if plan.includes(Subject::Siege) {
+        sieges(plan, &mut figures.sieges).await?;
+    }
+    if plan.includes(Subject::Start) {
+        figures.start = Some(starts().await?);
+    }
+    if plan.includes(Subject::Stored) {
+        figures.stored = Some(stored::measure(plan).await?);
+    }
+    Ok(())
+}
+
+async fn starts() -> Result<Starts, DrillError> {
+    let mut starts = Starts::default();
+    for _ in 0..STARTS {
+        let system = TestSystem::serve().await?;
+        starts.ready_ms.push(system.ready_after.as_secs_f64() * 1_000.0);
+        starts.memory_mib.push(system.memory_mib()?);
+    }
+    Ok(starts)
+}
+
+/// The reference's load with the real siege, which opens a connection for every request: on the
+/// system and on the echo server, in turns.
+async fn sieges(plan: &Plan, rounds: &mut Rounds) -> Result<(), DrillError> {
+    let (echo, ours) = (TestSystem::echo().await?, TestSystem::serve().await?);
+    let vaccine = ours.stock().await?;
+    for round in 1..=plan.turns {
+        let under = siege(&echo.entry, vaccine, plan.lasting)?;
+        let over = siege(&ours.entry, vaccine, plan.lasting)?;
+        let caught_up = ours.caught_up(vaccine, contest::CAUGHT_UP_WITHIN).await?;
+        eprintln!("siege {round}: {over:.0}/s, echo {under:.0}/s");
+        let over = Turn { caught_up_s: Some(caught_up.as_secs_f64()), ..Turn::of_rate(over) };
+        let turns = [(Subject::Echo, Turn::of_rate(under)), (Subject::Sqlite, over)];
+        rounds.push(BTreeMap::from(turns));
+    }
+    Ok(())
+}
+
+/// Transactions per second; an error unless all succeeded.
+fn siege(target: &Target, vaccine: i64, lasting: Duration) -> Result<f64, DrillError> {
+    let limit = SiegeLimit::Time(lasting);
+    let summary = Siege { limit, ..Siege::reference(CLIENTS, vaccine) }.run(target)?;
+    if summary.availability < 100.0 {
+        return Err(format!("not every transaction succeeded: {summary:?}").into());
+    }
+    Ok(summary.rate)
+}

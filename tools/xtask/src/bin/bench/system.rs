@@ -1,0 +1,192 @@
+//! The system under measurement, as it is shipped, and the echo server beside it.
+
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use drill::{DrillError, Request, Service, ServiceList, System, Target, TestEnvironment};
+use serde_json::Value;
+use xtask::{child, services};
+
+use crate::machine;
+
+/// The example server of `platform-service`, and its port.
+const ECHO: Service = Service::new("echo", 0);
+const ECHO_SERVICES: ServiceList = &[("echo", 8090)];
+
+/// The interval at which a service is asked whether its work is done.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// One or more services, running.
+pub(crate) struct TestSystem {
+    pub(crate) system: System,
+    /// The service that takes bookings, or the only one that runs.
+    pub(crate) entry: Target,
+    /// From the start to the first healthy response on every port.
+    pub(crate) ready_after: Duration,
+    pids: Vec<u32>,
+}
+
+/// Builds `anticorona` as it is shipped.
+pub(crate) fn build() -> Result<(), DrillError> {
+    build_package(&["--package", "anticorona", "--bins"])
+}
+
+pub(crate) fn build_echo() -> Result<(), DrillError> {
+    build_package(&["--package", "platform-service", "--example", "echo"])
+}
+
+fn build_package(arguments: &[&str]) -> Result<(), DrillError> {
+    let mut build = child::cargo(["build", "--quiet", "--profile", child::DIST]);
+    Ok(child::succeed(build.args(arguments), "read what cargo printed above")?)
+}
+
+/// A program of the profile that this one was built with.
+fn program(name: &str) -> Result<PathBuf, DrillError> {
+    Ok(std::env::current_exe()?.with_file_name(name))
+}
+
+impl TestSystem {
+    /// All services in one process, on SQLite.
+    pub(crate) async fn serve() -> Result<Self, DrillError> {
+        Self::start(environment()?, &[Service::ALL], Service::booking(0)).await
+    }
+
+    /// One process per service, all on one PostgreSQL. Events are published over HTTP, as by `serve`.
+    pub(crate) async fn on_postgres(url: &str) -> Result<Self, DrillError> {
+        let names = service_list()?.iter().map(|(name, _)| Service::new(name, 0));
+        let environment = environment()?.with_setting("DATABASE_URL", url);
+        Self::start(environment, &names.collect::<Vec<_>>(), Service::booking(0)).await
+    }
+
+    /// Vaccine alone, with fault injection.
+    pub(crate) async fn vaccine() -> Result<Self, DrillError> {
+        let vaccine = Service::vaccine(0);
+        Self::start(environment()?.with_faults(), &[vaccine], vaccine).await
+    }
+
+    /// Booking alone.
+    pub(crate) async fn booking(vaccine_url: &str) -> Result<Self, DrillError> {
+        let booking = Service::booking(0);
+        let environment = environment()?.with_setting("VACCINE_URL", vaccine_url);
+        Self::start(environment, &[booking], booking).await
+    }
+
+    /// A server with a constant response, on the HTTP stack of the services.
+    pub(crate) async fn echo() -> Result<Self, DrillError> {
+        let environment = TestEnvironment::new(program("examples/echo")?, ECHO_SERVICES);
+        Self::start(environment.with_setting("RUST_LOG", "warn"), &[ECHO], ECHO).await
+    }
+
+    async fn start(
+        environment: TestEnvironment,
+        services: &[Service],
+        entry: Service,
+    ) -> Result<Self, DrillError> {
+        let mut system = System::start(environment, &[]).await?;
+        let start = Instant::now();
+        for service in services {
+            system.start_service(*service).await?;
+        }
+        let ready_after = start.elapsed();
+        let pids = services.iter().map(|service| system.pid(*service)).collect::<Result<_, _>>()?;
+        let entry = system.target(entry)?;
+        Ok(Self { system, entry, ready_after, pids })
+    }
+
+    pub(crate) fn target(&self, name: &'static str) -> Result<Target, DrillError> {
+        self.system.target(Service::new(name, 0))
+    }
+
+    /// Registers a vaccine; its id.
+    pub(crate) async fn register(&self, stock: i64) -> Result<i64, DrillError> {
+        drill::register_vaccine(&self.target("vaccine")?, stock).await
+    }
+
+    /// Registers a vaccine with a larger stock than any measurement books.
+    pub(crate) async fn stock(&self) -> Result<i64, DrillError> {
+        self.register(1_000_000_000).await
+    }
+
+    /// Resident memory of all processes.
+    pub(crate) fn memory_mib(&self) -> Result<f64, DrillError> {
+        self.pids.iter().copied().map(machine::memory_mib).sum()
+    }
+
+    pub(crate) async fn stored_bookings(&self) -> Result<u64, DrillError> {
+        let list = get(&self.entry, "/bookings?size=1").await?;
+        list["page"]["totalElements"].as_u64().ok_or_else(|| "a list without a total".into())
+    }
+
+    /// How long it takes until vaccine, injection and mypage have consumed the events of all
+    /// bookings, which must all be of this vaccine. An error after `within`, or if the ledger counts
+    /// other than booking.
+    pub(crate) async fn caught_up(
+        &self,
+        vaccine: i64,
+        within: Duration,
+    ) -> Result<Duration, DrillError> {
+        let start = Instant::now();
+        let booked = self.stored_bookings().await?;
+        self.no_open_holds(within).await?;
+        let ledger = get(&self.target("vaccine")?, &format!("/vaccines/{vaccine}")).await?;
+        if ledger["bookQty"].as_u64() != Some(booked) {
+            return Err(format!("{booked} bookings, but the ledger counts {ledger}").into());
+        }
+        let all = |list: &Value| list["page"]["totalElements"] == booked;
+        wait_until(&self.target("injection")?, "/injections?size=1", within, all).await?;
+        // Lists of mypage have no total; it consumes bookings in their order.
+        let path = format!("/bookings?size=1&cursor=before-{}", i64::MAX);
+        let newest = get(&self.entry, &path).await?["_embedded"]["bookings"][0]["bookingId"].take();
+        if !newest.is_null() {
+            let path = format!("/mypages/{newest}");
+            let is_known = |mypage: &Value| mypage["bookId"] == newest;
+            wait_until(&self.target("mypage")?, &path, within, is_known).await?;
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Waits until vaccine has consumed the outcome of every hold.
+    pub(crate) async fn no_open_holds(&self, within: Duration) -> Result<(), DrillError> {
+        let none = |holds: &Value| holds["reservationIds"].as_array().is_some_and(Vec::is_empty);
+        wait_until(&self.target("vaccine")?, "/holds?heldForMs=0", within, none).await
+    }
+}
+
+fn environment() -> Result<TestEnvironment, DrillError> {
+    let environment = TestEnvironment::new(program("anticorona")?, service_list()?);
+    Ok(environment.with_setting("RUST_LOG", "warn"))
+}
+
+/// Leaked, since drills know their services at compile time: some bytes for each system.
+fn service_list() -> Result<ServiceList, DrillError> {
+    let listed = services::list(&mut Command::new(program("anticorona")?))?;
+    let services = listed.into_iter().map(|service| (&*service.name.leak(), service.port));
+    Ok(services.collect::<Vec<_>>().leak())
+}
+
+async fn wait_until(
+    target: &Target,
+    path: &str,
+    within: Duration,
+    condition: impl Fn(&Value) -> bool,
+) -> Result<(), DrillError> {
+    let start = Instant::now();
+    loop {
+        let body = get(target, path).await?;
+        if condition(&body) {
+            return Ok(());
+        }
+        if start.elapsed() > within {
+            let seconds = within.as_secs();
+            return Err(format!("after {seconds} s {target}{path} still returns {body}").into());
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+async fn get(target: &Target, path: &str) -> Result<Value, DrillError> {
+    Ok(drill::send(target, &Request::get(path)).await?.json()?)
+}
