@@ -9,8 +9,7 @@ use std::{
 
 use clap::Args;
 use drill::{
-    Acknowledged, Audit, CONVERGE_WITHIN, Ledgers, Service as DrillService, System, Target,
-    TestEnvironment,
+    Acknowledged, Audit, CONVERGE_WITHIN, Ledgers, ServiceProcess, System, Target, TestEnvironment,
 };
 use platform_service::{Env, run as run_process};
 use platform_telemetry::{
@@ -51,7 +50,7 @@ async fn audit(args: &AuditArgs) -> Result<(), BoxError> {
                 return Err(format!("{} is not a folder", folder.display()).into());
             }
             let environment = TestEnvironment::of_this_program(services::PORTS)?.with_data(folder);
-            let system = System::start(environment, &[DrillService::ALL]).await?;
+            let system = System::start(environment, &[ServiceProcess::ALL]).await?;
             compare(args, &system.ledgers()?).await?
         }
     };

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use drill::{Load, Reconnect, Request, Requests, Response, Service, Stop};
+use drill::{Load, Reconnect, Request, Requests, Response, ServiceProcess, Stop};
 
 use crate::{
     environment,
@@ -58,7 +58,7 @@ impl CrashTest {
     }
 
     /// Loads the system, kills the victim after so many responses, restarts it, and checks.
-    async fn round(&mut self, victim: Service, responses: u64) {
+    async fn round(&mut self, victim: ServiceProcess, responses: u64) {
         let stop = Arc::new(AtomicBool::new(false));
         let (enough, mut reached) = tokio::sync::mpsc::channel::<()>(1);
         let load = load(self.vaccine, Arc::clone(&stop));
@@ -84,7 +84,7 @@ impl CrashTest {
         self.assert_nothing_is_lost(victim).await;
     }
 
-    async fn assert_nothing_is_lost(&self, victim: Service) {
+    async fn assert_nothing_is_lost(&self, victim: ServiceProcess) {
         let kept = bookings(&self.system.booking(0)).await;
         let kept: BTreeSet<_> = kept.into_iter().map(|(id, _)| id).collect();
         let lost: Vec<_> = self.acknowledged.lock().unwrap().difference(&kept).copied().collect();
@@ -100,7 +100,7 @@ impl CrashTest {
     }
 }
 
-async fn survives(system: TestSystem, victims: &[Service], seed: u64) {
+async fn survives(system: TestSystem, victims: &[ServiceProcess], seed: u64) {
     let mut test = CrashTest::start(system).await;
     let mut random = fastrand::Rng::with_seed(seed);
     for (n, victim) in victims.iter().cycle().take(rounds()).enumerate() {
@@ -113,7 +113,7 @@ async fn survives(system: TestSystem, victims: &[Service], seed: u64) {
 
 #[tokio::test]
 async fn killing_the_whole_process_loses_and_leaks_nothing() {
-    survives(TestSystem::in_one_process().await, &[Service::ALL], 1).await;
+    survives(TestSystem::in_one_process().await, &[ServiceProcess::ALL], 1).await;
 }
 
 #[tokio::test]
@@ -125,5 +125,5 @@ async fn killing_booking_or_vaccine_loses_and_leaks_nothing() {
 async fn killing_on_postgres_and_nats_loses_and_leaks_nothing() {
     let environment = environment::postgres_and_nats().await;
     let system = TestSystem::in_processes_of(environment, 2, 3).await;
-    survives(system, &[BOOKING, VACCINE, BOOKING, Service::vaccine(1)], 3).await;
+    survives(system, &[BOOKING, VACCINE, BOOKING, ServiceProcess::vaccine(1)], 3).await;
 }

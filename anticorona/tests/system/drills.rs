@@ -4,7 +4,7 @@
 
 use std::process::{Command, Output};
 
-use drill::Service;
+use drill::ServiceProcess;
 use platform_store::{Database, database};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -188,8 +188,8 @@ async fn an_audit_finds_nothing_in_a_healthy_system_and_finds_a_leaked_dose() {
     let running = audit(&["--port-offset", &system.port_offset().to_string()]);
     assert_eq!(running, (Some(0), clean.to_owned()));
 
-    assert_eq!(system.terminate(Service::ALL).await, Some(0));
-    let data = system.data(Service::ALL);
+    assert_eq!(system.terminate(ServiceProcess::ALL).await, Some(0));
+    let data = system.data(ServiceProcess::ALL);
     let folder = data.to_str().unwrap();
     assert_eq!(audit(&["--data", folder]), (Some(0), clean.to_owned()));
 

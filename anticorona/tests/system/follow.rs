@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use drill::{Load, Reconnect, Request, Service, Stop};
+use drill::{Load, Reconnect, Request, ServiceProcess, Stop};
 use serde_json::Value;
 
 use crate::{
@@ -64,7 +64,7 @@ async fn followers_that_were_down_catch_up_on_postgres_and_nats() {
 #[tokio::test]
 async fn bookings_are_made_while_the_message_broker_is_unreachable() {
     let environment = environment::sqlite().with_setting("EVENTS_URL", "nats://127.0.0.1:9");
-    let system = TestSystem::start(environment, &[Service::ALL]).await;
+    let system = TestSystem::start(environment, &[ServiceProcess::ALL]).await;
     let id = register_vaccine(&system.vaccine(), 3).await;
     for _ in 0..3 {
         assert_eq!(send(&system.gateway(), book(id)).await.status, 201);

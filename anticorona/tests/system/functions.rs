@@ -1,6 +1,6 @@
 //! Every function of the system, through the gateway, on every database and transport.
 
-use drill::{Request, Service, Target};
+use drill::{Request, ServiceProcess, Target};
 use serde_json::{Value, json};
 
 use crate::{
@@ -199,11 +199,11 @@ async fn every_function_works_on_postgres_and_nats() {
 #[tokio::test]
 async fn every_function_works_mixed_on_postgres_sqlite_and_nats() {
     let environment = environment::mixed_stores_and_nats().await;
-    every_function_works(TestSystem::start(environment, &[Service::ALL]).await).await;
+    every_function_works(TestSystem::start(environment, &[ServiceProcess::ALL]).await).await;
 }
 
 #[tokio::test]
 async fn every_function_works_on_postgres_without_nats() {
     let environment = environment::postgres().await;
-    every_function_works(TestSystem::start(environment, &[Service::ALL]).await).await;
+    every_function_works(TestSystem::start(environment, &[ServiceProcess::ALL]).await).await;
 }

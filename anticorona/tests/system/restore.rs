@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use drill::{Load, Reconnect, Service, Stop, TestEnvironment};
+use drill::{Load, Reconnect, ServiceProcess, Stop, TestEnvironment};
 use tempfile::TempDir;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     test_system::{BOOKING, INJECTION, MYPAGE, TestSystem, VACCINE},
 };
 
-const SERVICES: [Service; 4] = [VACCINE, BOOKING, INJECTION, MYPAGE];
+const SERVICES: [ServiceProcess; 4] = [VACCINE, BOOKING, INJECTION, MYPAGE];
 
 /// What a publisher logs that is older than its consumers.
 const OLDER: &str = "is ahead of the outbox head";
@@ -53,14 +53,14 @@ async fn assert_works(system: &TestSystem, id: i64) {
 }
 
 /// Stopped, copied, restarted, and used; then these services lose their data, and are restored.
-async fn restored(lost: &[Service]) -> (TestSystem, i64) {
+async fn restored(lost: &[ServiceProcess]) -> (TestSystem, i64) {
     let mut system = TestSystem::start(environment::sqlite(), &SERVICES).await;
     let id = register_vaccine(&system.vaccine(), 1_000).await;
     for _ in 0..5 {
         assert_eq!(send(&system.booking(0), book(id)).await.status, 201);
     }
     let backup = TempDir::new().unwrap();
-    let backup_of = |service: &Service| backup.path().join(service.to_string());
+    let backup_of = |service: &ServiceProcess| backup.path().join(service.to_string());
     for service in SERVICES {
         assert_eq!(system.terminate(service).await, Some(0));
     }

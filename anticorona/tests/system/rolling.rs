@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use drill::{Service, Siege};
+use drill::{ServiceProcess, Siege};
 use platform_service::DRAIN_MAX;
 
 use crate::{
@@ -26,7 +26,7 @@ const SIGTERM_AFTER: Duration = Duration::from_millis(600);
 async fn replace(
     system: &mut TestSystem,
     service: &KubernetesService,
-    (old, new): (Service, Service),
+    (old, new): (ServiceProcess, ServiceProcess),
 ) {
     service.add(&system.target(new)).await;
     tokio::time::sleep(REMOVED_AFTER).await; // tidy: paced, nodes remove the endpoint one by one
@@ -41,7 +41,7 @@ async fn replace(
 
 #[tokio::test]
 async fn a_rolling_restart_on_postgres_fails_no_request_of_siege_with_100_users() {
-    let [first, second, third, spare] = [0, 1, 2, 3].map(Service::booking);
+    let [first, second, third, spare] = [0, 1, 2, 3].map(ServiceProcess::booking);
     let mut system = TestSystem::in_processes_of(environment::postgres().await, 1, 4).await;
     let id = register_vaccine(&system.vaccine(), 1_000_000).await;
     let service = KubernetesService::new().await;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use drill::{Load, Reconnect, Response, Service, Stop, Target};
+use drill::{Load, Reconnect, Response, ServiceProcess, Stop, Target};
 
 use crate::{
     requests::{book, bookings, register_vaccine, wait_until_taken},
@@ -42,11 +42,16 @@ async fn drains(entry: fn(&TestSystem) -> Target, reconnect: Reconnect) {
         load.run_watched(&target, count).await
     });
     reached.recv().await.expect("the load has its responses");
-    assert_eq!(system.terminate(Service::ALL).await, Some(0), "{}", system.log(Service::ALL));
+    assert_eq!(
+        system.terminate(ServiceProcess::ALL).await,
+        Some(0),
+        "{}",
+        system.log(ServiceProcess::ALL)
+    );
     stop.store(true, Relaxed);
     let summary = load.await.unwrap();
 
-    system.start_service(Service::ALL).await;
+    system.start_service(ServiceProcess::ALL).await;
     let kept = bookings(&system.booking(0)).await.len();
     let what = "each booking that was answered 201 is kept, and each that is kept was answered";
     assert_eq!(u64::try_from(kept).unwrap(), summary.count(201), "{what}");

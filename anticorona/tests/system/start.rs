@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use drill::Service;
+use drill::ServiceProcess;
 
 use crate::test_system::TestSystem;
 
@@ -38,7 +38,7 @@ async fn a_second_process_on_the_same_ports_does_not_start() {
 #[tokio::test]
 async fn a_second_process_on_the_same_data_does_not_start() {
     let system = TestSystem::in_one_process().await;
-    let data = system.data(Service::ALL);
+    let data = system.data(ServiceProcess::ALL);
     let offset = drill::free_port_offset().unwrap().to_string();
     let arguments = ["serve", "--data", data.to_str().unwrap(), "--port-offset", &offset];
     fails(&arguments, 1, "is in use by another process");

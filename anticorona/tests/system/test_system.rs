@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use drill::{Service, System, Target, TestEnvironment};
+use drill::{ServiceProcess, System, Target, TestEnvironment};
 
 use crate::environment;
 
-pub(crate) const VACCINE: Service = Service::vaccine(0);
-pub(crate) const BOOKING: Service = Service::booking(0);
-pub(crate) const INJECTION: Service = Service::new(injection::SERVICE.name, 0);
-pub(crate) const MYPAGE: Service = Service::new(mypage::SERVICE.name, 0);
-pub(crate) const GATEWAY: Service = Service::new(gateway::SERVICE.name, 0);
+pub(crate) const VACCINE: ServiceProcess = ServiceProcess::vaccine(0);
+pub(crate) const BOOKING: ServiceProcess = ServiceProcess::booking(0);
+pub(crate) const INJECTION: ServiceProcess = ServiceProcess::new(injection::SERVICE.name, 0);
+pub(crate) const MYPAGE: ServiceProcess = ServiceProcess::new(mypage::SERVICE.name, 0);
+pub(crate) const GATEWAY: ServiceProcess = ServiceProcess::new(gateway::SERVICE.name, 0);
 
 /// A running system. Its processes are killed on drop; their logs are printed if the test failed.
 pub(crate) struct TestSystem(System);
@@ -18,7 +18,7 @@ pub(crate) struct TestSystem(System);
 impl TestSystem {
     /// All services in one process.
     pub(crate) async fn in_one_process() -> Self {
-        Self::start(environment::sqlite(), &[Service::ALL]).await
+        Self::start(environment::sqlite(), &[ServiceProcess::ALL]).await
     }
 
     /// Each service in a process of its own; booking in several.
@@ -32,18 +32,18 @@ impl TestSystem {
         vaccines: u16,
         bookings: u16,
     ) -> Self {
-        let mut services: Vec<_> = (0..vaccines).map(Service::vaccine).collect();
-        services.extend((0..bookings).map(Service::booking));
+        let mut services: Vec<_> = (0..vaccines).map(ServiceProcess::vaccine).collect();
+        services.extend((0..bookings).map(ServiceProcess::booking));
         services.extend([INJECTION, MYPAGE, GATEWAY]);
         Self::start(environment, &services).await
     }
 
-    pub(crate) async fn start(environment: TestEnvironment, services: &[Service]) -> Self {
+    pub(crate) async fn start(environment: TestEnvironment, services: &[ServiceProcess]) -> Self {
         Self(System::start(environment, services).await.unwrap())
     }
 
     /// Starts a process with its data, and waits until it responds.
-    pub(crate) async fn start_service(&mut self, service: Service) {
+    pub(crate) async fn start_service(&mut self, service: ServiceProcess) {
         self.0.start_service(service).await.unwrap();
     }
 
@@ -54,16 +54,16 @@ impl TestSystem {
     }
 
     /// Ends a process at once (SIGKILL).
-    pub(crate) fn kill(&mut self, service: Service) {
+    pub(crate) fn kill(&mut self, service: ServiceProcess) {
         self.0.kill(service).unwrap();
     }
 
     /// Asks a process to shut down (SIGTERM); its exit code.
-    pub(crate) async fn terminate(&mut self, service: Service) -> Option<i32> {
+    pub(crate) async fn terminate(&mut self, service: ServiceProcess) -> Option<i32> {
         self.0.terminate(service).await.unwrap()
     }
 
-    pub(crate) fn target(&self, service: Service) -> Target {
+    pub(crate) fn target(&self, service: ServiceProcess) -> Target {
         self.0.target(service).unwrap()
     }
 
@@ -72,7 +72,7 @@ impl TestSystem {
     }
 
     pub(crate) fn booking(&self, replica: u16) -> Target {
-        self.target(Service::booking(replica))
+        self.target(ServiceProcess::booking(replica))
     }
 
     pub(crate) fn gateway(&self) -> Target {
@@ -100,11 +100,11 @@ impl TestSystem {
         self.0.port_offset()
     }
 
-    pub(crate) fn data(&self, service: Service) -> PathBuf {
+    pub(crate) fn data(&self, service: ServiceProcess) -> PathBuf {
         self.0.data(service)
     }
 
-    pub(crate) fn log(&self, service: Service) -> String {
+    pub(crate) fn log(&self, service: ServiceProcess) -> String {
         self.0.log(service)
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use drill::{Request, Response, Service, Target};
+use drill::{Request, Response, ServiceProcess, Target};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -112,7 +112,11 @@ async fn take_tickets(system: &mut TestSystem, entries: &[Target], vaccine: i64)
     queue
 }
 
-async fn are_served_in_order(mut system: TestSystem, vaccines: &[Service], entries: &[Target]) {
+async fn are_served_in_order(
+    mut system: TestSystem,
+    vaccines: &[ServiceProcess],
+    entries: &[Target],
+) {
     let id = register_vaccine(&system.vaccine(), DOSES).await;
     for vaccine in vaccines {
         system.kill(*vaccine);
@@ -161,5 +165,5 @@ async fn a_thousand_tickets_of_an_outage_are_served_in_the_order_of_arrival() {
 async fn tickets_on_postgres_with_three_bookings_and_two_vaccines_are_served_in_order() {
     let system = TestSystem::in_processes_of(environment::postgres().await, 2, 3).await;
     let entries = [system.booking(0), system.booking(1), system.booking(2)];
-    are_served_in_order(system, &[VACCINE, Service::vaccine(1)], &entries).await;
+    are_served_in_order(system, &[VACCINE, ServiceProcess::vaccine(1)], &entries).await;
 }

@@ -33,7 +33,7 @@ use crate::{
     domain::{
         AbortAttempt, AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply,
         Fingerprint, Record, ResolveAttempt, ResolveReply,
-        tickets::{EnqueueReply, EnqueueTicket, Ticket},
+        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket},
     },
     store::Queries,
 };
@@ -94,7 +94,7 @@ pub enum Accepted {
     /// A booking.
     Booking(Booking),
     /// A ticket, with its position in the queue while it waits.
-    Ticket(Ticket, Option<i64>),
+    Ticket(QueuedTicket, Option<i64>),
 }
 
 /// Why a request was not served.
@@ -180,7 +180,7 @@ impl BookingProtocol {
     }
 
     /// A ticket, with its position in the queue while it waits.
-    pub async fn ticket(&self, id: TicketId) -> Result<(Ticket, Option<i64>), BookingError> {
+    pub async fn ticket(&self, id: TicketId) -> Result<(QueuedTicket, Option<i64>), BookingError> {
         self.queries.ticket(id).await?.ok_or(BookingError::NoSuchTicket)
     }
 

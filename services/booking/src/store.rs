@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 use self::tickets::read_ticket;
 use crate::{
-    domain::{AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide, tickets::Ticket},
+    domain::{
+        AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide, tickets::QueuedTicket,
+    },
     events,
 };
 
@@ -365,12 +367,15 @@ impl Queries {
 
     /// A ticket; while it waits, with its position in the queue, which is never less than the number of
     /// tickets ahead of it.
-    pub async fn ticket(&self, id: TicketId) -> Result<Option<(Ticket, Option<i64>)>, ReadError> {
+    pub async fn ticket(
+        &self,
+        id: TicketId,
+    ) -> Result<Option<(QueuedTicket, Option<i64>)>, ReadError> {
         self.0.read(move |tx| ticket(tx, id)).await
     }
 
     /// The tickets that have waited longest, in the order of their arrival.
-    pub async fn queue_head(&self, limit: usize) -> Result<Vec<Ticket>, ReadError> {
+    pub async fn queue_head(&self, limit: usize) -> Result<Vec<QueuedTicket>, ReadError> {
         self.0.read(move |tx| queue_head(tx, limit)).await
     }
 }
@@ -383,7 +388,7 @@ pub fn bookings(tx: &Tx<'_>, range: PageRange) -> Result<List<Booking>, SqlError
 }
 
 /// The read of [`Queries::ticket`].
-pub fn ticket(tx: &Tx<'_>, id: TicketId) -> Result<Option<(Ticket, Option<i64>)>, SqlError> {
+pub fn ticket(tx: &Tx<'_>, id: TicketId) -> Result<Option<(QueuedTicket, Option<i64>)>, SqlError> {
     let Some(ticket) = tx.find(LOAD_TICKET, &[id.0.into()], read_ticket)? else {
         return Ok(None);
     };
@@ -396,7 +401,7 @@ pub fn ticket(tx: &Tx<'_>, id: TicketId) -> Result<Option<(Ticket, Option<i64>)>
 }
 
 /// The read of [`Queries::queue_head`].
-pub fn queue_head(tx: &Tx<'_>, limit: usize) -> Result<Vec<Ticket>, SqlError> {
+pub fn queue_head(tx: &Tx<'_>, limit: usize) -> Result<Vec<QueuedTicket>, SqlError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     tx.all(QUEUE_HEAD, &[limit.into()], read_ticket)
 }

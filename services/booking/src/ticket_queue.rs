@@ -26,7 +26,7 @@ use tracing::warn;
 
 use crate::{
     attempts::{hold_doses, hold_of},
-    domain::tickets::{ServeReply, ServeTicket, Ticket},
+    domain::tickets::{QueuedTicket, ServeReply, ServeTicket},
     protocol::{ATTEMPTS_MAX, BookingProtocol, reservation_id},
 };
 
@@ -105,7 +105,7 @@ impl QueueWorker {
         }
         let Ok(outcomes) = self.hold(&tickets).await else { return Round::Incomplete };
         let at = clock::now();
-        let serve = |(ticket, outcome): (&Ticket, HoldOutcome)| ServeTicket {
+        let serve = |(ticket, outcome): (&QueuedTicket, HoldOutcome)| ServeTicket {
             ticket: ticket.id,
             reservation: ticket.attempt.reservation,
             next: self.next_attempt(ticket),
@@ -126,12 +126,12 @@ impl QueueWorker {
         }
     }
 
-    async fn hold(&self, tickets: &[Ticket]) -> Result<Vec<HoldOutcome>, CallError> {
+    async fn hold(&self, tickets: &[QueuedTicket]) -> Result<Vec<HoldOutcome>, CallError> {
         let holds = tickets.iter().map(|ticket| hold_of(&ticket.attempt)).collect();
         hold_doses(&self.vaccine, self.protocol.owner, holds, Instant::now() + HOLD_TIMEOUT).await
     }
 
-    fn next_attempt(&self, ticket: &Ticket) -> Option<ReservationId> {
+    fn next_attempt(&self, ticket: &QueuedTicket) -> Option<ReservationId> {
         let next = ticket.attempt_number + 1;
         (next < ATTEMPTS_MAX).then(|| reservation_id(self.protocol.owner, &ticket.key, next))
     }

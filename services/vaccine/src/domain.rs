@@ -14,7 +14,10 @@
 //! A release may arrive before its hold, and an administration before its booking.
 //! Every command may be repeated, late, or in another order, and counts once.
 
-use contracts::ids::{ReservationId, StoreId};
+use contracts::{
+    ids::{ReservationId, StoreId},
+    vaccine::ReservationState,
+};
 use jiff::Timestamp;
 use platform_store::ChangeSet;
 use thiserror::Error;
@@ -43,34 +46,21 @@ impl Pool {
 
 /// A reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
+pub struct ReservationRecord {
     /// The store that resolves it; none, for a reservation that stands until it is released.
     pub owner: Option<StoreId>,
     /// One unit of each of these pools; none, if it was released before its hold arrived.
     pub claims: Vec<PoolId>,
     /// Its state.
-    pub state: State,
+    pub state: ReservationState,
     /// When it was requested.
     pub held_at: Timestamp,
 }
 
-impl Reservation {
+impl ReservationRecord {
     fn matches(&self, hold: &HoldDose) -> bool {
         self.claims == hold.claims && self.owner == hold.owner
     }
-}
-
-/// The state of a reservation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Held; its owner has not resolved it yet.
-    Held,
-    /// A booking was made.
-    Booked,
-    /// Released; its id cannot be used again.
-    Released,
-    /// The dose was administered; it does not count any more.
-    Administered,
 }
 
 /// Every command.
@@ -272,7 +262,7 @@ pub struct Ledger {
     /// Pools.
     pub pools: ChangeSet<PoolId, Pool>,
     /// Reservations.
-    pub reservations: ChangeSet<ReservationId, Reservation>,
+    pub reservations: ChangeSet<ReservationId, ReservationRecord>,
     /// The highest number of a pool ever given.
     pub last_pool: i64,
 }
@@ -338,9 +328,11 @@ impl Ledger {
 
     fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {
         match self.reservations.get(&hold.reservation) {
-            None => self.claim(hold, State::Held),
-            Some(known) if known.state == State::Released => Err(Refusal::Released),
-            Some(known) if known.state == State::Administered => Err(Refusal::Administered),
+            None => self.claim(hold, ReservationState::Held),
+            Some(known) if known.state == ReservationState::Released => Err(Refusal::Released),
+            Some(known) if known.state == ReservationState::Administered => {
+                Err(Refusal::Administered)
+            }
             Some(known) if known.matches(hold) => self.name(&hold.claims),
             Some(_) => Err(Refusal::Conflict),
         }
@@ -349,16 +341,18 @@ impl Ledger {
     /// Also for a booking whose hold is unknown, since the ledger may have been restored from a backup.
     fn confirm(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
         let Some(known) = self.reservations.get(&hold.reservation) else {
-            return self.claim(hold, State::Booked).map(drop);
+            return self.claim(hold, ReservationState::Booked).map(drop);
         };
         match known.state {
-            State::Released => Err(Refusal::Released),
+            ReservationState::Released => Err(Refusal::Released),
             // The service that administered it need not know the owner.
-            State::Held | State::Booked if !known.matches(hold) => Err(Refusal::Conflict),
-            State::Administered | State::Booked => Ok(()),
-            State::Held => {
+            ReservationState::Held | ReservationState::Booked if !known.matches(hold) => {
+                Err(Refusal::Conflict)
+            }
+            ReservationState::Administered | ReservationState::Booked => Ok(()),
+            ReservationState::Held => {
                 if let Some(known) = self.reservations.get_mut(&hold.reservation) {
-                    known.state = State::Booked;
+                    known.state = ReservationState::Booked;
                 }
                 Ok(())
             }
@@ -366,15 +360,19 @@ impl Ledger {
     }
 
     /// The guard against overselling: a unit of every pool, or nothing.
-    fn claim(&mut self, hold: &HoldDose, state: State) -> Result<Name, Refusal> {
+    fn claim(&mut self, hold: &HoldDose, state: ReservationState) -> Result<Name, Refusal> {
         let name = self.room(&hold.claims)?;
         for id in &hold.claims {
             if let Some(pool) = self.pools.get_mut(id) {
                 pool.taken += 1;
             }
         }
-        let reservation =
-            Reservation { owner: hold.owner, claims: hold.claims.clone(), state, held_at: hold.at };
+        let reservation = ReservationRecord {
+            owner: hold.owner,
+            claims: hold.claims.clone(),
+            state,
+            held_at: hold.at,
+        };
         self.reservations.insert(hold.reservation, reservation);
         Ok(name)
     }
@@ -406,10 +404,10 @@ impl Ledger {
                 return Err(Refusal::NoSuchPool);
             }
             // Its hold may still arrive, and must not be granted.
-            let released = Reservation {
+            let released = ReservationRecord {
                 owner: None,
                 claims: Vec::new(),
-                state: State::Released,
+                state: ReservationState::Released,
                 held_at: at,
             };
             self.reservations.insert(id, released);
@@ -419,11 +417,11 @@ impl Ledger {
             return Err(Refusal::NoSuchReservation);
         }
         match known.state {
-            State::Released => return Ok(()),
-            State::Administered => return Err(Refusal::Administered),
-            State::Held | State::Booked => {}
+            ReservationState::Released => return Ok(()),
+            ReservationState::Administered => return Err(Refusal::Administered),
+            ReservationState::Held | ReservationState::Booked => {}
         }
-        if of.is_some() && known.state == State::Booked && known.owner.is_some() {
+        if of.is_some() && known.state == ReservationState::Booked && known.owner.is_some() {
             return Err(Refusal::Conflict); // It has a booking, which has to be cancelled instead.
         }
         for pool in known.claims.clone() {
@@ -432,7 +430,7 @@ impl Ledger {
             }
         }
         if let Some(known) = self.reservations.get_mut(&id) {
-            known.state = State::Released;
+            known.state = ReservationState::Released;
         }
         Ok(())
     }
@@ -440,11 +438,11 @@ impl Ledger {
     /// An owner can only return its own reservations.
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
         match self.reservations.get(&returned.reservation) {
-            Some(Reservation { state: State::Held | State::Booked, owner, .. })
-                if *owner != Some(returned.owner) =>
-            {
-                Err(Refusal::Conflict)
-            }
+            Some(ReservationRecord {
+                state: ReservationState::Held | ReservationState::Booked,
+                owner,
+                ..
+            }) if *owner != Some(returned.owner) => Err(Refusal::Conflict),
             Some(_) | None => self.release(returned.reservation, None, returned.at),
         }
     }
@@ -454,8 +452,8 @@ impl Ledger {
         let AdministerDose { reservation: id, claims, at } = administer;
         let known = self.reservations.get(id);
         let (taken, claims) = match known {
-            Some(known) if known.state == State::Administered => return Ok(()),
-            Some(known) if known.state != State::Released => (1, known.claims.clone()),
+            Some(known) if known.state == ReservationState::Administered => return Ok(()),
+            Some(known) if known.state != ReservationState::Released => (1, known.claims.clone()),
             Some(_) | None => (0, claims.clone()),
         };
         for id in &claims {
@@ -471,10 +469,15 @@ impl Ledger {
             }
         }
         match self.reservations.get_mut(id) {
-            Some(known) => known.state = State::Administered,
+            Some(known) => known.state = ReservationState::Administered,
             None => self.reservations.insert(
                 *id,
-                Reservation { owner: None, claims, state: State::Administered, held_at: *at },
+                ReservationRecord {
+                    owner: None,
+                    claims,
+                    state: ReservationState::Administered,
+                    held_at: *at,
+                },
             ),
         }
         Ok(())

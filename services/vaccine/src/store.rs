@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use contracts::{
     ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{Reservation as ReservationView, ReservationState, Vaccine},
+    vaccine::{Reservation, ReservationState, Vaccine},
 };
 use jiff::Timestamp;
 use platform_rest::hal::List;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDose, Ledger, Name, Pool,
-        PoolId, ReleaseReservation, RemoveVaccine, Reply, Reservation, ReturnDose, State, decide,
+        PoolId, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord, ReturnDose, decide,
     },
     events,
 };
@@ -222,12 +222,12 @@ fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
     Ok((PoolId(row.int(0)?), pool))
 }
 
-fn reservation(row: &Row<'_>) -> Result<Reservation, SqlError> {
+fn reservation(row: &Row<'_>) -> Result<ReservationRecord, SqlError> {
     let invalid = |column, expected| SqlError::Decode { column, expected };
     let claims: Vec<i64> =
         serde_json::from_str(row.text(1)?).map_err(|_| invalid(1, "a list of pools"))?;
     let held_at = Timestamp::from_millisecond(row.int(3)?);
-    Ok(Reservation {
+    Ok(ReservationRecord {
         owner: row.uuid_or_null(0)?.map(StoreId),
         claims: claims.into_iter().map(PoolId).collect(),
         state: state(row.int(2)?).ok_or(invalid(2, "a state"))?,
@@ -235,18 +235,23 @@ fn reservation(row: &Row<'_>) -> Result<Reservation, SqlError> {
     })
 }
 
-fn state(code: i64) -> Option<State> {
-    [State::Held, State::Booked, State::Released, State::Administered]
-        .into_iter()
-        .find(|state| code_of(*state) == code)
+fn state(code: i64) -> Option<ReservationState> {
+    [
+        ReservationState::Held,
+        ReservationState::Booked,
+        ReservationState::Released,
+        ReservationState::Administered,
+    ]
+    .into_iter()
+    .find(|state| code_of(*state) == code)
 }
 
-fn code_of(state: State) -> i64 {
+fn code_of(state: ReservationState) -> i64 {
     match state {
-        State::Held => 0,
-        State::Booked => 1,
-        State::Released => 2,
-        State::Administered => 3,
+        ReservationState::Held => 0,
+        ReservationState::Booked => 1,
+        ReservationState::Released => 2,
+        ReservationState::Administered => 3,
     }
 }
 
@@ -289,7 +294,7 @@ fn save_reservations(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     tx.execute_each(UPDATE_RESERVATION, &updated)
 }
 
-fn claims(reservation: &Reservation) -> String {
+fn claims(reservation: &ReservationRecord) -> String {
     let claims: Vec<String> = reservation.claims.iter().map(|pool| pool.0.to_string()).collect();
     format!("[{}]", claims.join(","))
 }
@@ -322,10 +327,7 @@ impl Queries {
     }
 
     /// One reservation.
-    pub async fn reservation(
-        &self,
-        id: ReservationId,
-    ) -> Result<Option<ReservationView>, ReadError> {
+    pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, ReadError> {
         let find = move |tx: &Tx<'_>| tx.find(RESERVATIONS.id, &[id.0.into()], reservation);
         let known = self.0.read(find).await?;
         Ok(known.and_then(|known| view(id, &known)))
@@ -361,13 +363,7 @@ fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {
     pool(row).map(|(id, pool)| events::vaccine(id, &pool))
 }
 
-fn view(id: ReservationId, known: &Reservation) -> Option<ReservationView> {
-    let state = match known.state {
-        State::Held => ReservationState::Held,
-        State::Booked => ReservationState::Booked,
-        State::Released => ReservationState::Released,
-        State::Administered => ReservationState::Administered,
-    };
+fn view(id: ReservationId, known: &ReservationRecord) -> Option<Reservation> {
     let vaccine_id = VaccineId::from(*known.claims.first()?);
-    Some(ReservationView { reservation_id: id, vaccine_id, state })
+    Some(Reservation { reservation_id: id, vaccine_id, state: known.state })
 }

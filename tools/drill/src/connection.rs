@@ -35,7 +35,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// A connection that is kept while both sides want that, and reopened otherwise.
 #[derive(Debug)]
-pub struct Connection {
+pub struct HttpConnection {
     target: Target,
     /// None until the first request and whenever the last exchange did not leave it usable.
     stream: Option<TcpStream>,
@@ -45,7 +45,7 @@ pub struct Connection {
     response: Response,
 }
 
-impl Connection {
+impl HttpConnection {
     /// Connects with the first request, not here. Its timer needs a tokio runtime.
     pub fn new(target: &Target) -> Self {
         Self {

@@ -29,7 +29,7 @@ mod target;
 
 pub use audit::{Acknowledged, Audit};
 pub use chart::{Chart, Mark, Series, Style, axis::Scale};
-pub use connection::Connection;
+pub use connection::HttpConnection;
 pub use error::DrillError;
 pub use http::send;
 pub use ledgers::{CONVERGE_WITHIN, Ledgers};
@@ -47,7 +47,7 @@ pub use open::{
 pub use reference::{booking_request, register_vaccine, set_faults};
 pub use request::{Prepared, Reconnect, Request};
 pub use response::{RESPONSE_BYTES_MAX, RESPONSE_TIMEOUT, RequestError, Response};
-pub use service::{Service, ServiceList, TestEnvironment};
+pub use service::{ServiceList, ServiceProcess, TestEnvironment};
 pub use siege::{Siege, SiegeLimit, SiegeSummary};
 pub use system::{System, ports::free_port_offset};
 pub use target::{Target, TargetError};

@@ -16,7 +16,7 @@ use self::{
     summary::{Outcome, Summary},
 };
 use crate::{
-    connection::Connection,
+    connection::HttpConnection,
     request::{Prepared, Reconnect, Request},
     response::{RequestError, Response},
     target::Target,
@@ -149,7 +149,7 @@ struct Run<OnEnd> {
 
 impl<OnEnd: Fn(Result<&Response, &RequestError>)> Run<OnEnd> {
     async fn user(&self, user: User) {
-        let mut connection = Connection::new(&self.target);
+        let mut connection = HttpConnection::new(&self.target);
         while let Some(number) = self.gate.pass() {
             let request = (self.source)(user, number);
             match connection.exchange(&request).await {

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    connection::Connection,
+    connection::HttpConnection,
     request::Prepared,
     response::{RequestError, Response},
     target::Target,
@@ -25,7 +25,7 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Pool {
     target: Target,
     response_timeout: Duration,
-    idle: Mutex<Vec<(Connection, Instant)>>,
+    idle: Mutex<Vec<(HttpConnection, Instant)>>,
 }
 
 impl Pool {
@@ -46,14 +46,16 @@ impl Pool {
         let kept = self.idle().pop();
         let mut connection = match kept {
             Some((connection, since)) if since.elapsed() <= IDLE_MAX => connection,
-            Some(_) | None => Connection::new(&self.target).response_timeout(self.response_timeout),
+            Some(_) | None => {
+                HttpConnection::new(&self.target).response_timeout(self.response_timeout)
+            }
         };
         let result = read(connection.exchange(request).await?);
         self.idle().push((connection, Instant::now()));
         Ok(result)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(HttpConnection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ pub type ServiceList = &'static [(&'static str, u16)];
 
 /// One process of a system: a service, and which of its replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service {
+pub struct ServiceProcess {
     name: &'static str,
     replica: u16,
 }
@@ -28,7 +28,7 @@ pub struct TestEnvironment {
     pub(crate) data: Option<PathBuf>,
 }
 
-impl Service {
+impl ServiceProcess {
     /// All services in one process.
     pub const ALL: Self = Self::new("serve", 0);
 
@@ -65,7 +65,7 @@ impl Service {
     }
 }
 
-impl fmt::Display for Service {
+impl fmt::Display for ServiceProcess {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}-{}", self.name, self.replica)
     }

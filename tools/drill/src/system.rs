@@ -19,7 +19,7 @@ use crate::{
     http::send,
     ledgers::Ledgers,
     request::Request,
-    service::{Service, TestEnvironment},
+    service::{ServiceProcess, TestEnvironment},
     target::Target,
 };
 
@@ -45,17 +45,18 @@ pub struct System {
     port_offsets: Vec<u16>,
     /// Vaccine processes, over which the other services' replicas are spread.
     vaccines: u16,
-    running: Vec<(Service, Child)>,
+    running: Vec<(ServiceProcess, Child)>,
 }
 
 impl System {
     /// Starts these processes, one after the other.
     pub async fn start(
         environment: TestEnvironment,
-        services: &[Service],
+        services: &[ServiceProcess],
     ) -> Result<Self, DrillError> {
         let folder = tempfile::Builder::new().prefix("anticorona-drill-").tempdir()?;
-        let vaccines = services.iter().filter(|it| it.name() == Service::vaccine(0).name()).count();
+        let vaccines =
+            services.iter().filter(|it| it.name() == ServiceProcess::vaccine(0).name()).count();
         let vaccines = u16::try_from(vaccines)?.max(1);
         let (port_offsets, running) = (Vec::new(), Vec::new());
         let mut system = Self { folder, environment, port_offsets, vaccines, running };
@@ -68,13 +69,13 @@ impl System {
 
     /// Starts every service in a process of its own.
     pub async fn start_each(environment: TestEnvironment) -> Result<Self, DrillError> {
-        let services = environment.services.iter().map(|(name, _)| Service::new(name, 0));
-        let services: Vec<Service> = services.collect();
+        let services = environment.services.iter().map(|(name, _)| ServiceProcess::new(name, 0));
+        let services: Vec<ServiceProcess> = services.collect();
         Self::start(environment, &services).await
     }
 
     /// Starts a process with its data, if it has any, and waits until it responds.
-    pub async fn start_service(&mut self, service: Service) -> Result<(), DrillError> {
+    pub async fn start_service(&mut self, service: ServiceProcess) -> Result<(), DrillError> {
         self.reserve_ports(service.replica())?;
         let log = File::options().create(true).append(true).open(self.log_file(service))?;
         let child = self.service_command(service).stdout(Stdio::null()).stderr(log).spawn()?;
@@ -90,7 +91,7 @@ impl System {
         Ok(())
     }
 
-    fn check_start(&mut self, service: Service, since: Instant) -> Result<(), DrillError> {
+    fn check_start(&mut self, service: ServiceProcess, since: Instant) -> Result<(), DrillError> {
         let what = match self.child(service)?.try_wait()? {
             None if since.elapsed() < START_WITHIN => return Ok(()),
             None => "does not respond".to_owned(),
@@ -102,9 +103,9 @@ impl System {
         Err(format!("{service} {what}; end of its log:\n{last}").into())
     }
 
-    fn service_command(&self, service: Service) -> Command {
+    fn service_command(&self, service: ServiceProcess) -> Command {
         let url_of = |(name, port): &(&str, u16)| {
-            let is_vaccine = *name == Service::vaccine(0).name();
+            let is_vaccine = *name == ServiceProcess::vaccine(0).name();
             let replica = if is_vaccine { service.replica() % self.vaccines } else { 0 };
             (format!("{}_URL", name.to_uppercase()), self.url(*port, replica))
         };
@@ -134,7 +135,7 @@ impl System {
     }
 
     /// Ends a process at once (SIGKILL), if it runs.
-    pub fn kill(&mut self, service: Service) -> Result<(), DrillError> {
+    pub fn kill(&mut self, service: ServiceProcess) -> Result<(), DrillError> {
         let child = self.child(service)?;
         child.kill()?;
         child.wait()?;
@@ -143,7 +144,7 @@ impl System {
     }
 
     /// Asks a process to shut down (SIGTERM); its exit code, none if a signal ended it.
-    pub async fn terminate(&mut self, service: Service) -> Result<Option<i32>, DrillError> {
+    pub async fn terminate(&mut self, service: ServiceProcess) -> Result<Option<i32>, DrillError> {
         self.signal(service, Signal::TERM)?;
         let since = Instant::now();
         loop {
@@ -159,38 +160,38 @@ impl System {
     }
 
     /// Suspends a process (SIGSTOP): it accepts connections and does nothing more, until it is killed.
-    pub fn suspend(&mut self, service: Service) -> Result<(), DrillError> {
+    pub fn suspend(&mut self, service: ServiceProcess) -> Result<(), DrillError> {
         self.signal(service, Signal::STOP)
     }
 
-    fn signal(&mut self, service: Service, signal: Signal) -> Result<(), DrillError> {
+    fn signal(&mut self, service: ServiceProcess, signal: Signal) -> Result<(), DrillError> {
         Ok(kill_process(Pid::from_child(self.child(service)?), signal)?)
     }
 
     /// The id of a process.
-    pub fn pid(&mut self, service: Service) -> Result<u32, DrillError> {
+    pub fn pid(&mut self, service: ServiceProcess) -> Result<u32, DrillError> {
         Ok(self.child(service)?.id())
     }
 
     /// Processes that were started and neither killed nor asked to shut down since.
-    pub fn running(&self) -> impl Iterator<Item = Service> {
+    pub fn running(&self) -> impl Iterator<Item = ServiceProcess> {
         self.running.iter().map(|(service, _)| *service)
     }
 
-    fn child(&mut self, service: Service) -> Result<&mut Child, DrillError> {
+    fn child(&mut self, service: ServiceProcess) -> Result<&mut Child, DrillError> {
         let found = self.running.iter_mut().find(|(running, _)| *running == service);
         found.map(|(_, child)| child).ok_or_else(|| format!("{service} is not running").into())
     }
 
-    /// The address of a service, also of one that runs in the process [`Service::ALL`].
-    pub fn target(&self, service: Service) -> Result<Target, DrillError> {
+    /// The address of a service, also of one that runs in the process [`ServiceProcess::ALL`].
+    pub fn target(&self, service: ServiceProcess) -> Result<Target, DrillError> {
         let ports = service.ports(self.environment.services)?;
         Ok(Target::parse(&self.url(ports[0], service.replica()))?)
     }
 
     /// The ledgers of the first replica of each service.
     pub fn ledgers(&self) -> Result<Ledgers, DrillError> {
-        Ledgers::of_services(|name| self.target(Service::new(name, 0)))
+        Ledgers::of_services(|name| self.target(ServiceProcess::new(name, 0)))
     }
 
     /// The program and its settings.
@@ -204,13 +205,13 @@ impl System {
     }
 
     /// The folder of a process's data.
-    pub fn data(&self, service: Service) -> PathBuf {
+    pub fn data(&self, service: ServiceProcess) -> PathBuf {
         let own = || self.folder().join(service.to_string());
         self.environment.data.clone().unwrap_or_else(own)
     }
 
     /// Everything that a process has logged.
-    pub fn log(&self, service: Service) -> String {
+    pub fn log(&self, service: ServiceProcess) -> String {
         fs::read_to_string(self.log_file(service)).unwrap_or_default()
     }
 
@@ -226,7 +227,7 @@ impl System {
         format!("http://127.0.0.1:{}", port + offset)
     }
 
-    fn log_file(&self, service: Service) -> PathBuf {
+    fn log_file(&self, service: ServiceProcess) -> PathBuf {
         self.folder().join(format!("{service}.log"))
     }
 

@@ -19,7 +19,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", run: clippy },
     Step { name: TEST, run: test },
     Step { name: "doc", run: doc },
-    Step { name: "tidy", run: || tidy::run(&tidy::Options::default()) },
+    Step { name: "tidy", run: tidy::run },
     Step { name: "generate", run: || generate::run(true) },
     Step { name: "openapi", run: || openapi::run(true) },
 ];

@@ -44,7 +44,7 @@ enum Task {
     #[command(hide = true)]
     ImageInside(image::inside::Options),
     /// Checks the rules that neither the compiler nor clippy knows
-    Tidy(tidy::Options),
+    Tidy,
     /// Writes the OpenAPI and AsyncAPI documents below docs/
     Openapi {
         /// Writes nothing, and fails if a document is not up to date
@@ -87,7 +87,7 @@ fn perform(task: Task) -> Result<(), Failure> {
         Task::Servers { kinds } => background::run(&kinds),
         Task::Image(options) => image::run(&options),
         Task::ImageInside(options) => image::inside::run(&options),
-        Task::Tidy(options) => tidy::run(&options),
+        Task::Tidy => tidy::run(),
         Task::Openapi { check } => openapi::run(check),
         Task::Generate { check } => generate::run(check),
         Task::Ci { without_test } => ci::run(without_test),

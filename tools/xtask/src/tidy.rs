@@ -15,7 +15,6 @@ mod sql;
 mod tree;
 mod vocabulary;
 
-use clap::Args;
 use servers::Failure;
 
 use self::{finding::Finding, tree::Tree};
@@ -40,24 +39,12 @@ const CHECKS: &[Check] = &[
     sql::no_statement_skips_or_counts_rows,
     sql::sql_stays_in_stores,
     vocabulary::words_are_standard,
+    names::public_types_have_their_own_names,
 ];
 
-/// Checks that this tree does not pass yet: `--pending` runs them too. A check is switched on by
-/// moving its line to [`CHECKS`].
-const PENDING: &[Check] = &[names::public_types_have_their_own_names];
-
-#[derive(Args, Default)]
-pub(crate) struct Options {
-    /// Also runs the checks that are not switched on yet
-    #[arg(long)]
-    pending: bool,
-}
-
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run() -> Result<(), Failure> {
     let tree = Tree::load()?;
-    let pending = if options.pending { PENDING } else { &[] };
-    let checks = [CHECKS, pending].concat();
-    let findings = findings(&tree, &checks);
+    let findings = findings(&tree, CHECKS);
     for finding in &findings {
         println!("{finding}");
     }
@@ -65,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let what = format!("tidy has {} findings", findings.len());
         return Err(Failure::new(what, "do what each line above says"));
     }
-    println!("tidy: {} files pass {} checks", tree.files().count(), checks.len());
+    println!("tidy: {} files pass {} checks", tree.files().count(), CHECKS.len());
     Ok(())
 }
 
@@ -81,7 +68,7 @@ mod tests {
 
     #[test]
     fn this_tree_is_tidy() {
-        if let Err(failure) = run(&Options::default()) {
+        if let Err(failure) = run() {
             panic!("{failure}");
         }
     }

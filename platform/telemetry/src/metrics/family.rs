@@ -16,14 +16,14 @@ pub struct MetricFamily {
     name: &'static str,
     help: &'static str,
     r#type: MetricType,
-    samples: Vec<(Labels, Value)>,
+    samples: Vec<(Labels, SampleValue)>,
 }
 
 type Labels = Vec<(&'static str, String)>;
 
 /// The value of a sample.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum SampleValue {
     /// A whole number.
     Count(u64),
     /// Any number: a rate, seconds.
@@ -32,19 +32,19 @@ pub enum Value {
     Buckets(Buckets),
 }
 
-impl From<u64> for Value {
+impl From<u64> for SampleValue {
     fn from(count: u64) -> Self {
         Self::Count(count)
     }
 }
 
-impl From<f64> for Value {
+impl From<f64> for SampleValue {
     fn from(amount: f64) -> Self {
         Self::Amount(amount)
     }
 }
 
-impl From<Buckets> for Value {
+impl From<Buckets> for SampleValue {
     fn from(buckets: Buckets) -> Self {
         Self::Buckets(buckets)
     }
@@ -71,22 +71,24 @@ impl MetricFamily {
     pub fn sample<const N: usize>(
         mut self,
         labels: [(&'static str, &str); N],
-        value: impl Into<Value>,
+        value: impl Into<SampleValue>,
     ) -> Self {
         let labels = labels.map(|(key, label)| (key, label.to_owned())).into();
         self.samples.push((labels, value.into()));
         self
     }
 
-    fn encode_value(&self, value: &Value, encoder: MetricEncoder<'_>) -> fmt::Result {
+    fn encode_value(&self, value: &SampleValue, encoder: MetricEncoder<'_>) -> fmt::Result {
         match (self.r#type, value) {
-            (MetricType::Counter, Value::Count(count)) => ConstCounter::new(*count).encode(encoder),
-            (MetricType::Counter, Value::Amount(amount)) => {
+            (MetricType::Counter, SampleValue::Count(count)) => {
+                ConstCounter::new(*count).encode(encoder)
+            }
+            (MetricType::Counter, SampleValue::Amount(amount)) => {
                 ConstCounter::new(*amount).encode(encoder)
             }
-            (_, Value::Count(count)) => ConstGauge::new(*count).encode(encoder),
-            (_, Value::Amount(amount)) => ConstGauge::new(*amount).encode(encoder),
-            (_, Value::Buckets(buckets)) => buckets.encode(encoder),
+            (_, SampleValue::Count(count)) => ConstGauge::new(*count).encode(encoder),
+            (_, SampleValue::Amount(amount)) => ConstGauge::new(*amount).encode(encoder),
+            (_, SampleValue::Buckets(buckets)) => buckets.encode(encoder),
         }
     }
 }

@@ -64,7 +64,7 @@ struct TicketLinks {
 /// 202 with a ticket.
 pub(super) fn accepted(
     origin: &Origin,
-    ticket: &tickets::Ticket,
+    ticket: &tickets::QueuedTicket,
     position: Option<i64>,
 ) -> Response {
     let mut response = reply(StatusCode::ACCEPTED, origin, ticket, position);
@@ -114,7 +114,7 @@ enum NotFound {
 fn reply(
     status: StatusCode,
     origin: &Origin,
-    ticket: &tickets::Ticket,
+    ticket: &tickets::QueuedTicket,
     position: Option<i64>,
 ) -> Response {
     let (ticket_status, booking_id) = ticket_status(ticket);
@@ -142,7 +142,7 @@ fn reply(
     response
 }
 
-fn ticket_status(ticket: &tickets::Ticket) -> (TicketStatus, Option<BookingId>) {
+fn ticket_status(ticket: &tickets::QueuedTicket) -> (TicketStatus, Option<BookingId>) {
     match ticket.end {
         None => (TicketStatus::Waiting, None),
         Some(TicketEnd::Booked(booking)) => (TicketStatus::Booked, Some(booking)),

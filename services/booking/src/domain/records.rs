@@ -50,7 +50,7 @@ pub enum AttemptEnd<B> {
 
 /// A request in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
+pub struct QueuedTicket {
     /// Its id.
     pub id: TicketId,
     /// Its number in the order of arrival, from 1, without gaps.
@@ -92,7 +92,7 @@ pub struct Bookings {
     /// The highest booking id ever given.
     pub last_booking: i64,
     /// Tickets by id.
-    pub tickets: ChangeSet<TicketId, Ticket>,
+    pub tickets: ChangeSet<TicketId, QueuedTicket>,
     /// The current attempts of waiting tickets.
     pub waiting_attempts: BTreeSet<ReservationId>,
     /// The highest ticket number ever given.

@@ -21,7 +21,7 @@ use super::{
     records::{AttemptEnd, BookingAttempt, Bookings, Record},
 };
 
-pub use super::records::{Ticket, TicketEnd};
+pub use super::records::{QueuedTicket, TicketEnd};
 
 /// Positions of the queue; one more is refused with [`EnqueueReply::QueueFull`].
 pub const QUEUE_LENGTH_MAX: i64 = 100_000;
@@ -60,9 +60,9 @@ pub struct ServeTicket {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnqueueReply {
     /// A new ticket.
-    Queued(Ticket),
+    Queued(QueuedTicket),
     /// The same request has this ticket already.
-    QueuedBefore(Ticket),
+    QueuedBefore(QueuedTicket),
     /// The same request is booked already.
     BookedBefore(Record),
     /// Refused: the attempt was aborted.
@@ -81,16 +81,16 @@ pub enum ServeReply {
     /// The ticket has ended with a booking that the same key had already.
     BookedBefore(Record),
     /// The ticket has ended without a booking.
-    Ended(Ticket),
+    Ended(QueuedTicket),
     /// The ticket continues with its next attempt.
     NextAttempt {
         /// The ticket with its new attempt.
-        ticket: Ticket,
+        ticket: QueuedTicket,
         /// The attempt before, which ended without a booking.
         aborted: ReservationId,
     },
     /// Nothing has changed.
-    Unchanged(Ticket),
+    Unchanged(QueuedTicket),
     /// Refused: no ticket has this id.
     NoSuchTicket,
 }
@@ -118,7 +118,7 @@ impl Bookings {
             return EnqueueReply::QueueFull;
         }
         self.last_ticket += 1;
-        let ticket = Ticket {
+        let ticket = QueuedTicket {
             id: enqueue.ticket,
             number: self.last_ticket,
             key: enqueue.key.clone(),
@@ -156,7 +156,7 @@ impl Bookings {
         }
     }
 
-    fn answered(&mut self, ticket: Ticket, serve: &ServeTicket) -> ServeReply {
+    fn answered(&mut self, ticket: QueuedTicket, serve: &ServeTicket) -> ServeReply {
         match &serve.outcome {
             HoldOutcome::Held { vc_name } => {
                 let record = self.add(&CreateBooking {
@@ -180,17 +180,17 @@ impl Bookings {
     }
 
     /// The attempt ends too: a late hold must not take a dose.
-    fn end_without_dose(&mut self, ticket: Ticket, end: TicketEnd) -> ServeReply {
+    fn end_without_dose(&mut self, ticket: QueuedTicket, end: TicketEnd) -> ServeReply {
         self.attempts.insert(ticket.attempt.reservation, AttemptEnd::Aborted);
         ServeReply::Ended(self.end(ticket, end))
     }
 
-    fn next_attempt(&mut self, ticket: Ticket, next: Option<ReservationId>) -> ServeReply {
+    fn next_attempt(&mut self, ticket: QueuedTicket, next: Option<ReservationId>) -> ServeReply {
         let Some(next) = next else {
             return ServeReply::Ended(self.end(ticket, TicketEnd::Aborted));
         };
         let aborted = ticket.attempt.reservation;
-        let ticket = Ticket {
+        let ticket = QueuedTicket {
             attempt: BookingAttempt { reservation: next, ..ticket.attempt },
             attempt_number: ticket.attempt_number + 1,
             ..ticket
@@ -201,8 +201,8 @@ impl Bookings {
         ServeReply::NextAttempt { ticket, aborted }
     }
 
-    fn end(&mut self, ticket: Ticket, end: TicketEnd) -> Ticket {
-        let ticket = Ticket { end: Some(end), ..ticket };
+    fn end(&mut self, ticket: QueuedTicket, end: TicketEnd) -> QueuedTicket {
+        let ticket = QueuedTicket { end: Some(end), ..ticket };
         if ticket.number == self.ended_up_to + 1 {
             self.ended_up_to = ticket.number;
         }

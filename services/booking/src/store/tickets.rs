@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     BookingAttempt, Bookings, Fingerprint,
-    tickets::{Ticket, TicketEnd},
+    tickets::{QueuedTicket, TicketEnd},
 };
 
 const INSERT_TICKET: &str = "
@@ -42,7 +42,7 @@ pub(super) fn load(
 pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     let (mut inserted, mut updated) = (Vec::new(), Vec::new());
     for (id, ticket, change) in bookings.tickets.changes() {
-        let Ticket { attempt, .. } = ticket;
+        let QueuedTicket { attempt, .. } = ticket;
         let booking = match ticket.end {
             Some(TicketEnd::Booked(booking)) => Some(booking.0),
             Some(
@@ -83,7 +83,7 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
 }
 
 /// Reads a ticket, with the columns in the order of the statements.
-pub(super) fn read_ticket(row: &Row<'_>) -> Result<Ticket, SqlError> {
+pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
     let decode = |column, expected| SqlError::Decode { column, expected };
     let end = match row.int_or_null(9)? {
         None => None,
@@ -91,7 +91,7 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<Ticket, SqlError> {
         Some(code) => Some(end(code).ok_or(decode(9, "the end of a ticket"))?),
     };
     let queued_at = Timestamp::from_millisecond(row.int(6)?).map_err(|_| decode(6, "a time"))?;
-    Ok(Ticket {
+    Ok(QueuedTicket {
         id: TicketId(row.uuid(1)?),
         number: row.int(0)?,
         key: row.text(2)?.to_owned(),

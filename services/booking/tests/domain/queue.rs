@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use booking::{
     domain::{
         Bookings, CancelBooking, Command, Reply, ResolveAttempt, decide,
-        tickets::{ServeReply, Ticket, TicketEnd},
+        tickets::{QueuedTicket, ServeReply, TicketEnd},
     },
     events,
 };
@@ -74,7 +74,7 @@ impl DoseLedger {
 }
 
 /// The head of the queue, as one process has read it.
-type Head = Vec<Ticket>;
+type Head = Vec<QueuedTicket>;
 
 /// One queue, several processes that serve it, and a ledger. Messages between them take any time.
 struct World {
@@ -144,7 +144,7 @@ impl World {
             let id = data["reservationId"].as_str().unwrap().parse().unwrap();
             self.events.push_back((event.r#type, ReservationId(id)));
         }
-        for Ticket { id, end, .. } in self.tickets() {
+        for QueuedTicket { id, end, .. } in self.tickets() {
             if let Some(end) = end {
                 assert_eq!(*self.ends.entry(id).or_insert(end), end, "{id} has ended twice");
             }
@@ -152,7 +152,7 @@ impl World {
         reply
     }
 
-    fn tickets(&self) -> Vec<Ticket> {
+    fn tickets(&self) -> Vec<QueuedTicket> {
         let mut all: Vec<_> =
             self.keys.keys().filter_map(|id| self.bookings.tickets.get(id)).cloned().collect();
         all.sort_by_key(|ticket| ticket.number);
@@ -178,7 +178,7 @@ impl World {
             Step::Answer { which } if !self.requested.is_empty() => {
                 let head = self.requested.remove(which % self.requested.len());
                 let hold =
-                    |t: &Ticket| self.ledger.hold(t.attempt.reservation, t.attempt.vaccine.0);
+                    |t: &QueuedTicket| self.ledger.hold(t.attempt.reservation, t.attempt.vaccine.0);
                 let outcomes = head.iter().map(hold).collect();
                 self.answered.push((head, outcomes));
             }
@@ -295,7 +295,7 @@ impl World {
     }
 }
 
-fn booked(ticket: &Ticket) -> Option<BookingId> {
+fn booked(ticket: &QueuedTicket) -> Option<BookingId> {
     match ticket.end? {
         TicketEnd::Booked(booking) => Some(booking),
         TicketEnd::SoldOut

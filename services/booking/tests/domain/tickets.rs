@@ -5,7 +5,7 @@ use booking::{
         AbortReply, AttemptEnd, BookingAttempt, Bookings, Command, CreateBooking, Fingerprint,
         Reply, ResolveAttempt, ResolveReply, decide,
         tickets::{
-            EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, ServeReply, ServeTicket, Ticket,
+            EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply, ServeTicket,
             TicketEnd,
         },
     },
@@ -117,14 +117,17 @@ fn published(commands: &[Command]) -> Option<String> {
 #[test]
 fn tickets_are_numbered_in_the_order_of_arrival() {
     let last = enqueued(&[enqueue(7), enqueue(3), enqueue(5)]);
-    assert!(matches!(last, EnqueueReply::Queued(Ticket { number: 3, end: None, .. })), "{last:?}");
+    assert!(
+        matches!(last, EnqueueReply::Queued(QueuedTicket { number: 3, end: None, .. })),
+        "{last:?}"
+    );
 }
 
 #[test]
 fn the_same_key_with_the_same_request_is_the_same_ticket() {
     let commands = [enqueue(1), enqueue(2), enqueue(1)];
     let last = enqueued(&commands);
-    assert!(matches!(last, EnqueueReply::QueuedBefore(Ticket { number: 1, .. })), "{last:?}");
+    assert!(matches!(last, EnqueueReply::QueuedBefore(QueuedTicket { number: 1, .. })), "{last:?}");
     assert_eq!(after(&commands).1.last_ticket, 2);
 }
 

@@ -10,7 +10,7 @@ use std::{
 use booking::{
     domain::{
         BookingAttempt, Bookings, Command, Fingerprint, Reply,
-        tickets::{EnqueueReply, EnqueueTicket, Ticket, TicketEnd},
+        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd},
     },
     protocol::Accepted,
     ticket_queue,
@@ -38,14 +38,17 @@ use crate::{
 const BODY: &str = r#"{"vaccineId":1,"userId":5}"#;
 
 /// Adds a request to the queue; nothing serves it before [`serve`].
-async fn enqueue(fixture: &ProtocolFixture, key: &str) -> Ticket {
+async fn enqueue(fixture: &ProtocolFixture, key: &str) -> QueuedTicket {
     match fixture.protocol.book(with_key_of(key, true)).await {
         Ok(Accepted::Ticket(ticket, _)) => ticket,
         other => panic!("no ticket: {other:?}"),
     }
 }
 
-async fn enqueue_all<const N: usize>(fixture: &ProtocolFixture, keys: [&str; N]) -> [Ticket; N] {
+async fn enqueue_all<const N: usize>(
+    fixture: &ProtocolFixture,
+    keys: [&str; N],
+) -> [QueuedTicket; N] {
     let mut tickets = Vec::new();
     for key in keys {
         tickets.push(enqueue(fixture, key).await);
@@ -59,7 +62,10 @@ fn serve(fixture: &ProtocolFixture) {
 }
 
 /// How these tickets ended, as soon as all of them have.
-async fn ends<const N: usize>(fixture: &ProtocolFixture, tickets: &[Ticket; N]) -> [TicketEnd; N] {
+async fn ends<const N: usize>(
+    fixture: &ProtocolFixture,
+    tickets: &[QueuedTicket; N],
+) -> [TicketEnd; N] {
     let all = async {
         loop {
             let mut ends = Vec::new();

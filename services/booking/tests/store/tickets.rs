@@ -4,7 +4,7 @@ use booking::{
     domain::{
         BookingAttempt, Bookings, Command, Fingerprint, Reply,
         tickets::{
-            EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, ServeReply, ServeTicket, Ticket,
+            EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply, ServeTicket,
             TicketEnd,
         },
     },
@@ -73,15 +73,15 @@ pub(super) fn outcome() -> impl Strategy<Value = HoldOutcome> {
 }
 
 /// Every ticket with its position, and the queue.
-pub(super) fn all(store: &BookingStore) -> (Vec<(Ticket, Option<i64>)>, Vec<Ticket>) {
+pub(super) fn all(store: &BookingStore) -> (Vec<(QueuedTicket, Option<i64>)>, Vec<QueuedTicket>) {
     ((0..10).filter_map(|key| find(store, key)).collect(), queue(store, 1_000))
 }
 
-fn find(store: &BookingStore, key: u8) -> Option<(Ticket, Option<i64>)> {
+fn find(store: &BookingStore, key: u8) -> Option<(QueuedTicket, Option<i64>)> {
     store.database.block_on(store.queries().ticket(id(key))).unwrap()
 }
 
-fn queue(store: &BookingStore, limit: usize) -> Vec<Ticket> {
+fn queue(store: &BookingStore, limit: usize) -> Vec<QueuedTicket> {
     store.database.block_on(store.queries().queue_head(limit)).unwrap()
 }
 
@@ -89,7 +89,7 @@ fn position(store: &BookingStore, key: u8) -> Option<i64> {
     find(store, key).unwrap().1
 }
 
-fn keys(tickets: &[Ticket]) -> Vec<&str> {
+fn keys(tickets: &[QueuedTicket]) -> Vec<&str> {
     tickets.iter().map(|ticket| ticket.key.trim_start_matches("key ")).collect()
 }
 

@@ -2,32 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use contracts::ids::ReservationId;
+use contracts::{ids::ReservationId, vaccine::ReservationState};
 use jiff::Timestamp;
 use vaccine::domain::{
     AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses, HoldDose, Name, Pool,
-    PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, Reservation,
-    ReturnDose, State,
+    PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
+    ReturnDose,
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     vaccines: BTreeMap<PoolId, (Name, Doses)>,
-    reservations: BTreeMap<ReservationId, Reservation>,
+    reservations: BTreeMap<ReservationId, ReservationRecord>,
     last: i64,
 }
 
 impl Model {
     /// A vaccine, with a dose taken for each held or booked claim of it.
     pub(crate) fn pool(&self, id: PoolId) -> Option<Pool> {
-        let is_counted = |known: &&Reservation| matches!(known.state, State::Held | State::Booked);
+        let is_counted = |known: &&ReservationRecord| {
+            matches!(known.state, ReservationState::Held | ReservationState::Booked)
+        };
         let claims = self.reservations.values().filter(is_counted).flat_map(|known| &known.claims);
         let taken = i64::try_from(claims.filter(|claim| **claim == id).count()).unwrap();
         let (name, stock) = self.vaccines.get(&id)?;
         Some(Pool { name: name.clone(), stock: *stock, taken })
     }
 
-    pub(crate) fn reservation(&self, id: ReservationId) -> Option<&Reservation> {
+    pub(crate) fn reservation(&self, id: ReservationId) -> Option<&ReservationRecord> {
         self.reservations.get(&id)
     }
 
@@ -73,9 +75,11 @@ impl Model {
 
     fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {
         match self.reservations.get(&hold.reservation) {
-            None => self.claim(hold, State::Held),
-            Some(known) if known.state == State::Released => Err(Refusal::Released),
-            Some(known) if known.state == State::Administered => Err(Refusal::Administered),
+            None => self.claim(hold, ReservationState::Held),
+            Some(known) if known.state == ReservationState::Released => Err(Refusal::Released),
+            Some(known) if known.state == ReservationState::Administered => {
+                Err(Refusal::Administered)
+            }
             Some(known) if (known.owner, &known.claims) == (hold.owner, &hold.claims) => {
                 self.name(hold)
             }
@@ -85,7 +89,9 @@ impl Model {
 
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
         let ReturnDose { reservation, owner, at } = *returned;
-        let is_counted = |known: &&Reservation| matches!(known.state, State::Held | State::Booked);
+        let is_counted = |known: &&ReservationRecord| {
+            matches!(known.state, ReservationState::Held | ReservationState::Booked)
+        };
         match self.reservations.get(&reservation).filter(is_counted) {
             Some(known) if known.owner != Some(owner) => Err(Refusal::Conflict),
             Some(_) | None => self.release(reservation, None, at),
@@ -107,20 +113,22 @@ impl Model {
         if is_new && of.is_some_and(|pool| self.pool(pool).is_none()) {
             return Err(Refusal::NoSuchPool);
         }
-        let known =
-            self.reservations.entry(id).or_insert_with(|| without_owner(State::Released, &[], at));
+        let known = self
+            .reservations
+            .entry(id)
+            .or_insert_with(|| without_owner(ReservationState::Released, &[], at));
         let claims = &known.claims;
         if of.is_some_and(|pool| !claims.is_empty() && !claims.contains(&pool)) {
             return Err(Refusal::NoSuchReservation);
         }
         match known.state {
-            State::Administered => return Err(Refusal::Administered),
-            State::Booked if of.is_some() && known.owner.is_some() => {
+            ReservationState::Administered => return Err(Refusal::Administered),
+            ReservationState::Booked if of.is_some() && known.owner.is_some() => {
                 return Err(Refusal::Conflict);
             }
-            State::Held | State::Booked | State::Released => {}
+            ReservationState::Held | ReservationState::Booked | ReservationState::Released => {}
         }
-        known.state = State::Released;
+        known.state = ReservationState::Released;
         Ok(())
     }
 
@@ -132,8 +140,8 @@ impl Model {
         at: Timestamp,
     ) -> Result<(), Refusal> {
         let (own, used) = match self.reservations.get(&id) {
-            Some(known) if known.state == State::Administered => return Ok(()),
-            Some(known) if known.state != State::Released => {
+            Some(known) if known.state == ReservationState::Administered => return Ok(()),
+            Some(known) if known.state != ReservationState::Released => {
                 (known.claims.clone(), known.claims.clone())
             }
             Some(_) | None => (Vec::new(), claims.to_vec()),
@@ -150,27 +158,27 @@ impl Model {
             let (_, stock) = self.vaccines.get_mut(id).unwrap();
             *stock = Doses::parse(stock.count() - 1).unwrap();
         }
-        let new = || without_owner(State::Administered, claims, at);
-        self.reservations.entry(id).or_insert_with(new).state = State::Administered;
+        let new = || without_owner(ReservationState::Administered, claims, at);
+        self.reservations.entry(id).or_insert_with(new).state = ReservationState::Administered;
         Ok(())
     }
 
     fn confirm(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
         match self.reservations.get_mut(&hold.reservation) {
-            None => self.claim(hold, State::Booked).map(drop),
-            Some(known) if known.state == State::Released => Err(Refusal::Released),
-            Some(known) if known.state == State::Administered => Ok(()),
+            None => self.claim(hold, ReservationState::Booked).map(drop),
+            Some(known) if known.state == ReservationState::Released => Err(Refusal::Released),
+            Some(known) if known.state == ReservationState::Administered => Ok(()),
             Some(known) if (known.owner, &known.claims) != (hold.owner, &hold.claims) => {
                 Err(Refusal::Conflict)
             }
             Some(known) => {
-                known.state = State::Booked;
+                known.state = ReservationState::Booked;
                 Ok(())
             }
         }
     }
 
-    fn claim(&mut self, hold: &HoldDose, state: State) -> Result<Name, Refusal> {
+    fn claim(&mut self, hold: &HoldDose, state: ReservationState) -> Result<Name, Refusal> {
         let name = self.name(hold)?;
         for id in &hold.claims {
             let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
@@ -180,7 +188,8 @@ impl Model {
             }
         }
         let HoldDose { reservation, owner, claims, at } = hold.clone();
-        self.reservations.insert(reservation, Reservation { owner, claims, state, held_at: at });
+        self.reservations
+            .insert(reservation, ReservationRecord { owner, claims, state, held_at: at });
         Ok(name)
     }
 
@@ -191,6 +200,6 @@ impl Model {
     }
 }
 
-fn without_owner(state: State, claims: &[PoolId], at: Timestamp) -> Reservation {
-    Reservation { owner: None, claims: claims.to_vec(), state, held_at: at }
+fn without_owner(state: ReservationState, claims: &[PoolId], at: Timestamp) -> ReservationRecord {
+    ReservationRecord { owner: None, claims: claims.to_vec(), state, held_at: at }
 }

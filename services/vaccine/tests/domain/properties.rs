@@ -1,13 +1,12 @@
 //! Properties of any commands in any order.
 
+use contracts::vaccine::ReservationState;
 use proptest::{
     collection::vec,
     prelude::*,
     sample::{Index, subsequence},
 };
-use vaccine::domain::{
-    Command, ConfirmHold, Ledger, Pool, PoolId, Refusal, State, decide, is_sold_out,
-};
+use vaccine::domain::{Command, ConfirmHold, Ledger, Pool, PoolId, Refusal, decide, is_sold_out};
 
 use crate::{
     commands::{
@@ -110,7 +109,7 @@ fn with_doses() -> Ledger {
 }
 
 /// Vaccine 1, and the state of reservation 1.
-fn end(ledger: &Ledger) -> (Option<&Pool>, Option<State>) {
+fn end(ledger: &Ledger) -> (Option<&Pool>, Option<ReservationState>) {
     let reservation = ledger.reservations.get(&reservation(1));
     (ledger.pools.get(&PoolId(1)), reservation.map(|known| known.state))
 }

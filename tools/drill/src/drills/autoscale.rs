@@ -25,7 +25,7 @@ use crate::{
     load::summary::Outcome,
     observations::Observations,
     report::{Report, seconds},
-    service::{Service, TestEnvironment},
+    service::{ServiceProcess, TestEnvironment},
     system::System,
     target::Target,
 };
@@ -154,7 +154,7 @@ struct Fleet {
 
 impl Fleet {
     async fn start(environment: TestEnvironment) -> Result<Self, DrillError> {
-        let system = System::start(environment, &[Service::vaccine(0)]).await?;
+        let system = System::start(environment, &[ServiceProcess::vaccine(0)]).await?;
         let (balancer, limit) = (Balancer::start().await?, Limit::new(LIMIT));
         let mut fleet = Self { balancer, meters: Vec::new(), limit, unlimited: None, system };
         fleet.scale_up().await?;
@@ -166,7 +166,7 @@ impl Fleet {
     }
 
     async fn scale_up(&mut self) -> Result<(), DrillError> {
-        let service = Service::booking(u16::try_from(self.meters.len())?);
+        let service = ServiceProcess::booking(u16::try_from(self.meters.len())?);
         self.system.start_service(service).await?;
         let pid = self.system.pid(service)?;
         if let Err(error) = self.limit.apply(pid) {
@@ -180,7 +180,7 @@ impl Fleet {
     /// Terminates the newest process.
     async fn scale_down(&mut self) -> Result<(), DrillError> {
         self.meters.pop();
-        let service = Service::booking(u16::try_from(self.meters.len())?);
+        let service = ServiceProcess::booking(u16::try_from(self.meters.len())?);
         let target = self.system.target(service)?;
         take_out(&mut self.system, &self.balancer, (service, &target)).await
     }
@@ -331,7 +331,7 @@ fn verdict(options: &Options, scaling: &Scaling) -> Report {
 fn emulation_notes(report: &mut Report, options: &Options, unlimited: Option<&str>) {
     report.note(format!(
         "The manifest is emulated on one machine: processes instead of pods, a balancer of the drill's instead of \
-         the Service, and every time of the autoscaler divided by {} (it syncs every {}).",
+         the ServiceProcess, and every time of the autoscaler divided by {} (it syncs every {}).",
         options.speedup,
         seconds(SYNC / options.speedup)
     ));

@@ -17,7 +17,7 @@ use crate::{
     reference::{booking_request, set_faults},
     report::{Report, milliseconds, seconds},
     request::Request,
-    service::Service,
+    service::ServiceProcess,
     system::System,
     target::Target,
 };
@@ -135,9 +135,9 @@ async fn inject_faults(
     sleep(phase).await;
     context.show("vaccine is dead (kill -9)");
     let began = elapsed();
-    system.kill(Service::vaccine(0))?;
+    system.kill(ServiceProcess::vaccine(0))?;
     sleep(phase).await;
-    system.start_service(Service::vaccine(0)).await?;
+    system.start_service(ServiceProcess::vaccine(0)).await?;
     let dead = began..elapsed();
     context.show("vaccine is available again");
     Ok(Outages { slow, dead })

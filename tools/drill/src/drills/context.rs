@@ -12,7 +12,7 @@ use crate::{
     reference::{booking_request, register_vaccine},
     request::Reconnect,
     response::{RequestError, Response},
-    service::{Service, TestEnvironment},
+    service::{ServiceProcess, TestEnvironment},
     system::System,
     target::Target,
 };
@@ -72,8 +72,8 @@ impl Context {
         replicas: u16,
     ) -> Result<System, DrillError> {
         self.show(format!("starting vaccine and {replicas} booking processes"));
-        let bookings = (0..replicas).map(Service::booking);
-        let services: Vec<_> = [Service::vaccine(0)].into_iter().chain(bookings).collect();
+        let bookings = (0..replicas).map(ServiceProcess::booking);
+        let services: Vec<_> = [ServiceProcess::vaccine(0)].into_iter().chain(bookings).collect();
         System::start(environment, &services).await
     }
 }
@@ -85,8 +85,8 @@ impl<'a> Trial<'a> {
         system: &System,
         replicas: u16,
     ) -> Result<Self, DrillError> {
-        let bookings = (0..replicas).map(|n| system.target(Service::booking(n)));
-        let vaccine = system.target(Service::vaccine(0))?;
+        let bookings = (0..replicas).map(|n| system.target(ServiceProcess::booking(n)));
+        let vaccine = system.target(ServiceProcess::vaccine(0))?;
         Self::new(context, vaccine, bookings.collect::<Result<_, _>>()?, UNLIMITED).await
     }
 

@@ -24,7 +24,7 @@ use crate::{
     report::{Report, seconds},
     request::{Reconnect, Request},
     response::{RequestError, Response},
-    service::Service,
+    service::ServiceProcess,
     system::System,
 };
 
@@ -38,7 +38,7 @@ const RESPONSES_MAX: u64 = 3_000;
 const ROUND_MAX: Duration = Duration::from_secs(20);
 
 /// Killed in turn.
-const VICTIMS: [Service; 2] = [Service::booking(0), Service::vaccine(0)];
+const VICTIMS: [ServiceProcess; 2] = [ServiceProcess::booking(0), ServiceProcess::vaccine(0)];
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -69,7 +69,7 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
         context.show(format!("round {round}: kill {victim} after {after} responses"));
         load_and_kill(&trial, &mut system, (victim, after), &acknowledged).await?;
         kills.push(Mark::new(trial.recorder.elapsed(), ""));
-        if context.without_protection && victim == Service::booking(0) {
+        if context.without_protection && victim == ServiceProcess::booking(0) {
             // As with a database in memory.
             fs::remove_dir_all(system.data(victim))?;
         }
@@ -108,7 +108,7 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
 async fn load_and_kill(
     trial: &Trial<'_>,
     system: &mut System,
-    (victim, after): (Service, u64),
+    (victim, after): (ServiceProcess, u64),
     acknowledged: &Arc<Mutex<Acknowledged>>,
 ) -> Result<(), DrillError> {
     let (is_over, reached) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::context::{Context, Trial};
 use crate::{
     balancer::Balancer, chart::Mark, error::DrillError, load::summary::Outcome, report::Report,
-    request::Reconnect, service::Service, system::System, target::Target,
+    request::Reconnect, service::ServiceProcess, system::System, target::Target,
 };
 
 /// From "no new connections" to SIGTERM, as in the manifests but shorter: on one machine the balancer
@@ -71,7 +71,7 @@ async fn restart_all(
     let mut marks = Vec::new();
     sleep(options.load_duration() / 4).await;
     for (n, process) in (0..).zip(&trial.bookings) {
-        let service = Service::booking(n);
+        let service = ServiceProcess::booking(n);
         context.show(format!("restarting booking {} of {}", n + 1, options.replicas));
         marks.push(Mark::new(trial.recorder.elapsed(), &(n + 1).to_string()));
         if context.without_protection {
@@ -94,7 +94,7 @@ async fn restart_all(
 pub(super) async fn take_out(
     system: &mut System,
     balancer: &Balancer,
-    (service, process): (Service, &Target),
+    (service, process): (ServiceProcess, &Target),
 ) -> Result<(), DrillError> {
     balancer.remove(process);
     sleep(PRE_STOP).await;

@@ -15,7 +15,7 @@ use crate::{
     reference::{booking_request, register_vaccine, set_faults},
     report::{Report, seconds},
     request::Reconnect,
-    service::{Service, TestEnvironment},
+    service::{ServiceProcess, TestEnvironment},
     system::System,
     target::Target,
 };
@@ -63,15 +63,15 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     }
     context.show("starting all services in one process");
     let environment = TestEnvironment::with_faults(context.environment.clone());
-    let system = System::start(environment, &[Service::ALL]).await?;
-    let booking = system.target(Service::booking(0))?;
+    let system = System::start(environment, &[ServiceProcess::ALL]).await?;
+    let booking = system.target(ServiceProcess::booking(0))?;
     let entry = if context.without_protection {
         set_faults(&booking, &json!({"mode": "slow", "delayMs": NO_DEADLINE_MS})).await?;
         booking
     } else {
-        system.target(Service::new("gateway", 0))?
+        system.target(ServiceProcess::new("gateway", 0))?
     };
-    let vaccine = system.target(Service::vaccine(0))?;
+    let vaccine = system.target(ServiceProcess::vaccine(0))?;
     load_spike(options, context, &External { entry, vaccine }).await
 }
 

@@ -13,7 +13,7 @@ use crate::{
     open::schedule::Schedule,
     reference::set_faults,
     report::{Report, seconds},
-    service::Service,
+    service::ServiceProcess,
 };
 
 /// How long it takes until every client has started.
@@ -63,9 +63,9 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
         return verdict(options, &trial, results).await;
     }
     let system = context.start(context.environment.clone().with_faults(), replicas).await?;
-    let bookings = (0..replicas).map(|n| system.target(Service::booking(n)));
+    let bookings = (0..replicas).map(|n| system.target(ServiceProcess::booking(n)));
     let (vaccine, bookings) =
-        (system.target(Service::vaccine(0))?, bookings.collect::<Result<_, _>>()?);
+        (system.target(ServiceProcess::vaccine(0))?, bookings.collect::<Result<_, _>>()?);
     let trial = Trial::new(context, vaccine, bookings, doses.into()).await?;
     context.show(format!("{clients} clients, {doses} doses"));
     // Immediately before the load: the first delay begins now.

@@ -16,7 +16,7 @@ use crate::{
     observations::Observations,
     report::{Report, seconds},
     request::Request,
-    service::Service,
+    service::ServiceProcess,
     system::System,
     target::Target,
 };
@@ -32,8 +32,8 @@ const RECOVER_WITHIN: Duration = Duration::from_secs(7);
 /// The share of the earlier rate at which bookings have recovered.
 const RECOVERED_SHARE: f64 = 0.25;
 
-const VACCINE: Service = Service::vaccine(0);
-const BOOKING: Service = Service::booking(0);
+const VACCINE: ServiceProcess = ServiceProcess::vaccine(0);
+const BOOKING: ServiceProcess = ServiceProcess::booking(0);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -55,7 +55,7 @@ impl Options {
 #[derive(Clone, Debug)]
 struct Fault {
     name: &'static str,
-    service: Service,
+    service: ServiceProcess,
     at: Duration,
     restarted: Option<Duration>,
 }
@@ -137,14 +137,14 @@ async fn inject_and_restart(
 }
 
 struct LivenessProbe {
-    service: Service,
+    service: ServiceProcess,
     target: Target,
     /// In a row.
     failed: u32,
 }
 
 impl LivenessProbe {
-    fn new(service: Service, target: &Target) -> Self {
+    fn new(service: ServiceProcess, target: &Target) -> Self {
         Self { service, target: target.clone(), failed: 0 }
     }
 

@@ -1,6 +1,6 @@
 //! How the connection of a load reads every kind of response, and how `send` reads those that it does not.
 
-use drill::{Connection, RESPONSE_BYTES_MAX, Request, RequestError, Response, Target, send};
+use drill::{HttpConnection, RESPONSE_BYTES_MAX, Request, RequestError, Response, Target, send};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use crate::server::{Answer, Server, answer, status};
@@ -13,7 +13,7 @@ async fn always(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Server {
 
 /// Sends on a connection of a load.
 async fn get(server: &Server) -> Result<Response, RequestError> {
-    Connection::new(&server.target).send(&Request::get("/")).await
+    HttpConnection::new(&server.target).send(&Request::get("/")).await
 }
 
 /// The error of a request with this response.
@@ -25,7 +25,7 @@ async fn error_of(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Reques
 async fn a_connection_is_kept_for_the_next_request() {
     let server =
         Server::start(|number, _| status(201, "", &format!("{{\"number\":{number}}}"))).await;
-    let mut connection = Connection::new(&server.target);
+    let mut connection = HttpConnection::new(&server.target);
     for number in 0..3 {
         let reply = connection.send(&Request::post_json("/", "{}")).await.expect("a reply");
         assert_eq!(reply.status, 201);
@@ -55,7 +55,7 @@ async fn chunks_become_one_body_however_they_arrive() {
         _ => answer(format!("{CHUNKED}{chunks}")).byte_by_byte(),
     })
     .await;
-    let mut connection = Connection::new(&server.target);
+    let mut connection = HttpConnection::new(&server.target);
     for _ in 0..2 {
         let reply = connection.send(&Request::get("/")).await.expect("a reply");
         assert_eq!(reply.text(), "hello, world");
@@ -76,7 +76,7 @@ async fn a_large_body_is_read_whole() {
 #[tokio::test]
 async fn an_announced_close_is_followed_by_a_new_connection() {
     let server = always(|| status(200, "connection: close\r\n", "bye").then_close()).await;
-    let mut connection = Connection::new(&server.target);
+    let mut connection = HttpConnection::new(&server.target);
     for _ in 0..3 {
         let reply = connection.send(&Request::get("/")).await.expect("a reply");
         assert_eq!(reply.text(), "bye");
@@ -132,7 +132,7 @@ async fn a_kept_connection_found_closed_is_an_error_and_nothing_is_sent_again() 
         _ => status(201, "", ""),
     })
     .await;
-    let mut connection = Connection::new(&server.target);
+    let mut connection = HttpConnection::new(&server.target);
     let post = Request::post_json("/", "{}");
     connection.send(&post).await.expect("a reply");
     let error = connection.send(&post).await.expect_err("closed");
@@ -145,7 +145,7 @@ async fn a_kept_connection_found_closed_is_an_error_and_nothing_is_sent_again() 
 #[tokio::test]
 async fn a_server_that_closes_unannounced_is_noticed_with_the_next_request() {
     let server = always(|| status(200, "", "").then_close()).await;
-    let mut connection = Connection::new(&server.target);
+    let mut connection = HttpConnection::new(&server.target);
     connection.send(&Request::get("/")).await.expect("a reply");
     let error = connection.send(&Request::get("/")).await.expect_err("closed");
     assert!(matches!(error, RequestError::Closed));
@@ -191,7 +191,7 @@ async fn a_refusal_is_read_even_if_the_server_does_not_take_the_whole_body() {
         let refusal = b"HTTP/1.1 413 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         stream.write_all(refusal).await.expect("room for the refusal");
     };
-    let mut connection = Connection::new(&target);
+    let mut connection = HttpConnection::new(&target);
     let (reply, ()) = tokio::join!(connection.send(&request), refuse);
     assert_eq!(reply.expect("the refusal").status, 413);
 }
@@ -220,7 +220,7 @@ async fn a_refused_connection_is_reported() {
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
     let address = socket.local_addr().expect("a bound port");
     let target = Target::parse(&format!("http://{address}")).expect("loopback");
-    let mut connection = Connection::new(&target);
+    let mut connection = HttpConnection::new(&target);
     let request = Request::get("/");
     for ended in [connection.send(&request).await, send(&target, &request).await] {
         let error = ended.expect_err("refused");

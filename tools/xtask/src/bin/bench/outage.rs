@@ -6,7 +6,7 @@ mod network;
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use drill::{DrillError, Load, Outcome, Reconnect, Recorder, Service, Stop};
+use drill::{DrillError, Load, Outcome, Reconnect, Recorder, ServiceProcess, Stop};
 use serde_json::{Value, json};
 
 use self::network::Network;
@@ -16,7 +16,7 @@ use crate::{
     system::{self, TestSystem},
 };
 
-const VACCINE: Service = Service::vaccine(0);
+const VACCINE: ServiceProcess = ServiceProcess::vaccine(0);
 
 /// As many as the smaller siege has.
 const USERS: u16 = 100;

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use drill::{DrillError, Request, Service, ServiceList, System, Target, TestEnvironment};
+use drill::{DrillError, Request, ServiceList, ServiceProcess, System, Target, TestEnvironment};
 use serde_json::Value;
 use xtask::{child, services};
 
 use crate::machine;
 
 /// The example server of `platform-service`, and its port.
-const ECHO: Service = Service::new("echo", 0);
+const ECHO: ServiceProcess = ServiceProcess::new("echo", 0);
 const ECHO_SERVICES: ServiceList = &[("echo", 8090)];
 
 /// The interval at which a service is asked whether its work is done.
@@ -51,25 +51,25 @@ fn program(name: &str) -> Result<PathBuf, DrillError> {
 impl TestSystem {
     /// All services in one process, on SQLite.
     pub(crate) async fn serve() -> Result<Self, DrillError> {
-        Self::start(environment()?, &[Service::ALL], Service::booking(0)).await
+        Self::start(environment()?, &[ServiceProcess::ALL], ServiceProcess::booking(0)).await
     }
 
     /// One process per service, all on one PostgreSQL. Events are published over HTTP, as by `serve`.
     pub(crate) async fn on_postgres(url: &str) -> Result<Self, DrillError> {
-        let names = service_list()?.iter().map(|(name, _)| Service::new(name, 0));
+        let names = service_list()?.iter().map(|(name, _)| ServiceProcess::new(name, 0));
         let environment = environment()?.with_setting("DATABASE_URL", url);
-        Self::start(environment, &names.collect::<Vec<_>>(), Service::booking(0)).await
+        Self::start(environment, &names.collect::<Vec<_>>(), ServiceProcess::booking(0)).await
     }
 
     /// Vaccine alone, with fault injection.
     pub(crate) async fn vaccine() -> Result<Self, DrillError> {
-        let vaccine = Service::vaccine(0);
+        let vaccine = ServiceProcess::vaccine(0);
         Self::start(environment()?.with_faults(), &[vaccine], vaccine).await
     }
 
     /// Booking alone.
     pub(crate) async fn booking(vaccine_url: &str) -> Result<Self, DrillError> {
-        let booking = Service::booking(0);
+        let booking = ServiceProcess::booking(0);
         let environment = environment()?.with_setting("VACCINE_URL", vaccine_url);
         Self::start(environment, &[booking], booking).await
     }
@@ -82,8 +82,8 @@ impl TestSystem {
 
     async fn start(
         environment: TestEnvironment,
-        services: &[Service],
-        entry: Service,
+        services: &[ServiceProcess],
+        entry: ServiceProcess,
     ) -> Result<Self, DrillError> {
         let mut system = System::start(environment, &[]).await?;
         let start = Instant::now();
@@ -97,7 +97,7 @@ impl TestSystem {
     }
 
     pub(crate) fn target(&self, name: &'static str) -> Result<Target, DrillError> {
-        self.system.target(Service::new(name, 0))
+        self.system.target(ServiceProcess::new(name, 0))
     }
 
     /// Registers a vaccine; its id.

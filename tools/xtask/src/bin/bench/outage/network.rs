@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use drill::{DrillError, Service, System};
+use drill::{DrillError, ServiceProcess, System};
 
 /// The two ends of the pair.
 const NEAR: Ipv4Addr = Ipv4Addr::new(10, 213, 77, 1);
@@ -19,7 +19,7 @@ const FAR: Ipv4Addr = Ipv4Addr::new(10, 213, 77, 2);
 /// The port of vaccine, before the offset.
 const PORT: u16 = 8081;
 
-const VACCINE: Service = Service::vaccine(0);
+const VACCINE: ServiceProcess = ServiceProcess::vaccine(0);
 
 const START_WITHIN: Duration = Duration::from_secs(10);
 
