@@ -1,4 +1,4 @@
-//! Single requests, by hyper: setup, probes, faults, ledgers. Loads have a [`crate::Connection`].
+//! Single requests, by hyper: setup, probes, faults, ledgers. Loads have a [`crate::HttpConnection`].
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1, header};
