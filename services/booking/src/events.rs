@@ -6,7 +6,7 @@ use contracts::{
     ids::ReservationId,
 };
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
-use platform_store::{CommandOf, Event};
+use platform_store::{Event, command_of};
 
 use crate::domain::{
     AbortAttempt, AbortReply, Bookings, CancelBooking, CancelReply, Command, CompleteBooking,
@@ -89,27 +89,9 @@ impl EventHandler for Bookings {
     }
 }
 
-macro_rules! command_of {
-    ($command:ident, $kind:ident, $reply:ident) => {
-        impl From<$command> for Command {
-            fn from(command: $command) -> Self {
-                Self::$kind(command)
-            }
-        }
-
-        impl CommandOf<Bookings> for $command {
-            type Reply = $reply;
-
-            fn reply(reply: Reply) -> Option<$reply> {
-                if let Reply::$kind(reply) = reply { Some(reply) } else { None }
-            }
-        }
-    };
-}
-
-command_of!(CreateBooking, Create, CreateReply);
-command_of!(CancelBooking, Cancel, CancelReply);
-command_of!(ResolveAttempt, Resolve, ResolveReply);
-command_of!(AbortAttempt, Abort, AbortReply);
-command_of!(EnqueueTicket, Enqueue, EnqueueReply);
-command_of!(ServeTicket, Serve, ServeReply);
+command_of!(Bookings: CreateBooking => Command::Create, Reply::Create(reply) -> CreateReply);
+command_of!(Bookings: CancelBooking => Command::Cancel, Reply::Cancel(reply) -> CancelReply);
+command_of!(Bookings: ResolveAttempt => Command::Resolve, Reply::Resolve(reply) -> ResolveReply);
+command_of!(Bookings: AbortAttempt => Command::Abort, Reply::Abort(reply) -> AbortReply);
+command_of!(Bookings: EnqueueTicket => Command::Enqueue, Reply::Enqueue(reply) -> EnqueueReply);
+command_of!(Bookings: ServeTicket => Command::Serve, Reply::Serve(reply) -> ServeReply);

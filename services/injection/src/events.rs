@@ -5,7 +5,7 @@ use contracts::{
     injection::Injection,
 };
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
-use platform_store::{CommandOf, Event};
+use platform_store::{Event, command_of};
 
 use crate::domain::{
     Appointment, Appointments, BookedDose, Command, CompleteInjection, Refusal, Reply,
@@ -66,19 +66,7 @@ fn booked_dose(BookingChanged { reservation_id, booking }: &BookingChanged) -> B
     }
 }
 
-impl From<CompleteInjection> for Command {
-    fn from(complete: CompleteInjection) -> Self {
-        Self::Complete(complete)
-    }
-}
-
-impl CommandOf<Appointments> for CompleteInjection {
-    type Reply = Result<Appointment, Refusal>;
-
-    fn reply(reply: Reply) -> Option<Self::Reply> {
-        match reply {
-            Reply::Completed(reply) => Some(reply),
-            Reply::Expected(_) | Reply::CalledOff(_) => None,
-        }
-    }
-}
+command_of!(
+    Appointments: CompleteInjection => Command::Complete,
+    Reply::Completed(reply) -> Result<Appointment, Refusal>
+);

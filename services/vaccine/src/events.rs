@@ -5,7 +5,7 @@ use contracts::{
     vaccine::Vaccine,
 };
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
-use platform_store::{CommandOf, Event};
+use platform_store::{Event, command_of};
 
 use crate::domain::{
     AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, HoldDose, Ledger, Name, Pool,
@@ -88,86 +88,15 @@ impl EventHandler for Ledger {
     }
 }
 
-impl From<RegisterVaccine> for Command {
-    fn from(register: RegisterVaccine) -> Self {
-        Self::Register(register)
-    }
-}
-
-impl CommandOf<Ledger> for RegisterVaccine {
-    type Reply = (PoolId, Pool);
-
-    fn reply(reply: Reply) -> Option<Self::Reply> {
-        if let Reply::Registered(id, pool) = reply { Some((id, pool)) } else { None }
-    }
-}
-
-impl From<ChangeVaccine> for Command {
-    fn from(change: ChangeVaccine) -> Self {
-        Self::Change(change)
-    }
-}
-
-impl CommandOf<Ledger> for ChangeVaccine {
-    type Reply = Result<ChangedPool, Refusal>;
-
-    fn reply(reply: Reply) -> Option<Self::Reply> {
-        if let Reply::Changed(reply) = reply { Some(reply) } else { None }
-    }
-}
-
-impl From<RemoveVaccine> for Command {
-    fn from(remove: RemoveVaccine) -> Self {
-        Self::Remove(remove)
-    }
-}
-
-impl CommandOf<Ledger> for RemoveVaccine {
-    type Reply = Result<(), Refusal>;
-
-    fn reply(reply: Reply) -> Option<Self::Reply> {
-        if let Reply::Removed(reply) = reply { Some(reply) } else { None }
-    }
-}
-
-impl From<HoldDose> for Command {
-    fn from(hold: HoldDose) -> Self {
-        Self::Hold(hold)
-    }
-}
-
-impl CommandOf<Ledger> for HoldDose {
-    type Reply = Result<Name, Refusal>;
-
-    fn reply(reply: Reply) -> Option<Self::Reply> {
-        if let Reply::Held(reply) = reply { Some(reply) } else { None }
-    }
-}
-
-impl From<ConfirmHold> for Command {
-    fn from(confirm: ConfirmHold) -> Self {
-        Self::Confirm(confirm)
-    }
-}
-
-impl CommandOf<Ledger> for ConfirmHold {
-    type Reply = Result<(), Refusal>;
-
-    fn reply(reply: Reply) -> Option<Self::Reply> {
-        if let Reply::Confirmed(reply) = reply { Some(reply) } else { None }
-    }
-}
-
-impl From<ReleaseReservation> for Command {
-    fn from(release: ReleaseReservation) -> Self {
-        Self::Release(release)
-    }
-}
-
-impl CommandOf<Ledger> for ReleaseReservation {
-    type Reply = Result<(), Refusal>;
-
-    fn reply(reply: Reply) -> Option<Self::Reply> {
-        if let Reply::Released(reply) = reply { Some(reply) } else { None }
-    }
-}
+command_of!(
+    Ledger: RegisterVaccine => Command::Register, Reply::Registered(id, pool) -> (PoolId, Pool)
+);
+command_of!(
+    Ledger: ChangeVaccine => Command::Change, Reply::Changed(reply) -> Result<ChangedPool, Refusal>
+);
+command_of!(Ledger: RemoveVaccine => Command::Remove, Reply::Removed(reply) -> Result<(), Refusal>);
+command_of!(Ledger: HoldDose => Command::Hold, Reply::Held(reply) -> Result<Name, Refusal>);
+command_of!(Ledger: ConfirmHold => Command::Confirm, Reply::Confirmed(reply) -> Result<(), Refusal>);
+command_of!(
+    Ledger: ReleaseReservation => Command::Release, Reply::Released(reply) -> Result<(), Refusal>
+);
