@@ -29,7 +29,6 @@ mod state;
 
 use std::{
     fmt,
-    ops::Deref,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -68,12 +67,6 @@ impl Breaker {
     pub fn enter(self: &Arc<Self>, now: Moment) -> Result<Permit, CircuitOpenError> {
         let call = lock(&self.circuit).enter(now)?;
         Ok(Permit { breaker: Arc::clone(self), call, recorded: false })
-    }
-
-    /// As [`Breaker::enter`], for callers that borrow the breaker.
-    pub fn enter_ref(&self, now: Moment) -> Result<Permit<&Self>, CircuitOpenError> {
-        let call = lock(&self.circuit).enter(now)?;
-        Ok(Permit { breaker: self, call, recorded: false })
     }
 
     /// Whether a call would be permitted now. Reserves nothing, so the call may still be refused; a
@@ -129,36 +122,26 @@ impl Breaker {
 /// A permitted call. [`Permit::record`] counts how it ended; a permit that is dropped counts as
 /// [`CallOutcome::Cancelled`], and another probe may take its turn.
 #[must_use = "a permit that is dropped counts as a cancelled call"]
-pub struct Permit<B: Deref<Target = Breaker> = Arc<Breaker>> {
-    breaker: B,
+pub struct Permit {
+    breaker: Arc<Breaker>,
     call: Call,
     recorded: bool,
 }
 
-impl<B: Deref<Target = Breaker>> Permit<B> {
+impl Permit {
     /// Counts how the call ended; `retry_after` is what the endpoint asked for, if it did.
     pub fn record(mut self, outcome: CallOutcome, retry_after: Option<Duration>, now: Moment) {
         self.recorded = true;
         lock(&self.breaker.circuit).record(self.call, outcome, retry_after, now);
     }
 
-    /// The breaker that permitted the call.
-    pub fn breaker(&self) -> &Breaker {
-        &self.breaker
-    }
-
     /// Whether this call decides if the breaker closes again.
     pub const fn is_probe(&self) -> bool {
         self.call.is_probe
     }
-
-    /// When the call was permitted.
-    pub const fn started(&self) -> Moment {
-        self.call.started_at
-    }
 }
 
-impl<B: Deref<Target = Breaker>> Drop for Permit<B> {
+impl Drop for Permit {
     fn drop(&mut self) {
         if !self.recorded {
             let now = self.call.started_at; // A cancelled call is counted in no window.
@@ -167,7 +150,7 @@ impl<B: Deref<Target = Breaker>> Drop for Permit<B> {
     }
 }
 
-impl<B: Deref<Target = Breaker>> fmt::Debug for Permit<B> {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit").field("call", &self.call).finish_non_exhaustive()
     }

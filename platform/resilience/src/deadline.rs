@@ -56,11 +56,6 @@ impl Deadline {
         nanos(self.left(now)) / 1_000_000
     }
 
-    /// The moment itself.
-    pub const fn moment(self) -> Moment {
-        self.0
-    }
-
     /// The time left; zero once it has passed.
     pub const fn left(self, now: Moment) -> Duration {
         self.0.since(now)

@@ -277,11 +277,6 @@ impl LimiterPermit {
         lock(&self.limiter.limit).learn(sample, self.admitted_at, now);
     }
 
-    /// How long ago they were admitted.
-    pub const fn age(&self, now: Moment) -> Duration {
-        now.since(self.admitted_at)
-    }
-
     /// How many items.
     pub const fn items(&self) -> u32 {
         self.items
