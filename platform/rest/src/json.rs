@@ -153,6 +153,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// The number in a query parameter, which is text here so that a missing one and a wrong one are the same
+/// problem; `of` says what it numbers.
+pub fn number(field: &'static str, text: Option<&str>, of: &str) -> Result<i64, Problem> {
+    let number = text.unwrap_or_default().trim().parse();
+    number.map_err(|_| Problem::invalid(field, format!("must be the number of a {of}")))
+}
+
 /// A JSON response.
 pub fn reply<T: Serialize>(status: StatusCode, media_type: &'static str, body: &T) -> Response {
     match serde_json::to_vec(body) {

@@ -68,6 +68,17 @@ pub enum WriteError {
     Command(#[from] CommandError),
 }
 
+impl WriteError {
+    /// Whether it is unknown if the command was committed. The lost end of a commit in
+    /// [`CommandError::Unavailable`] is not told apart from one that did not happen.
+    pub const fn outcome_is_unknown(self) -> bool {
+        match self {
+            Self::Stopped => true,
+            Self::Busy | Self::Closed | Self::Expired | Self::Command(_) => false,
+        }
+    }
+}
+
 /// Why this command failed; others of its batch may be committed. The cause is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CommandError {

@@ -28,7 +28,7 @@ use platform_rest::{
     client::{Call, CallError, CircuitState, Client},
     runtime::Runtime,
 };
-use platform_store::{CommandError, Commands, WriteError};
+use platform_store::{Commands, WriteError};
 use platform_telemetry::{clock, error_chain};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
@@ -117,15 +117,7 @@ impl From<CreateReply> for AttemptOutcome {
 /// What came of an attempt whose booking was not committed.
 impl From<WriteError> for AttemptOutcome {
     fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Busy
-            | WriteError::Expired
-            | WriteError::Closed
-            | WriteError::Command(CommandError::Rejected | CommandError::Unavailable) => {
-                Self::NotWritten
-            }
-            WriteError::Stopped => Self::Unknown,
-        }
+        if error.outcome_is_unknown() { Self::Unknown } else { Self::NotWritten }
     }
 }
 

@@ -143,13 +143,7 @@ impl From<ReadError> for BookingError {
 
 impl From<WriteError> for BookingError {
     fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Stopped => Self::Unknown,
-            WriteError::Busy
-            | WriteError::Closed
-            | WriteError::Expired
-            | WriteError::Command(_) => Self::RetryLater,
-        }
+        if error.outcome_is_unknown() { Self::Unknown } else { Self::RetryLater }
     }
 }
 

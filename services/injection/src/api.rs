@@ -12,7 +12,7 @@ use contracts::{
 };
 use platform_rest::{
     hal::{Collection, HalItem, HalPage, Origin},
-    json::{Id, Json, Query},
+    json::{self, Id, Json, Query},
     openapi::{BodyProblems, PageProblems, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
@@ -115,8 +115,7 @@ async fn find_by_booking_id(
     Query(query): Query<BookingQuery>,
     page: PageRequest,
 ) -> Result<Response, Problem> {
-    let id = query.booking_id.as_deref().unwrap_or_default().trim().parse();
-    let id = id.map_err(|_| Problem::invalid("bookingId", "must be the number of a booking"))?;
+    let id = json::number("bookingId", query.booking_id.as_deref(), "booking")?;
     let list = desk.queries.of_booking(BookingId(id), page.range).await?;
     Ok(INJECTIONS.page(&origin, &page, list, |id, _| id))
 }

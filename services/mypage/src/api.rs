@@ -9,7 +9,7 @@ use contracts::{
 };
 use platform_rest::{
     hal::{Collection, HalItem, HalPage, Origin},
-    json::{Id, Query},
+    json::{self, Id, Query},
     openapi::{PageProblems, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
@@ -89,8 +89,7 @@ async fn find_by_user_id(
     Query(query): Query<UserQuery>,
     page: PageRequest,
 ) -> Result<Response, Problem> {
-    let id = query.user_id.as_deref().unwrap_or_default().trim().parse();
-    let id = id.map_err(|_| Problem::invalid("userId", "must be the number of a user"))?;
+    let id = json::number("userId", query.user_id.as_deref(), "user")?;
     let list = queries.of_user(UserId(id), page.range).await?;
     Ok(MYPAGES.page(&origin, &page, list, |_, one| one.book_id))
 }

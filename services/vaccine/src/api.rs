@@ -20,7 +20,7 @@ use contracts::{
 use platform_rest::{
     RequestDeadline,
     hal::{Collection, HalItem, HalPage, Origin},
-    json::{Id, Json, Query},
+    json::{self, Id, Json, Query},
     openapi::{BodyProblems, PageProblems, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
@@ -399,8 +399,7 @@ async fn check_and_book_stock(
         );
         return Ok(([(header::ALLOW, "GET")], problem).into_response());
     }
-    let id = query.vaccine_id.as_deref().unwrap_or_default().trim().parse();
-    let id = id.map_err(|_| Problem::invalid("vaccineId", "must be the number of a vaccine"))?;
+    let id = json::number("vaccineId", query.vaccine_id.as_deref(), "vaccine")?;
     let reservation = Uuid::now_v7();
     // A client that is gone before the response could never release the dose.
     let cancelled = guard(&stock, |stock| {
