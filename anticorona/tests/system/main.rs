@@ -20,7 +20,6 @@ mod envoy;
 mod follow;
 mod functions;
 mod health;
-mod kubernetes_service;
 mod mesh;
 mod outage;
 mod oversell;

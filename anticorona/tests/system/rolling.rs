@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use drill::{ServiceProcess, Siege};
+use drill::{Balancer, Request, ServiceProcess, Siege};
 use platform_service::DRAIN_MAX;
 
 use crate::{
     environment,
-    kubernetes_service::KubernetesService,
-    requests::{register_vaccine, wait_until_taken},
+    requests::{register_vaccine, send, wait_until_taken},
     siege::{assert_fully_available, bookings_of_siege},
     test_system::TestSystem,
 };
@@ -22,13 +21,21 @@ const USERS: u16 = 100;
 const REMOVED_AFTER: Duration = Duration::from_millis(400);
 const SIGTERM_AFTER: Duration = Duration::from_millis(600);
 
+/// Adds a process, which must be ready.
+async fn add_ready(service: &Balancer, system: &TestSystem, process: ServiceProcess) {
+    let target = system.target(process);
+    let ready = send(&target, Request::get("/actuator/health/readiness")).await;
+    assert_eq!(ready.status, 200, "{}", ready.text());
+    service.add(&target);
+}
+
 /// Adds the new process, then removes and terminates the old one.
 async fn replace(
     system: &mut TestSystem,
-    service: &KubernetesService,
+    service: &Balancer,
     (old, new): (ServiceProcess, ServiceProcess),
 ) {
-    service.add(&system.target(new)).await;
+    add_ready(service, system, new).await;
     tokio::time::sleep(REMOVED_AFTER).await; // tidy: paced, nodes remove the endpoint one by one
     service.remove(&system.target(old));
     tokio::time::sleep(SIGTERM_AFTER).await; // tidy: paced, as the manifest's preStop hook is
@@ -44,11 +51,11 @@ async fn a_rolling_restart_on_postgres_fails_no_request_of_siege_with_100_users(
     let [first, second, third, spare] = [0, 1, 2, 3].map(ServiceProcess::booking);
     let mut system = TestSystem::in_processes_of(environment::postgres().await, 1, 4).await;
     let id = register_vaccine(&system.vaccine(), 1_000_000).await;
-    let service = KubernetesService::new().await;
+    let service = Balancer::start().await.unwrap();
     for booking in [first, second, third] {
-        service.add(&system.target(booking)).await;
+        add_ready(&service, &system, booking).await;
     }
-    let (siege, entry) = (Siege::reference(USERS, id), service.target());
+    let (siege, entry) = (Siege::reference(USERS, id), service.target().clone());
     let siege = tokio::task::spawn_blocking(move || siege.run(&entry).unwrap());
     tokio::time::sleep(Duration::from_secs(1)).await; // tidy: paced, siege has started meanwhile
 

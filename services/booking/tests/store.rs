@@ -23,13 +23,16 @@ use contracts::{
 };
 use jiff::Timestamp;
 use platform_store::{
-    AggregateStore, CommandError, Commands, Database, Event, Input, Migration, Notifier,
-    OutboxEntry, Output, PageRange, PageStart, ReadPool, Store, StoreError,
-    database::open_in_memory, outbox,
+    AggregateStore, CommandError, Commands, Database, Event, Migration, Notifier, OutboxEntry,
+    PageRange, PageStart, ReadPool, StoreError, database::open_in_memory, outbox,
 };
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::Value;
-use testkit::{TestDatabase, on_both_databases, steps::steps};
+use testkit::{
+    TestDatabase, on_both_databases,
+    steps::steps,
+    store::{submit, try_submit},
+};
 use uuid::Uuid;
 
 fn at(second: u8) -> Timestamp {
@@ -102,7 +105,7 @@ impl BookingStore {
     }
 
     fn try_apply(&mut self, batch: &[Command]) -> Result<Vec<Reply>, StoreError> {
-        apply(&mut self.store, batch)
+        try_submit(&mut self.store, batch)
     }
 
     fn apply(&mut self, batch: &[Command]) -> Vec<Reply> {
@@ -134,18 +137,6 @@ impl BookingStore {
     fn event_types(&self) -> Vec<String> {
         self.outbox().into_iter().map(|entry| entry.event.r#type).collect()
     }
-}
-
-fn apply(
-    store: &mut AggregateStore<Bookings>,
-    batch: &[Command],
-) -> Result<Vec<Reply>, StoreError> {
-    let inputs: Vec<_> = batch.iter().cloned().map(Input::Command).collect();
-    let reply = |output| match output {
-        Output::Reply(reply) => reply,
-        Output::Consumed { .. } => panic!("there was no event"),
-    };
-    Ok(store.apply(&inputs)?.into_iter().map(reply).collect())
 }
 
 on_both_databases!(
@@ -192,11 +183,11 @@ fn a_batch_is_the_same_as_one_by_one(new: fn() -> TestDatabase) {
     let result = TestRunner::new(settings).run(&commands(), |commands| {
         let (mut batched, mut single) = (BookingStore::new(new), BookingStore::new(new));
         let connection = open_in_memory(MIGRATIONS).unwrap();
-        let mut in_memory = AggregateStore::new(connection, Notifier::default());
+        let mut in_memory = AggregateStore::<Bookings>::new(connection, Notifier::default());
         let replies = batched.apply(&commands);
         let one_by_one: Vec<_> = commands.chunks(1).flat_map(|one| single.apply(one)).collect();
         prop_assert_eq!(&replies, &one_by_one);
-        prop_assert_eq!(&apply(&mut in_memory, &commands).unwrap(), &replies);
+        prop_assert_eq!(&submit(&mut in_memory, &commands), &replies);
         prop_assert_eq!(batched.all(), single.all());
         prop_assert_eq!(tickets::all(&batched), tickets::all(&single));
         for store in [batched, single] {

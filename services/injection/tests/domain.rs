@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+#[path = "fixture/commands.rs"]
+mod commands;
+
 use contracts::{
-    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    ids::InjectionId,
     injection::InjectionStatus::{self, InjectionCancelled, InjectionCompleted, InjectionReady},
 };
 use injection::domain::{
@@ -13,25 +16,8 @@ use injection::domain::{
 };
 use jiff::Timestamp;
 use proptest::{collection::vec, prelude::*};
-use uuid::Uuid;
 
-/// The booking of that number.
-fn booked(booking: u8) -> BookedDose {
-    BookedDose {
-        reservation: ReservationId(Uuid::from_u128(booking.into())),
-        booking: BookingId(booking.into()),
-        vaccine: VaccineId(1),
-        user: UserId(i64::from(booking) + 100),
-    }
-}
-
-fn expect(booking: u8) -> Command {
-    Command::Expect(booked(booking))
-}
-
-fn call_off(booking: u8) -> Command {
-    Command::CallOff(booked(booking))
-}
+use commands::{booked, call_off, expect};
 
 fn complete(injection: i64) -> Command {
     let injection = InjectionId(injection);

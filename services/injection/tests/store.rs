@@ -4,7 +4,7 @@
 
 use contracts::{
     event::InjectionCompleted,
-    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, InjectionId, ReservationId},
     injection::{Injection, InjectionStatus},
 };
 use injection::{
@@ -20,10 +20,14 @@ use proptest::{collection::vec, prelude::*};
 use testkit::{TestDatabase, TestStore, on_both_databases, store::submit};
 use uuid::Uuid;
 
+#[path = "fixture/commands.rs"]
+mod commands;
 #[path = "store/deliveries.rs"]
 mod deliveries;
 #[path = "store/pages.rs"]
 mod pages;
+
+use commands::{booked, call_off, expect};
 
 on_both_databases!(
     only_a_completion_causes_an_event_and_only_once,
@@ -39,23 +43,6 @@ fn open(database: TestDatabase) -> TestStore<Appointments> {
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
-}
-
-fn booked(booking: u8) -> BookedDose {
-    BookedDose {
-        reservation: ReservationId(Uuid::from_u128(booking.into())),
-        booking: BookingId(booking.into()),
-        vaccine: VaccineId(1),
-        user: UserId(i64::from(booking) + 100),
-    }
-}
-
-fn expect(booking: u8) -> Command {
-    Command::Expect(booked(booking))
-}
-
-fn call_off(booking: u8) -> Command {
-    Command::CallOff(booked(booking))
 }
 
 fn complete(injection: i64) -> Command {

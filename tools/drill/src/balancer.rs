@@ -21,7 +21,7 @@ use crate::{error::DrillError, target::Target};
 
 /// One address for several processes, on loopback. It closes on drop.
 #[derive(Debug)]
-pub(crate) struct Balancer {
+pub struct Balancer {
     target: Target,
     ready: Arc<Mutex<Vec<SocketAddr>>>,
     /// Ends on drop.
@@ -30,7 +30,7 @@ pub(crate) struct Balancer {
 
 impl Balancer {
     /// Without processes.
-    pub(crate) async fn start() -> Result<Self, DrillError> {
+    pub async fn start() -> Result<Self, DrillError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let target = Target::parse(&format!("http://{}", listener.local_addr()?))?;
         let ready = Arc::<Mutex<Vec<SocketAddr>>>::default();
@@ -40,17 +40,17 @@ impl Balancer {
     }
 
     /// Its own address.
-    pub(crate) fn target(&self) -> &Target {
+    pub fn target(&self) -> &Target {
         &self.target
     }
 
     /// New connections go to this process too.
-    pub(crate) fn add(&self, process: &Target) {
+    pub fn add(&self, process: &Target) {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).extend(process.addresses());
     }
 
     /// New connections no longer go to this process; existing ones stay.
-    pub(crate) fn remove(&self, process: &Target) {
+    pub fn remove(&self, process: &Target) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         ready.retain(|address| !process.addresses().contains(address));
     }

@@ -28,6 +28,7 @@ mod system;
 mod target;
 
 pub use audit::{Acknowledged, Audit};
+pub use balancer::Balancer;
 pub use chart::{Chart, Mark, Series, Style, axis::Scale};
 pub use connection::HttpConnection;
 pub use error::DrillError;

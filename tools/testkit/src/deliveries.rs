@@ -9,7 +9,7 @@ use platform_store::{
     AggregateStore, Commands, DeadLetter, Migration, Notifier, ReadPool, SqlError, Tx, consumer,
 };
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{database::TestDatabase, events::event};
@@ -30,6 +30,42 @@ pub struct Deliveries {
 
 /// The name, the data and the second of an event without a sequence number.
 pub type Unnumbered = (&'static str, Value, u8);
+
+/// The events of a booking and of its injection, and two that a consumer cannot apply.
+#[derive(Clone, Copy, Debug)]
+pub enum EventKind {
+    /// The booking was made.
+    Booked,
+    /// It was cancelled.
+    Cancelled,
+    /// Its citizen was vaccinated.
+    Completed,
+    /// An event type that is not known yet.
+    OfANewerVersion,
+    /// A payload that cannot be decoded.
+    Malformed,
+}
+
+impl EventKind {
+    /// The event of that booking at that second.
+    pub fn event(self, booking: u8, second: u8) -> Unnumbered {
+        let (name, status) = match self {
+            Self::Booked | Self::Malformed => ("Booked", "BOOKED"),
+            Self::Cancelled => ("BookingCancelled", "BOOKING_CANCELLED"),
+            Self::Completed => ("Completed", "INJECTION_COMPLETED"),
+            Self::OfANewerVersion => ("Moved", "BOOKED"),
+        };
+        let mut data = json!({
+            "reservationId": Uuid::from_u128(booking.into()), "bookingId": booking, "vaccineId": 1,
+            "vcName": format!("FIZER {second}"), "userId": 5, "injectionId": booking,
+            "status": status,
+        });
+        if matches!(self, Self::Malformed) {
+            data["bookingId"] = json!("seven");
+        }
+        (name, data, second)
+    }
+}
 
 /// The events of one source, numbered in this order.
 pub fn numbered(source: StoreId, events: Vec<Unnumbered>) -> impl Iterator<Item = CloudEvent> {

@@ -92,7 +92,8 @@ pub fn submit<A: Aggregate<Command: Clone>>(
     try_submit(store, commands).expect("commits")
 }
 
-fn try_submit<A: Aggregate<Command: Clone>>(
+/// [`submit`] of commands that the database may reject.
+pub fn try_submit<A: Aggregate<Command: Clone>>(
     store: &mut AggregateStore<A>,
     commands: &[A::Command],
 ) -> Result<Vec<A::Reply>, StoreError> {

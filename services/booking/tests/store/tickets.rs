@@ -16,10 +16,10 @@ use contracts::{
 };
 use platform_store::{AggregateStore, Database, Migration, Notifier};
 use proptest::prelude::*;
-use testkit::{TestDatabase, on_both_databases, steps::steps};
+use testkit::{TestDatabase, on_both_databases, steps::steps, store::submit};
 use uuid::Uuid;
 
-use super::{BookingStore, apply, at, create, reservation, resolve};
+use super::{BookingStore, at, create, reservation, resolve};
 
 /// The attempt after the first of a key.
 fn second(key: u8) -> ReservationId {
@@ -187,7 +187,7 @@ fn two_processes_that_serve_the_same_queue_agree(new: fn() -> TestDatabase) {
     let replies = if matches!(store.database.database, Database::Postgres(_)) {
         let (connection, _) = store.database.open("booking", MIGRATIONS).unwrap();
         let mut other_process = AggregateStore::<Bookings>::new(connection, Notifier::default());
-        apply(&mut other_process, &serve_all(other)).unwrap()
+        submit(&mut other_process, &serve_all(other))
     } else {
         store.apply(&serve_all(other))
     };

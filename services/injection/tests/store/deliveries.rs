@@ -4,9 +4,8 @@ use contracts::{event::CloudEvent, ids::StoreId};
 use injection::{domain::Appointments, store::MIGRATIONS};
 use platform_store::{SqlError, Tx};
 use proptest::{collection::vec, prelude::*, sample::select};
-use serde_json::json;
 use testkit::deliveries::{
-    Unnumbered, assert_each_event_is_applied_once_in_order, deliveries, numbered,
+    EventKind, Unnumbered, assert_each_event_is_applied_once_in_order, deliveries, numbered,
 };
 use uuid::Uuid;
 
@@ -28,39 +27,13 @@ fn rows(tx: &Tx<'_>) -> Result<Vec<Row>, SqlError> {
     })
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Booked,
-    Cancelled,
-    Completed,
-    OfANewerVersion,
-    Malformed,
-}
-
-fn event(booking: u8, kind: Kind) -> Unnumbered {
-    let (name, status) = match kind {
-        Kind::Booked | Kind::Malformed => ("Booked", "BOOKED"),
-        Kind::Cancelled => ("BookingCancelled", "BOOKING_CANCELLED"),
-        Kind::Completed => ("Completed", "INJECTION_COMPLETED"),
-        Kind::OfANewerVersion => ("Moved", "BOOKED"),
-    };
-    let mut data = json!({
-        "reservationId": Uuid::from_u128(booking.into()), "bookingId": booking, "vaccineId": 1,
-        "vcName": "FIZER", "userId": 5, "injectionId": booking, "status": status,
-    });
-    if matches!(kind, Kind::Malformed) {
-        data["bookingId"] = json!("seven");
-    }
-    (name, data, 0)
-}
-
 /// Few bookings, so that the events meet.
-fn events(kinds: &'static [Kind]) -> impl Strategy<Value = Vec<Unnumbered>> {
-    vec((0..5_u8, select(kinds)).prop_map(|(booking, kind)| event(booking, kind)), 0..10)
+fn events(kinds: &'static [EventKind]) -> impl Strategy<Value = Vec<Unnumbered>> {
+    vec((0..5_u8, select(kinds)).prop_map(|(booking, kind)| kind.event(booking, 0)), 0..10)
 }
 
 fn published() -> impl Strategy<Value = Vec<CloudEvent>> {
-    use Kind::{Booked, Cancelled, Completed, Malformed, OfANewerVersion};
+    use EventKind::{Booked, Cancelled, Completed, Malformed, OfANewerVersion};
     let bookings = events(&[Booked, Booked, Cancelled, OfANewerVersion, Malformed]);
     (bookings, events(&[Completed])).prop_map(|(bookings, injections)| {
         numbered(BOOKING, bookings).chain(numbered(DESK, injections)).collect()

@@ -4,9 +4,8 @@ use contracts::{event::CloudEvent, ids::StoreId};
 use mypage::{domain::Views, store::MIGRATIONS};
 use platform_store::{SqlError, Tx};
 use proptest::{collection::vec, prelude::*, sample::select};
-use serde_json::json;
 use testkit::deliveries::{
-    Unnumbered, assert_each_event_is_applied_once_in_order, deliveries, numbered,
+    EventKind, Unnumbered, assert_each_event_is_applied_once_in_order, deliveries, numbered,
 };
 use uuid::Uuid;
 
@@ -29,41 +28,15 @@ fn rows(tx: &Tx<'_>) -> Result<Vec<Row>, SqlError> {
     })
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Booked,
-    Cancelled,
-    Completed,
-    OfANewerVersion,
-    Malformed,
-}
-
-fn event(booking: u8, kind: Kind, second: u8) -> Unnumbered {
-    let (name, status) = match kind {
-        Kind::Booked | Kind::Malformed => ("Booked", "BOOKED"),
-        Kind::Cancelled => ("BookingCancelled", "BOOKING_CANCELLED"),
-        Kind::Completed => ("Completed", "INJECTION_COMPLETED"),
-        Kind::OfANewerVersion => ("Moved", "BOOKED"),
-    };
-    let mut data = json!({
-        "reservationId": Uuid::from_u128(booking.into()), "bookingId": booking, "vaccineId": 1,
-        "vcName": format!("FIZER {second}"), "userId": 5, "injectionId": booking, "status": status,
-    });
-    if matches!(kind, Kind::Malformed) {
-        data["bookingId"] = json!("seven");
-    }
-    (name, data, second)
-}
-
 /// Few bookings, so that the events meet.
-fn events(kinds: &'static [Kind]) -> impl Strategy<Value = Vec<Unnumbered>> {
+fn events(kinds: &'static [EventKind]) -> impl Strategy<Value = Vec<Unnumbered>> {
     let event = (0..5_u8, select(kinds), 0..9_u8)
-        .prop_map(|(booking, kind, second)| event(booking, kind, second));
+        .prop_map(|(booking, kind, second)| kind.event(booking, second));
     vec(event, 0..10)
 }
 
 fn published() -> impl Strategy<Value = Vec<CloudEvent>> {
-    use Kind::{Booked, Cancelled, Completed, Malformed, OfANewerVersion};
+    use EventKind::{Booked, Cancelled, Completed, Malformed, OfANewerVersion};
     let bookings = events(&[Booked, Booked, Cancelled, OfANewerVersion, Malformed]);
     let injections = events(&[Completed, Completed, OfANewerVersion]);
     (bookings, injections).prop_map(|(bookings, injections)| {
