@@ -33,6 +33,7 @@ pub struct TestApp {
     service: &'static Service,
     env: Vec<(String, String)>,
     faults: bool,
+    configure: Configure,
     stop: CancellationToken,
     serving: JoinSet<Result<(), BoxError>>,
     folder: TempDir,
@@ -49,16 +50,12 @@ impl TestApp {
 
     /// Starts a service with the store in this folder.
     pub fn start_in(folder: TempDir, service: &'static Service, env: &[(&str, &str)]) -> Self {
-        Self::start_with(folder, service, env, false, |settings| {
-            (settings.service.configure)(settings).expect("valid settings")
-        })
+        Self::start_with(folder, service, env, false, configured)
     }
 
     /// Starts a service with fault injection.
     pub fn start_with_faults(service: &'static Service, env: &[(&str, &str)]) -> Self {
-        Self::start_with(TempDir::new().expect("a folder"), service, env, true, |settings| {
-            (settings.service.configure)(settings).expect("valid settings")
-        })
+        Self::start_with(TempDir::new().expect("a folder"), service, env, true, configured)
     }
 
     /// Starts a service in another way.
@@ -72,7 +69,7 @@ impl TestApp {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let env: Vec<_> = env.collect();
         let (client, stop, serving) = spawn(&folder, service, &env, faults, configure);
-        Self { client, service, env, faults, stop, serving, folder }
+        Self { client, service, env, faults, configure, stop, serving, folder }
     }
 
     /// Stops the service and waits until it is drained.
@@ -87,13 +84,11 @@ impl TestApp {
         self.stop.cancel();
     }
 
-    /// Stops the service and starts it again with the same store.
+    /// Stops the service and starts it again with the same store, in the same way.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let configure: Configure =
-            |settings| (settings.service.configure)(settings).expect("valid settings");
         (self.client, self.stop, self.serving) =
-            spawn(&self.folder, self.service, &self.env, self.faults, configure);
+            spawn(&self.folder, self.service, &self.env, self.faults, self.configure);
     }
 
     /// Stops the service and returns the folder with its store.
@@ -150,6 +145,11 @@ impl TestApp {
         }
         transcript.into_text()
     }
+}
+
+/// As the `SERVICE` value does.
+fn configured(settings: &Settings<'_>) -> Configured {
+    (settings.service.configure)(settings).expect("valid settings")
 }
 
 fn spawn(
