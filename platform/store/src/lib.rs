@@ -38,3 +38,30 @@ pub use {
     write::WriteConnection,
     writer::{CommandError, Store, WriteError},
 };
+
+/// Ties a command type to its variant of all commands, and its reply to its variant of all replies:
+/// implements `From` and [`CommandOf`].
+///
+/// `command_of!(Bookings: CancelBooking => Command::Cancel, Reply::Cancel(reply) -> CancelReply);`
+#[macro_export]
+macro_rules! command_of {
+    (
+        $aggregate:ty:
+        $command:ident => $commands:ident::$variant:ident,
+        $replies:ident::$reply:ident($($field:ident),+) -> $type:ty
+    ) => {
+        impl From<$command> for $commands {
+            fn from(command: $command) -> Self {
+                Self::$variant(command)
+            }
+        }
+
+        impl $crate::CommandOf<$aggregate> for $command {
+            type Reply = $type;
+
+            fn reply(reply: $replies) -> Option<$type> {
+                if let $replies::$reply($($field),+) = reply { Some(($($field),+)) } else { None }
+            }
+        }
+    };
+}

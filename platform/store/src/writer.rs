@@ -69,8 +69,8 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Whether it is unknown if the command was committed. The lost end of a commit in
-    /// [`CommandError::Unavailable`] is not told apart from one that did not happen.
+    /// Whether it is unknown if the command was committed. Not for [`CommandError::Unavailable`], although
+    /// the connection may have been lost at the end of a commit: see there.
     pub const fn outcome_is_unknown(self) -> bool {
         match self {
             Self::Stopped => true,
