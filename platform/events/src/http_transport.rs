@@ -9,7 +9,7 @@ use contracts::{
 };
 use platform_rest::client::Client;
 
-use crate::transport::{PublishError, Transport};
+use crate::transport::{Position, PublishError, Transport};
 
 /// The time-out of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,15 +28,22 @@ impl Transport for HttpTransport {
         self.consumer
     }
 
-    async fn offset(&self, source: StoreId) -> Result<u64, PublishError> {
+    async fn position(&self, source: StoreId) -> Result<Position, PublishError> {
         let path = format!("/events/offset?source={source}");
-        let ConsumerOffset { sequence } = self.client.get(&path, REQUEST_TIMEOUT).await?;
-        Ok(sequence)
+        let offset: ConsumerOffset = self.client.get(&path, REQUEST_TIMEOUT).await?;
+        Ok(offset.into())
     }
 
-    async fn publish(&self, events: &[CloudEvent]) -> Result<u64, PublishError> {
-        let ConsumerOffset { sequence } =
+    /// The consumer itself skips what it has, and refuses a gap.
+    async fn publish(&self, _: Position, events: &[CloudEvent]) -> Result<Position, PublishError> {
+        let offset: ConsumerOffset =
             self.client.post("/events", BATCH_MEDIA_TYPE, &events, REQUEST_TIMEOUT).await?;
-        Ok(sequence)
+        Ok(offset.into())
+    }
+}
+
+impl From<ConsumerOffset> for Position {
+    fn from(ConsumerOffset { sequence }: ConsumerOffset) -> Self {
+        Self { offset: sequence, revision: 0 }
     }
 }

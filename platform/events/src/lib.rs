@@ -23,5 +23,5 @@ pub use {
     nats_transport::NatsTransport,
     nats_url::{NatsUrl, NatsUrlError},
     relay::{Relay, RelayPriority},
-    transport::{PublishError, Transport},
+    transport::{Position, PublishError, Transport},
 };

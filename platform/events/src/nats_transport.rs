@@ -2,15 +2,19 @@
 //!
 //! One message is one batch, the same that HTTP carries. So a message is stored whole or not at all, the
 //! next is published only when the one before is stored, and batches of one source follow each other
-//! without a gap; pipelined single messages could not guarantee that. Two relays of one store may publish
-//! at the same time: repeats are skipped by the consumer. Works with servers from 2.9 on.
+//! without a gap; pipelined single messages could not guarantee that. NATS stores a message only if the
+//! last one of its source is the one that it follows. So of two relays of one store one publishes, and the
+//! other continues behind it; and what NATS has lost at its end is published again. Works with servers from
+//! 2.9 on.
 
 use std::time::Duration;
 
 use async_nats::{
-    ConnectOptions, HeaderMap, HeaderValue,
+    ConnectOptions,
     jetstream::{
         self,
+        context::PublishErrorKind,
+        message::PublishMessage,
         stream::{self, LastRawMessageErrorKind, Stream},
     },
 };
@@ -23,11 +27,15 @@ use tracing::error;
 
 use crate::{
     nats_url::NatsUrl,
-    transport::{PublishError, Transport},
+    transport::{Position, PublishError, Transport},
 };
 
 /// How long a response of NATS may take.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The header of a message with the sequence number of its last event. Not `Nats-Msg-Id`: for two minutes
+/// NATS would reject a message that it has lost as a duplicate.
+const OFFSET: &str = "Anticorona-Offset";
 
 /// A connection of one service to JetStream. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -72,41 +80,46 @@ impl Transport for NatsTransport {
         "NATS"
     }
 
-    /// The last message of the source: its id is that of its last event.
-    async fn offset(&self, source: StoreId) -> Result<u64, PublishError> {
+    /// That of the last message of the source.
+    async fn position(&self, source: StoreId) -> Result<Position, PublishError> {
         let stream = self.stream().await?;
         let last = match stream.get_last_raw_message_by_subject(&self.subject(source)).await {
             Ok(last) => last,
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                return Ok(0);
+                return Ok(Position::default());
             }
             Err(error) => return Err(nats(error)),
         };
         // A message of another program does not carry an offset; repeats are skipped by the consumer.
-        let id = last.headers.get(async_nats::header::NATS_MESSAGE_ID).map(HeaderValue::as_str);
-        let sequence = id.and_then(|id| id.rsplit_once('/')?.1.parse().ok());
-        if sequence.is_none() {
+        let offset = last.headers.get(OFFSET).and_then(|offset| offset.as_str().parse().ok());
+        if offset.is_none() {
             let subject = self.subject(source);
             error!(subject, "the last message is not from a relay; publishing from the beginning");
         }
-        Ok(sequence.unwrap_or(0))
+        Ok(Position { offset: offset.unwrap_or(0), revision: last.sequence })
     }
 
-    async fn publish(&self, events: &[CloudEvent]) -> Result<u64, PublishError> {
-        let Some(last) = events.last() else { return Ok(0) };
+    async fn publish(
+        &self,
+        after: Position,
+        events: &[CloudEvent],
+    ) -> Result<Position, PublishError> {
+        let Some(last) = events.last() else { return Ok(after) };
         let batch = serde_json::to_vec(events).map_err(|cause| PublishError::Nats(cause.into()))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, last.id.as_str());
-        headers.insert("Content-Type", BATCH_MEDIA_TYPE);
-        let subject = self.subject(last.source);
-        let stored = self.jetstream.publish_with_headers(subject, headers, batch.into()).await;
-        let stored = stored.map_err(nats)?.await.map_err(nats)?;
-        // A duplicate of a message that is stored, or that was stored and then lost.
-        if stored.duplicate && self.offset(last.source).await? < last.sequence {
-            let cause = "NATS has lost the message and still rejects it as a duplicate";
-            return Err(PublishError::Nats(cause.into()));
+        let message = PublishMessage::build()
+            .header(OFFSET, last.sequence.to_string().as_str())
+            .header("Content-Type", BATCH_MEDIA_TYPE)
+            .expected_last_subject_sequence(after.revision)
+            .payload(batch.into());
+        let stored = self.jetstream.send_publish(self.subject(last.source), message).await;
+        match stored.map_err(nats)?.await {
+            Ok(stored) => Ok(Position { offset: last.sequence, revision: stored.sequence }),
+            // Another relay was faster, or NATS has lost messages.
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                self.position(last.source).await
+            }
+            Err(error) => Err(nats(error)),
         }
-        Ok(last.sequence)
     }
 }
 

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::{
     event::envelope,
-    transport::{PublishError, Transport},
+    transport::{Position, PublishError, Transport},
 };
 
 /// Pause between two batches. Each ends in a commit of the consumer, which delays its other commits; no
@@ -74,19 +74,19 @@ pub struct Relay<T> {
 impl<T: Transport> Relay<T> {
     /// Publishes until it is dropped. What is not published by then is published after the next start.
     pub async fn run(mut self) {
-        let mut offset = None;
+        let mut position = None;
         let mut pause = FAILURE_PAUSE_MIN;
         loop {
             let start = Instant::now();
             self.new_events.mark_seen();
-            match self.publish_batch(&mut offset).await {
+            match self.publish_batch(&mut position).await {
                 Ok(published) => {
                     if pause > FAILURE_PAUSE_MIN {
                         info!("delivery to {} succeeds again", self.transport.destination());
                     }
                     pause = FAILURE_PAUSE_MIN;
                     match published {
-                        0 => self.wait(&mut offset).await,
+                        0 => self.wait(&mut position).await,
                         published => self.pause(start.elapsed(), published == EVENTS_MAX).await,
                     }
                 }
@@ -98,7 +98,7 @@ impl<T: Transport> Relay<T> {
                         "delivery to {} failed, retrying",
                         self.transport.destination()
                     );
-                    offset = None;
+                    position = None;
                     sleep(pause).await;
                     pause = (pause * 2).min(FAILURE_PAUSE_MAX);
                 }
@@ -117,43 +117,46 @@ impl<T: Transport> Relay<T> {
     }
 
     /// Waits for new events. After [`OFFSET_CHECK_INTERVAL`] the consumer is asked for its offset again.
-    async fn wait(&mut self, offset: &mut Option<u64>) {
+    async fn wait(&mut self, position: &mut Option<Position>) {
         let polls = OFFSET_CHECK_INTERVAL.as_secs() / POLL_INTERVAL.as_secs();
         for _ in 0..polls {
             if timeout(POLL_INTERVAL, self.new_events.changed()).await.is_ok() {
                 return;
             }
             let head = self.outbox.read(outbox::head).await;
-            if head.is_ok_and(|head| Some(head) != *offset) {
+            if head.is_ok_and(|head| position.is_none_or(|it| it.offset != head)) {
                 return;
             }
         }
-        *offset = None;
+        *position = None;
     }
 
     /// Publishes the next events; returns how many.
-    async fn publish_batch(&mut self, offset: &mut Option<u64>) -> Result<usize, PublishError> {
-        let before = match *offset {
-            Some(offset) => offset,
-            None => self.transport.offset(self.source).await?,
+    async fn publish_batch(
+        &mut self,
+        position: &mut Option<Position>,
+    ) -> Result<usize, PublishError> {
+        let before = match *position {
+            Some(position) => position,
+            None => self.transport.position(self.source).await?,
         };
         let limit = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
-        let entries = self.outbox.read(move |tx| outbox::after(tx, before, limit)).await?;
-        *offset = Some(before);
+        let entries = self.outbox.read(move |tx| outbox::after(tx, before.offset, limit)).await?;
+        *position = Some(before);
         if entries.is_empty() {
             let head = self.outbox.read(outbox::head).await?;
-            let is_ahead = head < before;
+            let is_ahead = head < before.offset;
             return if is_ahead {
-                Err(PublishError::ConsumerAhead { offset: before, head })
+                Err(PublishError::ConsumerAhead { offset: before.offset, head })
             } else {
                 Ok(0)
             };
         }
         let events = self.batch(entries)?;
-        let after = self.transport.publish(&events).await?;
-        *offset = Some(after);
+        let after = self.transport.publish(before, &events).await?;
+        *position = Some(after);
         if after == before {
-            return Err(PublishError::Stuck { offset: before });
+            return Err(PublishError::Stuck { offset: before.offset });
         }
         Ok(events.len())
     }

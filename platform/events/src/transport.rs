@@ -6,19 +6,34 @@ use platform_store::ReadError;
 use platform_telemetry::BoxError;
 use thiserror::Error;
 
+/// Where a destination stands in the events of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The sequence number of its last event; 0 before the first.
+    pub offset: u64,
+    /// What a broker numbers the message of that event with: shows whether another relay has published
+    /// since. 0 before the first, and where the destination itself refuses a gap.
+    pub revision: u64,
+}
+
 /// A connection to one consumer, or to a broker.
 pub trait Transport: Send + Sync + 'static {
     /// The name of the destination, for the log.
     fn destination(&self) -> &str;
 
-    /// The offset of the destination in the events of a source; 0 before the first.
-    fn offset(&self, source: StoreId) -> impl Future<Output = Result<u64, PublishError>> + Send;
+    /// The position of the destination in the events of a source.
+    fn position(
+        &self,
+        source: StoreId,
+    ) -> impl Future<Output = Result<Position, PublishError>> + Send;
 
-    /// Publishes events of one source, in order; returns the offset of the destination afterwards.
+    /// Publishes events of one source, in order, that follow this position; returns the position of the
+    /// destination afterwards. If that has changed in between, nothing is published, or only what follows.
     fn publish(
         &self,
+        after: Position,
         events: &[CloudEvent],
-    ) -> impl Future<Output = Result<u64, PublishError>> + Send;
+    ) -> impl Future<Output = Result<Position, PublishError>> + Send;
 }
 
 /// Why events were not published. Publishing is retried.
