@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use contracts::{
     event::{CloudEvent, DomainEvent, short_name},
     ids::StoreId,
 };
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use platform_store::{
     Aggregate, CommandError, Commands, DeadLetter, Disposition, Input, Output, WriteError,
@@ -56,11 +58,19 @@ pub enum ConsumeError {
     Write(#[from] WriteError),
 }
 
-/// Consumes events for one store. Cheap to clone.
-#[derive(Debug)]
-pub struct Consumer<A: Aggregate> {
+/// Consumes events for one store. Cheap to clone. Its aggregate is behind a pointer, so that the code that
+/// delivers events is compiled once, not with each service.
+#[derive(Clone)]
+pub struct Consumer(Arc<dyn ConsumeBatch>);
+
+trait ConsumeBatch: Send + Sync {
+    fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>>;
+}
+
+/// The consumer of one aggregate.
+struct AggregateConsumer<A: Aggregate> {
     commands: Commands<A>,
-    rejections: Arc<Mutex<BTreeMap<Uuid, Rejection>>>,
+    rejections: Mutex<BTreeMap<Uuid, Rejection>>,
 }
 
 /// The event of a source that the store rejected last, and how often.
@@ -70,16 +80,16 @@ struct Rejection {
     deliveries: u32,
 }
 
-impl<A: Aggregate> Clone for Consumer<A> {
-    fn clone(&self) -> Self {
-        Self { commands: self.commands.clone(), rejections: Arc::clone(&self.rejections) }
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").finish_non_exhaustive()
     }
 }
 
-impl<A: EventHandler> Consumer<A> {
+impl Consumer {
     /// Consumes through the writer of a store.
-    pub fn new(commands: Commands<A>) -> Self {
-        Self { commands, rejections: Arc::default() }
+    pub fn new<A: EventHandler>(commands: Commands<A>) -> Self {
+        Self(Arc::new(AggregateConsumer { commands, rejections: Mutex::default() }))
     }
 
     /// Consumes events of one source, in order; returns the consumer offset afterwards.
@@ -87,6 +97,18 @@ impl<A: EventHandler> Consumer<A> {
     /// An event that the store rejects is dead-lettered after [`DELIVERIES_MAX`] deliveries; one that
     /// cannot be decoded, at once.
     pub async fn consume(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
+        self.0.consume(batch).await
+    }
+}
+
+impl<A: EventHandler> ConsumeBatch for AggregateConsumer<A> {
+    fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>> {
+        Box::pin(self.consume_batch(batch))
+    }
+}
+
+impl<A: EventHandler> AggregateConsumer<A> {
+    async fn consume_batch(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
         let received_at = clock::now();
         let inputs = batch.iter().map(|event| self.input(event, received_at)).collect();
         let outputs = self.commands.consume(inputs, Instant::now() + WRITE_TIMEOUT).await?;

@@ -6,6 +6,7 @@
 //! attempt.
 
 use std::{
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -154,7 +155,21 @@ impl Client {
     /// There is at most one retry, at another endpoint: if the first was not reached, or if the call
     /// is idempotent and the first failed. The retry budget keeps retries a small share of all calls,
     /// so that they cannot become the load.
-    pub async fn send(&self, call: Call, deadline: Instant) -> Result<Response<Bytes>, CallError> {
+    ///
+    /// Boxed, so that it is compiled here, and not again with each service.
+    pub fn send(
+        &self,
+        call: Call,
+        deadline: Instant,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, CallError>> + Send + '_>> {
+        Box::pin(self.send_or_retry(call, deadline))
+    }
+
+    async fn send_or_retry(
+        &self,
+        call: Call,
+        deadline: Instant,
+    ) -> Result<Response<Bytes>, CallError> {
         let Call { request, attempt_timeout } = call;
         self.retry_budget.record_call(Coarse.now());
         let first = self.endpoints.choose(None).await?;
