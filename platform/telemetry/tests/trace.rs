@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use opentelemetry_sdk::trace::Sampler;
 use platform_telemetry::{
-    metrics::{Metrics, exposition::Format},
+    metrics::Metrics,
     trace::{
         self, Tracer,
         export::{Exporter, QUEUE_MAX, tracer},
@@ -95,7 +95,7 @@ async fn call(service: &Service, path: &str) -> Response<Body> {
 async fn counts(tracer: &Tracer) -> Vec<String> {
     let (metrics, tracer) = (Metrics::default(), tracer.clone());
     metrics.collector("traces", move || ready(Ok(tracer.metric_families())));
-    let text = metrics.render(Format::Text).await;
+    let text = metrics.render().await;
     let lines = text.lines().filter_map(|line| line.strip_prefix("anticorona_trace_spans_"));
     lines.map(str::to_owned).collect()
 }
