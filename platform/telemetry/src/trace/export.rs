@@ -43,9 +43,6 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest response of a collector.
 const RESPONSE_MAX: usize = 64 * 1024;
 
-/// Links of one span: a batched call has one for each request that it is made for.
-const LINKS_MAX: u32 = 1_024;
-
 /// The exporter of this process, once installed.
 static OF_PROCESS: OnceLock<Exporter> = OnceLock::new();
 
@@ -132,7 +129,6 @@ impl Inner {
             .build();
         Ok(SdkTracerProvider::builder()
             .with_sampler(sampler.clone())
-            .with_max_links_per_span(LINKS_MAX)
             .with_resource(resource)
             .with_span_processor(SpanQueue::new(exporter, counts))
             .build())
