@@ -47,10 +47,6 @@ struct Recorder {
 }
 
 impl Tracer {
-    fn recording(tracer: SdkTracer, counts: Arc<SpanCounts>) -> Self {
-        Self(Some(Recorder { tracer, counts }))
-    }
-
     /// How many spans were exported and dropped; empty without a collector.
     pub fn metric_families(&self) -> Vec<MetricFamily> {
         self.0.as_ref().map_or_else(Vec::new, |recorder| recorder.counts.metric_families())

@@ -1,8 +1,7 @@
 //! Exporting spans to an OpenTelemetry collector, without ever delaying a request.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +22,7 @@ use tokio::{runtime::Handle, time::timeout};
 use tracing::{debug, info, warn};
 
 use super::{
-    Tracer,
+    Recorder, Tracer,
     queue::{SpanCounts, SpanQueue},
     settings::TraceSettings,
 };
@@ -51,15 +50,12 @@ pub fn tracer(service: &'static str) -> Tracer {
     OF_PROCESS.get().map_or_else(Tracer::default, |exporter| exporter.tracer(service))
 }
 
-/// Exports the spans of all services of a process. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Exporter(Arc<Inner>);
-
+/// Exports the spans of all services of a process.
 #[derive(Debug)]
-struct Inner {
+pub struct Exporter {
     settings: TraceSettings,
     client: CollectorClient,
-    services: Mutex<BTreeMap<&'static str, (Tracer, SdkTracerProvider)>>,
+    services: Mutex<Vec<(&'static str, SdkTracerProvider)>>,
 }
 
 impl Exporter {
@@ -67,38 +63,34 @@ impl Exporter {
     pub fn start(settings: TraceSettings) -> Self {
         info!("spans are exported to {}", settings.endpoint);
         let client = CollectorClient::new(settings.headers.clone());
-        Self(Arc::new(Inner { settings, client, services: Mutex::default() }))
+        Self { settings, client, services: Mutex::default() }
     }
 
     /// Makes this the exporter of the process, for [`tracer`]. The first one stays.
-    pub fn install(&self) {
-        OF_PROCESS.set(self.clone()).ok();
+    pub fn install(self) -> &'static Self {
+        OF_PROCESS.get_or_init(|| self)
     }
 
-    /// The tracer of a service: always the same one.
+    /// A tracer of a service.
     pub fn tracer(&self, service: &'static str) -> Tracer {
-        let mut services = self.0.services.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((tracer, _)) = services.get(service) {
-            return tracer.clone();
-        }
         let counts = Arc::new(SpanCounts::default());
-        let provider = match self.0.provider(service, Arc::clone(&counts)) {
+        let provider = match self.provider(service, Arc::clone(&counts)) {
             Ok(provider) => provider,
             Err(error) => {
                 warn!("no spans of {service} are exported: {error}");
                 return Tracer::default();
             }
         };
-        let tracer = Tracer::recording(provider.tracer(service), counts);
-        services.insert(service, (tracer.clone(), provider));
-        tracer
+        let tracer = provider.tracer(service);
+        self.services().push((service, provider));
+        Tracer(Some(Recorder { tracer, counts }))
     }
 
     /// Exports the queued spans of all services, for at most two seconds. Later spans are dropped.
     pub async fn shutdown(&self) {
-        let services = self.0.services.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let services = self.services().clone();
         // The provider blocks its caller while its own thread exports.
-        let shutdowns = services.into_iter().map(async |(service, (_, provider))| {
+        let shutdowns = services.into_iter().map(async |(service, provider)| {
             let shutdown = move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
             if let Ok(Err(error)) = Handle::current().spawn_blocking(shutdown).await {
                 warn!("the last spans of {service} were not exported: {error}");
@@ -106,15 +98,17 @@ impl Exporter {
         });
         join_all(shutdowns).await;
     }
-}
 
-impl Inner {
+    fn services(&self) -> MutexGuard<'_, Vec<(&'static str, SdkTracerProvider)>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn provider(
         &self,
         service: &'static str,
         counts: Arc<SpanCounts>,
     ) -> Result<SdkTracerProvider, ExporterBuildError> {
-        let TraceSettings { endpoint, service_name, attributes, sampler, .. } = &self.settings;
+        let TraceSettings { endpoint, attributes, sampler, .. } = &self.settings;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(self.client.clone())
@@ -125,7 +119,6 @@ impl Inner {
             .with_service_name(service)
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .with_attributes(attributes.clone())
-            .with_attributes(service_name.clone().map(|name| KeyValue::new("service.name", name)))
             .build();
         Ok(SdkTracerProvider::builder()
             .with_sampler(sampler.clone())
