@@ -22,7 +22,7 @@ use tracing::{Instrument, info_span};
 
 pub mod export;
 mod headers;
-mod queue;
+pub mod queue;
 pub mod settings;
 pub mod span;
 
@@ -108,7 +108,7 @@ impl Recorder {
             return (Some(TraceContext::Forwarded(headers)), OpenSpan::default());
         }
         let span = parent.with_span(span);
-        request.extensions_mut().insert(ServerSpan(span.clone()));
+        request.extensions_mut().insert(span.clone()); // For `record_route`.
         let open = OpenSpan::server(span.clone());
         (Some(TraceContext::Recorded { tracer: self.tracer.clone(), span }), open)
     }
@@ -129,16 +129,12 @@ fn known_method(method: &Method) -> &'static str {
     METHODS.into_iter().find(|known| known == &method.as_str()).unwrap_or("_OTHER")
 }
 
-/// The span of a request, for [`record_route`].
-#[derive(Clone)]
-struct ServerSpan(Context);
-
 fn record_route<B>(request: Request<B>) -> Request<B> {
     let extensions = request.extensions();
-    if let (Some(ServerSpan(context)), Some(route)) =
-        (extensions.get(), extensions.get::<MatchedPath>())
+    if let (Some(span), Some(route)) =
+        (extensions.get::<Context>(), extensions.get::<MatchedPath>())
     {
-        let span = context.span();
+        let span = span.span();
         span.update_name(format!("{} {}", known_method(request.method()), route.as_str()));
         span.set_attribute(KeyValue::new("http.route", route.as_str().to_owned()));
     }

@@ -17,7 +17,8 @@ use platform_telemetry::{
     metrics::Metrics,
     trace::{
         self, Tracer,
-        export::{Exporter, QUEUE_MAX, tracer},
+        export::{Exporter, tracer},
+        queue::QUEUE_MAX,
         settings::TraceSettings,
     },
 };

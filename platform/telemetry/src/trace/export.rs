@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tokio::{runtime::Handle, time::timeout};
 use tracing::{debug, info, warn};
@@ -27,8 +27,6 @@ use super::{
     settings::TraceSettings,
 };
 use crate::error::error_chain;
-
-pub use super::queue::QUEUE_MAX;
 
 /// The time limit of one request to the collector.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,16 +69,33 @@ impl Exporter {
         OF_PROCESS.get_or_init(|| self)
     }
 
-    /// A tracer of a service.
+    /// A tracer of a service, with a queue and an export thread of its own.
     pub fn tracer(&self, service: &'static str) -> Tracer {
-        let counts = Arc::new(SpanCounts::default());
-        let provider = match self.provider(service, Arc::clone(&counts)) {
-            Ok(provider) => provider,
+        let TraceSettings { endpoint, attributes, sampler, .. } = &self.settings;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(self.client.clone())
+            .with_endpoint(endpoint.to_string())
+            .with_timeout(EXPORT_TIMEOUT)
+            .build();
+        let exporter = match exporter {
+            Ok(exporter) => exporter,
             Err(error) => {
                 warn!("no spans of {service} are exported: {error}");
                 return Tracer::default();
             }
         };
+        let resource = Resource::builder()
+            .with_service_name(service)
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attributes(attributes.clone())
+            .build();
+        let counts = Arc::new(SpanCounts::default());
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(sampler.clone())
+            .with_resource(resource)
+            .with_span_processor(SpanQueue::new(exporter, Arc::clone(&counts)))
+            .build();
         let tracer = provider.tracer(service);
         self.services().push((service, provider));
         Tracer(Some(Recorder { tracer, counts }))
@@ -101,30 +116,6 @@ impl Exporter {
 
     fn services(&self) -> MutexGuard<'_, Vec<(&'static str, SdkTracerProvider)>> {
         self.services.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn provider(
-        &self,
-        service: &'static str,
-        counts: Arc<SpanCounts>,
-    ) -> Result<SdkTracerProvider, ExporterBuildError> {
-        let TraceSettings { endpoint, attributes, sampler, .. } = &self.settings;
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(self.client.clone())
-            .with_endpoint(endpoint.to_string())
-            .with_timeout(EXPORT_TIMEOUT)
-            .build()?;
-        let resource = Resource::builder()
-            .with_service_name(service)
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .with_attributes(attributes.clone())
-            .build();
-        Ok(SdkTracerProvider::builder()
-            .with_sampler(sampler.clone())
-            .with_resource(resource)
-            .with_span_processor(SpanQueue::new(exporter, counts))
-            .build())
     }
 }
 

@@ -84,7 +84,7 @@ impl TraceSettings {
 
 /// The first of these variables that is set.
 fn first<T, const N: usize>(
-    set: impl Fn(&str) -> Option<String>,
+    set: &impl Fn(&str) -> Option<String>,
     names: [&'static str; N],
     parse: impl Fn(&str) -> Option<T>,
     expected: &'static str,
