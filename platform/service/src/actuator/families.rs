@@ -1,6 +1,6 @@
 //! Metrics of circuit breakers (under the names of resilience4j), of retries and of admission.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use platform_resilience::{
     admission::{Admission, AdmissionSnapshot, ShedReason, WAIT_BOUNDS},
@@ -10,7 +10,7 @@ use platform_resilience::{
     wait_queue::Priority,
 };
 use platform_rest::breaker_registry::BreakerRegistry;
-use platform_telemetry::metrics::{family::MetricFamily, histogram::Buckets};
+use platform_telemetry::metrics::family::MetricFamily;
 
 use super::breakers::ShownState;
 
@@ -139,8 +139,6 @@ fn of_admission(now: &AdmissionSnapshot) -> [MetricFamily; 8] {
         "anticorona_admission_wait_seconds",
         "Time in the wait queue of requests that had to wait, in seconds",
     );
-    let bounds = WAIT_BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
-    let waits = Buckets { sum: now.waited, counts: bounds.zip(now.waits).collect() };
     let drain = MetricFamily::gauge(
         "anticorona_admission_throughput_per_second",
         "Throughput while there is work, in items per second",
@@ -155,7 +153,7 @@ fn of_admission(now: &AdmissionSnapshot) -> [MetricFamily; 8] {
         waiting,
         admitted,
         shed,
-        wait.sample([], waits),
+        wait.buckets([], &WAIT_BOUNDS, &now.waits, now.waited),
         drain.sample([], now.throughput),
         expected.sample([], now.expected_wait.as_secs_f64()),
     ]
