@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
-    finding::Finding,
-    source::{has_word, is_of_name},
+    rule::Finding,
+    source::has_word,
     tree::{File, Tree},
 };
 
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 pub(super) fn files_of_a_crate_have_no_circles(tree: &Tree) -> Vec<Finding> {
-    let files = tree.rust_files().map(|(file, _)| file).filter(|file| !file.is_test());
+    let files = tree.files().filter(|file| !file.is_test());
     let modules: Vec<_> = files.filter_map(|file| Some((module(&file.path)?, file))).collect();
     let edges: Edges<'_> =
         modules.iter().map(|(own, file)| (file.path.as_str(), used(own, file, &modules))).collect();
@@ -55,8 +55,8 @@ fn used<'a>(own: &str, file: &File, modules: &[(String, &'a File)]) -> BTreeSet<
         found.find(|file| path != root || is_root(file))
     };
     let mut used = BTreeSet::new();
-    for path in paths(file) {
-        let (first, rest) = path.split_once("::").unwrap_or((&path, ""));
+    for path in file.production().iter().flat_map(|line| &line.paths).map(|path| &path.name) {
+        let (first, rest) = path.split_once("::").unwrap_or((path, ""));
         let mut target = match first {
             "crate" => format!("{root}::{rest}"),
             "self" => format!("{own}::{rest}"),
@@ -77,23 +77,6 @@ fn used<'a>(own: &str, file: &File, modules: &[(String, &'a File)]) -> BTreeSet<
     }
     used.remove(file.path.as_str());
     used
-}
-
-/// The paths of the production code: of imports, and elsewhere names with `::`.
-fn paths(file: &File) -> Vec<String> {
-    let Some(source) = file.source() else { return Vec::new() };
-    let production = file.production_lines();
-    let imports = source.imports().into_iter().filter(|(line, _)| *line <= production);
-    let mut paths: Vec<_> = imports.map(|(_, path)| path).collect();
-    let mut in_import = false;
-    for (_, line) in source.numbered().take(production) {
-        in_import |= has_word(&line.code, "use");
-        let words = line.code.split(|c| !is_of_name(c) && c != ':');
-        let named = words.filter(|word| word.contains("::") && !in_import);
-        paths.extend(named.map(|word| word.trim_matches(':').to_owned()));
-        in_import &= !line.code.contains(';');
-    }
-    paths
 }
 
 /// The shortest way from a file back to it.
