@@ -2,8 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
-use serde::{Serialize, Serializer};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use xtask::tools::{self, Tool};
 
 /// Clients, each on a connection of its own.
@@ -34,28 +33,28 @@ pub(crate) struct Options {
     pub(super) docs: Option<PathBuf>,
 }
 
-/// A measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+/// A measurement. The help of a contestant is its name in the table, with an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Subject {
-    /// A constant response on the same HTTP stack
+    /// echo; a constant response on the same HTTP stack
     #[value(name = "a")]
     Echo,
-    /// Ours on SQLite, everything in one process
+    /// ours on SQLite; everything in one process
     #[value(name = "b")]
     Sqlite,
-    /// Ours on PostgreSQL, one process per service
+    /// ours on PostgreSQL; one process per service
     #[value(name = "c")]
     Postgres,
-    /// PostgreSQL alone, one transaction per booking
+    /// PostgreSQL's hot row; SELECT … FOR UPDATE, UPDATE, INSERT, 32 clients, no HTTP
     #[value(name = "d")]
     HotRow,
-    /// PostgreSQL alone, one statement per booking
+    /// PostgreSQL's one statement; UPDATE and INSERT, 32 clients, no HTTP
     #[value(name = "e")]
     OneStatement,
-    /// Redis alone, with a script
+    /// Redis; decrement in Lua, appendfsync always, 100 clients, no HTTP
     #[value(name = "f")]
     Redis,
-    /// Ours on SQLite when the vaccine is sold out
+    /// sold out; ours on SQLite, no dose left
     #[value(name = "g")]
     SoldOut,
     /// One client alone, beside disk syncs
@@ -90,9 +89,19 @@ impl fmt::Display for Subject {
     }
 }
 
-impl Serialize for Subject {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl Subject {
+    pub(super) fn name(self) -> String {
+        let value = self.to_possible_value();
+        value
+            .as_ref()
+            .and_then(PossibleValue::get_help)
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    /// The name up to its explanation.
+    pub(super) fn short_name(self) -> String {
+        self.name().split(';').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -132,6 +141,10 @@ impl Plan {
         Subject::value_variants().iter().all(|&subject| self.includes(subject))
     }
 
+    pub(super) fn includes_any(&self, subjects: &[Subject]) -> bool {
+        subjects.iter().any(|&subject| self.includes(subject))
+    }
+
     /// The installed programs that it needs.
     pub(super) fn tools(&self) -> Vec<Tool> {
         let needs: [(Tool, &[Subject]); 3] = [
@@ -139,7 +152,7 @@ impl Plan {
             (tools::REDIS, &[Subject::Redis]),
             (tools::SIEGE, &[Subject::Siege]),
         ];
-        let needed = needs.into_iter().filter(|(_, by)| by.iter().any(|&who| self.includes(who)));
+        let needed = needs.into_iter().filter(|(_, by)| self.includes_any(by));
         needed.map(|(tool, _)| tool).collect()
     }
 
