@@ -54,8 +54,9 @@ fn render(
         files.push(Generated { path: output, text });
         return Ok(());
     }
+    let file = output.file_name().unwrap_or_default();
     for service in services {
-        let path = Path::new(&service.folder).join(output.file_name().unwrap_or_default());
+        let path = Path::new("services").join(&service.name).join(file);
         let values =
             context! { generated, service => Serde(service), builtFrom => Serde(BUILT_FROM) };
         files.push(Generated { path, text: environment.render_str(text, values)? });
@@ -74,7 +75,6 @@ mod tests {
             owns_data: true,
             has_openapi: true,
             consumes: Vec::new(),
-            folder: format!("services/{name}"),
         };
         let mut files = Vec::new();
         let services = [service("booking", 8082), service("mypage", 8083)];

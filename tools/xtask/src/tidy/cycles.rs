@@ -1,7 +1,10 @@
 //! The files of a crate use each other without circles. A file that uses an item of its parent while
 //! the parent uses the file is a circle of two. Tests are left out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    iter,
+};
 
 use super::{
     rule::Finding,
@@ -23,12 +26,8 @@ pub(super) fn files_of_a_crate_have_no_circles(tree: &Tree) -> Vec<Finding> {
         if circle.iter().all(|file| !known.contains(file)) {
             known.extend(circle.iter().copied());
             let what = format!("a circle of files: {} → {path}", circle.join(" → "));
-            findings.push(Finding::at(
-                path,
-                1,
-                what,
-                "move what they share into a file below them",
-            ));
+            let advice = "move what they share into a file below them";
+            findings.push(Finding::at(path, 1, what, advice));
         }
     }
     findings
@@ -67,13 +66,8 @@ fn used<'a>(own: &str, file: &File, modules: &[(String, &'a File)]) -> BTreeSet<
         while let Some((above, below)) = target.split_once("::super") {
             target = format!("{}{below}", above.rsplit_once("::").map_or(above, |(it, _)| it));
         }
-        let mut part = Some(target.as_str());
-        let found = std::iter::from_fn(|| {
-            let this = part?;
-            part = this.rsplit_once("::").map(|(above, _)| above);
-            Some(this)
-        });
-        used.extend(found.into_iter().find_map(find).map(|file| file.path.as_str()));
+        let mut folders = iter::successors(Some(&*target), |this| Some(this.rsplit_once("::")?.0));
+        used.extend(folders.find_map(find).map(|file| file.path.as_str()));
     }
     used.remove(file.path.as_str());
     used

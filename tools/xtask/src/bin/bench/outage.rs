@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use self::network::Network;
 use crate::{
-    machine::{self, count_of},
+    machine::count_of,
     report::{self, Cell, Row, Source},
     system::{self, STOCK, TestSystem},
 };
@@ -46,9 +46,9 @@ const KILLED: &str = "killed, and started again";
 const BLACK_HOLED: &str = "black-holed: packets dropped";
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
     system::build(&system::PROGRAM)?;
-    let source = Source::of(format!("cargo xtask bench outage --seconds {}", options.seconds))?;
+    let source = Source::of_this_run()?;
     let lasting = Duration::from_secs(options.seconds);
     let mut outages = Vec::new();
     for (name, faults) in [
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
         (BLACK_HOLED, None),
     ] {
         eprintln!("{name}");
-        outages.push(machine::on_one_thread(measure(name, faults, lasting))??);
+        outages.push(measure(name, faults, lasting).await?);
     }
     println!("\n{}\n{USERS} users who reconnect for every request\n", source.line());
     println!("{}", report::table(&outages));
@@ -74,7 +74,7 @@ async fn measure(name: &str, faults: Option<Value>, lasting: Duration) -> Result
     let mut vaccine = TestSystem::vaccine().await?;
     let id = vaccine.register(STOCK).await?;
     let network = match name {
-        BLACK_HOLED => Some(Network::around(&mut vaccine.system).await?),
+        BLACK_HOLED => Some(Network::around(&mut vaccine.system)?),
         _ => None,
     };
     let url = network.as_ref().map_or_else(|| vaccine.entry.to_string(), Network::url);

@@ -78,13 +78,11 @@ struct Overload {
 }
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
     let Options { seconds, store_delay_us, json, docs } = options;
     system::build(&system::PROGRAM)?;
-    let command = "cargo xtask bench overload --seconds";
-    let source =
-        Source::of(format!("{command} {seconds} --store-delay-us {store_delay_us} --docs docs"))?;
-    let (peak, overloads) = machine::on_one_thread(measure(options))??;
+    let source = Source::of_this_run()?;
+    let (peak, overloads) = measure(options).await?;
     let measured = format!(
         "{}\nCapacity: {peak:.0} bookings per second, the best of closed loops of {PEAK_USERS:?} users, \
          with vaccine's store delayed by {store_delay_us} µs per command. The overload lasts \
@@ -101,10 +99,8 @@ pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
 
 /// The capacity, and the loads of its multiples.
 async fn measure(options: &Options) -> Result<(f64, Vec<Overload>), DrillError> {
-    let (booking, vaccine) = TestSystem::pair().await?;
+    let (booking, vaccine) = TestSystem::pair(options.store_delay_us).await?;
     let id = vaccine.register(STOCK).await?;
-    let delayed = json!({"mode": "none", "storeDelayUs": options.store_delay_us});
-    drill::set_faults(&vaccine.entry, &delayed).await?;
     let peak = peak(&booking, id).await?;
     let mut overloads = Vec::new();
     for factor in FACTORS {

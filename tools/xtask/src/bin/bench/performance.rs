@@ -36,9 +36,9 @@ use crate::{
 const STARTS: usize = 5;
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
     let plan = Plan::of(options);
-    let mut source = Source::of(plan.command())?;
+    let mut source = Source::of_this_run()?;
     for tool in plan.tools() {
         tools::provide(&tool, &mut ThisMachine)?;
         let program = tool.programs.last().ok_or("a tool without programs")?;
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
     system::build(&system::PROGRAM)?;
     system::build(&system::ECHO_PROGRAM)?;
     let mut figures = Figures::default();
-    let done = machine::on_one_thread(measure(&plan, &mut figures))?;
+    let done = measure(&plan, &mut figures).await;
     // Also after a failure, for the figures before it.
     let measured = format!("{}\n{}", source.line(), page::table(&figures, &plan));
     println!("\n{measured}");

@@ -1,6 +1,6 @@
 //! Where the figures of a measurement go: a JSON file, and a page whose text is partly written by hand.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{env, fmt::Write, fs, path::Path};
 
 use drill::{Chart, DrillError};
 use serde::Serialize;
@@ -21,7 +21,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn of(command: String) -> Result<Self, DrillError> {
+    pub(crate) fn of_this_run() -> Result<Self, DrillError> {
+        let words = ["cargo", "xtask", "bench"].map(str::to_owned).into_iter();
+        let command = words.chain(env::args().skip(1)).collect::<Vec<_>>().join(" ");
         Ok(Self { machine: machine::describe()?, date: machine::today()?, command })
     }
 

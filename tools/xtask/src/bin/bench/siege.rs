@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 use drill::{DrillError, Load, Reconnect, Siege, SiegeLimit, SiegeSummary, Stop, Summary, Target};
-use serde_json::json;
 
 use crate::{
-    machine,
     performance::median,
     system::{self, STOCK, TestSystem},
 };
@@ -41,14 +39,9 @@ pub(crate) struct Options {
 }
 
 /// Measures and reports; an error if the two differ.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
     system::build(&system::PROGRAM)?;
-    machine::on_one_thread(compare(options))?
-}
-
-async fn compare(options: &Options) -> Result<(), DrillError> {
-    let (booking, vaccine) = TestSystem::pair().await?;
-    drill::set_faults(&vaccine.entry, &json!({"storeDelayUs": STORE_DELAY_US})).await?;
+    let (booking, vaccine) = TestSystem::pair(STORE_DELAY_US).await?;
     // The same number of requests for the same number of doses.
     let id = vaccine.register(DOSES).await?;
     let theirs = siege(&booking.entry, id, SiegeLimit::RequestsPerUser(EACH)).await?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use drill::{DrillError, Request, ServiceList, ServiceProcess, System, Target, TestEnvironment};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::{child, services};
 
 use crate::machine;
@@ -60,9 +60,10 @@ impl TestSystem {
         Self::start(environment, &names.collect::<Vec<_>>(), ServiceProcess::booking(0)).await
     }
 
-    /// Booking, and the vaccine that it calls, with fault injection, each alone.
-    pub(crate) async fn pair() -> Result<(Self, Self), DrillError> {
+    /// Booking, and the vaccine that it calls, whose store is delayed so that it limits the rate.
+    pub(crate) async fn pair(store_delay_us: u32) -> Result<(Self, Self), DrillError> {
         let vaccine = Self::vaccine().await?;
+        drill::set_faults(&vaccine.entry, &json!({"storeDelayUs": store_delay_us})).await?;
         Ok((Self::booking(&vaccine.entry.to_string()).await?, vaccine))
     }
 

@@ -91,12 +91,8 @@ impl fmt::Display for Subject {
 
 impl Subject {
     pub(super) fn name(self) -> String {
-        let value = self.to_possible_value();
-        value
-            .as_ref()
-            .and_then(PossibleValue::get_help)
-            .map(ToString::to_string)
-            .unwrap_or_default()
+        let help = |value: PossibleValue| Some(value.get_help()?.to_string());
+        self.to_possible_value().and_then(help).unwrap_or_default()
     }
 
     /// The name up to its explanation.
@@ -155,21 +151,6 @@ impl Plan {
         let needed = needs.into_iter().filter(|(_, by)| self.includes_any(by));
         needed.map(|(tool, _)| tool).collect()
     }
-
-    /// The command line that measures the same.
-    pub(super) fn command(&self) -> String {
-        let Self { subjects, turns, lasting, bookings } = self;
-        let seconds = lasting.as_secs();
-        let mut words = vec![format!("cargo xtask bench --turns {turns} --seconds {seconds}")];
-        if self.includes(Subject::Stored) {
-            words.push(format!("--bookings {bookings}"));
-        }
-        if !self.is_everything() {
-            let names: Vec<_> = subjects.iter().map(Subject::to_string).collect();
-            words.push(format!("--only {}", names.join(",")));
-        }
-        words.join(" ")
-    }
 }
 
 #[cfg(test)]
@@ -203,17 +184,6 @@ mod tests {
         assert_eq!((plan("--quick").turns, plan("--quick").lasting.as_secs()), (2, 2));
         assert_eq!((plan("").turns, plan("").lasting.as_secs()), (5, 5));
         assert_eq!(plan("--quick --turns 3 --seconds 1").turns, 3);
-    }
-
-    #[test]
-    fn the_printed_command_measures_the_same() {
-        for line in ["", "--quick", "--only b,f,alone --turns 2", "--bookings 0 --seconds 9"] {
-            let first = plan(line);
-            let command = first.command();
-            let again = plan(command.strip_prefix("cargo xtask bench").unwrap());
-            let of = |plan: &Plan| (plan.subjects.clone(), plan.turns, plan.lasting);
-            assert_eq!(of(&again), of(&first), "{command}");
-        }
     }
 
     #[test]
