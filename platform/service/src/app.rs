@@ -3,7 +3,7 @@
 use std::{fmt, pin::Pin, time::Duration};
 
 use axum::Router;
-use platform_store::ReadPool;
+use platform_store::{ReadPool, WriterHealth};
 use tokio::task::JoinHandle;
 
 /// A started service.
@@ -18,6 +18,7 @@ pub struct App {
 /// The store of a started service.
 pub(crate) struct OpenStore {
     pub(crate) reads: ReadPool,
+    pub(crate) health: WriterHealth,
     /// Ends when the writer has ended.
     pub(crate) writer: JoinHandle<()>,
     /// Closes the writer.

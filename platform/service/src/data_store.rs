@@ -76,11 +76,12 @@ impl<A: EventHandler> DataStore<A> {
         let Self { commands, reads, consumer, writer, .. } = self;
         platform_events::register(runtime.metrics(), reads.clone());
         let router = router.merge(platform_events::router(consumer, reads.clone()));
+        let health = commands.health().clone();
         let close = Box::pin(async move { commands.close().await });
         App {
             router,
             response_timeout,
-            store: Some(OpenStore { reads, writer, close }),
+            store: Some(OpenStore { reads, health, writer, close }),
             is_edge: false,
         }
     }

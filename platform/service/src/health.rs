@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
 use platform_rest::{json, runtime::Runtime};
-use platform_store::ReadPool;
+use platform_store::{ReadPool, WriterHealth};
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::timeout};
 use tracing::{info, warn};
@@ -56,15 +56,15 @@ impl StoreHealth {
         Self { check: Arc::new(move || Box::pin(check())), last: Arc::default() }
     }
 
-    /// The health of a store.
-    pub fn of(reads: ReadPool) -> Self {
+    /// The health of a store: whether it can be read and written to.
+    pub fn of(reads: ReadPool, writer: WriterHealth) -> Self {
         Self::new(move || {
-            let reads = reads.clone();
-            async move { reads.is_available().await }
+            let (reads, writer) = (reads.clone(), writer.clone());
+            async move { writer.can_write() && reads.is_available().await }
         })
     }
 
-    /// Whether the store answers within [`STORE_TIMEOUT`], or did so within [`STORE_CHECK_INTERVAL`].
+    /// Whether the store is available within [`STORE_TIMEOUT`], or did so within [`STORE_CHECK_INTERVAL`].
     pub async fn is_available(&self) -> bool {
         // Held during the check: concurrent requests get the same result.
         let mut last = self.last.lock().await;

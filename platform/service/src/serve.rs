@@ -28,7 +28,8 @@ impl App {
     ) -> Result<(), BoxError> {
         let Self { router, response_timeout, store, is_edge } = self;
         let name = service.name;
-        let health = store.as_ref().map(|store| StoreHealth::of(store.reads.clone()));
+        let health =
+            store.as_ref().map(|store| StoreHealth::of(store.reads.clone(), store.health.clone()));
         let actuator = actuator::router(name, &runtime, health, is_edge);
         let serving = listener.serve(name, router.merge(actuator), response_timeout, &runtime);
         let Some(OpenStore { mut writer, close, .. }) = store else {

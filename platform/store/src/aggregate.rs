@@ -110,6 +110,10 @@ impl<A: Aggregate> Store for AggregateStore<A> {
         }
         Ok(outputs)
     }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.connection.probe()
+    }
 }
 
 /// The outputs of a batch, and how many events it caused.

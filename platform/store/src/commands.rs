@@ -6,7 +6,7 @@ use tracing::error;
 
 use crate::{
     aggregate::{Aggregate, Input, Output},
-    writer::{CommandError, Store, WriteError, Writer},
+    writer::{CommandError, Store, WriteError, Writer, WriterHealth},
 };
 
 /// One kind of command of an aggregate, with the reply that belongs to it.
@@ -71,6 +71,11 @@ impl<A: Aggregate> Commands<A> {
         deadline: Instant,
     ) -> Result<Vec<Result<Output<A::Reply>, CommandError>>, WriteError> {
         self.0.submit(events, deadline).await
+    }
+
+    /// Whether the store can be written to.
+    pub fn health(&self) -> &WriterHealth {
+        self.0.health()
     }
 
     /// Accepts nothing more; what is queued is still committed.

@@ -17,6 +17,11 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 const COMMIT: &str = "COMMIT";
 
+/// Changes nothing, but is written.
+const PROBE: &str = "
+    UPDATE store
+       SET id = id";
+
 /// The connection that writes, and the lock that excludes other processes.
 pub struct WriteConnection {
     /// The id of the store, for as long as it exists.
@@ -73,6 +78,13 @@ impl WriteConnection {
                 Ok(done?)
             }
         }
+    }
+}
+
+impl WriteConnection {
+    /// Whether a commit succeeds: one that changes nothing, but is written.
+    pub(crate) fn probe(&mut self) -> Result<(), StoreError> {
+        self.transaction(|tx| tx.execute(PROBE, &[]))
     }
 }
 

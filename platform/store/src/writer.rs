@@ -12,20 +12,23 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use platform_telemetry::error_chain;
 use thiserror::Error;
 use tokio::sync::{
-    mpsc::{self, error::TrySendError},
+    mpsc::{
+        self,
+        error::{TryRecvError, TrySendError},
+    },
     oneshot,
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::error::StoreError;
 
@@ -35,6 +38,15 @@ pub const QUEUE_MAX: usize = 8_192;
 /// Commands in one commit. A group is never split before an error, so a commit may exceed this by
 /// one group.
 pub const BATCH_MAX: usize = 1_024;
+
+/// A commit that has taken this long counts as a store that cannot write: a disk that does not answer.
+pub const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a store that cannot write is probed.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a command may wait while the store is probed.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Applies commands in batches.
 pub trait Store: Send + 'static {
@@ -46,6 +58,11 @@ pub trait Store: Send + 'static {
     /// Loads, decides and saves in one transaction; one reply per command, in their order.
     /// After an error nothing of the batch is committed.
     fn apply(&mut self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, StoreError>;
+
+    /// Whether a commit succeeds: one that changes nothing. It has to be written, where that can fail.
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.apply(&[]).map(drop)
+    }
 }
 
 /// Why a command has no reply.
@@ -95,11 +112,45 @@ pub enum CommandError {
 pub struct Writer<C, R> {
     queue: mpsc::Sender<Message<C, R>>,
     closing: Arc<AtomicBool>,
+    health: WriterHealth,
 }
 
 enum Message<C, R> {
     Write(Group<C, R>),
     Close,
+}
+
+/// Whether a store can be written to. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct WriterHealth(Arc<Commits>);
+
+#[derive(Debug, Default)]
+struct Commits {
+    /// The store could not commit the last time.
+    have_failed: AtomicBool,
+    /// When the commit began that runs now.
+    running_since: Mutex<Option<Instant>>,
+}
+
+impl WriterHealth {
+    /// Whether the last commit succeeded, and the one that runs now takes less than [`STALLED_AFTER`].
+    pub fn can_write(&self) -> bool {
+        let since = *self.running_since();
+        !self.has_failed() && since.is_none_or(|since| since.elapsed() < STALLED_AFTER)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.0.have_failed.load(Ordering::Relaxed)
+    }
+
+    fn running_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.running_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records how a commit ended; whether the one before had ended otherwise.
+    fn record(&self, has_failed: bool) -> bool {
+        self.0.have_failed.swap(has_failed, Ordering::Relaxed) != has_failed
+    }
 }
 
 /// Commands that were submitted together, and their caller.
@@ -121,14 +172,16 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
     {
         let (queue, messages) = mpsc::channel(QUEUE_MAX);
         let (alive, ended) = oneshot::channel::<()>();
+        let health = WriterHealth::default();
+        let commits = health.clone();
         let spawned = thread::Builder::new().name(format!("{name}-writer")).spawn(move || {
-            CommitLoop { name, store, messages }.run();
+            CommitLoop { name, store, messages, health: commits }.run();
             drop(alive); // Also dropped when `run` panics.
         });
         if let Err(cause) = spawned {
             error!(%cause, "cannot start the thread of the {name} writer");
         }
-        (Self { queue, closing: Arc::default() }, async move { drop(ended.await) })
+        (Self { queue, closing: Arc::default(), health }, async move { drop(ended.await) })
     }
 
     /// Commits the commands, together with others that are waiting; one reply per command.
@@ -162,6 +215,11 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
         replies.into_iter().next().ok_or(WriteError::Stopped)
     }
 
+    /// Whether the store can be written to.
+    pub fn health(&self) -> &WriterHealth {
+        &self.health
+    }
+
     /// Accepts nothing more; what is queued is still committed.
     pub async fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
@@ -173,7 +231,11 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
 
 impl<C, R> Clone for Writer<C, R> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), closing: Arc::clone(&self.closing) }
+        Self {
+            queue: self.queue.clone(),
+            closing: Arc::clone(&self.closing),
+            health: self.health.clone(),
+        }
     }
 }
 
@@ -188,14 +250,35 @@ struct CommitLoop<S: Store> {
     name: &'static str,
     store: S,
     messages: mpsc::Receiver<Message<S::Command, S::Reply>>,
+    health: WriterHealth,
 }
 
 impl<S: Store> CommitLoop<S> {
     fn run(mut self) {
-        while let Some(message) = self.messages.blocking_recv() {
+        while let Some(message) = self.next() {
             let groups = self.queued(message);
             self.commit(groups);
         }
+    }
+
+    /// The next message. While the store cannot write, it is probed: only a commit shows that it can again.
+    fn next(&mut self) -> Option<Message<S::Command, S::Reply>> {
+        let mut waited = Duration::ZERO;
+        while self.health.has_failed() {
+            match self.messages.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if waited >= PROBE_INTERVAL => {
+                    self.probe();
+                    waited = Duration::ZERO;
+                }
+                Err(TryRecvError::Empty) => {
+                    thread::sleep(POLL_INTERVAL);
+                    waited += POLL_INTERVAL;
+                }
+            }
+        }
+        self.messages.blocking_recv()
     }
 
     /// The first message and all others that are queued, up to [`BATCH_MAX`] commands.
@@ -216,6 +299,23 @@ impl<S: Store> CommitLoop<S> {
         groups
     }
 
+    fn probe(&mut self) {
+        *self.health.running_since() = Some(Instant::now());
+        match self.store.probe() {
+            Ok(()) => self.succeeded(),
+            Err(StoreError::Rejected(cause) | StoreError::Unavailable(cause)) => {
+                warn!(cause = error_chain(&*cause), "{} still cannot write", self.name);
+            }
+        }
+        *self.health.running_since() = None;
+    }
+
+    fn succeeded(&self) {
+        if self.health.record(false) {
+            info!("{} can write again", self.name);
+        }
+    }
+
     fn commit(&mut self, groups: Vec<Group<S::Command, S::Reply>>) {
         let now = Instant::now();
         let mut batch = Vec::new();
@@ -232,7 +332,9 @@ impl<S: Store> CommitLoop<S> {
             batch.extend(group.commands);
         }
         let mut replies = Vec::with_capacity(batch.len());
+        *self.health.running_since() = Some(now);
         self.apply(&batch, &mut replies);
+        *self.health.running_since() = None;
         let mut replies = replies.into_iter();
         for (commands, caller) in callers {
             // An error means that the caller no longer waits; the commit stands.
@@ -248,6 +350,7 @@ impl<S: Store> CommitLoop<S> {
         }
         match self.store.apply(batch) {
             Ok(decided) if decided.len() == batch.len() => {
+                self.succeeded();
                 replies.extend(decided.into_iter().map(Ok));
             }
             Ok(decided) => {
@@ -273,6 +376,7 @@ impl<S: Store> CommitLoop<S> {
                 replies.push(Err(CommandError::Rejected));
             }
             Err(StoreError::Unavailable(cause)) => {
+                self.health.record(true);
                 let cause = error_chain(&*cause);
                 error!(cause, commands = batch.len(), "{} cannot write", self.name);
                 replies.extend(batch.iter().map(|_| Err(CommandError::Unavailable)));

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc as gate,
     },
     task::{Context, Waker},
@@ -315,6 +315,55 @@ async fn an_unavailable_store_is_called_once_and_may_recover() {
     let failed = soon(writer.submit(vec![1, 2, 3, 4], later())).await;
     assert_eq!(failed, Ok(vec![Err(CommandError::Unavailable); 4]));
     assert_eq!(soon(writer.submit(vec![5], later())).await, committed(&[2]));
+}
+
+/// A store whose commits fail while it is down; the reply is 0.
+struct MayBeDown(Arc<AtomicBool>);
+
+impl Store for MayBeDown {
+    type Command = u32;
+    type Reply = u32;
+
+    fn apply(&mut self, batch: &[u32]) -> Result<Vec<u32>, StoreError> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("disk full".into()));
+        }
+        Ok(vec![0; batch.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_could_not_write_is_probed_until_it_can() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let (writer, _ended) = Writer::start("full", MayBeDown(Arc::clone(&is_down)));
+    let health = writer.health().clone();
+    assert!(health.can_write(), "nothing has failed yet");
+    let failed = soon(writer.submit(vec![1], later())).await;
+    assert_eq!(failed, Ok(vec![Err(CommandError::Unavailable)]));
+    assert!(!health.can_write());
+    is_down.store(false, Ordering::SeqCst);
+    let can_write = async {
+        while !health.can_write() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(can_write).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_takes_too_long_counts_as_a_store_that_cannot_write() {
+    let (writer, _ended, commits) = gated();
+    let (health, submitting) = (writer.health().clone(), writer.clone());
+    let submitted = tokio::spawn(async move { submitting.submit(vec![1], later()).await });
+    let stalled = async {
+        while health.can_write() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(stalled).await;
+    drop(commits);
+    soon(submitted).await.expect("ends").expect("commits");
+    assert!(health.can_write());
 }
 
 #[tokio::test]

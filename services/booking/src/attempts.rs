@@ -5,7 +5,7 @@
 //! in `vaccine` and one here. Two requests in flight were measured to be slower: the batches get smaller
 //! and their commits queue up.
 //!
-//! While the circuit to `vaccine` is open, attempts are refused at once, also those in the queue. Half
+//! While the own store cannot write, nothing is held. While the circuit to `vaccine` is open, attempts are refused at once, also those in the queue. Half
 //! open, a few attempts are sent: should `vaccine` still be overloaded, only those have waited for it. The
 //! size of a batch is learned from the latency of `vaccine`.
 
@@ -28,7 +28,7 @@ use platform_rest::{
     client::{Call, CallError, CircuitState, Client},
     runtime::Runtime,
 };
-use platform_store::{Commands, WriteError};
+use platform_store::{Commands, WriteError, WriterHealth};
 use platform_telemetry::{clock, error_chain};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
@@ -148,6 +148,7 @@ fn before(deadline: Instant, margin: Duration) -> Instant {
 pub struct Attempts {
     queue: mpsc::Sender<Waiting>,
     vaccine: Client,
+    writer: WriterHealth,
 }
 
 /// An attempt in the queue, and its caller.
@@ -173,9 +174,9 @@ impl Attempts {
     /// Starts the task; it ends when every handle is dropped.
     pub fn start(batches: HoldBatches) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let vaccine = batches.vaccine.clone();
+        let (vaccine, writer) = (batches.vaccine.clone(), batches.commands.health().clone());
         batches.runtime.clone().spawn(batches.run(waiting, limiter()));
-        Self { queue, vaccine }
+        Self { queue, vaccine, writer }
     }
 
     /// Makes an attempt, in time for a response that is due at the deadline.
@@ -186,6 +187,10 @@ impl Attempts {
     ) -> AttemptOutcome {
         if let CircuitState::Open { retry_after } = self.vaccine.circuit_state() {
             return AttemptOutcome::CircuitOpen { retry_after };
+        }
+        // A dose that cannot be booked would be taken from another citizen.
+        if !self.writer.can_write() {
+            return AttemptOutcome::RetryLater;
         }
         let (caller, outcome) = oneshot::channel();
         let waiting = Waiting { attempt, response_deadline, caller };
@@ -238,6 +243,10 @@ impl HoldBatches {
 
     /// Those of a batch that the circuit to `vaccine` permits now; the others are refused.
     fn permitted(&self, mut batch: Vec<Waiting>) -> Vec<Waiting> {
+        if !self.commands.health().can_write() {
+            end_all(batch, &AttemptOutcome::RetryLater);
+            return Vec::new();
+        }
         let (permitted, retry_after) = match self.vaccine.circuit_state() {
             CircuitState::Closed => return batch,
             CircuitState::HalfOpen => (PROBE_MAX, PROBE_RETRY_AFTER),

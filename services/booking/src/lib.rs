@@ -8,6 +8,7 @@ use platform_service::{App, ConfigError, Configured, Consumes, DataStore, Servic
 use platform_store::Notifier;
 use platform_telemetry::BoxError;
 
+pub mod aborts;
 pub mod api;
 pub mod attempts;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod ticket_queue;
 pub use config::Config;
 
 use crate::{
+    aborts::Aborts,
     attempts::{Attempts, HoldBatches},
     domain::Bookings,
     protocol::BookingProtocol,
@@ -61,6 +63,7 @@ async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
         commands: store.commands.clone(),
         queries: Queries(store.reads.clone()),
         attempts,
+        aborts: Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime),
         owner: store.id,
         enqueued: Notifier::default(),
         runtime: runtime.clone(),

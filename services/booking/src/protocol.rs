@@ -29,10 +29,11 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
+    aborts::Aborts,
     attempts::{AttemptOutcome, Attempts, write_deadline},
     domain::{
-        AbortAttempt, AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply,
-        Fingerprint, Record, ResolveAttempt, ResolveReply,
+        AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply, Fingerprint, Record,
+        ResolveAttempt, ResolveReply,
         tickets::{EnqueueReply, EnqueueTicket, QueuedTicket},
     },
     store::Queries,
@@ -56,6 +57,8 @@ pub struct BookingProtocol {
     pub queries: Queries,
     /// Holds doses and books them.
     pub attempts: Attempts,
+    /// Aborts attempts.
+    pub aborts: Aborts,
     /// This store: the owner of its holds.
     pub owner: StoreId,
     /// Notified when a ticket joins the queue.
@@ -189,14 +192,6 @@ impl BookingProtocol {
         }
     }
 
-    async fn abort(&self, reservation: ReservationId) {
-        let abort = AbortAttempt { reservation, at: clock::now() };
-        let deadline = Instant::now() + BACKGROUND_WRITE_TIMEOUT;
-        if let Err(cause) = self.commands.submit(abort, deadline).await {
-            warn!(%cause, "could not abort an attempt; a later round resolves its hold");
-        }
-    }
-
     async fn book_without_key(
         self: &Arc<Self>,
         request: &BookingRequest,
@@ -204,21 +199,18 @@ impl BookingProtocol {
         let reservation = ReservationId(Uuid::now_v7());
         let deadline = request.deadline;
         let dropped = guard(Arc::clone(self), move |protocol| {
-            let is_late = deadline <= Instant::now();
-            let runtime = protocol.runtime.clone();
-            runtime.spawn(async move {
-                if is_late {
-                    protocol.abort(reservation).await;
-                } else {
-                    protocol.resolve(&[reservation]).await;
-                }
-            });
+            if deadline <= Instant::now() {
+                protocol.aborts.abort(reservation);
+            } else {
+                let runtime = protocol.runtime.clone();
+                runtime.spawn(async move { protocol.resolve(&[reservation]).await });
+            }
         });
         let attempt = request.attempt(reservation);
         let outcome = self.attempt(attempt, deadline).await;
-        let protocol = ScopeGuard::into_inner(dropped);
+        ScopeGuard::into_inner(dropped);
         if outcome.is_open() {
-            self.runtime.spawn(async move { protocol.abort(reservation).await });
+            self.aborts.abort(reservation);
         }
         outcome.into_booking()?.ok_or(BookingError::RetryLater)
     }

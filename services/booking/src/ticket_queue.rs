@@ -96,6 +96,9 @@ impl QueueWorker {
 
     /// Requests as many doses as one request may, and writes what came of it.
     async fn serve_head(&self) -> Round {
+        if !self.protocol.commands.health().can_write() {
+            return Round::Incomplete;
+        }
         // The errors are logged where they occur.
         let Ok(tickets) = self.protocol.queries.queue_head(HOLDS_MAX).await else {
             return Round::Incomplete;

@@ -13,8 +13,8 @@ use axum::{
 use contracts::{
     ids::{ReservationId, StoreId, VaccineId},
     vaccine::{
-        HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply, OrphanedHolds, Reservation, Vaccine,
-        VaccineBody,
+        AbortBatch, HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply, OrphanedHolds, Reservation,
+        Vaccine, VaccineBody,
     },
 };
 use platform_rest::{
@@ -37,8 +37,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        ChangeVaccine, ConfirmHold, Doses, HoldDose, Ledger, NAME_MAX, Name, PoolId, Refusal,
-        RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
+        AbortReservation, ChangeVaccine, ConfirmHold, Doses, HoldDose, Ledger, NAME_MAX, Name,
+        PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
     holds::{Holds, Take},
@@ -97,6 +97,7 @@ fn routes() -> OpenApiRouter<Stock> {
         .routes(routes!(show, replace, change, remove))
         .routes(routes!(hold, release, reservation))
         .routes(routes!(hold_many, orphaned))
+        .routes(routes!(abort_many))
 }
 
 /// The routes of the stock ledger.
@@ -328,6 +329,39 @@ async fn hold_many(
     Ok(Json(HoldReply { outcomes: replies.into_iter().map(outcome).collect() }))
 }
 
+/// Releases holds whose owner cannot record now that there will be no booking
+///
+/// The owner finds them in `GET /holds?owner=` until its event says that it has recorded them.
+#[utoipa::path(
+    post, path = "/aborts", tag = "internal",
+    request_body(
+        content = AbortBatch,
+        example = json!({
+            "owner": "019abcde-0000-7000-8000-000000000001",
+            "reservationIds": ["019abcde-0000-7000-8000-00000000000a"]
+        })
+    ),
+    responses(
+        (status = 204, description = "None of them takes a dose"),
+        NotReleased, BodyProblems, Unavailable,
+    )
+)]
+async fn abort_many(
+    State(stock): State<Stock>,
+    Json(batch): Json<AbortBatch>,
+) -> Result<StatusCode, Problem> {
+    if batch.reservation_ids.len() > HOLDS_MAX {
+        return Err(Problem::invalid("reservationIds", format!("at most {HOLDS_MAX}")));
+    }
+    let at = clock::now();
+    let abort = |reservation| AbortReservation { reservation, owner: batch.owner, at };
+    let aborts = batch.reservation_ids.into_iter().map(abort).collect();
+    for reply in stock.commands.submit_all(aborts, Instant::now() + WRITE_TIMEOUT).await? {
+        reply.map_err(WriteError::from)?.map_err(problem)?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -339,7 +373,7 @@ struct OrphanedQuery {
     held_for_ms: u32,
 }
 
-/// Lists holds that their owner has not resolved, oldest first
+/// Lists holds that their owner has not resolved, oldest first, and what was aborted for it
 #[utoipa::path(
     get, path = "/holds", tag = "internal", params(OrphanedQuery),
     responses(
@@ -353,8 +387,7 @@ async fn orphaned(
 ) -> Result<Json<OrphanedHolds>, Problem> {
     let until = clock::now() - Duration::from_millis(query.held_for_ms.into());
     let owner = query.owner.map(StoreId);
-    let reservation_ids = stock.queries.orphaned_holds(owner, until, ORPHANED_MAX).await?;
-    Ok(Json(OrphanedHolds { reservation_ids }))
+    Ok(Json(stock.queries.orphaned_holds(owner, until, ORPHANED_MAX).await?))
 }
 
 #[derive(Deserialize, IntoParams)]

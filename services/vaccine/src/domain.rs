@@ -11,6 +11,7 @@
 //!                    released ────────┘ (the dose was used after all)
 //! ```
 //!
+//! An *aborted* reservation is released, and its owner has still to record that there is no booking.
 //! A release may arrive before its hold, and an administration before its booking.
 //! Every command may be repeated, late, or in another order, and counts once.
 
@@ -58,6 +59,10 @@ pub struct ReservationRecord {
 }
 
 impl ReservationRecord {
+    fn is_released(&self) -> bool {
+        matches!(self.state, ReservationState::Released | ReservationState::Aborted)
+    }
+
     fn matches(&self, hold: &HoldDose) -> bool {
         self.claims == hold.claims && self.owner == hold.owner
     }
@@ -80,6 +85,8 @@ pub enum Command {
     Release(ReleaseReservation),
     /// Its owner says that there is no booking and will be none.
     Return(ReturnDose),
+    /// Its owner wants to say so, and cannot record it now.
+    Abort(AbortReservation),
     /// A dose was used.
     Administer(AdministerDose),
 }
@@ -155,6 +162,17 @@ pub struct ReturnDose {
     pub at: Timestamp,
 }
 
+/// Releases a hold for its owner, which cannot record now that there will be no booking, and does so later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortReservation {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// Its owner.
+    pub owner: StoreId,
+    /// When it was aborted.
+    pub at: Timestamp,
+}
+
 /// Records that the units were used: they leave the stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdministerDose {
@@ -183,6 +201,8 @@ pub enum Reply {
     Released(Result<(), Refusal>),
     /// To [`Command::Return`].
     Returned(Result<(), Refusal>),
+    /// To [`Command::Abort`].
+    Aborted(Result<(), Refusal>),
     /// To [`Command::Administer`].
     Administered(Result<(), Refusal>),
 }
@@ -197,6 +217,7 @@ impl Reply {
             | Self::Confirmed(Err(refusal))
             | Self::Released(Err(refusal))
             | Self::Returned(Err(refusal))
+            | Self::Aborted(Err(refusal))
             | Self::Administered(Err(refusal)) => Some(*refusal),
             Self::Registered(..)
             | Self::Changed(Ok(_))
@@ -205,6 +226,7 @@ impl Reply {
             | Self::Confirmed(Ok(()))
             | Self::Released(Ok(()))
             | Self::Returned(Ok(()))
+            | Self::Aborted(Ok(()))
             | Self::Administered(Ok(())) => None,
         }
     }
@@ -280,6 +302,7 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
             Reply::Released(ledger.release(reservation, of, at))
         }
         Command::Return(returned) => Reply::Returned(ledger.return_dose(returned)),
+        Command::Abort(abort) => Reply::Aborted(ledger.abort(abort)),
         Command::Administer(administer) => Reply::Administered(ledger.administer(administer)),
     }
 }
@@ -329,7 +352,7 @@ impl Ledger {
     fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {
         match self.reservations.get(&hold.reservation) {
             None => self.claim(hold, ReservationState::Held),
-            Some(known) if known.state == ReservationState::Released => Err(Refusal::Released),
+            Some(known) if known.is_released() => Err(Refusal::Released),
             Some(known) if known.state == ReservationState::Administered => {
                 Err(Refusal::Administered)
             }
@@ -344,7 +367,7 @@ impl Ledger {
             return self.claim(hold, ReservationState::Booked).map(drop);
         };
         match known.state {
-            ReservationState::Released => Err(Refusal::Released),
+            ReservationState::Released | ReservationState::Aborted => Err(Refusal::Released),
             // The service that administered it need not know the owner.
             ReservationState::Held | ReservationState::Booked if !known.matches(hold) => {
                 Err(Refusal::Conflict)
@@ -403,47 +426,81 @@ impl Ledger {
             if of.is_some_and(|pool| self.pools.get(&pool).is_none()) {
                 return Err(Refusal::NoSuchPool);
             }
-            // Its hold may still arrive, and must not be granted.
-            let released = ReservationRecord {
-                owner: None,
-                claims: Vec::new(),
-                state: ReservationState::Released,
-                held_at: at,
-            };
-            self.reservations.insert(id, released);
+            self.prevent(id, None, ReservationState::Released, at);
             return Ok(());
         };
         if of.is_some_and(|pool| !known.claims.is_empty() && !known.claims.contains(&pool)) {
             return Err(Refusal::NoSuchReservation);
         }
-        match known.state {
-            ReservationState::Released => return Ok(()),
-            ReservationState::Administered => return Err(Refusal::Administered),
-            ReservationState::Held | ReservationState::Booked => {}
+        if known.state == ReservationState::Administered {
+            return Err(Refusal::Administered);
         }
         if of.is_some() && known.state == ReservationState::Booked && known.owner.is_some() {
             return Err(Refusal::Conflict); // It has a booking, which has to be cancelled instead.
+        }
+        self.give_back(id, ReservationState::Released);
+        Ok(())
+    }
+
+    /// The hold of an unknown reservation may still arrive, and must not be granted.
+    fn prevent(
+        &mut self,
+        id: ReservationId,
+        owner: Option<StoreId>,
+        state: ReservationState,
+        at: Timestamp,
+    ) {
+        let prevented = ReservationRecord { owner, claims: Vec::new(), state, held_at: at };
+        self.reservations.insert(id, prevented);
+    }
+
+    /// Changes to a state in which no dose is taken.
+    fn give_back(&mut self, id: ReservationId, state: ReservationState) {
+        let Some(known) = self.reservations.get_mut(&id) else { return };
+        let was_released = known.is_released();
+        known.state = state;
+        if was_released {
+            return;
         }
         for pool in known.claims.clone() {
             if let Some(pool) = self.pools.get_mut(&pool) {
                 pool.taken -= 1;
             }
         }
-        if let Some(known) = self.reservations.get_mut(&id) {
-            known.state = ReservationState::Released;
+    }
+
+    fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
+        self.check_owner(returned.reservation, returned.owner)?;
+        self.release(returned.reservation, None, returned.at)
+    }
+
+    fn abort(&mut self, abort: &AbortReservation) -> Result<(), Refusal> {
+        let AbortReservation { reservation, owner, at } = *abort;
+        self.check_owner(reservation, owner)?;
+        let aborted = ReservationState::Aborted;
+        match self.reservations.get(&reservation).map(|known| known.state) {
+            None => self.prevent(reservation, Some(owner), aborted, at),
+            Some(ReservationState::Held) => self.give_back(reservation, aborted),
+            // It has a booking, which its owner has to cancel.
+            Some(ReservationState::Booked) => return Err(Refusal::Conflict),
+            Some(
+                ReservationState::Aborted
+                | ReservationState::Released
+                | ReservationState::Administered,
+            ) => {}
         }
         Ok(())
     }
 
     /// An owner can only return its own reservations.
-    fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
-        match self.reservations.get(&returned.reservation) {
+    fn check_owner(&self, id: ReservationId, owner: StoreId) -> Result<(), Refusal> {
+        match self.reservations.get(&id) {
             Some(ReservationRecord {
                 state: ReservationState::Held | ReservationState::Booked,
-                owner,
+                owner: known,
                 ..
-            }) if *owner != Some(returned.owner) => Err(Refusal::Conflict),
-            Some(_) | None => self.release(returned.reservation, None, returned.at),
+            }) if *known != Some(owner) => Err(Refusal::Conflict),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -453,7 +510,7 @@ impl Ledger {
         let known = self.reservations.get(id);
         let (taken, claims) = match known {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
-            Some(known) if known.state != ReservationState::Released => (1, known.claims.clone()),
+            Some(known) if !known.is_released() => (1, known.claims.clone()),
             Some(_) | None => (0, claims.clone()),
         };
         for id in &claims {

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use booking::{
     RESPONSE_TIMEOUT,
+    aborts::Aborts,
     attempts::{Attempts, HoldBatches},
     domain::{Bookings, Command, Fingerprint, Reply},
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
@@ -49,14 +50,17 @@ impl ProtocolFixture {
         let store = wrap(AggregateStore::new(connection, notifier));
         let commands = Commands::<Bookings>::start("booking", store).0;
         let runtime = Runtime::new("booking", CancellationToken::new());
+        let client = Client::new(vaccine.url().parse().unwrap());
+        let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
         let attempts = Attempts::start(HoldBatches {
-            vaccine: Client::new(vaccine.url().parse().unwrap()),
+            vaccine: client,
             owner,
             commands: commands.clone(),
             runtime: runtime.clone(),
         });
         let (queries, enqueued) = (Queries(reads), Notifier::default());
-        let protocol = BookingProtocol { commands, queries, attempts, owner, enqueued, runtime };
+        let protocol =
+            BookingProtocol { commands, queries, attempts, aborts, owner, enqueued, runtime };
         Self { vaccine, protocol: Arc::new(protocol), new_events, _folder: folder }
     }
 

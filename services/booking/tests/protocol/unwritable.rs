@@ -1,0 +1,124 @@
+//! While the own store cannot write, no dose is taken from anybody, and what citizens were told stays true.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use booking::{
+    domain::{Bookings, Command, Reply},
+    protocol::{BookingError, BookingRequest},
+};
+use contracts::ids::BookingId;
+use platform_store::{AggregateStore, Input, Output, Store, StoreError};
+use tokio::{select, time::timeout_at};
+
+use crate::{
+    fixture::{ProtocolFixture, with_key, without_key},
+    vaccine::{ABORTS, FakeReply},
+};
+
+/// A store that cannot write while it is down.
+struct Down {
+    store: AggregateStore<Bookings>,
+    is_down: Arc<AtomicBool>,
+}
+
+impl Store for Down {
+    type Command = Input<Command>;
+    type Reply = Output<Reply>;
+
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Reply>>, StoreError> {
+        self.probe()?;
+        self.store.apply(batch)
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is full".into()));
+        }
+        self.store.probe()
+    }
+}
+
+fn down() -> (ProtocolFixture, Arc<AtomicBool>) {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let shared = Arc::clone(&is_down);
+    (ProtocolFixture::with_store(|store| Down { store, is_down: shared }), is_down)
+}
+
+#[tokio::test]
+async fn nothing_is_held_while_the_store_cannot_write_and_bookings_continue_afterwards() {
+    let (fixture, is_down) = down();
+    for request in [without_key(), without_key(), with_key(), without_key()] {
+        assert_eq!(fixture.book(request).await, Err(BookingError::RetryLater));
+    }
+    let noticed = fixture.reservation(0).await;
+    assert_eq!(fixture.vaccine.batches(1).await.len(), 1, "it was noticed with the first one");
+    assert_eq!(fixture.vaccine.aborts(1).await, [noticed], "whose dose is released");
+
+    is_down.store(false, Ordering::SeqCst);
+    let unknown = fixture.protocol.cancel(BookingId(9)).await;
+    assert_eq!(unknown, Err(BookingError::NoSuchBooking), "it is written");
+    assert_eq!(fixture.book(without_key()).await, Ok(1));
+}
+
+#[tokio::test]
+async fn an_attempt_is_aborted_as_soon_as_the_ledger_or_the_store_answers() {
+    let (fixture, is_down) = down();
+    fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect);
+    fixture.vaccine.reply_next(ABORTS, FakeReply::Response(503, String::new()));
+    assert_eq!(fixture.book(without_key()).await, Err(BookingError::RetryLater));
+    let reservation = fixture.reservation(0).await;
+    assert_eq!(fixture.vaccine.aborts(3).await, [reservation; 3]);
+
+    fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect);
+    fixture.protocol.aborts.abort(reservation);
+    fixture.vaccine.aborts(4).await;
+    is_down.store(false, Ordering::SeqCst);
+    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
+}
+
+/// A store whose first commit is written when the test proceeds.
+struct Frozen {
+    store: AggregateStore<Bookings>,
+    proceeds: mpsc::Receiver<()>,
+}
+
+impl Store for Frozen {
+    type Command = Input<Command>;
+    type Reply = Output<Reply>;
+
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Reply>>, StoreError> {
+        self.proceeds.recv().ok(); // An error once the test has dropped its end.
+        self.store.apply(batch)
+    }
+}
+
+/// The process may end before the disk answers: then only the ledger remembers.
+#[tokio::test]
+async fn an_attempt_that_is_written_too_late_is_aborted_at_the_ledger_before_the_disk_answers() {
+    let (proceed, proceeds) = mpsc::channel();
+    let fixture = ProtocolFixture::with_store(|store| Frozen { store, proceeds });
+    let deadline = Instant::now() + Duration::from_secs(2);
+    select! {
+        _ = fixture.book(BookingRequest { deadline, ..without_key() }) => panic!("it is written"),
+        _ = timeout_at(deadline.into(), pending::<()>()) => {}
+    }
+    let reservation = fixture.reservation(0).await;
+    assert_eq!(fixture.vaccine.aborts(1).await, [reservation]);
+    assert_eq!(fixture.book(without_key()).await, Err(BookingError::RetryLater), "nothing is held");
+    assert_eq!(fixture.vaccine.batches(1).await.len(), 1);
+
+    drop(proceed);
+    assert_eq!(
+        fixture.wait_for_events(1).await,
+        ["Booked"],
+        "until the event of the ledger arrives"
+    );
+}
