@@ -353,8 +353,8 @@ async fn a_store_that_could_not_write_is_probed_until_it_can() {
 #[tokio::test]
 async fn a_commit_that_takes_too_long_counts_as_a_store_that_cannot_write() {
     let (writer, _ended, commits) = gated();
-    let (health, submitting) = (writer.health().clone(), writer.clone());
-    let submitted = tokio::spawn(async move { submitting.submit(vec![1], later()).await });
+    let health = writer.health().clone();
+    let submitted = queue(writer.submit(vec![1], later()));
     let stalled = async {
         while health.can_write() {
             tokio::task::yield_now().await;
@@ -362,7 +362,7 @@ async fn a_commit_that_takes_too_long_counts_as_a_store_that_cannot_write() {
     };
     soon(stalled).await;
     drop(commits);
-    soon(submitted).await.expect("ends").expect("commits");
+    soon(submitted).await.expect("commits");
     assert!(health.can_write());
 }
 

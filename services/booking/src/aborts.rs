@@ -1,4 +1,4 @@
-//! Aborts attempts whose citizen was told that there is no booking.
+//! Aborts attempts whose citizen was answered that there is no booking.
 //!
 //! That must be kept, whatever fails: the attempt may hold a dose, and its booking may be written late. It
 //! is recorded in the own store; where that cannot write, at the ledger, which releases the dose at once and

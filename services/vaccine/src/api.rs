@@ -2,8 +2,6 @@
 
 #![expect(unused_qualifications, reason = "utoipa qualifies the types of `params`")]
 
-use std::time::{Duration, Instant};
-
 use axum::{
     Router,
     extract::State,
@@ -11,43 +9,37 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contracts::{
-    ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{
-        AbortBatch, HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply, OrphanedHolds, Reservation,
-        Vaccine, VaccineBody,
-    },
+    ids::{ReservationId, VaccineId},
+    vaccine::{Reservation, Vaccine, VaccineBody},
 };
 use platform_rest::{
-    RequestDeadline,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
     openapi::{BodyProblems, PageProblems, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
-    runtime::Runtime,
 };
-use platform_store::{CommandError, CommandOf, Commands, WriteError};
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
 use serde::Deserialize;
-use tracing::warn;
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        AbortReservation, ChangeVaccine, ConfirmHold, Doses, HoldDose, Ledger, NAME_MAX, Name,
-        PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, PoolId, Refusal,
+        RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
-    holds::{Holds, Take},
-    store::Queries,
 };
 
+mod batches;
 mod problems;
 mod reservation_path;
+mod stock;
 
+pub use self::stock::Stock;
 use self::{
     problems::{
         InUse, InvalidQuery, NoSuchReservation, NoSuchVaccine, NotHeld, NotReleased, problem,
@@ -55,29 +47,10 @@ use self::{
     reservation_path::ReservationPath,
 };
 
-/// How long a write may wait for its commit.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
-
-/// Reservations in one response to `GET /holds`: more than one store can leave behind.
-const ORPHANED_MAX: u32 = 10_000;
-
 /// When `checkAndBookStock` was deprecated: with the first release, 2026-11-23 (RFC 9745).
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");
 
 const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine" };
-
-/// What the handlers work with.
-#[derive(Clone, Debug)]
-pub struct Stock {
-    /// Submits commands.
-    pub commands: Commands<Ledger>,
-    /// Takes doses.
-    pub holds: Holds,
-    /// Reads the last commit.
-    pub queries: Queries,
-    /// Releases doses whose client is gone.
-    pub runtime: Runtime,
-}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -96,8 +69,8 @@ fn routes() -> OpenApiRouter<Stock> {
         .routes(routes!(check_and_book_stock))
         .routes(routes!(show, replace, change, remove))
         .routes(routes!(hold, release, reservation))
-        .routes(routes!(hold_many, orphaned))
-        .routes(routes!(abort_many))
+        .routes(routes!(batches::hold_many, batches::orphaned))
+        .routes(routes!(batches::abort_many))
 }
 
 /// The routes of the stock ledger.
@@ -290,106 +263,6 @@ async fn reservation(
     Ok(Json(known.ok_or_else(|| problem(Refusal::NoSuchReservation))?).into_response())
 }
 
-/// Holds many doses in one commit; each is decided for itself
-#[utoipa::path(
-    post, path = "/holds", tag = "internal",
-    request_body(
-        content = HoldBatch,
-        example = json!({
-            "owner": "019abcde-0000-7000-8000-000000000001",
-            "holds": [{"reservationId": "019abcde-0000-7000-8000-00000000000a", "vaccineId": 1}]
-        })
-    ),
-    responses(
-        (
-            status = 200, description = "One outcome per hold, in their order", body = HoldReply,
-            example = json!({"outcomes": [{"outcome": "held", "vcName": "FIZER"}]})
-        ),
-        BodyProblems, Unavailable,
-    )
-)]
-async fn hold_many(
-    State(stock): State<Stock>,
-    RequestDeadline(deadline): RequestDeadline,
-    Json(batch): Json<HoldBatch>,
-) -> Result<Json<HoldReply>, Problem> {
-    if batch.holds.len() > HOLDS_MAX {
-        return Err(Problem::invalid("holds", format!("at most {HOLDS_MAX} in one request")));
-    }
-    let at = clock::now();
-    let hold = |hold: Hold| HoldDose {
-        reservation: hold.reservation_id,
-        owner: Some(batch.owner),
-        claims: vec![hold.vaccine_id.into()],
-        at,
-    };
-    let holds = batch.holds.into_iter().map(hold).collect();
-    // After the deadline the client is gone: a hold that has not begun by then is not committed.
-    let replies = stock.holds.take(holds, deadline).await?;
-    Ok(Json(HoldReply { outcomes: replies.into_iter().map(outcome).collect() }))
-}
-
-/// Releases holds whose owner cannot record now that there will be no booking
-///
-/// The owner finds them in `GET /holds?owner=` until its event says that it has recorded them.
-#[utoipa::path(
-    post, path = "/aborts", tag = "internal",
-    request_body(
-        content = AbortBatch,
-        example = json!({
-            "owner": "019abcde-0000-7000-8000-000000000001",
-            "reservationIds": ["019abcde-0000-7000-8000-00000000000a"]
-        })
-    ),
-    responses(
-        (status = 204, description = "None of them takes a dose"),
-        NotReleased, BodyProblems, Unavailable,
-    )
-)]
-async fn abort_many(
-    State(stock): State<Stock>,
-    Json(batch): Json<AbortBatch>,
-) -> Result<StatusCode, Problem> {
-    if batch.reservation_ids.len() > HOLDS_MAX {
-        return Err(Problem::invalid("reservationIds", format!("at most {HOLDS_MAX}")));
-    }
-    let at = clock::now();
-    let abort = |reservation| AbortReservation { reservation, owner: batch.owner, at };
-    let aborts = batch.reservation_ids.into_iter().map(abort).collect();
-    for reply in stock.commands.submit_all(aborts, Instant::now() + WRITE_TIMEOUT).await? {
-        reply.map_err(WriteError::from)?.map_err(problem)?;
-    }
-    Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-struct OrphanedQuery {
-    /// Only those of this store
-    owner: Option<Uuid>,
-    /// Only those that were requested so many milliseconds ago or earlier
-    #[param(example = 10_000)]
-    held_for_ms: u32,
-}
-
-/// Lists holds that their owner has not resolved, oldest first, and what was aborted for it
-#[utoipa::path(
-    get, path = "/holds", tag = "internal", params(OrphanedQuery),
-    responses(
-        (status = 200, description = "Their reservations", body = OrphanedHolds),
-        InvalidQuery, Unavailable,
-    )
-)]
-async fn orphaned(
-    State(stock): State<Stock>,
-    Query(query): Query<OrphanedQuery>,
-) -> Result<Json<OrphanedHolds>, Problem> {
-    let until = clock::now() - Duration::from_millis(query.held_for_ms.into());
-    let owner = query.owner.map(StoreId);
-    Ok(Json(stock.queries.orphaned_holds(owner, until, ORPHANED_MAX).await?))
-}
-
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
@@ -467,15 +340,6 @@ fn without_owner(vaccine: i64, reservation: Uuid) -> HoldDose {
 }
 
 impl Stock {
-    async fn submit<C: CommandOf<Ledger>>(&self, command: C) -> Result<C::Reply, WriteError> {
-        self.commands.submit(command, Instant::now() + WRITE_TIMEOUT).await
-    }
-
-    async fn take<C: Take>(&self, take: C) -> Result<C::Reply, WriteError> {
-        let mut replies = self.holds.take(vec![take], Instant::now() + WRITE_TIMEOUT).await?;
-        Ok(replies.pop().unwrap_or(Err(CommandError::Rejected))?)
-    }
-
     async fn change(
         &self,
         origin: &Origin,
@@ -486,24 +350,6 @@ impl Stock {
         let change = ChangeVaccine { pool: PoolId(id), name, stock, at: clock::now() };
         let changed = self.submit(change).await?.map_err(problem)?;
         Ok(VACCINES.ok(origin, id, vaccine(changed.id, &changed.pool)))
-    }
-
-    async fn release_cancelled(self, reservation: ReservationId) {
-        let release = ReleaseReservation { reservation, of: None, at: clock::now() };
-        if !matches!(self.submit(release).await, Ok(Ok(()))) {
-            warn!(%reservation, "could not release a dose whose client is gone");
-        }
-    }
-}
-
-fn outcome(reply: Result<Result<Name, Refusal>, CommandError>) -> HoldOutcome {
-    match reply {
-        Ok(Ok(name)) => HoldOutcome::Held { vc_name: name.as_str().to_owned() },
-        Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
-        Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
-        Ok(Err(Refusal::Released)) => HoldOutcome::Released,
-        Ok(Err(Refusal::Conflict | Refusal::Administered)) => HoldOutcome::Conflict,
-        Ok(Err(_)) | Err(CommandError::Rejected | CommandError::Unavailable) => HoldOutcome::Failed,
     }
 }
 

@@ -1,17 +1,13 @@
 //! However late a step is, the citizen gets a response in time, and a late booking does not stand.
 
 use std::{
-    future::{pending, ready},
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-use booking::{
-    domain::{Bookings, Command, Reply},
-    protocol::BookingRequest,
-};
+use booking::domain::{Bookings, Command, Reply};
 use platform_store::{AggregateStore, Input, Output, Store, StoreError};
-use tokio::{join, select, sync::oneshot, time::timeout_at};
+use tokio::{select, sync::oneshot};
 
 use crate::{
     app::BookingApp,
