@@ -19,6 +19,7 @@ use platform_rest::{
     pagination::{PageParams, PageRequest},
     problem::Problem,
 };
+use serde_json::json;
 use utoipa::{IntoResponses, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -64,7 +65,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Takes a booking
 ///
-/// With an `Idempotency-Key`, the same request gets the same booking, for as long as it exists.
+/// With an `Idempotency-Key`, the same request of a user gets the same booking, for as long as it exists.
 /// With `Prefer: respond-async` too, the response is a ticket: the request waits in the queue, in the order of
 /// arrival, and the ticket shows what came of it.
 #[utoipa::path(
@@ -98,6 +99,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             headers(("Location" = String, description = "The URL of the booking"))
         ),
         (
+            status = 200, description = "Booked before with this key, and cancelled or completed since",
+            body = HalItem<Booking>, content_type = "application/hal+json"
+        ),
+        (
             status = 202, description = "Queued", body = TicketItem,
             content_type = "application/hal+json",
             headers(
@@ -118,7 +123,10 @@ async fn book(
 ) -> Result<Response, Problem> {
     let request = parse(&body, headers, deadline)?;
     Ok(match protocol.book(request).await? {
-        Accepted::Booking(booking) => BOOKINGS.created(&origin, booking.booking_id, booking),
+        Accepted::Booking(booking) if booking.status == BookingStatus::Booked => {
+            BOOKINGS.created(&origin, booking.booking_id, booking)
+        }
+        Accepted::Booking(ended) => BOOKINGS.ok(&origin, ended.booking_id, ended),
         Accepted::Ticket(ticket, position) => tickets::accepted(&origin, &ticket, position),
     })
 }
@@ -267,10 +275,10 @@ fn requested_status(body: &BookingBody) -> Result<BookingStatus, Problem> {
     }
 }
 
+/// The status is no part of the request: it is ignored.
 fn fingerprint(body: &BookingBody) -> Fingerprint {
-    let parts =
-        (body.vaccine_id.map(|id| id.0), body.user_id.map(|id| id.0), &body.vc_name, &body.status);
-    Fingerprint::of(format!("{parts:?}").as_bytes())
+    let request = json!([body.vaccine_id, body.user_id, body.vc_name]);
+    Fingerprint::of(request.to_string().as_bytes())
 }
 
 #[derive(IntoResponses)]

@@ -2,54 +2,40 @@
 //!
 //! Attempts that arrive while a request is in flight are sent with the next one. One request in flight, no
 //! timer: an idle service adds no delay, a busy one sends few, large batches, and each batch is one commit
-//! in `vaccine` and one here. Two requests in flight were measured to be slower: the batches get smaller
-//! and their commits queue up.
+//! in `vaccine` and one here.
 //!
-//! While the own store cannot write, nothing is held. While the circuit to `vaccine` is open, attempts are refused at once, also those in the queue. Half
-//! open, a few attempts are sent: should `vaccine` still be overloaded, only those have waited for it. The
-//! size of a batch is learned from the latency of `vaccine`.
+//! While the own store cannot write, nothing is held. While the circuit to `vaccine` is open, attempts are
+//! refused at once, also those in the queue. Half open, a few attempts are sent: should `vaccine` still be
+//! overloaded, only those have waited for it. Tickets go first: see [`crate::holds`].
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use axum::http::StatusCode;
 use contracts::{
     booking::Booking,
-    ids::StoreId,
-    vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
-};
-use platform_resilience::{
-    limiter::{Limiter, LimiterConfig, Sample},
-    time::{Clock, Monotonic},
+    vaccine::{HOLDS_MAX, HoldOutcome},
 };
 use platform_rest::{
-    client::{Call, CallError, CircuitState, Client},
+    client::{CallError, CircuitState},
     runtime::Runtime,
 };
 use platform_store::{Commands, WriteError, WriterHealth};
-use platform_telemetry::{clock, error_chain};
+use platform_telemetry::clock;
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
 
-use crate::domain::{BookingAttempt, Bookings, CreateBooking, CreateReply};
+use crate::{
+    domain::{BookingAttempt, Bookings, CreateBooking, CreateReply},
+    holds::{HoldClient, PROBE_MAX},
+};
 
 /// Attempts that may wait for the next request; one more is refused.
 const QUEUE_MAX: usize = 8_192;
 
-/// The smallest limit of a batch, however slow `vaccine` is.
-pub const BATCH_LIMIT_MIN: u32 = 64;
-
-/// Attempts in a request that probes a half-open circuit.
-const PROBE_MAX: usize = 5;
-
 /// When to retry an attempt that was one too many for a probe.
 const PROBE_RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// How long one request to an endpoint of `vaccine` may take. A batch takes milliseconds; after this time
-/// another endpoint is tried.
-const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long before the response is due the hold must be answered.
 const HOLD_MARGIN: Duration = Duration::from_millis(900);
@@ -147,7 +133,7 @@ fn before(deadline: Instant, margin: Duration) -> Instant {
 #[derive(Clone, Debug)]
 pub struct Attempts {
     queue: mpsc::Sender<Waiting>,
-    vaccine: Client,
+    holds: Arc<HoldClient>,
     writer: WriterHealth,
 }
 
@@ -174,9 +160,9 @@ impl Attempts {
     /// Starts the task; it ends when every handle is dropped.
     pub fn start(batches: HoldBatches) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let (vaccine, writer) = (batches.vaccine.clone(), batches.commands.health().clone());
-        batches.runtime.clone().spawn(batches.run(waiting, limiter()));
-        Self { queue, vaccine, writer }
+        let (holds, writer) = (Arc::clone(&batches.holds), batches.commands.health().clone());
+        batches.runtime.clone().spawn(batches.run(waiting));
+        Self { queue, holds, writer }
     }
 
     /// Makes an attempt, in time for a response that is due at the deadline.
@@ -185,7 +171,7 @@ impl Attempts {
         attempt: BookingAttempt,
         response_deadline: Instant,
     ) -> AttemptOutcome {
-        if let CircuitState::Open { retry_after } = self.vaccine.circuit_state() {
+        if let CircuitState::Open { retry_after } = self.holds.circuit_state() {
             return AttemptOutcome::CircuitOpen { retry_after };
         }
         // A dose that cannot be booked would be taken from another citizen.
@@ -201,13 +187,11 @@ impl Attempts {
     }
 }
 
-/// Holds doses for batches of attempts, and books them.
+/// HoldClient doses for batches of attempts, and books them.
 #[derive(Debug)]
 pub struct HoldBatches {
-    /// Holds doses.
-    pub vaccine: Client,
-    /// The owner of the holds.
-    pub owner: StoreId,
+    /// HoldClient doses.
+    pub holds: Arc<HoldClient>,
     /// Writes bookings.
     pub commands: Commands<Bookings>,
     /// Runs the writes of one batch during the request of the next.
@@ -215,29 +199,26 @@ pub struct HoldBatches {
 }
 
 impl HoldBatches {
-    async fn run(self, mut queue: mpsc::Receiver<Waiting>, limiter: Arc<Limiter>) {
+    async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
         let mut batch = Vec::with_capacity(HOLDS_MAX);
-        let clock = Monotonic::default();
-        let limit = || usize::try_from(limiter.limit()).map_or(HOLDS_MAX, |it| it.min(HOLDS_MAX));
-        while queue.recv_many(&mut batch, limit()).await > 0 {
-            let now = Instant::now();
-            batch.retain(|waiting: &Waiting| !waiting.caller.is_closed());
-            let (timely, late): (Vec<_>, Vec<_>) =
-                batch.drain(..).partition(|waiting| waiting.hold_deadline() > now);
-            end_all(late, &AttemptOutcome::RetryLater); // Their time ended in the queue.
-            let timely = self.permitted(timely);
-            let Some(deadline) = timely.iter().map(Waiting::hold_deadline).max() else {
-                continue;
-            };
-            let permit = limiter.try_acquire(items(&timely), clock.now());
-            let held = self.hold(&timely, deadline).await;
-            if let Some(permit) = permit {
-                permit.finish(sample(&held), clock.now());
-            }
-            match held {
-                Ok(outcomes) => self.book(timely, outcomes),
-                Err(error) => end_all(timely, &AttemptOutcome::from(&error)),
-            }
+        while queue.recv_many(&mut batch, self.holds.limit()).await > 0 {
+            self.hold(mem::take(&mut batch)).await;
+        }
+    }
+
+    async fn hold(&self, batch: Vec<Waiting>) {
+        let batch = self.permitted(timely(batch));
+        let Some(until) = batch.iter().map(Waiting::hold_deadline).max() else { return };
+        let Some(turn) = self.holds.turn(until).await else {
+            return end_all(batch, &AttemptOutcome::RetryLater);
+        };
+        let batch = self.permitted(timely(batch)); // It may have waited.
+        let Some(deadline) = batch.iter().map(Waiting::hold_deadline).max() else { return };
+        let held = self.holds.hold(batch.iter().map(|waiting| &waiting.attempt), deadline).await;
+        drop(turn);
+        match held {
+            Ok(outcomes) => self.book(batch, outcomes),
+            Err(error) => end_all(batch, &AttemptOutcome::from(&error)),
         }
     }
 
@@ -247,7 +228,7 @@ impl HoldBatches {
             end_all(batch, &AttemptOutcome::RetryLater);
             return Vec::new();
         }
-        let (permitted, retry_after) = match self.vaccine.circuit_state() {
+        let (permitted, retry_after) = match self.holds.circuit_state() {
             CircuitState::Closed => return batch,
             CircuitState::HalfOpen => (PROBE_MAX, PROBE_RETRY_AFTER),
             CircuitState::Open { retry_after } => (0, retry_after),
@@ -255,15 +236,6 @@ impl HoldBatches {
         let refused = batch.split_off(permitted.min(batch.len()));
         end_all(refused, &AttemptOutcome::CircuitOpen { retry_after });
         batch
-    }
-
-    async fn hold(
-        &self,
-        batch: &[Waiting],
-        deadline: Instant,
-    ) -> Result<Vec<HoldOutcome>, CallError> {
-        let holds = batch.iter().map(|waiting| hold_of(&waiting.attempt)).collect();
-        hold_doses(&self.vaccine, self.owner, holds, deadline).await
     }
 
     /// Books the doses that are held, and answers the others.
@@ -309,60 +281,13 @@ impl HoldBatches {
     }
 }
 
-pub(crate) fn hold_of(attempt: &BookingAttempt) -> Hold {
-    Hold { reservation_id: attempt.reservation, vaccine_id: attempt.vaccine }
-}
-
-/// Requests doses, at most [`HOLDS_MAX`]; `vaccine` decides them in this order.
-pub(crate) async fn hold_doses(
-    vaccine: &Client,
-    owner: StoreId,
-    holds: Vec<Hold>,
-    deadline: Instant,
-) -> Result<Vec<HoldOutcome>, CallError> {
-    let count = holds.len();
-    let call = Call::post("/holds", "application/json", &HoldBatch { owner, holds })?;
-    let call = call.items(count).idempotent(TRY_TIMEOUT);
-    match vaccine.call::<HoldReply>(call, StatusCode::OK, deadline).await {
-        Ok(reply) => Ok(reply.outcomes),
-        Err(error) => {
-            // The breaker logs once that the circuit is open.
-            if !matches!(error, CallError::CircuitOpen { .. }) {
-                warn!(cause = error_chain(&error), holds = count, "vaccine did not hold doses");
-            }
-            Err(error)
-        }
-    }
-}
-
-/// Limits a batch: fewer attempts when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
-/// sooner, since the fixed cost of a commit is the same for fewer.
-fn limiter() -> Arc<Limiter> {
-    let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
-    let config = LimiterConfig {
-        min: BATCH_LIMIT_MIN,
-        initial: max,
-        max,
-        target: TRY_TIMEOUT / 2,
-        ..LimiterConfig::default()
-    };
-    #[expect(clippy::expect_used, reason = "BATCH_LIMIT_MIN is below HOLDS_MAX")]
-    Arc::new(Limiter::new(config).expect("its bounds are in order"))
-}
-
-fn items(batch: &[Waiting]) -> u32 {
-    u32::try_from(batch.len()).unwrap_or(u32::MAX)
-}
-
-/// What the limiter learns from a batch; nothing from one that `vaccine` never received.
-fn sample(held: &Result<Vec<HoldOutcome>, CallError>) -> Sample {
-    match held {
-        Ok(_) => Sample::Answered,
-        Err(CallError::Shed { .. } | CallError::NoResponse(_) | CallError::Status(_)) => {
-            Sample::Overloaded
-        }
-        Err(CallError::Unreachable(_) | CallError::CircuitOpen { .. }) => Sample::Ignored,
-    }
+/// Those whose callers still wait and have time left; the others are refused.
+fn timely(mut batch: Vec<Waiting>) -> Vec<Waiting> {
+    let now = Instant::now();
+    batch.retain(|waiting| !waiting.caller.is_closed());
+    let (timely, late) = batch.into_iter().partition(|waiting| waiting.hold_deadline() > now);
+    end_all(late, &AttemptOutcome::RetryLater);
+    timely
 }
 
 fn end_all(batch: Vec<Waiting>, outcome: &AttemptOutcome) {

@@ -34,8 +34,9 @@ use crate::{
     domain::{
         AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply, Fingerprint, Record,
         ResolveAttempt, ResolveReply,
-        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket},
+        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd},
     },
+    holds::HoldClient,
     store::Queries,
 };
 
@@ -55,8 +56,10 @@ pub struct BookingProtocol {
     pub commands: Commands<Bookings>,
     /// Reads the last commit.
     pub queries: Queries,
-    /// Holds doses and books them.
+    /// HoldClient doses and books them.
     pub attempts: Attempts,
+    /// Requests doses.
+    pub holds: Arc<HoldClient>,
     /// Aborts attempts.
     pub aborts: Aborts,
     /// This store: the owner of its holds.
@@ -221,17 +224,19 @@ impl BookingProtocol {
         request: &BookingRequest,
         key: &IdempotencyKey,
     ) -> Result<Accepted, BookingError> {
-        match self.queries.ticket(key.ticket(self.owner)).await? {
+        match self.queries.ticket(request.ticket(key, self.owner)).await? {
             Some((ticket, _)) if ticket.attempt.fingerprint != Some(key.fingerprint) => {
                 return Err(BookingError::KeyReused);
             }
             Some((ticket, position)) if key.wants_ticket => {
                 return Ok(Accepted::Ticket(ticket, position));
             }
+            Some((QueuedTicket { end: Some(end), .. }, _)) => end.refusal().map_or(Ok(()), Err)?,
             Some(_) | None => {}
         }
         for number in 0..ATTEMPTS_MAX {
-            let attempt = request.attempt(reservation_id(self.owner, &key.key, number));
+            let attempt =
+                request.attempt(reservation_id(self.owner, request.user, &key.key, number));
             match self.queries.attempt(attempt.reservation).await? {
                 Some(AttemptEnd::Aborted) => continue,
                 Some(AttemptEnd::Booked(record)) => {
@@ -240,7 +245,7 @@ impl BookingProtocol {
                 None => {}
             }
             let accepted = if key.wants_ticket {
-                self.enqueue(key, attempt, number, request.deadline).await?
+                self.enqueue(request, key, attempt, number).await?
             } else {
                 let outcome = self.attempt(attempt, request.deadline).await;
                 outcome.into_booking()?.map(Accepted::Booking)
@@ -277,20 +282,21 @@ impl BookingProtocol {
     /// Adds a request to the queue; `None` if its attempt was aborted.
     async fn enqueue(
         &self,
+        request: &BookingRequest,
         key: &IdempotencyKey,
         attempt: BookingAttempt,
         attempt_number: u32,
-        deadline: Instant,
     ) -> Result<Option<Accepted>, BookingError> {
         let enqueue = EnqueueTicket {
-            ticket: key.ticket(self.owner),
+            ticket: request.ticket(key, self.owner),
             key: key.key.clone(),
             attempt,
             attempt_number,
             at: clock::now(),
         };
-        match self.commands.submit(enqueue, write_deadline(deadline)).await? {
+        match self.commands.submit(enqueue, write_deadline(request.deadline)).await? {
             EnqueueReply::Queued(ticket) | EnqueueReply::QueuedBefore(ticket) => {
+                self.holds.enqueued();
                 self.enqueued.notify();
                 let (ticket, position) = self.ticket(ticket.id).await?;
                 Ok(Some(Accepted::Ticket(ticket, position)))
@@ -304,12 +310,29 @@ impl BookingProtocol {
 }
 
 impl BookingRequest {
+    fn ticket(&self, key: &IdempotencyKey, owner: StoreId) -> TicketId {
+        TicketId(reservation_id(owner, self.user, &key.key, 0).0)
+    }
+
     fn attempt(&self, reservation: ReservationId) -> BookingAttempt {
         BookingAttempt {
             reservation,
             vaccine: self.vaccine,
             user: self.user,
             fingerprint: self.key.as_ref().map(|key| key.fingerprint),
+        }
+    }
+}
+
+impl TicketEnd {
+    /// What the same key gets without a ticket; none, if there is a booking.
+    fn refusal(self) -> Option<BookingError> {
+        match self {
+            Self::Booked(_) => None,
+            Self::SoldOut => Some(BookingError::SoldOut),
+            Self::NoSuchVaccine => Some(BookingError::NoSuchVaccine),
+            Self::KeyReused => Some(BookingError::KeyReused),
+            Self::Aborted => Some(BookingError::RetryLater),
         }
     }
 }
@@ -340,17 +363,17 @@ impl AttemptOutcome {
     }
 }
 
-impl IdempotencyKey {
-    fn ticket(&self, owner: StoreId) -> TicketId {
-        TicketId(reservation_id(owner, &self.key, 0).0)
-    }
-}
-
 /// The reservation id of the n-th attempt of a key. It depends on the owner, since two booking stores that
-/// receive the same key must not share one dose.
-pub(crate) fn reservation_id(owner: StoreId, key: &str, attempt: u32) -> ReservationId {
+/// receive the same key must not share one dose, and on the user: the same key of another user is another request.
+pub(crate) fn reservation_id(
+    owner: StoreId,
+    user: UserId,
+    key: &str,
+    attempt: u32,
+) -> ReservationId {
     let digest = Sha256::new()
         .chain_update(owner.0.as_bytes())
+        .chain_update(user.0.to_be_bytes())
         .chain_update(attempt.to_be_bytes())
         .chain_update(key)
         .finalize();

@@ -7,6 +7,7 @@ use booking::{
     aborts::Aborts,
     attempts::{Attempts, HoldBatches},
     domain::{Bookings, Command, Fingerprint, Reply},
+    holds::HoldClient,
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
     store::{MIGRATIONS, Queries},
 };
@@ -52,15 +53,23 @@ impl ProtocolFixture {
         let runtime = Runtime::new("booking", CancellationToken::new());
         let client = Client::new(vaccine.url().parse().unwrap());
         let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
+        let holds = Arc::new(HoldClient::new(client, owner));
         let attempts = Attempts::start(HoldBatches {
-            vaccine: client,
-            owner,
+            holds: Arc::clone(&holds),
             commands: commands.clone(),
             runtime: runtime.clone(),
         });
         let (queries, enqueued) = (Queries(reads), Notifier::default());
-        let protocol =
-            BookingProtocol { commands, queries, attempts, aborts, owner, enqueued, runtime };
+        let protocol = BookingProtocol {
+            commands,
+            queries,
+            attempts,
+            holds,
+            aborts,
+            owner,
+            enqueued,
+            runtime,
+        };
         Self { vaccine, protocol: Arc::new(protocol), new_events, _folder: folder }
     }
 

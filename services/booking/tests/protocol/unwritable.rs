@@ -90,7 +90,9 @@ async fn an_attempt_is_aborted_as_soon_as_the_ledger_or_the_store_answers() {
     let reservation = fixture.reservation(0).await;
     assert_eq!(aborts(&fixture, 3).await, [reservation; 3]);
 
-    fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect);
+    for _ in 0..100 {
+        fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect); // Until the store can write.
+    }
     fixture.protocol.aborts.abort(reservation);
     aborts(&fixture, 4).await;
     is_down.store(false, Ordering::SeqCst);
