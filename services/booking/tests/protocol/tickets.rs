@@ -331,11 +331,14 @@ async fn tickets_get_the_first_doses_after_an_outage_however_often_others_retry(
     for key in ["a", "b", "c"] {
         tickets.push(app.enqueue(key, BODY).await.json()["ticketId"].as_str().unwrap().to_owned());
     }
-    while book(&app).await.json()["detail"] != "the stock service is unavailable" {}
-    app.vaccine.listen();
-    while app.vaccine.requests(HOLDS).is_empty() {
-        join!(book(&app), book(&app), book(&app), book(&app), book(&app));
-    }
+    let outage = async {
+        while book(&app).await.json()["detail"] != "the stock service is unavailable" {}
+        app.vaccine.listen();
+        while app.vaccine.requests(HOLDS).is_empty() {
+            join!(book(&app), book(&app), book(&app), book(&app), book(&app));
+        }
+    };
+    timeout(TEST_TIMEOUT, outage).await.expect("it ends");
     let first = &app.vaccine.batches(1).await[0];
     let first: Vec<_> = reservations(first).iter().map(ToString::to_string).collect();
     assert_eq!(first, tickets);

@@ -19,7 +19,11 @@ use contracts::{
     vaccine::AbortBatch,
 };
 use platform_store::{AggregateStore, Input, Output, Store, StoreError};
-use tokio::{select, time::timeout_at};
+use testkit::TEST_TIMEOUT;
+use tokio::{
+    select,
+    time::{timeout, timeout_at},
+};
 
 use crate::{
     fixture::{ProtocolFixture, with_key, without_key},
@@ -127,7 +131,8 @@ async fn an_attempt_that_is_written_too_late_is_aborted_at_the_ledger_before_the
     }
     let reservation = fixture.reservation(0).await;
     assert_eq!(aborts(&fixture, 1).await, [reservation]);
-    assert_eq!(fixture.book(without_key()).await, Err(BookingError::RetryLater), "nothing is held");
+    let refused = timeout(TEST_TIMEOUT, fixture.book(without_key())).await;
+    assert_eq!(refused.expect("at once"), Err(BookingError::RetryLater), "nothing is held");
     assert_eq!(fixture.vaccine.batches(1).await.len(), 1);
 
     drop(proceed);
