@@ -187,10 +187,10 @@ impl Attempts {
     }
 }
 
-/// HoldClient doses for batches of attempts, and books them.
+/// Holds doses for batches of attempts, and books them.
 #[derive(Debug)]
 pub struct HoldBatches {
-    /// HoldClient doses.
+    /// Holds doses.
     pub holds: Arc<HoldClient>,
     /// Writes bookings.
     pub commands: Commands<Bookings>,

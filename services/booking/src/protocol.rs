@@ -56,7 +56,7 @@ pub struct BookingProtocol {
     pub commands: Commands<Bookings>,
     /// Reads the last commit.
     pub queries: Queries,
-    /// HoldClient doses and books them.
+    /// Holds doses and books them.
     pub attempts: Attempts,
     /// Requests doses.
     pub holds: Arc<HoldClient>,
