@@ -9,10 +9,10 @@ use platform_events::{
 };
 use platform_rest::{client::Client, fault_injection::FaultInjection, runtime::Runtime};
 use platform_store::{
-    Aggregate, AggregateStore, Commands, DelayedStore, Notifier, ReadPool, database,
+    Aggregate, AggregateStore, Commands, DelayedStore, Notifier, OpenError, ReadPool, database,
 };
 use platform_telemetry::BoxError;
-use tokio::task::JoinHandle;
+use tokio::{select, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
@@ -56,8 +56,10 @@ impl<A: EventHandler> DataStore<A> {
         B: Aggregate<Command = A::Command, Reply = A::Reply>,
     {
         let name = service.name;
-        let (connection, reads) =
-            database::open(&config.database, name, service.migrations).await?;
+        let (connection, reads) = select! {
+            opened = database::open(&config.database, name, service.migrations) => opened?,
+            () = runtime.stopping() => return Err(OpenError::ShuttingDown.into()),
+        };
         let id = StoreId(connection.store_id);
         let new_events = Notifier::default();
         let delay_us = runtime.faults().map(FaultInjection::store_delay_us).unwrap_or_default();

@@ -1,13 +1,21 @@
 //! The database of a store, a SQLite file or a PostgreSQL server: opening and migrating it.
 
-use std::{fmt, fs::File, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    fs::File,
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
+use platform_telemetry::error_chain;
 use thiserror::Error;
-use tokio::task;
+use tokio::{task, time::sleep};
 use tokio_postgres::{
     Config,
     config::{Host, SslMode},
 };
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
@@ -112,15 +120,34 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Opens a store, creates it if needed, and migrates it.
+/// How long a database that cannot be reached is waited for. In Kubernetes a pod may start before its
+/// database, or before the network lets it through; the startup probe allows a little more.
+pub const OPEN_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The first and the longest pause before the next try; it doubles in between.
+const OPEN_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Opens a store, creates it if needed, and migrates it. A database that cannot be reached is tried again for
+/// [`OPEN_TIMEOUT`]; every other error ends it at once.
 pub async fn open(
     database: &Database,
     service: &'static str,
     migrations: &'static [Migration],
 ) -> Result<(WriteConnection, ReadPool), OpenError> {
-    let database = database.clone();
-    let opening = task::spawn_blocking(move || open_blocking(&database, service, migrations));
-    opening.await.map_err(|_| OpenError::ShuttingDown)?
+    let end = Instant::now() + OPEN_TIMEOUT;
+    let mut pause = OPEN_PAUSE.0;
+    loop {
+        let database = database.clone();
+        let opening = task::spawn_blocking(move || open_blocking(&database, service, migrations));
+        match opening.await.map_err(|_| OpenError::ShuttingDown)? {
+            Err(error) if error.may_pass() && Instant::now() + pause < end => {
+                warn!(cause = error_chain(&error), "{service} waits for its database");
+            }
+            opened => return opened,
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(OPEN_PAUSE.1);
+    }
 }
 
 /// [`open`] for code that may block.
