@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
-    SqlError, StoreError, Tx, Value, WriteConnection,
+    SqlError, StoreError, Tx, Value, WriteConnection, by_id, keyset,
 };
 
 use crate::domain::{Command, NumberedView, View, Views, fold};
@@ -20,17 +20,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     postgres: include_str!("../migrations/postgres/0001_views.sql"),
 }];
 
-const OF_RESERVATIONS: ById = ById {
-    id: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation
-      FROM views
-     WHERE reservation = ?1",
-    between: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation
-      FROM views
-     WHERE reservation BETWEEN ?1 AND ?2
-     LIMIT ?3",
-};
+const OF_RESERVATIONS: ById = by_id!(
+    SELECT "number, booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation"
+      FROM "views" BY "reservation"
+);
 
 /// Numbers have no gaps and views are only deleted all at once, so the last number is also how many
 /// there are.
@@ -67,42 +60,16 @@ const OF_BOOKING: &str = "
      LIMIT 1";
 
 /// All views, by number.
-const ALL: Keyset = Keyset {
-    after: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE number > ?1
-  ORDER BY number
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE number < ?1
-  ORDER BY number DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const ALL: Keyset = keyset!(
+    SELECT "number, booking, vaccine, vaccine_name, user_id, status, as_of_ms"
+      FROM "views" ORDER BY "number"
+);
 
 /// The views of a citizen, by number.
-const OF_USER: Keyset = Keyset {
-    after: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE user_id = ?4
-       AND number > ?1
-  ORDER BY number
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE user_id = ?4
-       AND number < ?1
-  ORDER BY number DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const OF_USER: Keyset = keyset!(
+    SELECT "number, booking, vaccine, vaccine_name, user_id, status, as_of_ms"
+      FROM "views" WHERE "user_id = ?4" ORDER BY "number"
+);
 
 impl Aggregate for Views {
     type Command = Command;
