@@ -15,7 +15,7 @@ use contracts::{
 use platform_rest::{
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, PageProblems, Unavailable},
+    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
 };
@@ -58,7 +58,7 @@ const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine
         title = "anticorona vaccine",
         description = "The stock ledger: how many doses there are, and how many are taken."
     ),
-    components(schemas(Problem))
+    components(schemas(Problem, HalItem<Vaccine>, HalPage<Vaccine>))
 )]
 struct Document;
 
@@ -86,10 +86,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Lists vaccines in the order of their numbers
 #[utoipa::path(
     get, path = "/vaccines", tag = "vaccines", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Vaccine>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Vaccine>, Unavailable)
 )]
 async fn list(
     State(stock): State<Stock>,
@@ -137,10 +134,7 @@ async fn register(
 #[utoipa::path(
     get, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, Unavailable,
-    )
+    responses(Found<Vaccine>, NoSuchVaccine, Unavailable)
 )]
 async fn show(
     State(stock): State<Stock>,
@@ -156,10 +150,7 @@ async fn show(
     put, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
     request_body(content = VaccineBody, example = json!({"vcName": "FIZER", "stock": 1500})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, InUse, BodyProblems, Unavailable,
-    )
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
 )]
 async fn replace(
     State(stock): State<Stock>,
@@ -177,10 +168,7 @@ async fn replace(
     patch, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
     request_body(content = VaccineBody, example = json!({"stock": 1500})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, InUse, BodyProblems, Unavailable,
-    )
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
 )]
 async fn change(
     State(stock): State<Stock>,
