@@ -1,7 +1,5 @@
 //! Bodies, paths and queries, parsed into types; an error names the field that is wrong.
 
-use std::str::FromStr;
-
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Request},
@@ -120,18 +118,18 @@ fn is_json(headers: &HeaderMap) -> bool {
         || essence.to_ascii_lowercase().ends_with("+json")
 }
 
-/// The only variable of a path; a value that cannot be parsed is a 404.
+/// The variables of a path, one or a struct of them; a value that cannot be parsed is a 404.
 #[derive(Clone, Copy, Debug)]
 pub struct Id<T>(pub T);
 
-impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let text = Path::<String>::from_request_parts(parts, state).await.ok();
-        text.and_then(|Path(text)| text.parse().ok())
-            .map(Self)
-            .ok_or_else(|| Problem::not_found(format!("nothing at {}", parts.uri.path())))
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Problem::not_found(format!("nothing at {}", parts.uri.path()))),
+        }
     }
 }
 

@@ -65,3 +65,41 @@ macro_rules! command_of {
         }
     };
 }
+
+/// The statements of a [`Keyset`]. Rows may be selected with parameters from `?4`:
+///
+/// `keyset!(SELECT "id, reservation, status" FROM "bookings" WHERE "user_id = ?4" ORDER BY "id")`
+#[macro_export]
+macro_rules! keyset {
+    (SELECT $columns:literal FROM $table:literal $(WHERE $rows:literal)? ORDER BY $key:literal) => {
+        $crate::Keyset {
+            after: concat!(
+                "SELECT ", $columns, " FROM ", $table, " WHERE ", $key, " > ?1", $(" AND ", $rows,)?
+                " ORDER BY ", $key, " LIMIT ?2 OFFSET ?3"
+            ),
+            before: concat!(
+                "SELECT ", $columns, " FROM ", $table, " WHERE ", $key, " < ?1", $(" AND ", $rows,)?
+                " ORDER BY ", $key, " DESC LIMIT ?2 OFFSET ?3"
+            ),
+        }
+    };
+}
+
+/// The statements of a [`ById`]: `by_id!(SELECT "booking, reservation" FROM "attempts" BY "reservation")`
+#[macro_export]
+macro_rules! by_id {
+    (SELECT $columns:literal FROM $table:literal BY $id:literal) => {
+        $crate::ById {
+            id: concat!("SELECT ", $columns, " FROM ", $table, " WHERE ", $id, " = ?1"),
+            between: concat!(
+                "SELECT ",
+                $columns,
+                " FROM ",
+                $table,
+                " WHERE ",
+                $id,
+                " BETWEEN ?1 AND ?2 LIMIT ?3"
+            ),
+        }
+    };
+}

@@ -15,9 +15,10 @@ use platform_rest::{
     RequestDeadline,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{Id, Json},
-    openapi::{BodyProblems, PageProblems, Unavailable},
+    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
+    problem_responses,
 };
 use serde_json::json;
 use utoipa::{IntoResponses, OpenApi};
@@ -42,7 +43,7 @@ type Protocol = State<Arc<BookingProtocol>>;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "anticorona booking", description = "Takes and cancels bookings."),
-    components(schemas(Problem))
+    components(schemas(Problem, HalItem<Booking>, HalPage<Booking>))
 )]
 struct Document;
 
@@ -134,10 +135,7 @@ async fn book(
 /// Lists bookings in the order of their numbers
 #[utoipa::path(
     get, path = "/bookings", tag = "bookings", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Booking>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Booking>, Unavailable)
 )]
 async fn list(
     State(protocol): Protocol,
@@ -152,10 +150,7 @@ async fn list(
 #[utoipa::path(
     get, path = "/bookings/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Booking>, content_type = "application/hal+json"),
-        NotFound, Unavailable,
-    )
+    responses(Found<Booking>, NotFound, Unavailable)
 )]
 async fn show(
     State(protocol): Protocol,
@@ -173,10 +168,7 @@ async fn show(
         content = BookingBody,
         example = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"})
     ),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Booking>, content_type = "application/hal+json"),
-        NotFound, Final, BodyProblems, Unavailable,
-    )
+    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
 )]
 async fn replace(
     protocol: Protocol,
@@ -192,10 +184,7 @@ async fn replace(
     patch, path = "/bookings/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
     request_body(content = BookingBody, example = json!({"status": "BOOKING_CANCELLED"})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Booking>, content_type = "application/hal+json"),
-        NotFound, Final, BodyProblems, Unavailable,
-    )
+    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
 )]
 async fn update(
     State(protocol): Protocol,
@@ -301,20 +290,11 @@ enum Refused {
     SoldOut(Problem),
 }
 
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `BookingError`")]
-enum NotFound {
+problem_responses! {
     /// There is no such booking
-    #[response(status = 404, content_type = "application/problem+json")]
-    NoSuchBooking(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `BookingError`")]
-enum Final {
+    NotFound = 404;
     /// The booking is cancelled, or the citizen was vaccinated
-    #[response(status = 409, content_type = "application/problem+json")]
-    Final(Problem),
+    Final = 409;
 }
 
 fn stays_cancelled() -> Problem {

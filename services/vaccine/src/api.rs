@@ -15,7 +15,7 @@ use contracts::{
 use platform_rest::{
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, PageProblems, Unavailable},
+    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
 };
@@ -36,16 +36,12 @@ use crate::{
 
 mod batches;
 mod problems;
-mod reservation_path;
 mod stock;
 
-pub use self::stock::Stock;
-use self::{
-    problems::{
-        InUse, InvalidQuery, NoSuchReservation, NoSuchVaccine, NotHeld, NotReleased, problem,
-    },
-    reservation_path::ReservationPath,
+use self::problems::{
+    InUse, InvalidQuery, NoSuchReservation, NoSuchVaccine, NotHeld, NotReleased, problem,
 };
+pub use self::stock::Stock;
 
 /// When `checkAndBookStock` was deprecated: with the first release, 2026-11-23 (RFC 9745).
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");
@@ -58,7 +54,7 @@ const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine
         title = "anticorona vaccine",
         description = "The stock ledger: how many doses there are, and how many are taken."
     ),
-    components(schemas(Problem))
+    components(schemas(Problem, HalItem<Vaccine>, HalPage<Vaccine>))
 )]
 struct Document;
 
@@ -86,10 +82,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Lists vaccines in the order of their numbers
 #[utoipa::path(
     get, path = "/vaccines", tag = "vaccines", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Vaccine>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Vaccine>, Unavailable)
 )]
 async fn list(
     State(stock): State<Stock>,
@@ -137,10 +130,7 @@ async fn register(
 #[utoipa::path(
     get, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, Unavailable,
-    )
+    responses(Found<Vaccine>, NoSuchVaccine, Unavailable)
 )]
 async fn show(
     State(stock): State<Stock>,
@@ -156,10 +146,7 @@ async fn show(
     put, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
     request_body(content = VaccineBody, example = json!({"vcName": "FIZER", "stock": 1500})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, InUse, BodyProblems, Unavailable,
-    )
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
 )]
 async fn replace(
     State(stock): State<Stock>,
@@ -177,10 +164,7 @@ async fn replace(
     patch, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
     request_body(content = VaccineBody, example = json!({"stock": 1500})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, InUse, BodyProblems, Unavailable,
-    )
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
 )]
 async fn change(
     State(stock): State<Stock>,
@@ -206,36 +190,46 @@ async fn remove(State(stock): State<Stock>, Id(id): Id<i64>) -> Result<StatusCod
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct ReservationPath {
+    /// The number of the vaccine
+    #[param(minimum = 1, example = 1)]
+    id: i64,
+    /// The id of the reservation, chosen by the client
+    reservation: Uuid,
+}
+
 /// Holds a dose until it is released; a repeated request has the same response
 #[utoipa::path(
     put, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
-    params(
-        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
-        ("reservation" = Uuid, Path, description = "The id of the reservation, chosen by the client"),
-    ),
+    params(ReservationPath),
     responses((status = 204, description = "A dose is held"), NoSuchVaccine, NotHeld, Unavailable)
 )]
-async fn hold(State(stock): State<Stock>, path: ReservationPath) -> Result<StatusCode, Problem> {
-    stock.take(without_owner(path.vaccine, path.reservation)).await?.map_err(problem)?;
+async fn hold(
+    State(stock): State<Stock>,
+    Id(path): Id<ReservationPath>,
+) -> Result<StatusCode, Problem> {
+    stock.take(without_owner(path.id, path.reservation)).await?.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Releases a dose, once, even if repeated; a hold that arrives later is refused
 #[utoipa::path(
     delete, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
-    params(
-        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
-        ("reservation" = Uuid, Path, description = "The id of the reservation"),
-    ),
+    params(ReservationPath),
     responses(
         (status = 204, description = "This reservation takes no dose"),
         NoSuchReservation, NotReleased, Unavailable,
     )
 )]
-async fn release(State(stock): State<Stock>, path: ReservationPath) -> Result<StatusCode, Problem> {
+async fn release(
+    State(stock): State<Stock>,
+    Id(path): Id<ReservationPath>,
+) -> Result<StatusCode, Problem> {
     let release = ReleaseReservation {
         reservation: ReservationId(path.reservation),
-        of: Some(PoolId(path.vaccine)),
+        of: Some(PoolId(path.id)),
         at: clock::now(),
     };
     stock.submit(release).await?.map_err(problem)?;
@@ -245,10 +239,7 @@ async fn release(State(stock): State<Stock>, path: ReservationPath) -> Result<St
 /// Shows a reservation
 #[utoipa::path(
     get, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
-    params(
-        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
-        ("reservation" = Uuid, Path, description = "The id of the reservation"),
-    ),
+    params(ReservationPath),
     responses(
         (status = 200, description = "Found", body = Reservation),
         NoSuchReservation, Unavailable,
@@ -256,10 +247,10 @@ async fn release(State(stock): State<Stock>, path: ReservationPath) -> Result<St
 )]
 async fn reservation(
     State(stock): State<Stock>,
-    path: ReservationPath,
+    Id(path): Id<ReservationPath>,
 ) -> Result<Response, Problem> {
     let known = stock.queries.reservation(ReservationId(path.reservation)).await?;
-    let known = known.filter(|known| known.vaccine_id == VaccineId(path.vaccine));
+    let known = known.filter(|known| known.vaccine_id == VaccineId(path.id));
     Ok(Json(known.ok_or_else(|| problem(Refusal::NoSuchReservation))?).into_response())
 }
 

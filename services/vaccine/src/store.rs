@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
-    RowChange, SqlError, Tx, Value,
+    RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 use uuid::Uuid;
 
@@ -58,34 +58,12 @@ const DELETE_POOL: &str = "
      WHERE id = ?1";
 
 /// All pools, by number.
-const POOLS: Keyset = Keyset {
-    after: "
-    SELECT id, name, stock, taken
-      FROM pools
-     WHERE id > ?1
-  ORDER BY id
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT id, name, stock, taken
-      FROM pools
-     WHERE id < ?1
-  ORDER BY id DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const POOLS: Keyset = keyset!(SELECT "id, name, stock, taken" FROM "pools" ORDER BY "id");
 
-const RESERVATIONS: ById = ById {
-    id: "
-    SELECT owner, claims, state, held_at_ms, id
-      FROM reservations
-     WHERE id = ?1",
-    between: "
-    SELECT owner, claims, state, held_at_ms, id
-      FROM reservations
-     WHERE id BETWEEN ?1 AND ?2
-     LIMIT ?3",
-};
+const RESERVATIONS: ById = by_id!(
+    SELECT "owner, claims, state, held_at_ms, id"
+      FROM "reservations" BY "id"
+);
 
 const INSERT_RESERVATION: &str = "
     INSERT INTO reservations (id, owner, claims, state, held_at_ms)

@@ -193,23 +193,15 @@ impl Reply {
     /// Why the command changed nothing, if it was refused.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Changed(Err(refusal))
-            | Self::Held(Err(refusal))
-            | Self::Removed(Err(refusal))
-            | Self::Confirmed(Err(refusal))
-            | Self::Released(Err(refusal))
-            | Self::Returned(Err(refusal))
-            | Self::Aborted(Err(refusal))
-            | Self::Administered(Err(refusal)) => Some(*refusal),
-            Self::Registered(..)
-            | Self::Changed(Ok(_))
-            | Self::Held(Ok(_))
-            | Self::Removed(Ok(()))
-            | Self::Confirmed(Ok(()))
-            | Self::Released(Ok(()))
-            | Self::Returned(Ok(()))
-            | Self::Aborted(Ok(()))
-            | Self::Administered(Ok(())) => None,
+            Self::Registered(..) => None,
+            Self::Changed(reply) => reply.as_ref().err().copied(),
+            Self::Held(reply) => reply.as_ref().err().copied(),
+            Self::Removed(reply)
+            | Self::Confirmed(reply)
+            | Self::Released(reply)
+            | Self::Returned(reply)
+            | Self::Aborted(reply)
+            | Self::Administered(reply) => reply.err(),
         }
     }
 }
