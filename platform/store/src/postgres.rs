@@ -9,8 +9,8 @@
 //! Many rows are written by one statement.
 
 mod driver;
+mod encoded;
 mod many;
-mod params;
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::maybe_done;
+use futures_util::{TryStreamExt, future::maybe_done};
 use platform_telemetry::error_chain;
 use tokio::{task::yield_now, time::timeout};
 use tokio_postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
@@ -31,8 +31,8 @@ use crate::{
     error::{Cause, SqlError},
     postgres::{
         driver::{Driver, begin},
+        encoded::Encoded,
         many::for_many,
-        params::{Encoded, refs},
     },
     value::Value,
 };
@@ -69,22 +69,21 @@ const PLANS: &str = "
     SET enable_mergejoin = off;
     SET jit = off";
 
+/// Whatever the server's default is, a read after the lock must see what was committed before it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Taken by every transaction that writes, so that one process writes at a time: the row of the store.
+/// Of two stores in one database each has its own.
+pub(crate) const LOCK: &str = "
+    SELECT id
+      FROM store
+       FOR UPDATE";
+
 const BEGIN_READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+const COMMIT: &str = "COMMIT";
+
 const ROLLBACK: &str = "ROLLBACK";
-
-/// A server, and the schema of one service on it.
-#[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) config: Box<Config>,
-    pub(crate) schema: &'static str,
-}
-
-impl Server {
-    pub(crate) fn connect(&self) -> Result<Connection, SqlError> {
-        Connection::open(&self.config, self.schema)
-    }
-}
 
 /// A connection that belongs to one thread at a time.
 pub struct Connection {
@@ -111,12 +110,11 @@ struct Request {
     statement: Statement,
     params: Vec<Encoded>,
     is_write: bool,
-    rows: Arc<OnceLock<Vec<Row>>>,
+    rows: PendingResult,
 }
 
 /// The future rows of an enqueued statement.
-#[derive(Debug, Default)]
-pub(crate) struct PendingResult(Arc<OnceLock<Vec<Row>>>);
+pub(crate) type PendingResult = Arc<OnceLock<Vec<Row>>>;
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,15 +153,8 @@ impl Connection {
         })
     }
 
-    /// Waits for a response, at most [`RESPONSE_TIMEOUT`].
+    /// Waits for a response, at most so long.
     fn wait<T>(
-        &self,
-        response: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, SqlError> {
-        self.wait_at_most(RESPONSE_TIMEOUT, response)
-    }
-
-    fn wait_at_most<T>(
         &self,
         limit: Duration,
         response: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -178,11 +169,6 @@ impl Connection {
         Err(SqlError::Unreachable("the database does not respond".into()))
     }
 
-    /// Whether a statement failed since the transaction began.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed.get()
-    }
-
     /// Whether the connection is lost or unresponsive.
     pub(crate) fn is_closed(&self) -> bool {
         self.driver.run(async {
@@ -195,13 +181,13 @@ impl Connection {
     /// Runs a script: several statements, no parameters, no result.
     pub fn run_script(&self, script: &str) -> Result<(), SqlError> {
         self.flush()?;
-        self.wait(self.client.batch_execute(script))
+        self.wait(RESPONSE_TIMEOUT, self.client.batch_execute(script))
     }
 
     /// Runs a migration, which may take up to [`MIGRATION_TIMEOUT`].
     pub(crate) fn migrate(&self, script: &str) -> Result<(), SqlError> {
         self.flush()?;
-        self.wait_at_most(MIGRATION_TIMEOUT, self.client.batch_execute(script))
+        self.wait(MIGRATION_TIMEOUT, self.client.batch_execute(script))
     }
 
     /// Enqueues a statement; [`Connection::read`] returns its rows.
@@ -210,16 +196,15 @@ impl Connection {
         sql: &'static str,
         params: &[Value<'_>],
     ) -> Result<PendingResult, SqlError> {
-        let statement = self.statement(sql)?;
-        self.push(statement, &refs(params), false)
+        self.push(self.statement(sql)?, params, false)
     }
 
     /// The rows of an enqueued statement.
     pub(crate) fn read(&self, result: PendingResult) -> Result<Vec<Row>, SqlError> {
-        if result.0.get().is_none() {
+        if result.get().is_none() {
             self.flush()?;
         }
-        let rows = Arc::into_inner(result.0).and_then(OnceLock::into_inner);
+        let rows = Arc::into_inner(result).and_then(OnceLock::into_inner);
         rows.ok_or_else(|| SqlError::Unreachable("the statement was rolled back".into()))
     }
 
@@ -249,7 +234,7 @@ impl Connection {
         }
         let one = self.statement(sql)?;
         if rows.len() == 1 {
-            return self.push(one, &refs(first.as_ref()), true).map(drop);
+            return self.push(one, first.as_ref(), true).map(drop);
         }
         let many = self.prepared(sql, Arity::Many, || {
             for_many(sql, one.params())
@@ -258,27 +243,25 @@ impl Connection {
         let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number));
         let columns = (0..one.params().len()).map(|number| column(number).collect());
         let columns: Vec<Vec<&Value<'_>>> = columns.collect();
-        self.push(many, &refs(&columns), true).map(drop)
+        self.push(many, &columns, true).map(drop)
     }
 
     fn push(
         &self,
         statement: Statement,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[impl ToSql],
         is_write: bool,
     ) -> Result<PendingResult, SqlError> {
         if params.len() != statement.params().len() {
             return Err(SqlError::Encode("the statement has another number of parameters".into()));
         }
-        let params = params
-            .iter()
-            .zip(statement.params())
-            .map(|(param, r#type)| Encoded::of(*param, r#type).map_err(SqlError::Encode));
-        let params = params.collect::<Result<_, _>>()?;
-        let rows = Arc::default();
+        let params = params.iter().zip(statement.params());
+        let params = params.map(|(param, r#type)| Encoded::of(param, r#type));
+        let params = params.collect::<Result<_, _>>().map_err(SqlError::Encode)?;
+        let rows = PendingResult::default();
         let request = Request { statement, params, is_write, rows: Arc::clone(&rows) };
         self.queue.borrow_mut().push(request);
-        Ok(PendingResult(rows))
+        Ok(rows)
     }
 
     /// Sends all enqueued statements and waits for their results. An error is that of the first
@@ -288,7 +271,7 @@ impl Connection {
         if requests.is_empty() {
             return Ok(());
         }
-        self.wait(async {
+        self.wait(RESPONSE_TIMEOUT, async {
             let mut responses: Vec<_> =
                 requests.iter().map(|it| Box::pin(maybe_done(self.send(it)))).collect();
             for response in &mut responses {
@@ -308,7 +291,7 @@ impl Connection {
     }
 
     async fn send(&self, request: &Request) -> Result<Vec<Row>, tokio_postgres::Error> {
-        self.client.query(&request.statement, &refs(&request.params)).await
+        self.client.query_raw(&request.statement, &request.params).await?.try_collect().await
     }
 
     fn statement(&self, sql: &'static str) -> Result<Statement, SqlError> {
@@ -327,9 +310,25 @@ impl Connection {
             return Ok(statement);
         }
         self.flush()?;
-        let statement = self.wait(self.client.prepare(&sql_text()?))?;
+        let statement = self.wait(RESPONSE_TIMEOUT, self.client.prepare(&sql_text()?))?;
         self.statements.borrow_mut().insert((sql, arity), statement.clone());
         Ok(statement)
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) fn begin(&self) -> Result<(), SqlError> {
+        self.enqueue(BEGIN, &[])?;
+        self.enqueue(LOCK, &[]).map(drop)
+    }
+
+    pub(crate) fn commit(&self) -> Result<(), SqlError> {
+        self.enqueue(COMMIT, &[])?;
+        self.flush()?;
+        // An error may have been ignored.
+        if self.has_failed.get() {
+            return Err(SqlError::Encode("a statement failed before the commit".into()));
+        }
+        Ok(())
     }
 
     /// Rolls back, and drops what is enqueued.
@@ -348,16 +347,11 @@ impl Connection {
         self.enqueue(BEGIN_READ_ONLY, &[])?;
         let result = read()?;
         self.flush()?;
-        self.end_snapshot();
-        Ok(result)
-    }
-
-    /// Ends a read-only transaction without waiting for the response.
-    fn end_snapshot(&self) {
         self.driver.run(async {
             let mut rollback = pin!(self.client.batch_execute(ROLLBACK));
             begin(rollback.as_mut()).await;
-            yield_now().await; // Sends it.
+            yield_now().await; // Sends it; its response is not awaited.
         });
+        Ok(result)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,7 +10,12 @@ use thiserror::Error;
 use tokio::{sync::Semaphore, task};
 use tracing::{error, warn};
 
-use crate::{error::SqlError, outbox, postgres, sql::Tx, sqlite};
+use crate::{
+    connection::{Connection, Database},
+    error::SqlError,
+    outbox,
+    sql::Tx,
+};
 
 /// Connections of one store that read at the same time, beside the one of the health check; further
 /// reads wait.
@@ -25,8 +29,8 @@ pub struct ReadError;
 /// A pool of connections that only read. Cheap to clone.
 #[derive(Clone)]
 pub struct ReadPool {
-    backend: Arc<Backend>,
-    database: Arc<str>,
+    database: Arc<Database>,
+    service: &'static str,
     reads: Connections,
     /// Separate, so that the health check does not wait for other reads.
     health: Connections,
@@ -45,16 +49,6 @@ impl Connections {
     }
 }
 
-enum Backend {
-    Sqlite(PathBuf),
-    Postgres(postgres::Server),
-}
-
-enum Connection {
-    Sqlite(rusqlite::Connection),
-    Postgres(postgres::Connection),
-}
-
 impl fmt::Debug for ReadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadPool").finish_non_exhaustive()
@@ -62,18 +56,10 @@ impl fmt::Debug for ReadPool {
 }
 
 impl ReadPool {
-    pub(crate) fn sqlite(path: PathBuf, database: String) -> Self {
-        Self::new(Backend::Sqlite(path), database)
-    }
-
-    pub(crate) fn postgres(server: postgres::Server, database: String) -> Self {
-        Self::new(Backend::Postgres(server), database)
-    }
-
-    fn new(backend: Backend, database: String) -> Self {
+    pub(crate) fn new(database: Database, service: &'static str) -> Self {
         Self {
-            backend: Arc::new(backend),
-            database: database.into(),
+            database: Arc::new(database),
+            service,
             reads: Connections::of(READ_CONNECTIONS_MAX),
             health: Connections::of(1),
         }
@@ -109,13 +95,13 @@ impl ReadPool {
         let permit =
             Arc::clone(&connections.permits).acquire_owned().await.map_err(|_| ReadError)?;
         let idle = Arc::clone(&connections.idle);
-        let backend = Arc::clone(&self.backend);
+        let (database, service) = (Arc::clone(&self.database), self.service);
         // A cancelled caller does not end the read; its permit is returned when the read has ended.
         let reading = task::spawn_blocking(move || {
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match known.filter(|connection| !connection.is_closed()) {
                 Some(connection) => connection,
-                None => backend.connect()?,
+                None => database.connect_read_only(service)?,
             };
             let result = connection.read(read)?; // After an error the connection is dropped.
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -128,38 +114,6 @@ impl ReadPool {
                 warn!(%cause, "a read of {} was aborted", self.database);
                 Err(ReadError)
             }
-        }
-    }
-}
-
-impl Backend {
-    fn connect(&self) -> Result<Connection, SqlError> {
-        match self {
-            Self::Sqlite(path) => {
-                Ok(Connection::Sqlite(sqlite::connect_read_only(Path::new(path))?))
-            }
-            Self::Postgres(server) => Ok(Connection::Postgres(server.connect()?)),
-        }
-    }
-}
-
-impl Connection {
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::Sqlite(_) => false,
-            Self::Postgres(connection) => connection.is_closed(),
-        }
-    }
-
-    fn read<T>(&self, read: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
-        match self {
-            Self::Sqlite(connection) => {
-                sqlite::run_cached(connection, "BEGIN")?;
-                let result = read(&Tx::Sqlite(connection))?;
-                sqlite::run_cached(connection, "ROLLBACK")?;
-                Ok(result)
-            }
-            Self::Postgres(connection) => connection.snapshot(|| read(&Tx::Postgres(connection))),
         }
     }
 }
