@@ -117,7 +117,7 @@ impl<A: EventHandler> DataStore<A> {
         let Self { commands, reads, consumer, writer, .. } = self;
         platform_events::register(runtime.metrics(), reads.clone());
         let router = router.merge(platform_events::router(consumer, reads.clone()));
-        let close = Box::pin(async move { commands.close().await });
+        let close = Box::pin(async move { commands.close() });
         App {
             router,
             response_timeout,

@@ -11,10 +11,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     thread,
     time::Instant,
 };
@@ -93,13 +90,8 @@ pub enum CommandError {
 
 /// Submits commands to the thread that owns the store. Cheap to clone.
 pub struct Writer<C, R> {
-    queue: mpsc::Sender<Message<C, R>>,
-    closing: Arc<AtomicBool>,
-}
-
-enum Message<C, R> {
-    Write(Group<C, R>),
-    Close,
+    /// `None` once it is closed.
+    queue: Arc<RwLock<Option<mpsc::Sender<Group<C, R>>>>>,
 }
 
 /// Commands that were submitted together, and their caller.
@@ -119,16 +111,16 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
     where
         S: Store<Command = C, Reply = R>,
     {
-        let (queue, messages) = mpsc::channel(QUEUE_MAX);
+        let (queue, groups) = mpsc::channel(QUEUE_MAX);
         let (alive, ended) = oneshot::channel::<()>();
         let spawned = thread::Builder::new().name(format!("{name}-writer")).spawn(move || {
-            CommitLoop { name, store, messages }.run();
+            CommitLoop { name, store, groups }.run();
             drop(alive); // Also dropped when `run` panics.
         });
         if let Err(cause) = spawned {
             error!(%cause, "cannot start the thread of the {name} writer");
         }
-        (Self { queue, closing: Arc::default() }, async move { drop(ended.await) })
+        (Self { queue: Arc::new(RwLock::new(Some(queue))) }, async move { drop(ended.await) })
     }
 
     /// Commits the commands, together with others that are waiting; one reply per command.
@@ -139,16 +131,17 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
         commands: Vec<C>,
         deadline: Instant,
     ) -> Result<Replies<R>, WriteError> {
-        if self.closing.load(Ordering::Relaxed) {
-            return Err(WriteError::Closed);
-        }
         let (caller, replies) = oneshot::channel();
-        self.queue.try_send(Message::Write(Group { commands, deadline, caller })).map_err(
-            |refused| match refused {
+        self.queue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .ok_or(WriteError::Closed)?
+            .try_send(Group { commands, deadline, caller })
+            .map_err(|refused| match refused {
                 TrySendError::Full(_) => WriteError::Busy,
                 TrySendError::Closed(_) => WriteError::Closed,
-            },
-        )?;
+            })?;
         replies.await.unwrap_or(Err(WriteError::Stopped))
     }
 
@@ -163,9 +156,8 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
     }
 
     /// Accepts nothing more; what is queued is still committed.
-    pub async fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
-        drop(self.queue.send(Message::Close).await); // An error means that it has ended already.
+    pub fn close(&self) {
+        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -173,7 +165,7 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
 
 impl<C, R> Clone for Writer<C, R> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), closing: Arc::clone(&self.closing) }
+        Self { queue: Arc::clone(&self.queue) }
     }
 }
 
@@ -187,33 +179,23 @@ impl<C, R> fmt::Debug for Writer<C, R> {
 struct CommitLoop<S: Store> {
     name: &'static str,
     store: S,
-    messages: mpsc::Receiver<Message<S::Command, S::Reply>>,
+    groups: mpsc::Receiver<Group<S::Command, S::Reply>>,
 }
 
 impl<S: Store> CommitLoop<S> {
     fn run(mut self) {
-        while let Some(message) = self.messages.blocking_recv() {
-            let groups = self.queued(message);
+        while let Some(first) = self.groups.blocking_recv() {
+            // And all others that are queued, up to `BATCH_MAX` commands.
+            let mut commands = first.commands.len();
+            let mut groups = vec![first];
+            while commands < BATCH_MAX
+                && let Ok(group) = self.groups.try_recv()
+            {
+                commands += group.commands.len();
+                groups.push(group);
+            }
             self.commit(groups);
         }
-    }
-
-    /// The first message and all others that are queued, up to [`BATCH_MAX`] commands.
-    fn queued(&mut self, first: Message<S::Command, S::Reply>) -> Vec<Group<S::Command, S::Reply>> {
-        let mut groups = Vec::new();
-        let mut commands = 0;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Close => self.messages.close(),
-                Message::Write(group) => {
-                    commands += group.commands.len();
-                    groups.push(group);
-                }
-            }
-            next = if commands < BATCH_MAX { self.messages.try_recv().ok() } else { None };
-        }
-        groups
     }
 
     fn commit(&mut self, groups: Vec<Group<S::Command, S::Reply>>) {
