@@ -102,6 +102,7 @@ impl fmt::Debug for Database {
     }
 }
 
+#[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(rusqlite::Connection),
     Postgres(postgres::Connection),

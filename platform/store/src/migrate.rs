@@ -50,15 +50,16 @@ impl Migration {
     }
 
     fn run(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
-        if let Tx::Postgres(connection) = tx {
-            if self.name != STORE.name {
-                // A process of an older version may be writing at the same time; what it added to a
-                // table that a migration copies would be lost.
-                connection.run_script(LOCK)?;
+        match tx {
+            Tx::Sqlite(connection) => connection.execute_batch(self.sqlite)?,
+            Tx::Postgres(connection) => {
+                if self.name != STORE.name {
+                    // A process of an older version may be writing at the same time; what it added to
+                    // a table that a migration copies would be lost.
+                    connection.run_script(LOCK)?;
+                }
+                connection.migrate(self.postgres)?;
             }
-            connection.migrate(self.postgres)?;
-        } else {
-            tx.run_script(self.sqlite)?;
         }
         tx.execute(ADD_APPLIED, &[self.name.into(), self.script(tx).into()])
     }

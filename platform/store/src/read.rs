@@ -1,9 +1,6 @@
 //! Reading a store while its writer writes.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use platform_telemetry::error_chain;
 use thiserror::Error;
@@ -27,7 +24,7 @@ pub const READ_CONNECTIONS_MAX: usize = 4;
 pub struct ReadError;
 
 /// A pool of connections that only read. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ReadPool {
     database: Arc<Database>,
     service: &'static str,
@@ -37,7 +34,7 @@ pub struct ReadPool {
 }
 
 /// Connections that one kind of read shares.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Connections {
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
@@ -46,12 +43,6 @@ struct Connections {
 impl Connections {
     fn of(connections_max: usize) -> Self {
         Self { idle: Arc::default(), permits: Arc::new(Semaphore::new(connections_max)) }
-    }
-}
-
-impl fmt::Debug for ReadPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadPool").finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one connection of a process that writes.
 
-use std::{fmt, fs::File};
+use std::fs::File;
 
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// The connection that writes, and the lock that excludes other processes.
+#[derive(Debug)]
 pub struct WriteConnection {
     /// The id of the store, for as long as it exists.
     pub store_id: Uuid,
@@ -19,12 +20,6 @@ pub struct WriteConnection {
     service: &'static str,
     connection: Option<Connection>,
     _lock: Option<File>,
-}
-
-impl fmt::Debug for WriteConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteConnection").field("store_id", &self.store_id).finish_non_exhaustive()
-    }
 }
 
 impl WriteConnection {
