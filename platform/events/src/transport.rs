@@ -1,10 +1,18 @@
-//! The transport of events from a publisher to its consumers.
+//! The transport of events from a publisher to its consumers, and the one that needs no broker: HTTP.
 
-use contracts::{event::CloudEvent, ids::StoreId};
-use platform_rest::client::CallError;
+use std::time::Duration;
+
+use contracts::{
+    event::{BATCH_MEDIA_TYPE, CloudEvent, ConsumerOffset},
+    ids::StoreId,
+};
+use platform_rest::client::{CallError, Client};
 use platform_store::ReadError;
 use platform_telemetry::BoxError;
 use thiserror::Error;
+
+/// The time-out of one HTTP request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to one consumer, or to a broker.
 pub trait Transport: Send + Sync + 'static {
@@ -55,4 +63,32 @@ pub enum PublishError {
         /// The offset of the consumer.
         offset: u64,
     },
+}
+
+/// Events over HTTP, directly to one consumer. Everything survives a restart, since the outbox and the
+/// consumer offset are in the databases of the two services.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    /// The name of the consuming service, for the log.
+    pub consumer: &'static str,
+    /// Calls it.
+    pub client: Client,
+}
+
+impl Transport for HttpTransport {
+    fn destination(&self) -> &str {
+        self.consumer
+    }
+
+    async fn offset(&self, source: StoreId) -> Result<u64, PublishError> {
+        let path = format!("/events/offset?source={source}");
+        let ConsumerOffset { sequence } = self.client.get(&path, REQUEST_TIMEOUT).await?;
+        Ok(sequence)
+    }
+
+    async fn publish(&self, events: &[CloudEvent]) -> Result<u64, PublishError> {
+        let ConsumerOffset { sequence } =
+            self.client.post("/events", BATCH_MEDIA_TYPE, &events, REQUEST_TIMEOUT).await?;
+        Ok(sequence)
+    }
 }
