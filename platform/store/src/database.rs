@@ -28,14 +28,11 @@ pub fn open_blocking(
         Database::Sqlite(path) => Some(sqlite::lock(path)?),
         Database::Postgres(_) => None,
     };
-    let connection = WriteConnection::open(database.clone(), service, lock, migrations)
-        .map_err(|cause| cause.into_open_error(database))?;
+    let connection = WriteConnection::open(database.clone(), service, lock, migrations)?;
     Ok((connection, ReadPool::new(database.clone(), service)))
 }
 
 /// A store in memory, deleted when it is dropped; for tests.
 pub fn open_in_memory(migrations: &[Migration]) -> Result<WriteConnection, OpenError> {
-    let database = Database::Sqlite(":memory:".into());
-    WriteConnection::open(database.clone(), "memory", None, migrations)
-        .map_err(|cause| cause.into_open_error(&database))
+    WriteConnection::open(Database::Sqlite(":memory:".into()), "memory", None, migrations)
 }

@@ -1,34 +1,8 @@
 //! Migrations: SQL scripts that run once each, in order, and are never edited after a release.
 
-use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{
-    connection::Database,
-    error::{OpenError, SqlError},
-    postgres::LOCK,
-    sql::Tx,
-};
-
-/// Why a store could not be migrated.
-#[derive(Debug, Error)]
-pub(crate) enum MigrateError {
-    #[error(transparent)]
-    Sql(#[from] SqlError),
-    /// The migration that differs.
-    #[error("{0}")]
-    Version(String),
-}
-
-impl MigrateError {
-    pub(crate) fn into_open_error(self, database: &Database) -> OpenError {
-        let database = database.to_string();
-        match self {
-            Self::Sql(source) => OpenError::Database { database, source },
-            Self::Version(mismatch) => OpenError::Version { database, mismatch },
-        }
-    }
-}
+use crate::{error::SqlError, postgres::LOCK, sql::Tx};
 
 /// One step of a schema.
 #[derive(Clone, Copy, Debug)]
@@ -110,9 +84,14 @@ fn begin(tx: &Tx<'_>, service: &str) -> Result<(), SqlError> {
 }
 
 /// Begins a transaction that excludes all other writers, and runs the migrations that were not applied
-/// yet; returns the id that the store was given when it was created. Refuses a store with a migration
-/// that is unknown here (a newer version created it), or with another script under the same name.
-pub(crate) fn run(tx: &Tx<'_>, service: &str, own: &[Migration]) -> Result<Uuid, MigrateError> {
+/// yet; returns the id that the store was given when it was created. Where the store has a migration
+/// that is unknown here (a newer version created it), or another script under the same name, nothing
+/// is run, and the mismatch is returned.
+pub(crate) fn run(
+    tx: &Tx<'_>,
+    service: &str,
+    own: &[Migration],
+) -> Result<Result<Uuid, String>, SqlError> {
     begin(tx, service)?;
     tx.run_script(CREATE_MIGRATIONS)?;
     let applied =
@@ -126,15 +105,15 @@ pub(crate) fn run(tx: &Tx<'_>, service: &str, own: &[Migration]) -> Result<Uuid,
             }
             Some(_) => continue,
         };
-        return Err(MigrateError::Version(mismatch));
+        return Ok(Err(mismatch));
     }
     for step in steps.iter().filter(|step| applied.iter().all(|(name, _)| name != step.name)) {
         step.run(tx)?;
     }
     if let Some(id) = tx.find(STORE_ID, &[], |row| row.uuid(0))? {
-        return Ok(id);
+        return Ok(Ok(id));
     }
     let id = Uuid::now_v7();
     tx.execute(ADD_STORE_ID, &[id.into()])?;
-    Ok(id)
+    Ok(Ok(id))
 }

@@ -125,16 +125,13 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Connects, with `search_path` set to that schema.
     pub fn open(config: &Config, schema: &str) -> Result<Self, SqlError> {
-        let unreachable = |cause: Cause| SqlError::Unreachable(cause);
         let mut config = config.clone();
         config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
         config.tcp_user_timeout(RESPONSE_TIMEOUT);
-        let driver = Driver::new().map_err(|cause| unreachable(cause.into()))?;
+        let driver = Driver::new().map_err(unreachable)?;
         let connecting = async { timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await };
-        let (client, traffic) = driver
-            .run(connecting)
-            .map_err(|elapsed| unreachable(elapsed.into()))?
-            .map_err(|cause| unreachable(cause.into()))?;
+        let (client, traffic) =
+            driver.run(connecting).map_err(unreachable)?.map_err(unreachable)?;
         driver.runtime().spawn(async move {
             if let Err(cause) = traffic.await {
                 warn!(cause = %error_chain(&cause), "lost a connection to PostgreSQL");
@@ -142,7 +139,7 @@ impl Connection {
         });
         let settings = format!("{LIMITS}; {PLANS}; SET search_path TO {schema}");
         let setting = async { timeout(CONNECT_TIMEOUT, client.batch_execute(&settings)).await };
-        driver.run(setting).map_err(|elapsed| unreachable(elapsed.into()))??;
+        driver.run(setting).map_err(unreachable)??;
         Ok(Self {
             client,
             driver,
@@ -166,7 +163,7 @@ impl Connection {
             });
         }
         self.is_unresponsive.set(true);
-        Err(SqlError::Unreachable("the database does not respond".into()))
+        Err(unreachable("the database does not respond"))
     }
 
     /// Whether the connection is lost or unresponsive.
@@ -196,7 +193,7 @@ impl Connection {
         sql: &'static str,
         params: &[Value<'_>],
     ) -> Result<PendingResult, SqlError> {
-        self.push(self.statement(sql)?, params, false)
+        self.push(sql, Arity::One, params, false)
     }
 
     /// The rows of an enqueued statement.
@@ -205,7 +202,7 @@ impl Connection {
             self.flush()?;
         }
         let rows = Arc::into_inner(result).and_then(OnceLock::into_inner);
-        rows.ok_or_else(|| SqlError::Unreachable("the statement was rolled back".into()))
+        rows.ok_or_else(|| unreachable("the statement was rolled back"))
     }
 
     /// Runs a statement for each row of parameters; one result each.
@@ -232,26 +229,22 @@ impl Connection {
         if self.queue.borrow().iter().any(|request| !request.is_write) {
             self.flush()?;
         }
-        let one = self.statement(sql)?;
-        if rows.len() == 1 {
-            return self.push(one, first.as_ref(), true).map(drop);
+        if let [only] = rows {
+            return self.push(sql, Arity::One, only.as_ref(), true).map(drop);
         }
-        let many = self.prepared(sql, Arity::Many, || {
-            for_many(sql, one.params())
-                .ok_or_else(|| SqlError::Encode("the statement cannot be run for many rows".into()))
-        })?;
-        let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number));
-        let columns = (0..one.params().len()).map(|number| column(number).collect());
-        let columns: Vec<Vec<&Value<'_>>> = columns.collect();
-        self.push(many, &columns, true).map(drop)
+        let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number)).collect();
+        let columns: Vec<Vec<&Value<'_>>> = (0..first.as_ref().len()).map(column).collect();
+        self.push(sql, Arity::Many, &columns, true).map(drop)
     }
 
     fn push(
         &self,
-        statement: Statement,
+        sql: &'static str,
+        arity: Arity,
         params: &[impl ToSql],
         is_write: bool,
     ) -> Result<PendingResult, SqlError> {
+        let statement = self.prepared(sql, arity)?;
         if params.len() != statement.params().len() {
             return Err(SqlError::Encode("the statement has another number of parameters".into()));
         }
@@ -294,23 +287,21 @@ impl Connection {
         self.client.query_raw(&request.statement, &request.params).await?.try_collect().await
     }
 
-    fn statement(&self, sql: &'static str) -> Result<Statement, SqlError> {
-        self.prepared(sql, Arity::One, || Ok(sql.replace('?', "$")))
-    }
-
     /// The statement, prepared once per connection.
-    fn prepared(
-        &self,
-        sql: &'static str,
-        arity: Arity,
-        sql_text: impl FnOnce() -> Result<String, SqlError>,
-    ) -> Result<Statement, SqlError> {
-        let known = self.statements.borrow().get(&(sql, arity)).cloned();
-        if let Some(statement) = known {
-            return Ok(statement);
+    fn prepared(&self, sql: &'static str, arity: Arity) -> Result<Statement, SqlError> {
+        if let Some(known) = self.statements.borrow().get(&(sql, arity)) {
+            return Ok(known.clone());
         }
+        let text = match arity {
+            Arity::One => sql.replace('?', "$"),
+            Arity::Many => {
+                for_many(sql, self.prepared(sql, Arity::One)?.params()).ok_or_else(|| {
+                    SqlError::Encode("the statement cannot be run for many rows".into())
+                })?
+            }
+        };
         self.flush()?;
-        let statement = self.wait(RESPONSE_TIMEOUT, self.client.prepare(&sql_text()?))?;
+        let statement = self.wait(RESPONSE_TIMEOUT, self.client.prepare(&text))?;
         self.statements.borrow_mut().insert((sql, arity), statement.clone());
         Ok(statement)
     }
@@ -354,4 +345,8 @@ impl Connection {
         });
         Ok(result)
     }
+}
+
+fn unreachable(cause: impl Into<Cause>) -> SqlError {
+    SqlError::Unreachable(cause.into())
 }

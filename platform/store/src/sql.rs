@@ -143,11 +143,11 @@ impl<'a> Tx<'a> {
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(sql)?;
-                let mut run = |params: &P| {
+                let run = |params: &P| {
                     let rows = statement.query(rusqlite::params_from_iter(params.as_ref()))?;
                     collect(Rows::Sqlite(rows))
                 };
-                params.iter().map(|params| run(params)).collect()
+                params.iter().map(run).collect()
             }
             Self::Postgres(connection) => {
                 let results = connection.query(sql, params)?;

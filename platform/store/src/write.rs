@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::{
     connection::{Connection, Database},
-    error::{SqlError, StoreError},
-    migrate::{self, MigrateError, Migration},
+    error::{OpenError, SqlError, StoreError},
+    migrate::{self, Migration},
     sql::Tx,
 };
 
@@ -29,10 +29,13 @@ impl WriteConnection {
         service: &'static str,
         lock: Option<File>,
         migrations: &[Migration],
-    ) -> Result<Self, MigrateError> {
-        let connection = database.connect(service)?;
-        let store_id = migrate::run(&connection.tx(), service, migrations)?;
-        connection.commit()?;
+    ) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Database { database: database.to_string(), source };
+        let connection = database.connect(service).map_err(failed)?;
+        let store_id = migrate::run(&connection.tx(), service, migrations)
+            .map_err(failed)?
+            .map_err(|mismatch| OpenError::Version { database: database.to_string(), mismatch })?;
+        connection.commit().map_err(failed)?;
         Ok(Self { store_id, database, service, connection: Some(connection), _lock: lock })
     }
 

@@ -91,8 +91,10 @@ pub enum CommandError {
 /// Submits commands to the thread that owns the store. Cheap to clone.
 pub struct Writer<C, R> {
     /// `None` once it is closed.
-    queue: Arc<RwLock<Option<mpsc::Sender<Group<C, R>>>>>,
+    queue: Arc<RwLock<Option<Queue<C, R>>>>,
 }
+
+type Queue<C, R> = mpsc::Sender<Group<C, R>>;
 
 /// Commands that were submitted together, and their caller.
 struct Group<C, R> {
