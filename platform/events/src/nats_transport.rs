@@ -142,7 +142,7 @@ impl Transport for NatsTransport {
 
     async fn publish(&self, events: &[CloudEvent]) -> Result<u64, PublishError> {
         let Some(last) = events.last() else { return Ok(0) };
-        let batch = serde_json::to_vec(events).map_err(|cause| PublishError::Nats(cause.into()))?;
+        let batch = serde_json::to_vec(events).map_err(nats)?;
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, last.id.as_str());
         headers.insert("Content-Type", BATCH_MEDIA_TYPE);
@@ -151,8 +151,7 @@ impl Transport for NatsTransport {
         let stored = stored.map_err(nats)?.await.map_err(nats)?;
         // A duplicate of a message that is stored, or that was stored and then lost.
         if stored.duplicate && self.offset(last.source).await? < last.sequence {
-            let cause = "NATS has lost the message and still rejects it as a duplicate";
-            return Err(PublishError::Nats(cause.into()));
+            return Err(nats("NATS has lost the message and still rejects it as a duplicate"));
         }
         Ok(last.sequence)
     }

@@ -14,8 +14,8 @@ use crate::{
     sql::Tx,
 };
 
-/// Connections of one store that read at the same time, beside the one of the health check; further
-/// reads wait.
+/// Reads of one store at the same time, each on a connection of its own; further reads wait, except
+/// for one health check.
 pub const READ_CONNECTIONS_MAX: usize = 4;
 
 /// The store could not be read; the cause is in the log.
@@ -28,22 +28,10 @@ pub struct ReadError;
 pub struct ReadPool {
     database: Arc<Database>,
     service: &'static str,
-    reads: Connections,
-    /// Separate, so that the health check does not wait for other reads.
-    health: Connections,
-}
-
-/// Connections that one kind of read shares.
-#[derive(Clone, Debug)]
-struct Connections {
     idle: Arc<Mutex<Vec<Connection>>>,
-    permits: Arc<Semaphore>,
-}
-
-impl Connections {
-    fn of(connections_max: usize) -> Self {
-        Self { idle: Arc::default(), permits: Arc::new(Semaphore::new(connections_max)) }
-    }
+    reads: Arc<Semaphore>,
+    /// Separate, so that the health check does not wait for other reads.
+    health_checks: Arc<Semaphore>,
 }
 
 impl ReadPool {
@@ -51,8 +39,9 @@ impl ReadPool {
         Self {
             database: Arc::new(database),
             service,
-            reads: Connections::of(READ_CONNECTIONS_MAX),
-            health: Connections::of(1),
+            idle: Arc::default(),
+            reads: Arc::new(Semaphore::new(READ_CONNECTIONS_MAX)),
+            health_checks: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -63,30 +52,28 @@ impl ReadPool {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
     {
-        self.read_on(&self.reads, read).await?.map_err(|cause| {
+        self.read_within(&self.reads, read).await?.map_err(|cause| {
             error!(cause = error_chain(&cause), "cannot read {}", self.database);
             ReadError
         })
     }
 
-    /// Whether the store can be read: one small read, on a connection of its own. Nothing is logged.
+    /// Whether the store can be read: one small read, beside all others. Nothing is logged.
     pub async fn is_available(&self) -> bool {
-        matches!(self.read_on(&self.health, outbox::head).await, Ok(Ok(_)))
+        matches!(self.read_within(&self.health_checks, outbox::head).await, Ok(Ok(_)))
     }
 
-    async fn read_on<T, F>(
+    async fn read_within<T, F>(
         &self,
-        connections: &Connections,
+        permits: &Arc<Semaphore>,
         read: F,
     ) -> Result<Result<T, SqlError>, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
     {
-        let permit =
-            Arc::clone(&connections.permits).acquire_owned().await.map_err(|_| ReadError)?;
-        let idle = Arc::clone(&connections.idle);
-        let (database, service) = (Arc::clone(&self.database), self.service);
+        let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| ReadError)?;
+        let Self { database, service, idle, .. } = self.clone();
         // A cancelled caller does not end the read; its permit is returned when the read has ended.
         let reading = task::spawn_blocking(move || {
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

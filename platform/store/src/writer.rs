@@ -10,7 +10,6 @@
 //! behind each other), and a lock around the store (waiters would commit one by one).
 
 use std::{
-    fmt,
     sync::{Arc, PoisonError, RwLock},
     thread,
     time::Instant,
@@ -89,6 +88,7 @@ pub enum CommandError {
 }
 
 /// Submits commands to the thread that owns the store. Cheap to clone.
+#[derive(Debug)]
 pub struct Writer<C, R> {
     /// `None` once it is closed.
     queue: Arc<RwLock<Option<Queue<C, R>>>>,
@@ -168,12 +168,6 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
 impl<C, R> Clone for Writer<C, R> {
     fn clone(&self) -> Self {
         Self { queue: Arc::clone(&self.queue) }
-    }
-}
-
-impl<C, R> fmt::Debug for Writer<C, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").finish_non_exhaustive()
     }
 }
 
