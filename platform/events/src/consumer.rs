@@ -74,7 +74,7 @@ struct AggregateConsumer<A: Aggregate> {
 }
 
 /// The event of a source that the store rejected last, and how often.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct Rejection {
     sequence: u64,
     deliveries: u32,
@@ -132,23 +132,19 @@ impl<A: EventHandler> AggregateConsumer<A> {
     }
 
     fn input(&self, event: &CloudEvent, received_at: Timestamp) -> Input<A::Command> {
-        let dead_letter = |reason| Disposition::DeadLetter(dead_letter(event, received_at, reason));
-        let disposition = if self.was_rejected_too_often(event) {
-            dead_letter(format!("the store rejected it {DELIVERIES_MAX} times"))
+        let (source, at) = (event.source, event.time);
+        let decoded = if self.was_rejected_too_often(event) {
+            Err(format!("the store rejected it {DELIVERIES_MAX} times"))
         } else {
-            match DomainEvent::decode(event) {
-                Ok(decoded) => decoded
-                    .map(|decoded| ReceivedEvent {
-                        source: event.source,
-                        at: event.time,
-                        event: decoded,
-                    })
-                    .and_then(A::command)
-                    .map_or(Disposition::Skip, Disposition::Apply),
-                Err(cause) => dead_letter(cause.to_string()),
-            }
+            DomainEvent::decode(event).map_err(|cause| cause.to_string())
         };
-        Input::Event { source: event.source.0, sequence: event.sequence, disposition }
+        let disposition = match decoded {
+            Ok(decoded) => decoded
+                .and_then(|event| A::command(ReceivedEvent { source, at, event }))
+                .map_or(Disposition::Skip, Disposition::Apply),
+            Err(reason) => Disposition::DeadLetter(dead_letter(event, received_at, reason)),
+        };
+        Input::Event { source: source.0, sequence: event.sequence, disposition }
     }
 
     fn was_rejected_too_often(&self, event: &CloudEvent) -> bool {
@@ -160,10 +156,9 @@ impl<A: EventHandler> AggregateConsumer<A> {
 
     fn count_rejection(&self, event: &CloudEvent) {
         let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = Rejection { sequence: event.sequence, deliveries: 0 };
-        let rejection = rejections.entry(event.source.0).or_insert(first);
+        let rejection = rejections.entry(event.source.0).or_default();
         if rejection.sequence != event.sequence {
-            *rejection = first;
+            *rejection = Rejection { sequence: event.sequence, deliveries: 0 };
         }
         rejection.deliveries += 1;
     }

@@ -134,9 +134,7 @@ impl NatsTransport {
             match deliver(consumer, &subject, &last.payload).await {
                 Delivery::Consumed => {}
                 Delivery::Failed => {
-                    return Err(PublishError::Nats(
-                        "the last message cannot be consumed now".into(),
-                    ));
+                    return Err(nats("the last message cannot be consumed now"));
                 }
                 Delivery::Gap => return Ok(true),
             }

@@ -7,7 +7,7 @@
 //! other continues behind it; and what NATS has lost at its end is published again. Works with servers from
 //! 2.9 on.
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 use async_nats::{
     ConnectOptions,
@@ -23,12 +23,13 @@ use contracts::{
     ids::StoreId,
 };
 use platform_telemetry::BoxError;
+use thiserror::Error;
 use tracing::error;
 
-use crate::{
-    nats_url::NatsUrl,
-    transport::{Position, PublishError, Transport},
-};
+use crate::transport::{Position, PublishError, Transport};
+
+/// The stream, and the first token of every subject, unless the URL names another.
+const STREAM: &str = "anticorona";
 
 /// How long a response of NATS may take.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,10 +38,57 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// NATS would reject a message that it has lost as a duplicate.
 const OFFSET: &str = "Anticorona-Offset";
 
+/// Where NATS listens: `nats://HOST:PORT`, optionally with the name of the stream as path.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsUrl {
+    /// Without the path.
+    server: String,
+    /// A user and a password, or a token alone.
+    credentials: Option<(String, Option<String>)>,
+    /// The name of the stream.
+    stream: String,
+}
+
+/// The text is not the URL of NATS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be nats://HOST:PORT or nats://HOST:PORT/STREAM (letters, digits, - and _)")]
+pub struct NatsUrlError;
+
+impl FromStr for NatsUrl {
+    type Err = NatsUrlError;
+
+    fn from_str(text: &str) -> Result<Self, NatsUrlError> {
+        let rest = text.strip_prefix("nats://").ok_or(NatsUrlError)?;
+        // A password may contain any character; after the last @ there is only an address.
+        let (credentials, rest) = match rest.rsplit_once('@') {
+            Some((credentials, rest)) => (Some(credentials), rest),
+            None => (None, rest),
+        };
+        let credentials = credentials.map(|credentials| match credentials.split_once(':') {
+            Some((user, password)) => (user.to_owned(), Some(password.to_owned())),
+            None => (credentials.to_owned(), None),
+        });
+        let (server, stream) = rest.split_once('/').unwrap_or((rest, ""));
+        let stream = if stream.is_empty() { STREAM } else { stream };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if server.is_empty() || !stream.chars().all(is_name) {
+            return Err(NatsUrlError);
+        }
+        Ok(Self { server: format!("nats://{server}"), credentials, stream: stream.to_owned() })
+    }
+}
+
+/// Shows everything but credentials.
+impl fmt::Debug for NatsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NATS at {}, stream {}", self.server, self.stream)
+    }
+}
+
 /// A connection of one service to JetStream. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NatsTransport {
-    pub(crate) jetstream: jetstream::Context,
+    jetstream: jetstream::Context,
     pub(crate) stream: String,
     pub(crate) service: &'static str,
 }
@@ -125,4 +173,23 @@ impl Transport for NatsTransport {
 
 pub(crate) fn nats(cause: impl Into<BoxError>) -> PublishError {
     PublishError::Nats(cause.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_name_the_stream_and_credentials() {
+        let url: NatsUrl = "nats://user:secret@nats:4222/stream-2".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "NATS at nats://nats:4222, stream stream-2");
+        let credentials = Some(("user".to_owned(), Some("se@cret".to_owned())));
+        let url: NatsUrl = "nats://user:se@cret@nats:4222".parse().unwrap();
+        assert_eq!((url.server.as_str(), url.credentials), ("nats://nats:4222", credentials));
+        let url: NatsUrl = "nats://127.0.0.1:4222".parse().unwrap();
+        assert_eq!(url.stream, STREAM);
+        for wrong in ["", "nats://", "http://nats:4222", "nats://nats:4222/a.b", "nats://nats/*"] {
+            assert_eq!(wrong.parse::<NatsUrl>(), Err(NatsUrlError), "{wrong}");
+        }
+    }
 }

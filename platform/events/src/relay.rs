@@ -6,18 +6,17 @@
 use std::time::{Duration, Instant};
 
 use contracts::{
-    event::{CloudEvent, EVENTS_MAX},
+    event::{CloudEvent, DomainEvent, EVENTS_MAX, full_type},
     ids::StoreId,
 };
-use platform_store::{OutboxEntry, ReadPool, Subscription, outbox};
+use jiff::Timestamp;
+use platform_store::{Event, OutboxEntry, ReadPool, Subscription, outbox};
 use platform_telemetry::error_chain;
+use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::{
-    event::envelope,
-    transport::{Position, PublishError, Transport},
-};
+use crate::transport::{Position, PublishError, Transport};
 
 /// Pause between two batches. Each ends in a commit of the consumer, which delays its other commits; no
 /// request waits for the events, so fewer and larger batches cost less. Measured with 100 clients on two
@@ -45,6 +44,11 @@ const BATCH_BYTES_MAX: usize = 768 * 1024;
 
 /// What an envelope adds to its payload, at most, in bytes.
 const ENVELOPE_BYTES_MAX: usize = 512;
+
+/// A domain event as a row of the outbox.
+pub fn outbox_event(event: &DomainEvent, at: Timestamp) -> serde_json::Result<Event> {
+    Event::of(event.name(), at.as_millisecond(), event)
+}
 
 /// How much of the time a relay may work while it has events to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,12 +149,10 @@ impl<T: Transport> Relay<T> {
         *position = Some(before);
         if entries.is_empty() {
             let head = self.outbox.read(outbox::head).await?;
-            let is_ahead = head < before.offset;
-            return if is_ahead {
-                Err(PublishError::ConsumerAhead { offset: before.offset, head })
-            } else {
-                Ok(0)
-            };
+            if head < before.offset {
+                return Err(PublishError::ConsumerAhead { offset: before.offset, head });
+            }
+            return Ok(0);
         }
         let events = self.batch(entries)?;
         let after = self.transport.publish(before, &events).await?;
@@ -172,4 +174,19 @@ impl<T: Transport> Relay<T> {
         let entries = entries.into_iter().take_while(fits);
         entries.map(|entry| envelope(self.source, entry)).collect()
     }
+}
+
+/// A row of the outbox in its envelope.
+fn envelope(source: StoreId, entry: OutboxEntry) -> Result<CloudEvent, PublishError> {
+    let OutboxEntry { sequence, event } = entry;
+    let corrupt = || PublishError::CorruptEntry { sequence };
+    Ok(CloudEvent {
+        specversion: "1.0".to_owned(),
+        id: format!("{source}/{sequence}"),
+        source,
+        sequence,
+        r#type: full_type(&event.r#type),
+        time: Timestamp::from_millisecond(event.at_ms).map_err(|_| corrupt())?,
+        data: RawValue::from_string(event.data).map_err(|_| corrupt())?,
+    })
 }

@@ -1,10 +1,18 @@
-//! The transport of events from a publisher to its consumers.
+//! The transport of events from a publisher to its consumers, and the one that needs no broker: HTTP.
 
-use contracts::{event::CloudEvent, ids::StoreId};
-use platform_rest::client::CallError;
+use std::time::Duration;
+
+use contracts::{
+    event::{BATCH_MEDIA_TYPE, CloudEvent, ConsumerOffset},
+    ids::StoreId,
+};
+use platform_rest::client::{CallError, Client};
 use platform_store::ReadError;
 use platform_telemetry::BoxError;
 use thiserror::Error;
+
+/// The time-out of one HTTP request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a destination stands in the events of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,4 +78,39 @@ pub enum PublishError {
         /// The offset of the consumer.
         offset: u64,
     },
+}
+
+/// Events over HTTP, directly to one consumer. Everything survives a restart, since the outbox and the
+/// consumer offset are in the databases of the two services.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    /// The name of the consuming service, for the log.
+    pub consumer: &'static str,
+    /// Calls it.
+    pub client: Client,
+}
+
+impl Transport for HttpTransport {
+    fn destination(&self) -> &str {
+        self.consumer
+    }
+
+    async fn position(&self, source: StoreId) -> Result<Position, PublishError> {
+        let path = format!("/events/offset?source={source}");
+        let offset: ConsumerOffset = self.client.get(&path, REQUEST_TIMEOUT).await?;
+        Ok(offset.into())
+    }
+
+    /// The consumer itself skips what it has, and refuses a gap.
+    async fn publish(&self, _: Position, events: &[CloudEvent]) -> Result<Position, PublishError> {
+        let offset: ConsumerOffset =
+            self.client.post("/events", BATCH_MEDIA_TYPE, &events, REQUEST_TIMEOUT).await?;
+        Ok(offset.into())
+    }
+}
+
+impl From<ConsumerOffset> for Position {
+    fn from(ConsumerOffset { sequence }: ConsumerOffset) -> Self {
+        Self { offset: sequence, revision: 0 }
+    }
 }

@@ -79,7 +79,7 @@ impl<A: EventHandler> DataStore<A> {
         platform_events::register(runtime.metrics(), reads.clone());
         let router = router.merge(platform_events::router(consumer, reads.clone()));
         let health = commands.health().clone();
-        let close = Box::pin(async move { commands.close().await });
+        let close = Box::pin(async move { commands.close() });
         App {
             router,
             response_timeout,

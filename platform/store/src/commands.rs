@@ -79,8 +79,8 @@ impl<A: Aggregate> Commands<A> {
     }
 
     /// Accepts nothing more; what is queued is still committed.
-    pub async fn close(&self) {
-        self.0.close().await;
+    pub fn close(&self) {
+        self.0.close();
     }
 }
 

@@ -4,6 +4,7 @@
 mod aggregate;
 mod change_set;
 mod commands;
+mod connection;
 pub mod consumer;
 pub mod database;
 mod delayed;
@@ -24,8 +25,8 @@ pub use {
     aggregate::{Aggregate, AggregateStore, Disposition, Input, Output},
     change_set::{ChangeSet, RowChange},
     commands::{CommandOf, Commands},
+    connection::{Database, DatabaseUrlError},
     consumer::DeadLetter,
-    database::{Database, DatabaseUrlError},
     delayed::DelayedStore,
     error::{OpenError, SqlError, StoreError},
     migrate::Migration,

@@ -10,9 +10,8 @@
 //! behind each other), and a lock around the store (waiters would commit one by one).
 
 use std::{
-    fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -109,16 +108,14 @@ pub enum CommandError {
 }
 
 /// Submits commands to the thread that owns the store. Cheap to clone.
+#[derive(Debug)]
 pub struct Writer<C, R> {
-    queue: mpsc::Sender<Message<C, R>>,
-    closing: Arc<AtomicBool>,
+    /// `None` once it is closed.
+    queue: Arc<RwLock<Option<Queue<C, R>>>>,
     health: WriterHealth,
 }
 
-enum Message<C, R> {
-    Write(Group<C, R>),
-    Close,
-}
+type Queue<C, R> = mpsc::Sender<Group<C, R>>;
 
 /// Whether a store can be written to. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -170,18 +167,19 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
     where
         S: Store<Command = C, Reply = R>,
     {
-        let (queue, messages) = mpsc::channel(QUEUE_MAX);
+        let (queue, groups) = mpsc::channel(QUEUE_MAX);
         let (alive, ended) = oneshot::channel::<()>();
         let health = WriterHealth::default();
         let commits = health.clone();
         let spawned = thread::Builder::new().name(format!("{name}-writer")).spawn(move || {
-            CommitLoop { name, store, messages, health: commits }.run();
+            CommitLoop { name, store, groups, health: commits }.run();
             drop(alive); // Also dropped when `run` panics.
         });
         if let Err(cause) = spawned {
             error!(%cause, "cannot start the thread of the {name} writer");
         }
-        (Self { queue, closing: Arc::default(), health }, async move { drop(ended.await) })
+        let queue = Arc::new(RwLock::new(Some(queue)));
+        (Self { queue, health }, async move { drop(ended.await) })
     }
 
     /// Commits the commands, together with others that are waiting; one reply per command.
@@ -192,16 +190,17 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
         commands: Vec<C>,
         deadline: Instant,
     ) -> Result<Replies<R>, WriteError> {
-        if self.closing.load(Ordering::Relaxed) {
-            return Err(WriteError::Closed);
-        }
         let (caller, replies) = oneshot::channel();
-        self.queue.try_send(Message::Write(Group { commands, deadline, caller })).map_err(
-            |refused| match refused {
+        self.queue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .ok_or(WriteError::Closed)?
+            .try_send(Group { commands, deadline, caller })
+            .map_err(|refused| match refused {
                 TrySendError::Full(_) => WriteError::Busy,
                 TrySendError::Closed(_) => WriteError::Closed,
-            },
-        )?;
+            })?;
         replies.await.unwrap_or(Err(WriteError::Stopped))
     }
 
@@ -221,9 +220,8 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
     }
 
     /// Accepts nothing more; what is queued is still committed.
-    pub async fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
-        drop(self.queue.send(Message::Close).await); // An error means that it has ended already.
+    pub fn close(&self) {
+        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -231,17 +229,7 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
 
 impl<C, R> Clone for Writer<C, R> {
     fn clone(&self) -> Self {
-        Self {
-            queue: self.queue.clone(),
-            closing: Arc::clone(&self.closing),
-            health: self.health.clone(),
-        }
-    }
-}
-
-impl<C, R> fmt::Debug for Writer<C, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").finish_non_exhaustive()
+        Self { queue: Arc::clone(&self.queue), health: self.health.clone() }
     }
 }
 
@@ -249,24 +237,32 @@ impl<C, R> fmt::Debug for Writer<C, R> {
 struct CommitLoop<S: Store> {
     name: &'static str,
     store: S,
-    messages: mpsc::Receiver<Message<S::Command, S::Reply>>,
+    groups: mpsc::Receiver<Group<S::Command, S::Reply>>,
     health: WriterHealth,
 }
 
 impl<S: Store> CommitLoop<S> {
     fn run(mut self) {
-        while let Some(message) = self.next() {
-            let groups = self.queued(message);
+        while let Some(first) = self.next() {
+            // And all others that are queued, up to `BATCH_MAX` commands.
+            let mut commands = first.commands.len();
+            let mut groups = vec![first];
+            while commands < BATCH_MAX
+                && let Ok(group) = self.groups.try_recv()
+            {
+                commands += group.commands.len();
+                groups.push(group);
+            }
             self.commit(groups);
         }
     }
 
-    /// The next message. While the store cannot write, it is probed: only a commit shows that it can again.
-    fn next(&mut self) -> Option<Message<S::Command, S::Reply>> {
+    /// The next group. While the store cannot write, it is probed: only a commit shows that it can again.
+    fn next(&mut self) -> Option<Group<S::Command, S::Reply>> {
         let mut waited = Duration::ZERO;
         while self.health.has_failed() {
-            match self.messages.try_recv() {
-                Ok(message) => return Some(message),
+            match self.groups.try_recv() {
+                Ok(group) => return Some(group),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) if waited >= PROBE_INTERVAL => {
                     self.probe();
@@ -278,25 +274,7 @@ impl<S: Store> CommitLoop<S> {
                 }
             }
         }
-        self.messages.blocking_recv()
-    }
-
-    /// The first message and all others that are queued, up to [`BATCH_MAX`] commands.
-    fn queued(&mut self, first: Message<S::Command, S::Reply>) -> Vec<Group<S::Command, S::Reply>> {
-        let mut groups = Vec::new();
-        let mut commands = 0;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Close => self.messages.close(),
-                Message::Write(group) => {
-                    commands += group.commands.len();
-                    groups.push(group);
-                }
-            }
-            next = if commands < BATCH_MAX { self.messages.try_recv().ok() } else { None };
-        }
-        groups
+        self.groups.blocking_recv()
     }
 
     fn probe(&mut self) {

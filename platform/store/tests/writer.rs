@@ -143,7 +143,7 @@ async fn a_full_queue_refuses_at_once_and_commits_what_it_accepted() {
 
     assert_eq!(soon(writer.submit(vec![2], later())).await, Err(WriteError::Busy));
     let (rest, ()) = tokio::join!(commits.rest(), async {
-        soon(writer.close()).await;
+        writer.close();
         soon(ended).await;
     });
     assert_eq!(rest.concat(), vec![1; QUEUE_MAX]);
@@ -185,7 +185,7 @@ async fn closing_commits_what_is_queued_and_accepts_nothing_more() {
     let first = queue(writer.submit(vec![1], later()));
     commits.current().await;
     let second = queue(writer.submit(vec![2], later()));
-    soon(writer.close()).await;
+    writer.close();
 
     assert_eq!(soon(writer.clone().submit(vec![3], later())).await, Err(WriteError::Closed));
     let ended = queue(ended);
@@ -194,7 +194,7 @@ async fn closing_commits_what_is_queued_and_accepts_nothing_more() {
     assert_eq!(soon(first).await, committed(&[10]));
     assert_eq!(soon(second).await, committed(&[20]));
     assert!(soon(writer.submit(vec![4], later())).await.is_err());
-    soon(writer.close()).await; // A second time changes nothing.
+    writer.close(); // A second time changes nothing.
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn every_caller_gets_an_error_when_the_store_panics() {
     assert_eq!(soon(in_commit).await, Err(WriteError::Stopped));
     assert_eq!(soon(queued).await, Err(WriteError::Stopped));
     assert!(soon(writer.submit(vec![3], later())).await.is_err());
-    soon(writer.close()).await;
+    writer.close();
 }
 
 /// Adds numbers; rejects a batch with an odd one.
@@ -370,7 +370,7 @@ async fn a_commit_that_takes_too_long_counts_as_a_store_that_cannot_write() {
 async fn an_empty_group_causes_no_commit() {
     let (writer, ended, commits) = gated();
     assert_eq!(soon(writer.submit(vec![], later())).await, committed(&[]));
-    soon(writer.close()).await;
+    writer.close();
     soon(ended).await;
     assert!(commits.rest().await.is_empty());
 }
