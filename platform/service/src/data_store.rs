@@ -18,7 +18,7 @@ use tracing::info;
 
 use crate::{
     app::{App, OpenStore},
-    data_config::{DataConfig, EventsUrl, Subscriber},
+    config::{DataConfig, EventsUrl, Subscriber},
     service::Service,
 };
 
