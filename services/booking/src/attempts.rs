@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::StatusCode;
 use contracts::{
     booking::Booking,
     ids::StoreId,
@@ -323,7 +322,7 @@ pub(crate) async fn hold_doses(
     let count = holds.len();
     let call = Call::post("/holds", "application/json", &HoldBatch { owner, holds })?;
     let call = call.items(count).idempotent(TRY_TIMEOUT);
-    match vaccine.call::<HoldReply>(call, StatusCode::OK, deadline).await {
+    match vaccine.call::<HoldReply>(call, deadline).await {
         Ok(reply) => Ok(reply.outcomes),
         Err(error) => {
             // The breaker logs once that the circuit is open.
