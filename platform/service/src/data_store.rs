@@ -1,13 +1,13 @@
 //! The store of a service that owns data: its writer runs, its events are published and consumed.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use platform_events::{
     Consumer, EventHandler, HttpTransport, NatsTransport, NatsUrl, PublishError, Relay,
     RelayPriority, StoreId,
 };
-use platform_rest::{client::Client, fault_injection::FaultInjection, runtime::Runtime};
+use platform_rest::{client::Client, runtime::Runtime};
 use platform_store::{
     Aggregate, AggregateStore, Commands, DelayedStore, Notifier, OpenError, ReadPool, database,
 };
@@ -18,7 +18,7 @@ use tracing::info;
 
 use crate::{
     app::{App, OpenStore},
-    data_config::{DataConfig, EventsUrl, Subscriber},
+    config::{DataConfig, EventsUrl, Subscriber},
     service::Service,
 };
 
@@ -62,7 +62,8 @@ impl<A: EventHandler> DataStore<A> {
         };
         let id = StoreId(connection.store_id);
         let new_events = Notifier::default();
-        let delay_us = runtime.faults().map(FaultInjection::store_delay_us).unwrap_or_default();
+        let delay_us =
+            runtime.faults.as_ref().map(|it| Arc::clone(&it.store_delay_us)).unwrap_or_default();
         let store = AggregateStore::<B>::new(connection, new_events.clone());
         let (commands, ended) = Commands::<A>::start(name, DelayedStore::new(store, delay_us));
         let consumer = Consumer::new(commands.clone());
@@ -76,7 +77,7 @@ impl<A: EventHandler> DataStore<A> {
     /// What is served: these routes, and those for publishers and operators.
     pub fn app(self, router: Router, response_timeout: Duration, runtime: &Runtime) -> App {
         let Self { commands, reads, consumer, writer, .. } = self;
-        platform_events::register(runtime.metrics(), reads.clone());
+        platform_events::register(&runtime.metrics, reads.clone());
         let router = router.merge(platform_events::router(consumer, reads.clone()));
         let health = commands.health().clone();
         let close = Box::pin(async move { commands.close() });

@@ -76,13 +76,13 @@ impl Worker {
             select! {
                 biased;
                 count = queue.recv_many(&mut batch, HOLDS_MAX) => if count == 0 { return },
-                () = self.runtime.stopping() => match queue.try_recv() {
+                () = self.runtime.stop.cancelled() => match queue.try_recv() {
                     Ok(reservation) => batch.push(reservation),
                     Err(_) => return,
                 },
             }
             while !self.is_kept(&batch).await {
-                if self.runtime.is_stopping() {
+                if self.runtime.stop.is_cancelled() {
                     error!(attempts = batch.len(), "stopping before attempts could be aborted");
                     break;
                 }

@@ -16,7 +16,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::StatusCode;
 use contracts::{
     ids::StoreId,
     vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
@@ -181,7 +180,7 @@ impl HoldClient {
         let body = HoldBatch { owner: self.owner, holds };
         let call = Call::post("/holds", "application/json", &body)?;
         let call = call.items(count).idempotent(TRY_TIMEOUT);
-        match self.vaccine.call::<HoldReply>(call, StatusCode::OK, deadline).await {
+        match self.vaccine.call::<HoldReply>(call, deadline).await {
             Ok(reply) => Ok(reply.outcomes),
             Err(error) => {
                 // The breaker logs once that the circuit is open.

@@ -90,7 +90,7 @@ impl QueueWorker {
             };
             select! {
                 biased;
-                () = runtime.stopping() => return,
+                () = runtime.stop.cancelled() => return,
                 () = wait => {}
             }
         }

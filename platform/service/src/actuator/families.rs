@@ -1,6 +1,6 @@
 //! Metrics of circuit breakers (under the names of resilience4j), of retries and of admission.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use platform_resilience::{
     admission::{Admission, AdmissionSnapshot, ShedReason, WAIT_BOUNDS},
@@ -12,7 +12,7 @@ use platform_resilience::{
 use platform_rest::breaker_registry::BreakerRegistry;
 use platform_telemetry::metrics::family::MetricFamily;
 
-use super::breakers::ShownState;
+use super::breakers::{STATES, shown_state};
 
 /// All families, as they are now.
 pub(super) fn of(registry: &BreakerRegistry) -> Vec<MetricFamily> {
@@ -29,7 +29,7 @@ pub(super) fn of(registry: &BreakerRegistry) -> Vec<MetricFamily> {
     families
 }
 
-fn of_breakers(breakers: &[(String, Arc<Breaker>)]) -> [MetricFamily; 7] {
+fn of_breakers(breakers: &BTreeMap<String, Arc<Breaker>>) -> [MetricFamily; 7] {
     let mut state = MetricFamily::gauge(
         "resilience4j_circuitbreaker_state",
         "The state of a circuit breaker: 1 for the current one, 0 for the others",
@@ -60,9 +60,10 @@ fn of_breakers(breakers: &[(String, Arc<Breaker>)]) -> [MetricFamily; 7] {
     );
     for (name, breaker) in breakers {
         let now = breaker.snapshot(Coarse.now());
-        let shown = ShownState::of(now.mode, now.state);
-        for one in ShownState::ALL {
-            let labels = [("name", &**name), ("state", one.name())];
+        let shown = shown_state(now.mode, now.state);
+        for one in STATES {
+            let label = one.to_lowercase();
+            let labels = [("name", &**name), ("state", &*label)];
             state = state.sample(labels, u64::from(one == shown));
         }
         failure_rate = failure_rate.sample([("name", name)], now.failure_rate.unwrap_or(-1.0));
@@ -91,7 +92,7 @@ fn of_breakers(breakers: &[(String, Arc<Breaker>)]) -> [MetricFamily; 7] {
     [state, failure_rate, slow_call_rate, buffered, slow, not_permitted, calls]
 }
 
-fn of_budgets(budgets: &[(&'static str, Arc<RetryBudget>)]) -> [MetricFamily; 3] {
+fn of_budgets(budgets: &BTreeMap<&'static str, Arc<RetryBudget>>) -> [MetricFamily; 3] {
     let mut retries = MetricFamily::counter(
         "anticorona_retries_total",
         "Calls that were retried, by the service that is called, in calls",
