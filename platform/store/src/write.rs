@@ -1,6 +1,9 @@
 //! The one connection of a process that writes.
 
-use std::fs::File;
+use std::{
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+};
 
 use uuid::Uuid;
 
@@ -24,8 +27,13 @@ pub struct WriteConnection {
     database: Database,
     service: &'static str,
     connection: Option<Connection>,
+    /// The file as it was opened; none in memory, and on PostgreSQL.
+    file: Option<FileId>,
     _lock: Option<File>,
 }
+
+/// The device and the number of a file: another file at the same path has another one.
+type FileId = (u64, u64);
 
 impl WriteConnection {
     /// Connects and migrates. After an error the connection is dropped, and its transaction with it.
@@ -41,7 +49,8 @@ impl WriteConnection {
             .map_err(failed)?
             .map_err(|mismatch| OpenError::Version { database: database.to_string(), mismatch })?;
         connection.commit().map_err(failed)?;
-        Ok(Self { store_id, database, service, connection: Some(connection), _lock: lock })
+        let (connection, file) = (Some(connection), file_id(&database));
+        Ok(Self { store_id, database, service, connection, file, _lock: lock })
     }
 
     /// Runs `work` in one transaction; after an error nothing is committed. From its first statement
@@ -50,6 +59,7 @@ impl WriteConnection {
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
+        self.check_file()?;
         let open = match self.connection.take().filter(|connection| !connection.is_closed()) {
             Some(open) => open,
             None => self.database.connect(self.service)?,
@@ -62,11 +72,29 @@ impl WriteConnection {
         }
         Ok(done?)
     }
-}
 
-impl WriteConnection {
+    /// What is written to a file that was removed or replaced would be lost with the process.
+    fn check_file(&self) -> Result<(), StoreError> {
+        if self.file.is_none() || file_id(&self.database) == self.file {
+            return Ok(());
+        }
+        let cause = format!(
+            "{} was removed or replaced; what it contained is in the open file of this process: copy that \
+             before you end it",
+            self.database
+        );
+        Err(StoreError::Unavailable(cause.into()))
+    }
+
     /// Whether a commit succeeds: one that changes nothing, but is written.
     pub(crate) fn probe(&mut self) -> Result<(), StoreError> {
         self.transaction(|tx| tx.execute(PROBE, &[]))
+    }
+}
+
+fn file_id(database: &Database) -> Option<FileId> {
+    match database {
+        Database::Sqlite(path) => fs::metadata(path).ok().map(|file| (file.dev(), file.ino())),
+        Database::Postgres(_) => None,
     }
 }
