@@ -10,6 +10,7 @@
 
 use std::{
     mem,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,7 +25,10 @@ use platform_rest::{
 };
 use platform_store::{Commands, WriteError, WriterHealth};
 use platform_telemetry::clock;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    select,
+    sync::{mpsc, oneshot},
+};
 
 use crate::{
     domain::{BookingAttempt, Bookings, CreateBooking, CreateReply},
@@ -36,6 +40,9 @@ const QUEUE_MAX: usize = 8_192;
 
 /// When to retry an attempt that was one too many for a probe.
 const PROBE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The outcome of such an attempt.
+const PROBED: AttemptOutcome = AttemptOutcome::CircuitOpen { retry_after: PROBE_RETRY_AFTER };
 
 /// How long before the response is due the hold must be answered.
 const HOLD_MARGIN: Duration = Duration::from_millis(900);
@@ -202,8 +209,19 @@ impl HoldBatches {
     async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
         let mut batch = Vec::with_capacity(HOLDS_MAX);
         while queue.recv_many(&mut batch, self.holds.limit()).await > 0 {
-            self.hold(mem::take(&mut batch)).await;
+            let mut holding = pin!(self.hold(mem::take(&mut batch)));
+            loop {
+                select! {
+                    () = &mut holding => break,
+                    // Only the attempts that probe the circuit wait for `vaccine`.
+                    Some(waiting) = queue.recv(), if self.is_probing() => waiting.end(PROBED),
+                }
+            }
         }
+    }
+
+    fn is_probing(&self) -> bool {
+        self.holds.circuit_state() != CircuitState::Closed
     }
 
     async fn hold(&self, batch: Vec<Waiting>) {
