@@ -8,7 +8,7 @@ use platform_store::{ReadPool, WriterHealth};
 use platform_telemetry::BoxError;
 use tokio::{select, task::JoinHandle};
 
-use crate::{actuator, health::StoreHealth, service::Service};
+use crate::{actuator, health::StoreHealth};
 
 /// A started service.
 #[derive(Debug)]
@@ -45,12 +45,11 @@ impl App {
     /// everything that it accepted is done.
     pub async fn serve(
         self,
-        service: &Service,
+        name: &'static str,
         listener: Listener,
         runtime: Runtime,
     ) -> Result<(), BoxError> {
         let Self { router, response_timeout, store, is_edge } = self;
-        let name = service.name;
         let health =
             store.as_ref().map(|store| StoreHealth::of(store.reads.clone(), store.health.clone()));
         let actuator = actuator::router(name, &runtime, health, is_edge);

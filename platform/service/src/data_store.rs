@@ -58,7 +58,7 @@ impl<A: EventHandler> DataStore<A> {
         let name = service.name;
         let (connection, reads) = select! {
             opened = database::open(&config.database, name, service.migrations) => opened?,
-            () = runtime.stopping() => return Err(OpenError::ShuttingDown.into()),
+            () = runtime.stop.cancelled() => return Err(OpenError::ShuttingDown.into()),
         };
         let id = StoreId(connection.store_id);
         let new_events = Notifier::default();

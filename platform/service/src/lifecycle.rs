@@ -50,7 +50,7 @@ pub fn run_service(
         let listener = Listener::bind(address)?;
         let runtime = Runtime::new(service.name, stop).with_faults(faults);
         let app = configured.start(runtime.clone()).await?;
-        app.serve(service, listener, runtime).await
+        app.serve(service.name, listener, runtime).await
     })
 }
 

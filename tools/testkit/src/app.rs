@@ -177,7 +177,7 @@ fn spawn(
     let mut serving = JoinSet::new();
     serving.spawn(async move {
         let app: App = configured.start(runtime.clone()).await?;
-        app.serve(service, listener, runtime).await
+        app.serve(service.name, listener, runtime).await
     });
     (client, stop, serving)
 }

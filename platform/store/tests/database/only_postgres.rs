@@ -36,8 +36,8 @@ const WAITING: &str = "
 fn closing_first(connections: usize, server: &Config) -> (u16, Arc<AtomicUsize>) {
     let Some(Host::Tcp(host)) = server.get_hosts().first() else { panic!("a host") };
     let server = (host.clone(), server.get_ports()[0]);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("is bound").port();
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
     thread::spawn(move || {
@@ -45,8 +45,9 @@ fn closing_first(connections: usize, server: &Config) -> (u16, Arc<AtomicUsize>)
             if count.fetch_add(1, Ordering::SeqCst) < connections {
                 continue;
             }
-            let (client, server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
-            forward(client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (client, server) =
+                (client.expect("accepts"), TcpStream::connect(&server).expect("connects"));
+            forward(client.try_clone().expect("clones"), server.try_clone().expect("clones"));
             forward(server, client);
         }
     });
@@ -63,8 +64,8 @@ fn a_database_that_cannot_be_reached_is_waited_for() {
     let Database::Postgres(server) = &test.database else { panic!("PostgreSQL") };
     let (port, connections) = closing_first(3, server);
     let mut through = Config::new();
-    through.host("127.0.0.1").port(port).dbname(server.get_dbname().unwrap());
-    through.user(server.get_user().unwrap());
+    through.host("127.0.0.1").port(port).dbname(server.get_dbname().expect("a database"));
+    through.user(server.get_user().expect("a user"));
     if let Some(password) = server.get_password() {
         through.password(password);
     }
