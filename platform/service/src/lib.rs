@@ -10,6 +10,7 @@ mod data_store;
 pub mod health;
 mod lifecycle;
 mod service;
+mod settings;
 
 pub use {
     app::App,
