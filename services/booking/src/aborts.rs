@@ -18,7 +18,11 @@ use platform_rest::{
 };
 use platform_store::Commands;
 use platform_telemetry::{clock, error_chain};
-use tokio::{select, sync::mpsc, time::sleep};
+use tokio::{
+    select,
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tracing::{error, warn};
 
 use crate::domain::{AbortAttempt, Bookings};
@@ -27,8 +31,9 @@ use crate::domain::{AbortAttempt, Bookings};
 /// can be under way.
 const QUEUE_MAX: usize = 16_384;
 
-/// How long the own store may take.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the own store may take. It may stop answering after it has accepted the write; should the write
+/// succeed later after all, it changes nothing.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long the ledger may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -111,7 +116,8 @@ impl Worker {
         let abort = |reservation: &_| AbortAttempt { reservation: *reservation, at };
         let commands = batch.iter().map(abort).collect();
         let written = self.commands.submit_all(commands, Instant::now() + WRITE_TIMEOUT);
-        written.await.is_ok_and(|replies| replies.iter().all(Result::is_ok))
+        let Ok(Ok(replies)) = timeout(WRITE_TIMEOUT, written).await else { return false };
+        replies.iter().all(Result::is_ok)
     }
 
     async fn call(&self, batch: &[ReservationId]) -> Result<(), CallError> {
