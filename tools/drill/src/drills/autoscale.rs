@@ -21,7 +21,7 @@ use crate::{
     chart::{Chart, Mark, Series, Style, steps},
     cpu::{Limit, Meter},
     error::DrillError,
-    hpa::{Autoscaler, Hpa},
+    hpa::Autoscaler,
     load::summary::Outcome,
     observations::Observations,
     report::{Report, seconds},
@@ -203,7 +203,7 @@ async fn scale(
     trial: &Trial<'_>,
 ) -> Result<Vec<Sync>, DrillError> {
     let max = if context.without_protection { 1 } else { options.max_replicas };
-    let mut autoscaler = Autoscaler::new(Hpa::new(1, max, TARGET_PERCENT).faster(options.speedup));
+    let mut autoscaler = Autoscaler::new(1, max, TARGET_PERCENT, options.speedup);
     let mut syncs = Vec::new();
     let mut ticks = interval(SYNC / options.speedup);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
