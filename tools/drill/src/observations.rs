@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use crate::{
-    load::summary::{Outcome, latencies, micros},
+    load::summary::{Outcome, latencies},
     response::{RequestError, Response},
 };
 
@@ -150,11 +150,8 @@ impl Observations {
 
     /// Of all responses within a part of the observations.
     pub(crate) fn latencies(observations: &[Observation]) -> Histogram<u64> {
-        let mut latency = latencies();
-        for it in observations.iter().filter(|it| it.outcome != Outcome::Socket) {
-            latency.saturating_record(micros(it.took));
-        }
-        latency
+        let responses = observations.iter().filter(|it| it.outcome != Outcome::Socket);
+        latencies(responses.map(|it| it.took))
     }
 
     /// Recorded in order.

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use crate::response::{RequestError, Response};
 
 /// Longer responses are counted as this; the client's timeout is shorter anyway.
-pub(crate) const LATENCY_MAX_MICROS: u64 = 60_000_000;
+const LATENCY_MAX_MICROS: u64 = 60_000_000;
 
 /// Three significant digits: 1,234 µs and 1,235 µs are distinguished, 12,345 µs and 12,346 µs not.
 const LATENCY_DIGITS: u8 = 3;
@@ -45,7 +45,7 @@ impl Default for Summary {
         Self {
             sent: 0,
             by_outcome: BTreeMap::new(),
-            latency: latencies(),
+            latency: latencies([]),
             elapsed: Duration::ZERO,
             first_error: None,
         }
@@ -156,11 +156,13 @@ fn verdict(outcome: Outcome) -> Verdict {
     }
 }
 
-/// An empty histogram of latencies in microseconds.
-pub(crate) fn latencies() -> Histogram<u64> {
+/// A histogram of these latencies in microseconds.
+pub(crate) fn latencies(took: impl IntoIterator<Item = Duration>) -> Histogram<u64> {
     #[expect(clippy::expect_used, reason = "both limits are constants that it accepts")]
-    Histogram::new_with_max(LATENCY_MAX_MICROS, LATENCY_DIGITS)
-        .expect("constants within the limits of the histogram")
+    let mut latencies = Histogram::new_with_max(LATENCY_MAX_MICROS, LATENCY_DIGITS)
+        .expect("constants within the limits of the histogram");
+    took.into_iter().for_each(|took| latencies.saturating_record(micros(took)));
+    latencies
 }
 
 pub(crate) fn micros(took: Duration) -> u64 {
@@ -205,7 +207,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-fn milliseconds(micros: u64) -> f64 {
+pub(crate) fn milliseconds(micros: u64) -> f64 {
     float(micros) / 1_000.0
 }
 
