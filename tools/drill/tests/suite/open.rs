@@ -79,7 +79,7 @@ async fn a_late_generator_is_late_in_the_latencies_too() {
 #[tokio::test(start_paused = true)]
 async fn requests_are_sent_on_schedule_and_counted_in_their_seconds() {
     let server = healthy().await;
-    let schedule = Schedule::step((10.0, SECOND), (50.0, 2 * SECOND));
+    let schedule = Schedule::constant(10.0, SECOND).then(Schedule::constant(50.0, 2 * SECOND));
     let began = Instant::now();
     let measured = OpenLoad::new(schedule, Request::get("/")).run(&server.target).await;
     let offered: Vec<_> = measured.seconds.iter().map(|second| second.offered).collect();
