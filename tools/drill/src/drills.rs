@@ -6,7 +6,6 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{Args, Subcommand};
@@ -109,7 +108,7 @@ fn carry_out(command: &Command, services: ServiceList) -> Result<bool, DrillErro
         environment: TestEnvironment::of_this_program(services)?,
         external: common.external()?,
         without_protection: common.without_protection,
-        progress: Progress::new(drill.expected_duration()),
+        progress: Progress::start(),
     };
     if context.without_protection && context.external.is_some() {
         return Err("--without-protection needs a system of the drill's own".into());
@@ -121,7 +120,6 @@ fn carry_out(command: &Command, services: ServiceList) -> Result<bool, DrillErro
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         select! {
             report = drill.run(&context) => report,
-            () = context.progress.redraw() => Err("the progress bar ended".into()),
             _ = term.recv() => Err("SIGTERM".into()),
             _ = int.recv() => Err("interrupted".into()),
         }
@@ -148,19 +146,6 @@ impl Drill {
             Self::Crash(options) => crash::run(options, context).await,
             Self::Oversell(options) => oversell::run(options, context).await,
             Self::OpeningDay(options) => opening_day::run(options, context).await,
-        }
-    }
-
-    /// Approximately, for the progress bar.
-    fn expected_duration(&self) -> Duration {
-        match self {
-            Self::Breaker(options) => options.load_duration() + Duration::from_secs(10),
-            Self::Autoscale(options) => options.expected_duration(),
-            Self::Deploy(options) => options.load_duration() + Duration::from_secs(5),
-            Self::SelfHeal(options) => options.load_duration() + Duration::from_secs(10),
-            Self::Crash(options) => options.expected_duration(),
-            Self::Oversell(options) => options.expected_duration(),
-            Self::OpeningDay(options) => options.expected_duration(),
         }
     }
 }

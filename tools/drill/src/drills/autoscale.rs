@@ -64,10 +64,6 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        self.load_duration() + self.idle_max() + Duration::from_secs(10)
-    }
-
     fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }

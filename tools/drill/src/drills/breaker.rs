@@ -52,7 +52,7 @@ pub(super) struct Options {
 const SECONDS_MIN: u64 = 20;
 
 impl Options {
-    pub(super) fn load_duration(&self) -> Duration {
+    fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 }

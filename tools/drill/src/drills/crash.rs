@@ -50,12 +50,6 @@ pub(super) struct Options {
     seed: u64,
 }
 
-impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        Duration::from_secs(u64::from(self.rounds) * 2 + 15)
-    }
-}
-
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     context.require_own_system("kill processes of yours, then run `anticorona audit`")?;
     context.show("starting every service");

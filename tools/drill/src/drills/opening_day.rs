@@ -45,10 +45,6 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        PROBE_DURATION + Duration::from_secs(self.seconds + 10)
-    }
-
     /// With as many arrivals as there are clients.
     fn schedule(&self) -> Schedule {
         let duration = Duration::from_secs(self.seconds);

@@ -41,12 +41,6 @@ pub(super) struct Options {
     replicas: u16,
 }
 
-impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        START_DURATION + Duration::from_millis(self.clients.into()) + Duration::from_secs(10)
-    }
-}
-
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     let Options { clients, doses, replicas } = *options;
     if context.without_protection {

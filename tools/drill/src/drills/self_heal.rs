@@ -46,7 +46,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn load_duration(&self) -> Duration {
+    fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 }
