@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use self::context::{Context, External};
+use self::context::{Context, Entries};
 use crate::{
     error::DrillError,
     page,
@@ -151,13 +151,13 @@ impl Drill {
 }
 
 impl Common {
-    fn external(&self) -> Result<Option<External>, DrillError> {
+    fn external(&self) -> Result<Option<Entries>, DrillError> {
         let Some(url) = &self.target else { return Ok(None) };
         let parse = if self.i_own_this_target { Target::anywhere } else { Target::parse };
         let hint = |error| format!("{error}; if it is yours, add --i-own-this-target");
-        let entry = parse(url).map_err(hint)?;
+        let bookings = vec![parse(url).map_err(hint)?];
         let vaccine = parse(self.vaccine.as_ref().unwrap_or(url)).map_err(hint)?;
-        Ok(Some(External { entry, vaccine }))
+        Ok(Some(Entries { vaccine, bookings }))
     }
 }
 

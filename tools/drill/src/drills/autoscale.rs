@@ -12,11 +12,11 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    context::{Context, Trial},
+    context::{Context, Entries, Trial},
     deploy::take_out,
 };
 use crate::{
-    audit::Audit,
+    audit::{Acknowledged, Audit},
     balancer::Balancer,
     chart::{Chart, Mark, Series, Style, steps},
     cpu::{Limit, Meter},
@@ -115,14 +115,14 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     let environment = context.environment.clone().with_setting("DATABASE_URL", &database);
     context.show("starting vaccine and booking");
     let mut fleet = Fleet::start(environment).await?;
-    let trial = Trial::of_system(context, &fleet.system, 1).await?;
+    let trial = Trial::unlimited(context, Entries::of(&fleet.system, 1)?).await?;
     let entry = fleet.balancer.target().clone();
     let (syncs, load_end) =
         tokio::join!(scale(options, context, &mut fleet, &trial), load(options, &trial, &entry));
     let scaling = Scaling {
         syncs: syncs?,
         load_end,
-        audit: trial.audit().await?,
+        audit: trial.audit(&Acknowledged::default()).await?,
         observations: trial.recorder.take(),
         unlimited: fleet.unlimited.clone(),
         autoscaler: "The published algorithm",
@@ -240,7 +240,7 @@ async fn watch_cluster(
     let external = context.external.as_ref();
     let external = external.ok_or("--kubectl needs --target: where the cluster takes bookings")?;
     ready_replicas(namespace).await?; // Fails before the load starts.
-    let trial = Trial::of_external(context, external).await?;
+    let trial = Trial::unlimited(context, external.clone()).await?;
     let watch = async {
         let mut syncs = Vec::new();
         let mut ticks = interval(Duration::from_secs(1));
@@ -256,7 +256,7 @@ async fn watch_cluster(
     let scaling = Scaling {
         syncs: syncs?,
         load_end,
-        audit: trial.audit().await?,
+        audit: trial.audit(&Acknowledged::default()).await?,
         observations: trial.recorder.take(),
         unlimited: None,
         autoscaler: "The cluster's own autoscaler",

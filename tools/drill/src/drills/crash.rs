@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::context::{Context, Trial};
+use super::context::{Context, Entries, Trial};
 use crate::{
     audit::Acknowledged,
     chart::Mark,
@@ -54,7 +54,7 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     context.require_own_system("kill processes of yours, then run `anticorona audit`")?;
     context.show("starting every service");
     let mut system = System::start_each(context.environment.clone()).await?;
-    let trial = Trial::of_system(context, &system, 1).await?;
+    let trial = Trial::unlimited(context, Entries::of(&system, 1)?).await?;
     let acknowledged = Arc::default();
     let mut random = fastrand::Rng::with_seed(options.seed);
     let mut kills = Vec::new();
