@@ -18,7 +18,7 @@ use tokio::{
 use self::{measurement::Measurement, schedule::Schedule};
 use crate::{
     load::{
-        Requests, Source, User,
+        Requests, Source,
         stop::{DURATION_MAX, Gate, Stop},
         summary::{Outcome, micros},
     },
@@ -51,7 +51,7 @@ pub struct OpenLoad {
     pub reconnect: Reconnect,
     /// An end before that of the schedule.
     pub stop: Stop,
-    /// What is sent, by one [`User`].
+    /// What is sent.
     pub request: Requests,
 }
 
@@ -117,7 +117,7 @@ impl Run {
     async fn exchange(&self, number: u64, intended: Duration) {
         let start = self.began + intended;
         let late = start.elapsed();
-        let request = (self.source)(User(0), number);
+        let request = (self.source)(number);
         let ended = self.pool.exchange(&request, Outcome::of).await;
         let took = start.elapsed();
         let mut measurement = self.measurement();

@@ -111,7 +111,7 @@ async fn load_and_kill(
         users: USERS,
         reconnect: Reconnect::Never,
         stop: Stop::after(ROUND_MAX).or_when(move || stop.load(Relaxed)),
-        request: Requests::made(move |_, number| request(vaccine_id, number)),
+        request: Requests::made(move |number| request(vaccine_id, number)),
     };
     let (observe, count, notify) = (trial.observer(), AtomicU64::new(0), Arc::clone(&reached));
     let acknowledged = Arc::clone(acknowledged);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use drill::{
-    Load, OpenLoad, Outcome, Reconnect, Request, Requests, Schedule, Stop, Summary, Target, User,
+    Load, OpenLoad, Outcome, Reconnect, Request, Requests, Schedule, Stop, Summary, Target,
 };
 use tokio::time::{Instant, advance, sleep};
 
@@ -141,9 +141,8 @@ async fn it_ends_before_its_schedule_at_its_stop() {
 #[tokio::test(start_paused = true)]
 async fn every_request_may_differ() {
     let server = healthy().await;
-    let make = |User(_), number| {
-        Request::post_json("/", "{}").header("idempotency-key", &format!("k{number}"))
-    };
+    let make =
+        |number| Request::post_json("/", "{}").header("idempotency-key", &format!("k{number}"));
     let request = Requests::made(make);
     let load = OpenLoad { request, ..open(8.0, SECOND) };
     load.run(&server.target).await;
