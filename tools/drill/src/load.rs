@@ -1,10 +1,8 @@
 //! A closed loop: each user sends, waits for the response, and sends again.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -125,7 +123,7 @@ impl Load {
             users.spawn(async move { run.user().await });
         }
         users.join_all().await;
-        let summary = run.update(std::mem::take);
+        let summary = std::mem::take(&mut *run.summary.lock());
         Summary { elapsed: began.elapsed(), ..summary }
     }
 }
@@ -148,19 +146,16 @@ impl<OnEnd: Fn(Result<&Response, &RequestError>)> Run<OnEnd> {
             let request = (self.source)(number);
             match connection.exchange(&request).await {
                 Ok(response) => {
-                    self.update(|it| it.record_response(Outcome::of(response), response.took));
+                    let outcome = Outcome::of(response);
+                    self.summary.lock().record_response(outcome, response.took);
                     (self.on_end)(Ok(response));
                 }
                 Err(error) => {
                     (self.on_end)(Err(&error));
-                    self.update(|it| it.record_error(error));
+                    self.summary.lock().record_error(error);
                     sleep(PAUSE_AFTER_ERROR).await;
                 }
             }
         }
-    }
-
-    fn update<T>(&self, change: impl FnOnce(&mut Summary) -> T) -> T {
-        change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -5,11 +5,9 @@
 //! omission"). Here every request has an intended start that nothing can move, and its latency counts
 //! from there.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
@@ -94,11 +92,11 @@ impl OpenLoad {
                 let run = Arc::clone(&run);
                 in_flight.spawn(async move { run.exchange(number, intended).await });
             } else {
-                run.measurement().not_sent(intended);
+                run.measurement.lock().not_sent(intended);
             }
         }
         in_flight.join_all().await;
-        let mut measurement = std::mem::take(&mut *run.measurement());
+        let mut measurement = std::mem::take(&mut *run.measurement.lock());
         measurement.summary.elapsed = began.elapsed();
         measurement
     }
@@ -120,7 +118,7 @@ impl Run {
         let request = (self.source)(number);
         let ended = self.pool.exchange(&request, Outcome::of).await;
         let took = start.elapsed();
-        let mut measurement = self.measurement();
+        let mut measurement = self.measurement.lock();
         measurement.lateness.saturating_record(micros(late));
         match ended {
             Ok(outcome) => {
@@ -128,9 +126,5 @@ impl Run {
             }
             Err(error) => measurement.failed(error, intended),
         }
-    }
-
-    fn measurement(&self) -> MutexGuard<'_, Measurement> {
-        self.measurement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
