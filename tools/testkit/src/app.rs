@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::reply::{Reply, Transcript};
+use crate::reply::Reply;
 
 /// How long a test waits for something that must happen.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -138,11 +138,12 @@ impl TestApp {
 
     /// Sends requests one after the other; a line each with the request and its reply in short.
     pub async fn transcript(&self, lines: &[(&str, &str)]) -> String {
-        let mut transcript = Transcript::default();
+        let mut transcript = Vec::new();
         for (line, body) in lines {
-            transcript.add(line, body, &self.request(line, *body).await);
+            let (request, reply) = (format!("{line} {body}"), self.request(line, *body).await);
+            transcript.push(format!("{}: {}\n", request.trim_end(), reply.in_short()));
         }
-        transcript.into_text()
+        transcript.concat()
     }
 }
 
