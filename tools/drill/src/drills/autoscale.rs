@@ -309,7 +309,7 @@ async fn verdict(
 fn emulation_notes(report: &mut Report, options: &Options, unlimited: Option<&str>) {
     report.note(format!(
         "The manifest is emulated on one machine: processes instead of pods, a balancer of the drill's instead of \
-         the ServiceProcess, and every time of the autoscaler divided by {} (it syncs every {}).",
+         the Service, and every time of the autoscaler divided by {} (it syncs every {}).",
         options.speedup,
         seconds(SYNC / options.speedup)
     ));
