@@ -20,7 +20,7 @@ use platform_store::Commands;
 use platform_telemetry::{clock, error_chain};
 use tokio::{
     select,
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     time::{sleep, timeout},
 };
 use tracing::{error, warn};
@@ -43,7 +43,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Aborts attempts. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Aborts(mpsc::Sender<ReservationId>);
+pub struct Aborts {
+    queue: mpsc::Sender<ReservationId>,
+    worker: Worker,
+}
 
 impl Aborts {
     /// Starts the task that aborts. When the service stops, it tries once more what is left.
@@ -55,18 +58,27 @@ impl Aborts {
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let worker = Worker { vaccine, owner, commands, runtime: runtime.clone() };
-        runtime.spawn(worker.run(waiting));
-        Self(queue)
+        runtime.spawn(worker.clone().run(waiting));
+        Self { queue, worker }
     }
 
     /// Aborts an attempt, now or as soon as that can be kept.
     pub fn abort(&self, reservation: ReservationId) {
-        if self.0.try_send(reservation).is_err() {
-            error!(%reservation, "too many attempts wait to be aborted; this one may hold a dose");
+        match self.queue.try_send(reservation) {
+            Ok(()) => {}
+            // The service drains; requests that it has accepted may still end after the task.
+            Err(TrySendError::Closed(reservation)) => {
+                let worker = self.worker.clone();
+                self.worker.runtime.spawn(async move { worker.keep(&[reservation]).await });
+            }
+            Err(TrySendError::Full(reservation)) => {
+                error!(%reservation, "too many attempts wait to be aborted; this one may hold a dose");
+            }
         }
     }
 }
 
+#[derive(Clone, Debug)]
 struct Worker {
     vaccine: Client,
     owner: StoreId,
@@ -81,19 +93,23 @@ impl Worker {
             select! {
                 biased;
                 count = queue.recv_many(&mut batch, HOLDS_MAX) => if count == 0 { return },
-                () = self.runtime.stop.cancelled() => match queue.try_recv() {
-                    Ok(reservation) => batch.push(reservation),
-                    Err(_) => return,
-                },
-            }
-            while !self.is_kept(&batch).await {
-                if self.runtime.stop.is_cancelled() {
-                    error!(attempts = batch.len(), "stopping before attempts could be aborted");
-                    break;
+                () = self.runtime.stop.cancelled() => {
+                    queue.close(); // What is queued is still received.
+                    continue;
                 }
-                sleep(PAUSE).await;
             }
+            self.keep(&batch).await;
             batch.clear();
+        }
+    }
+
+    /// Tries until it is kept, or the service stops.
+    async fn keep(&self, batch: &[ReservationId]) {
+        while !self.is_kept(batch).await {
+            if self.runtime.stop.is_cancelled() {
+                return error!(attempts = batch.len(), "stopping before attempts could be aborted");
+            }
+            sleep(PAUSE).await;
         }
     }
 

@@ -69,6 +69,8 @@ pub(crate) enum Backlog {
     Waiting,
     /// Some wait, and the last request for them has failed.
     Stalled,
+    /// The queue is not served any more: the service drains.
+    Ended,
 }
 
 /// The turn to request doses; ends when it is dropped.
@@ -140,7 +142,7 @@ impl HoldClient {
 
     fn goes_first(&self, backlog: Backlog) -> bool {
         match backlog {
-            Backlog::Empty => false,
+            Backlog::Empty | Backlog::Ended => false,
             Backlog::Waiting => true,
             Backlog::Stalled => self.circuit_state() == CircuitState::HalfOpen,
         }

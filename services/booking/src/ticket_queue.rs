@@ -90,7 +90,7 @@ impl QueueWorker {
             };
             select! {
                 biased;
-                () = runtime.stop.cancelled() => return,
+                () = runtime.stop.cancelled() => return self.holds.set_backlog(Backlog::Ended),
                 () = wait => {}
             }
         }

@@ -22,8 +22,10 @@ use platform_store::{AggregateStore, Input, Output, Store, StoreError};
 use testkit::TEST_TIMEOUT;
 use tokio::{
     select,
+    task::yield_now,
     time::{timeout, timeout_at},
 };
+use uuid::Uuid;
 
 use crate::{
     fixture::{ProtocolFixture, with_key, without_key},
@@ -100,6 +102,17 @@ async fn an_attempt_is_aborted_as_soon_as_the_ledger_or_the_store_answers() {
     fixture.protocol.aborts.abort(reservation);
     aborts(&fixture, 4).await;
     is_down.store(false, Ordering::SeqCst);
+    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
+}
+
+#[tokio::test]
+async fn an_attempt_that_ends_while_the_service_drains_is_aborted() {
+    let fixture = ProtocolFixture::start();
+    fixture.protocol.runtime.stop.cancel();
+    for _ in 0..10 {
+        yield_now().await; // Every task notices the stop.
+    }
+    fixture.protocol.aborts.abort(ReservationId(Uuid::from_u128(1)));
     assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
 }
 
