@@ -155,9 +155,9 @@ impl HoldClient {
         deadline: Instant,
     ) -> Result<Vec<HoldOutcome>, CallError> {
         let holds: Vec<_> = attempts.map(hold_of).collect();
-        let items = u32::try_from(holds.len()).unwrap_or(u32::MAX);
-        let permit = self.limiter.try_acquire(items, self.clock.now());
         let count = holds.len();
+        let items = u32::try_from(count).unwrap_or(u32::MAX);
+        let permit = self.limiter.try_acquire(items, self.clock.now());
         let held = self.request(holds, deadline).await;
         let sample = sample(&held);
         let max = self.answered_max.load(Ordering::Relaxed);

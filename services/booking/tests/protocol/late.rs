@@ -61,10 +61,12 @@ async fn a_booking_whose_client_disconnects_while_it_is_written_stands() {
 }
 
 /// A store that commits when the test proceeds.
-struct Slow {
-    store: AggregateStore<Bookings>,
-    begun: Option<oneshot::Sender<()>>,
-    proceeds: mpsc::Receiver<()>,
+pub(crate) struct Slow {
+    pub(crate) store: AggregateStore<Bookings>,
+    /// Notified when the first commit has begun.
+    pub(crate) begun: Option<oneshot::Sender<()>>,
+    /// Every commit waits for a message, until the test drops its end.
+    pub(crate) proceeds: mpsc::Receiver<()>,
 }
 
 impl Store for Slow {

@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     fixture::{ProtocolFixture, with_key, without_key},
+    late::Slow,
     vaccine::{ABORTS, FakeReply},
 };
 
@@ -116,27 +117,11 @@ async fn an_attempt_that_ends_while_the_service_drains_is_aborted() {
     assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
 }
 
-/// A store whose first commit is written when the test proceeds.
-struct Frozen {
-    store: AggregateStore<Bookings>,
-    proceeds: mpsc::Receiver<()>,
-}
-
-impl Store for Frozen {
-    type Command = Input<Command>;
-    type Reply = Output<Reply>;
-
-    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Reply>>, StoreError> {
-        self.proceeds.recv().ok(); // An error once the test has dropped its end.
-        self.store.apply(batch)
-    }
-}
-
 /// The process may end before the disk answers: then only the ledger remembers.
 #[tokio::test]
 async fn an_attempt_that_is_written_too_late_is_aborted_at_the_ledger_before_the_disk_answers() {
     let (proceed, proceeds) = mpsc::channel();
-    let fixture = ProtocolFixture::with_store(|store| Frozen { store, proceeds });
+    let fixture = ProtocolFixture::with_store(|store| Slow { store, begun: None, proceeds });
     let deadline = Instant::now() + Duration::from_secs(2);
     select! {
         _ = fixture.book(BookingRequest { deadline, ..without_key() }) => panic!("it is written"),
@@ -149,9 +134,7 @@ async fn an_attempt_that_is_written_too_late_is_aborted_at_the_ledger_before_the
     assert_eq!(fixture.vaccine.batches(1).await.len(), 1);
 
     drop(proceed);
-    assert_eq!(
-        fixture.wait_for_events(1).await,
-        ["Booked"],
-        "until the event of the ledger arrives"
-    );
+    assert_eq!(fixture.wait_for_events(1).await, ["Booked"], "until the resolver finds it");
+    fixture.protocol.aborts.abort(reservation); // As the resolver does with what the ledger lists.
+    assert_eq!(fixture.wait_for_events(2).await, ["Booked", "BookingCancelled"]);
 }
