@@ -56,7 +56,7 @@ enum Task {
     },
     /// Asks services on this machine whether they accept requests; ends with 1 if one does not
     Health(health::HealthArgs),
-    /// Compares the ledgers of all services; ends with 1 if anything is oversold, leaked, lost or double
+    /// Compares the ledgers of all services; ends with 1 if anything is oversold, leaked, lost, double or overcommitted
     Audit(audit::AuditArgs),
     /// Runs a drill on a system that it starts itself, or on yours; ends with 0 if it passed, 1 if it failed,
     /// 2 if it could not be run
