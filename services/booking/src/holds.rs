@@ -65,9 +65,9 @@ pub struct HoldClient {
 pub(crate) enum Backlog {
     /// None, or only such as arrived after the last turn of the queue.
     Empty,
-    /// The queue is being served.
+    /// The queue is being served, or `vaccine` is not called.
     Waiting,
-    /// Some wait, and the last request for them has failed.
+    /// Some wait, and several requests for them have failed.
     Stalled,
     /// The queue is not served any more: the service drains.
     Ended,
@@ -104,8 +104,12 @@ impl HoldClient {
         limit.min(self.answered_max.load(Ordering::Relaxed))
     }
 
-    /// A ticket has joined the queue.
+    /// A ticket has joined the queue. While `vaccine` is called, the next turn of the queue is near, and one
+    /// batch of the others may go before: tickets that keep arriving would keep it from them.
     pub(crate) fn enqueued(&self) {
+        if self.circuit_state() == CircuitState::Closed {
+            return;
+        }
         self.backlog.send_if_modified(|backlog| {
             let was_empty = *backlog == Backlog::Empty;
             if was_empty {
@@ -115,7 +119,7 @@ impl HoldClient {
         });
     }
 
-    /// What the queue has found.
+    /// What the queue has found. Those who wait for their turn look again.
     pub(crate) fn set_backlog(&self, backlog: Backlog) {
         self.backlog.send_replace(backlog);
     }
@@ -143,7 +147,8 @@ impl HoldClient {
     fn goes_first(&self, backlog: Backlog) -> bool {
         match backlog {
             Backlog::Empty | Backlog::Ended => false,
-            Backlog::Waiting => true,
+            // While it is open, the others are refused at once.
+            Backlog::Waiting => !matches!(self.circuit_state(), CircuitState::Open { .. }),
             Backlog::Stalled => self.circuit_state() == CircuitState::HalfOpen,
         }
     }
