@@ -17,7 +17,7 @@ use std::{
     future::{Ready, ready},
     hint::black_box,
     pin::pin,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
     task::{Context, Poll, Waker},
     thread,
     time::Duration,
@@ -30,7 +30,7 @@ use platform_resilience::{
     breaker::{Breaker, BreakerConfig, CallOutcome, State},
     deadline::Deadline,
     limiter::{Limiter, LimiterConfig, Sample},
-    retry_budget::{RetryBudget, RetryBudgetConfig},
+    retry_budget::RetryBudget,
     time::{Clock, Coarse, Moment, Monotonic},
     wait_queue::Priority,
 };
@@ -141,12 +141,22 @@ fn ours_breaker_with_known_time(bencher: Bencher<'_, '_>, guard: Guard) {
 #[divan::bench(args = GUARDS, threads = THREADS)]
 fn ours_limiter(bencher: Bencher<'_, '_>, guard: Guard) {
     let config = if guard == Guard::Rejects { ONE } else { LimiterConfig::default() };
-    let limiter = Arc::new(Limiter::new(config).unwrap());
-    let _reached = (guard == Guard::Rejects).then(|| limiter.try_acquire(1, Coarse.now()).unwrap());
+    let limiter = Mutex::new(Limiter::new(config).unwrap());
+    let try_acquire = || {
+        let mut limiter = limiter.lock().unwrap();
+        let room = limiter.limit();
+        limiter.try_acquire(1, room)
+    };
+    assert!(guard == Guard::Admits || try_acquire());
     measure(bencher, guard, || {
-        let Some(permit) = limiter.try_acquire(1, Coarse.now()) else { return false };
+        let admitted_at = Coarse.now();
+        if !try_acquire() {
+            return false;
+        }
         let reply = work();
-        permit.finish(Sample::Answered, Coarse.now());
+        let mut limiter = limiter.lock().unwrap();
+        limiter.learn(Sample::Answered, admitted_at, Coarse.now());
+        limiter.release(1);
         black_box(reply).is_ok()
     });
 }
@@ -174,14 +184,19 @@ fn ours_admission(bencher: Bencher<'_, '_>, guard: Guard) {
 /// A call that adds to the budget, or a retry that exceeds it.
 #[divan::bench(args = GUARDS, threads = THREADS)]
 fn ours_retry_budget(bencher: Bencher<'_, '_>, guard: Guard) {
-    let config = RetryBudgetConfig { percent: 0, per_second: 0, ..RetryBudgetConfig::default() };
-    let budget = RetryBudget::new(config).unwrap();
+    let budget = RetryBudget::default();
+    let begin = Coarse.now();
+    while budget.try_retry(begin) {}
     measure(bencher, guard, || match guard {
         Guard::Admits => {
             budget.record_call(Coarse.now());
             true
         }
-        Guard::Rejects => budget.try_retry(Coarse.now()),
+        Guard::Rejects => {
+            // Within the time to live of the retries before, however long the benchmark runs.
+            black_box(Coarse.now());
+            budget.try_retry(begin)
+        }
     });
 }
 

@@ -26,6 +26,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::{
     admission::gate::{Decision, Demand, Gate},
+    config::GuardConfigError,
     deadline::Deadline,
     limiter::Sample,
     sync::lock,
@@ -34,7 +35,7 @@ use crate::{
 };
 
 pub use crate::admission::{
-    config::{AdmissionConfig, AdmissionConfigError, WAITING_MAX, share},
+    config::{AdmissionConfig, share},
     shed::{ShedError, ShedReason},
     snapshot::{AdmissionSnapshot, WAIT_BOUNDS},
 };
@@ -85,7 +86,7 @@ impl<C: Clock> Shared<C> {
 
 impl<C: Clock> Admission<C> {
     /// Nothing is learned yet, and nothing is in flight.
-    pub fn new(config: AdmissionConfig, clock: C) -> Result<Self, AdmissionConfigError> {
+    pub fn new(config: AdmissionConfig, clock: C) -> Result<Self, GuardConfigError> {
         Ok(Self { shared: Arc::new(Shared { gate: Mutex::new(Gate::new(config)?), clock }) })
     }
 

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod balance;
 pub mod breaker;
 pub mod codel;
+pub mod config;
 pub mod deadline;
 pub mod limiter;
 pub mod retry_budget;

@@ -20,9 +20,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use platform_resilience::{
-    breaker::{BreakerConfig, BreakerConfigError, CallOutcome},
+    breaker::{BreakerConfig, CallOutcome},
+    config::GuardConfigError,
     deadline,
-    retry_budget::{RetryBudget, RetryBudgetConfig},
+    retry_budget::RetryBudget,
     time::{Clock, Coarse},
 };
 use platform_telemetry::trace;
@@ -76,7 +77,7 @@ impl Client {
         base: BaseUrl,
         config: &BreakerConfig,
         runtime: &Runtime,
-    ) -> Result<Self, BreakerConfigError> {
+    ) -> Result<Self, GuardConfigError> {
         config.validate()?;
         let registry = runtime.breakers().clone();
         let client = Self::with(base, Some(BreakerFactory { service, config: *config, registry }));
@@ -93,10 +94,7 @@ impl Client {
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
         let endpoints = Arc::new(Endpoints::new(base.clone(), breakers));
-        #[expect(clippy::expect_used, reason = "a test of resilience shows it")]
-        let retry_budget =
-            RetryBudget::new(RetryBudgetConfig::default()).expect("the default is valid");
-        Self { base, pool, endpoints, retry_budget: Arc::new(retry_budget) }
+        Self { base, pool, endpoints, retry_budget: Arc::default() }
     }
 
     /// Posts JSON and reads JSON from a 200, within the given time.

@@ -26,7 +26,8 @@ use axum::{
 };
 use hyper::body::Incoming;
 use platform_resilience::{
-    admission::{Admission, AdmissionConfig, AdmissionConfigError, Admitted, ShedError},
+    admission::{Admission, AdmissionConfig, Admitted, ShedError},
+    config::GuardConfigError,
     deadline::{self, Deadline},
     limiter::{LimiterConfig, Sample},
     time::{Clock, Monotonic},
@@ -79,7 +80,7 @@ impl Ingress {
     pub(crate) fn new(
         router: Router,
         request_timeout: Duration,
-    ) -> Result<Self, AdmissionConfigError> {
+    ) -> Result<Self, GuardConfigError> {
         let limiter = LimiterConfig { min: ALWAYS_ADMITTED, ..LimiterConfig::default() };
         let config = AdmissionConfig { limiter, ..AdmissionConfig::default() };
         let admission = Admission::new(config, Monotonic::default())?;

@@ -12,7 +12,7 @@ use axum::{Router, body::Bytes, http::Request, routing::get};
 use insta::assert_snapshot;
 use platform_resilience::{
     breaker::{Breaker, BreakerConfig, CallOutcome},
-    retry_budget::{RetryBudget, RetryBudgetConfig},
+    retry_budget::RetryBudget,
     time::{Clock, Coarse},
 };
 use platform_rest::{
@@ -284,8 +284,7 @@ async fn metrics_of_breakers_have_the_names_of_resilience4j() {
 #[tokio::test]
 async fn metrics_count_admission_and_retries() {
     let service = TestService::start(CHANGEABLE);
-    let budget = RetryBudgetConfig { per_second: 0, ..RetryBudgetConfig::default() };
-    let budget = Arc::new(RetryBudget::new(budget).unwrap());
+    let budget = Arc::new(RetryBudget::default());
     service.runtime.breakers().add_budget("vaccine", &budget);
     (0..30).for_each(|_| budget.record_call(Coarse.now()));
     assert!(budget.try_retry(Coarse.now()));
@@ -296,7 +295,7 @@ async fn metrics_count_admission_and_retries() {
     );
     assert_eq!(
         service.metrics("anticorona_retry_budget").await,
-        [r#"anticorona_retry_budget{name="vaccine"} 2"#]
+        [r#"anticorona_retry_budget{name="vaccine"} 102"#]
     );
     let read = r#"anticorona_admission_admitted_total{priority="read"}"#;
     assert_eq!(service.metrics(read).await, [format!("{read} 1")]);

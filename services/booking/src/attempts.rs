@@ -9,10 +9,7 @@
 //! open, a few attempts are sent: should `vaccine` still be overloaded, only those have waited for it. The
 //! size of a batch is learned from the latency of `vaccine`.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use contracts::{
@@ -210,11 +207,11 @@ pub struct HoldBatches {
 }
 
 impl HoldBatches {
-    async fn run(self, mut queue: mpsc::Receiver<Waiting>, limiter: Arc<Limiter>) {
+    async fn run(self, mut queue: mpsc::Receiver<Waiting>, mut limiter: Limiter) {
         let mut batch = Vec::with_capacity(HOLDS_MAX);
         let clock = Monotonic::default();
-        let limit = || usize::try_from(limiter.limit()).map_or(HOLDS_MAX, |it| it.min(HOLDS_MAX));
-        while queue.recv_many(&mut batch, limit()).await > 0 {
+        let limit = |limiter: &Limiter| usize::try_from(limiter.limit()).unwrap_or(HOLDS_MAX);
+        while queue.recv_many(&mut batch, limit(&limiter).min(HOLDS_MAX)).await > 0 {
             let now = Instant::now();
             batch.retain(|waiting: &Waiting| !waiting.caller.is_closed());
             let (timely, late): (Vec<_>, Vec<_>) =
@@ -224,11 +221,11 @@ impl HoldBatches {
             let Some(deadline) = timely.iter().map(Waiting::hold_deadline).max() else {
                 continue;
             };
-            let permit = limiter.try_acquire(items(&timely), clock.now());
+            let (items, sent_at) = (items(&timely), clock.now());
+            limiter.try_acquire(items, limiter.limit());
             let held = self.hold(&timely, deadline).await;
-            if let Some(permit) = permit {
-                permit.finish(sample(&held), clock.now());
-            }
+            limiter.learn(sample(&held), sent_at, clock.now());
+            limiter.release(items);
             match held {
                 Ok(outcomes) => self.book(timely, outcomes),
                 Err(error) => end_all(timely, &AttemptOutcome::from(&error)),
@@ -328,7 +325,7 @@ pub(crate) async fn hold_doses(
 
 /// Limits a batch: fewer attempts when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
 /// sooner, since the fixed cost of a commit is the same for fewer.
-fn limiter() -> Arc<Limiter> {
+fn limiter() -> Limiter {
     let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
     let config = LimiterConfig {
         min: BATCH_LIMIT_MIN,
@@ -338,7 +335,7 @@ fn limiter() -> Arc<Limiter> {
         ..LimiterConfig::default()
     };
     #[expect(clippy::expect_used, reason = "BATCH_LIMIT_MIN is below HOLDS_MAX")]
-    Arc::new(Limiter::new(config).expect("its bounds are in order"))
+    Limiter::new(config).expect("its bounds are in order")
 }
 
 fn items(batch: &[Waiting]) -> u32 {

@@ -6,13 +6,14 @@ use fastrand::Rng;
 
 use crate::{
     admission::{
-        config::{AdmissionConfig, AdmissionConfigError, share},
+        config::{AdmissionConfig, share},
         shed::{ShedError, ShedReason},
         snapshot::AdmissionSnapshot,
     },
     codel::Codel,
-    deadline::Deadline,
-    limiter::{Limit, Sample},
+    config::GuardConfigError,
+    deadline::{self, Deadline},
+    limiter::{Limiter, Sample},
     throughput::{Throughput, retry_after},
     time::Moment,
     wait_queue::{Entry, EntryId, EntryState, Priority, WaitQueue},
@@ -45,7 +46,7 @@ pub(super) enum Decision {
 #[derive(Debug)]
 pub(super) struct Gate {
     config: AdmissionConfig,
-    limit: Limit,
+    limiter: Limiter,
     throughput: Throughput,
     queue: WaitQueue<Waker>,
     probe_at: Moment,
@@ -70,13 +71,13 @@ impl Wakers {
 }
 
 impl Gate {
-    pub(super) fn new(config: AdmissionConfig) -> Result<Self, AdmissionConfigError> {
+    pub(super) fn new(config: AdmissionConfig) -> Result<Self, GuardConfigError> {
         config.validate()?;
         let codel = Codel::new(config.codel_target, config.codel_interval);
         Ok(Self {
             config,
-            limit: Limit::new(config.limiter)?,
-            throughput: Throughput::new(),
+            limiter: Limiter::new(config.limiter)?,
+            throughput: Throughput::default(),
             queue: WaitQueue::new(config.waiting_max, codel),
             probe_at: Moment::default(),
             // Only clients of one process must be spread: each process may use the same numbers.
@@ -127,11 +128,11 @@ impl Gate {
         if left.is_zero() {
             return Err(ShedReason::Expired);
         }
-        if self.limit.in_flight() < share(priority, self.limit.config().min) {
+        if self.limiter.in_flight() < share(priority, self.config.limiter.min) {
             return Ok(());
         }
         let wait = self.expected_wait(priority, now);
-        if wait > left.saturating_sub(self.config.margin) {
+        if wait > left.saturating_sub(deadline::MARGIN) {
             return Err(ShedReason::Wait);
         }
         if wait <= self.wait_max(priority) || self.may_probe(now) {
@@ -142,7 +143,7 @@ impl Gate {
 
     /// How long a request that comes now would take; zero while nothing is in flight.
     fn expected_wait(&self, priority: Priority, now: Moment) -> Duration {
-        match self.limit.in_flight() {
+        match self.limiter.in_flight() {
             0 => Duration::ZERO,
             in_flight => {
                 let ahead = in_flight.saturating_add(self.queue.items_ahead(priority));
@@ -168,8 +169,8 @@ impl Gate {
 
     /// Takes room for the items, if there is any.
     fn try_acquire(&mut self, priority: Priority, items: u32, now: Moment) -> bool {
-        let was_idle = self.limit.in_flight() == 0;
-        let acquired = self.limit.try_acquire(items, share(priority, self.limit.limit()));
+        let was_idle = self.limiter.in_flight() == 0;
+        let acquired = self.limiter.try_acquire(items, share(priority, self.limiter.limit()));
         if acquired && was_idle {
             self.throughput.begin(now);
         }
@@ -228,12 +229,12 @@ impl Gate {
 
     /// Items are not in flight any more: queued requests may be admitted.
     pub(super) fn depart(&mut self, items: u32, sample: Sample, at: Moment, now: Moment) {
-        self.limit.learn(sample, at, now);
+        self.limiter.learn(sample, at, now);
         if sample == Sample::Answered {
-            self.throughput.record(items, self.limit.in_flight(), now);
+            self.throughput.record(items, self.limiter.in_flight(), now);
         }
-        self.limit.release(items);
-        if self.limit.in_flight() == 0 {
+        self.limiter.release(items);
+        if self.limiter.in_flight() == 0 {
             self.throughput.end(now);
         }
         self.admit_waiting(now);
@@ -280,8 +281,8 @@ impl Gate {
 
     pub(super) fn snapshot(&self, now: Moment) -> AdmissionSnapshot {
         AdmissionSnapshot {
-            limit: self.limit.limit(),
-            in_flight: self.limit.in_flight(),
+            limit: self.limiter.limit(),
+            in_flight: self.limiter.in_flight(),
             waiting: self.queue.waiting_by_class(),
             throughput: self.throughput.rate(),
             expected_wait: self.expected_wait(Priority::Read, now),

@@ -209,12 +209,10 @@ async fn reads_leave_room_for_bookings_and_both_for_cancels() {
 fn an_invalid_queue_is_refused() {
     let with = |config| Admission::new(config, Monotonic::default()).unwrap_err();
     let config = AdmissionConfig { waiting_max: 40_000, ..AdmissionConfig::default() };
-    assert_eq!(with(config), AdmissionConfigError::WaitingMax(40_000));
+    assert_eq!(with(config).to_string(), "waiting_max: must be 0 to 32767, not 40000");
     let codel_target = Duration::from_secs(1);
-    assert_eq!(
-        with(AdmissionConfig { codel_target, ..AdmissionConfig::default() }),
-        AdmissionConfigError::Codel
-    );
+    let config = AdmissionConfig { codel_target, ..AdmissionConfig::default() };
+    assert_eq!(with(config).to_string(), "codel_target: must be 0ns to 100ms, not 1s");
 }
 
 #[tokio::test(start_paused = true)]

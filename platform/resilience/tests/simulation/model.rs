@@ -20,7 +20,7 @@ use platform_resilience::{
     breaker::{Breaker, BreakerConfig, CallOutcome, Permit},
     deadline::Deadline,
     limiter::{LimiterConfig, Sample},
-    retry_budget::{RetryBudget, RetryBudgetConfig},
+    retry_budget::RetryBudget,
     time::{Clock, Moment, Tokio},
     wait_queue::Priority,
 };
@@ -147,7 +147,7 @@ impl Model {
             service: admission(clock),
             server: admission(clock),
             breaker: Arc::new(Breaker::new(config).unwrap()),
-            budget: RetryBudget::new(RetryBudgetConfig::default()).unwrap(),
+            budget: RetryBudget::default(),
             ended: Vec::new(),
             arrived: 0,
             calls: Vec::new(),

@@ -181,7 +181,10 @@ async fn update(
     Json(Update { update_state }): Json<Update>,
 ) -> Result<Response, Problem> {
     let (breaker, now) = (find(&breakers, &name)?, Coarse.now());
-    let state = || ShownState::of(breaker.mode(), breaker.state(now));
+    let state = || {
+        let now = breaker.snapshot(now);
+        ShownState::of(now.mode, now.state)
+    };
     let before = state();
     match update_state {
         UpdateState::Close => breaker.reset(now),
@@ -246,7 +249,7 @@ fn events_of(name: &str, breaker: &Breaker) -> Vec<Event> {
     let (now, wall) = (Coarse.now(), clock::now());
     let mut events = Vec::new();
     let mut state = ShownState::Closed;
-    for event in breaker.events(0) {
+    for event in breaker.events() {
         let event_of = |r#type, error_message, state_transition| Event {
             circuit_breaker_name: name.to_owned(),
             r#type,
