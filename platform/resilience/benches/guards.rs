@@ -31,7 +31,7 @@ use platform_resilience::{
     deadline::Deadline,
     limiter::{Limiter, LimiterConfig, Sample},
     retry_budget::RetryBudget,
-    time::{Clock, Coarse, Moment, Monotonic},
+    time::{Coarse, Moment},
     wait_queue::Priority,
 };
 use recloser::{AsyncRecloser, Recloser};
@@ -169,7 +169,7 @@ fn ours_admission(bencher: Bencher<'_, '_>, guard: Guard) {
             AdmissionConfig { limiter: ONE, waiting_max: 0, ..AdmissionConfig::default() }
         }
     };
-    let admission = Admission::new(config, Monotonic::default()).unwrap();
+    let admission = Admission::new(config).unwrap();
     let deadline = || Deadline::within(Duration::from_secs(3), admission.clock().now());
     let admit = || finish(admission.admit(Priority::Book, 1, deadline()));
     let _reached = (guard == Guard::Rejects).then(|| admit().unwrap());

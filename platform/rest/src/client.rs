@@ -24,7 +24,7 @@ use platform_resilience::{
     config::GuardConfigError,
     deadline,
     retry_budget::RetryBudget,
-    time::{Clock, Coarse},
+    time::Coarse,
 };
 use platform_telemetry::trace;
 use serde::{Serialize, de::DeserializeOwned};

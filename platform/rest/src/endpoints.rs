@@ -21,7 +21,7 @@ use axum::http::uri::Authority;
 use platform_resilience::{
     balance::{self, EndpointLoad, InFlight},
     breaker::{Breaker, BreakerConfig, CallOutcome, Permit, State},
-    time::{Clock, Coarse, Moment},
+    time::{Coarse, Moment},
 };
 use tokio::{net::lookup_host, time::timeout};
 use tokio_util::task::TaskTracker;

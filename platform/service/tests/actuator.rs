@@ -13,7 +13,7 @@ use insta::assert_snapshot;
 use platform_resilience::{
     breaker::{Breaker, BreakerConfig, CallOutcome},
     retry_budget::RetryBudget,
-    time::{Clock, Coarse},
+    time::Coarse,
 };
 use platform_rest::{
     client::{Call, Client},

@@ -19,7 +19,7 @@ use contracts::{
 };
 use platform_resilience::{
     limiter::{Limiter, LimiterConfig, Sample},
-    time::{Clock, Monotonic},
+    time::Monotonic,
 };
 use platform_rest::{
     client::{Call, CallError, CircuitState, Client},

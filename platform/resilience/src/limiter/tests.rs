@@ -169,7 +169,10 @@ fn invalid_bounds_are_refused() {
     assert_eq!(with(9, 8, 10).to_string(), "min: must be 1 to 8, not 9");
     assert_eq!(with(9, 11, 10).to_string(), "initial: must be 9 to 10, not 11");
     let none = LimiterConfig { target: Duration::ZERO, ..LimiterConfig::default() };
-    assert_eq!(Limiter::new(none).unwrap_err().to_string(), "target: must be 1ms to 3600s, not 0ns");
+    assert_eq!(
+        Limiter::new(none).unwrap_err().to_string(),
+        "target: must be 1ms to 3600s, not 0ns"
+    );
 }
 
 proptest! {

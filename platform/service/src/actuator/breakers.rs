@@ -16,7 +16,7 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use platform_resilience::{
     breaker::{self, Breaker, Cause, Change, Mode},
-    time::{Clock, Coarse, Moment},
+    time::{Coarse, Moment},
 };
 use platform_rest::{
     breaker_registry::BreakerRegistry,

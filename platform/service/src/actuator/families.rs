@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use platform_resilience::{
-    admission::{Admission, AdmissionSnapshot, ShedReason, WAIT_BOUNDS},
+    admission::{Admission, AdmissionSnapshot, ShedReason, WAIT_BOUNDS_MS},
     breaker::Breaker,
     retry_budget::RetryBudget,
-    time::{Clock, Coarse},
+    time::Coarse,
     wait_queue::Priority,
 };
 use platform_rest::breaker_registry::BreakerRegistry;
@@ -139,7 +139,8 @@ fn of_admission(now: &AdmissionSnapshot) -> [MetricFamily; 8] {
         "anticorona_admission_wait_seconds",
         "Time in the wait queue of requests that had to wait, in seconds",
     );
-    let bounds = WAIT_BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
+    let bounds = WAIT_BOUNDS_MS.map(|ms| Duration::from_millis(ms).as_secs_f64());
+    let bounds = bounds.into_iter().chain([f64::INFINITY]);
     let waits = Buckets { sum: now.waited, counts: bounds.zip(now.waits).collect() };
     let drain = MetricFamily::gauge(
         "anticorona_admission_throughput_per_second",
