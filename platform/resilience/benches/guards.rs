@@ -57,13 +57,8 @@ const FAILURES: usize = 2 * WINDOW_CALLS;
 const OPEN_FOR: Duration = Duration::from_hours(1);
 
 /// A limit that one request reaches.
-const ONE: LimiterConfig = LimiterConfig {
-    min: 1,
-    max: 1,
-    initial: 1,
-    target: Duration::from_millis(250),
-    window: Duration::from_millis(100),
-};
+const ONE: LimiterConfig =
+    LimiterConfig { min: 1, max: 1, initial: 1, target: Duration::from_millis(250) };
 
 /// What the guard does with every call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ pub struct GuardConfigError {
     value: String,
 }
 
-pub(crate) fn in_range<T: Debug + PartialOrd>(
+pub(crate) fn in_range<T: Copy + Debug + PartialOrd>(
     field: &'static str,
     value: T,
     range: RangeInclusive<T>,

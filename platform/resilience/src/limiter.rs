@@ -16,6 +16,9 @@ use crate::{
     time::Moment,
 };
 
+/// The limit changes at most once in this time.
+const WINDOW: Duration = Duration::from_millis(100);
+
 /// Answers that a window must have before it changes the limit.
 const SAMPLES_MIN: u32 = 16;
 
@@ -39,19 +42,11 @@ pub struct LimiterConfig {
     pub initial: u32,
     /// The latency that nine of ten answers should stay below.
     pub target: Duration,
-    /// The limit changes at most once in this time.
-    pub window: Duration,
 }
 
 impl Default for LimiterConfig {
     fn default() -> Self {
-        Self {
-            min: 64,
-            max: 8_192,
-            initial: 1_024,
-            target: Duration::from_millis(250),
-            window: Duration::from_millis(100),
-        }
+        Self { min: 64, max: 8_192, initial: 1_024, target: Duration::from_millis(250) }
     }
 }
 
@@ -111,7 +106,6 @@ impl Limiter {
         in_range("min", config.min, 1..=config.initial)?;
         in_range("initial", config.initial, config.min..=config.max)?;
         in_range("target", config.target, DURATION_MIN..=DURATION_MAX)?;
-        in_range("window", config.window, DURATION_MIN..=DURATION_MAX)?;
         Ok(Self {
             config,
             limit: config.initial,
@@ -165,7 +159,7 @@ impl Limiter {
         window.near += u32::from(near);
         window.late += u32::from(late);
         if now >= self.window_end && window.all >= SAMPLES_MIN {
-            self.window_end = now.after(self.config.window);
+            self.window_end = now.after(WINDOW);
             self.close_window(now);
         }
     }

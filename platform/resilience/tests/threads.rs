@@ -33,7 +33,6 @@ fn admission() -> Admission {
         wait_max: LONG,
         codel_target: LONG,
         codel_interval: LONG,
-        ..AdmissionConfig::default()
     };
     Admission::new(config).unwrap()
 }

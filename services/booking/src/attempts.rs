@@ -327,13 +327,7 @@ pub(crate) async fn hold_doses(
 /// sooner, since the fixed cost of a commit is the same for fewer.
 fn limiter() -> Limiter {
     let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
-    let config = LimiterConfig {
-        min: BATCH_LIMIT_MIN,
-        initial: max,
-        max,
-        target: TRY_TIMEOUT / 2,
-        ..LimiterConfig::default()
-    };
+    let config = LimiterConfig { min: BATCH_LIMIT_MIN, initial: max, max, target: TRY_TIMEOUT / 2 };
     #[expect(clippy::expect_used, reason = "BATCH_LIMIT_MIN is below HOLDS_MAX")]
     Limiter::new(config).expect("its bounds are in order")
 }

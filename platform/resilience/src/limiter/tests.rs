@@ -48,7 +48,7 @@ impl TestSystem {
         for request in in_flight {
             self.finish(&request, sample);
         }
-        self.pass(LimiterConfig::default().window);
+        self.pass(WINDOW);
     }
 
     fn limit(&self) -> u32 {
