@@ -51,7 +51,8 @@ async fn prepare(args: &ServiceArgs) -> Result<(), BoxError> {
     let vaccine = Client::new(urls.vaccine.parse()?);
     for (name, stock) in SAMPLES {
         let body = json!({"vcName": name, "stock": stock});
-        let _: Vaccine = vaccine.create("/vaccines", &body, START_TIMEOUT).await?;
+        let _: Vaccine =
+            vaccine.post("/vaccines", "application/json", &body, START_TIMEOUT).await?;
     }
     print(&urls)?;
     Ok(())

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ServiceArgs) -> ExitCode {
     logs::start(args.listen.log);
     let env = Env::of_process();
     let settings = Settings { service: &mypage::SERVICE, services: SERVICES, args, env: &env };
-    match mypage::Config::from_settings(&settings) {
+    match settings.data() {
         Ok(config) => run_process(|_| mypage::rebuild(config)),
         Err(error) => {
             error!("mypage cannot be rebuilt: {error}");

@@ -46,7 +46,7 @@ impl Running {
             let task = TaskTracker::new().spawn(async move {
                 let _ended = ended; // Also when it panics.
                 let app = configured.start(runtime.clone()).await?;
-                app.serve(service, listener, runtime).await
+                app.serve(service.name, listener, runtime).await
             });
             RunningService { stop, task }
         };

@@ -44,10 +44,41 @@ pub struct CloudEvent {
     pub data: Box<RawValue>,
 }
 
-/// What happened. Each event type is tied to its payload; the payload is what is serialised.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum DomainEvent {
+/// Declares [`DomainEvent`]: the name of each event type, and its payload.
+macro_rules! domain_events {
+    ($($(#[$doc:meta])* $name:ident($payload:ty),)+) => {
+        /// What happened. Each event type is tied to its payload; the payload is what is serialised.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        pub enum DomainEvent {
+            $($(#[$doc])* $name($payload),)+
+        }
+
+        impl DomainEvent {
+            /// The names of all event types, without prefix and version.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+            /// The name of its event type, without prefix and version.
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)+
+                }
+            }
+
+            /// The event in an envelope; `None` if its type is unknown here, because a newer version
+            /// added it.
+            pub fn decode(event: &CloudEvent) -> serde_json::Result<Option<Self>> {
+                let data = event.data.get();
+                match short_name(&event.r#type) {
+                    $(Some(stringify!($name)) => serde_json::from_str(data).map(Self::$name).map(Some),)+
+                    Some(_) | None => Ok(None),
+                }
+            }
+        }
+    };
+}
+
+domain_events! {
     /// A vaccine was registered.
     Registered(Vaccine),
     /// A vaccine has more doses than before.
@@ -66,48 +97,6 @@ pub enum DomainEvent {
 
 /// What stands before the name of an event type, and after it: the version of its payload.
 const TYPE: (&str, &str) = ("anticorona.", ".v1");
-
-impl DomainEvent {
-    /// The names of all event types, without prefix and version.
-    pub const NAMES: [&str; 7] = [
-        "Registered",
-        "StockAdded",
-        "StockModified",
-        "Booked",
-        "BookingCancelled",
-        "ReservationAborted",
-        "Completed",
-    ];
-
-    /// The name of its event type, without prefix and version.
-    pub const fn name(&self) -> &'static str {
-        let [registered, added, modified, booked, cancelled, aborted, completed] = Self::NAMES;
-        match self {
-            Self::Registered(_) => registered,
-            Self::StockAdded(_) => added,
-            Self::StockModified(_) => modified,
-            Self::Booked(_) => booked,
-            Self::BookingCancelled(_) => cancelled,
-            Self::ReservationAborted(_) => aborted,
-            Self::Completed(_) => completed,
-        }
-    }
-
-    /// The event in an envelope; `None` if its type is unknown here, because a newer version added it.
-    pub fn decode(event: &CloudEvent) -> serde_json::Result<Option<Self>> {
-        let data = event.data.get();
-        Ok(Some(match short_name(&event.r#type) {
-            Some("Registered") => Self::Registered(serde_json::from_str(data)?),
-            Some("StockAdded") => Self::StockAdded(serde_json::from_str(data)?),
-            Some("StockModified") => Self::StockModified(serde_json::from_str(data)?),
-            Some("Booked") => Self::Booked(serde_json::from_str(data)?),
-            Some("BookingCancelled") => Self::BookingCancelled(serde_json::from_str(data)?),
-            Some("ReservationAborted") => Self::ReservationAborted(serde_json::from_str(data)?),
-            Some("Completed") => Self::Completed(serde_json::from_str(data)?),
-            Some(_) | None => return Ok(None),
-        }))
-    }
-}
 
 /// The event type of a name, with prefix and version.
 pub fn full_type(name: &str) -> String {
@@ -269,7 +258,7 @@ mod tests {
     #[test]
     fn every_event_is_decoded_as_it_was_encoded() {
         for (event, name) in one_of_each().into_iter().zip(DomainEvent::NAMES) {
-            assert_eq!(event.name(), name);
+            assert_eq!(event.name(), *name);
             assert_eq!(DomainEvent::decode(&envelope(&event)).unwrap(), Some(event));
         }
     }

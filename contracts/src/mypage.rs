@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{BookingId, UserId, VaccineId};
+use crate::{
+    booking::BookingStatus,
+    ids::{BookingId, UserId, VaccineId},
+};
 
 /// A booking as its citizen sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,20 +23,8 @@ pub struct Mypage {
     /// The citizen.
     pub user_id: UserId,
     /// Its status.
-    pub status: MypageStatus,
+    pub status: BookingStatus,
     /// Since when it has this status; later events may not have arrived here yet.
     #[schema(value_type = String, format = DateTime)]
     pub as_of: Timestamp,
-}
-
-/// The status of a booking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum MypageStatus {
-    /// A dose is reserved.
-    Booked,
-    /// The dose was released.
-    BookingCancelled,
-    /// The citizen was vaccinated.
-    InjectionCompleted,
 }

@@ -133,12 +133,25 @@ impl From<FlatOutcome> for HoldOutcome {
     }
 }
 
-/// Holds that their owner has not resolved, oldest first.
+/// Attempts that end without a booking, although their store cannot write that now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AbortBatch {
+    /// The store whose attempts these are.
+    pub owner: StoreId,
+    /// At most [`HOLDS_MAX`].
+    pub reservation_ids: Vec<ReservationId>,
+}
+
+/// Holds that their owner has not resolved, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrphanedHolds {
     /// Their reservations.
     pub reservation_ids: Vec<ReservationId>,
+    /// Reservations that were aborted ([`AbortBatch`]), and that their owner has not recorded yet.
+    #[serde(default)]
+    pub aborted: Vec<ReservationId>,
 }
 
 /// A reservation.
@@ -163,6 +176,8 @@ pub enum ReservationState {
     Booked,
     /// The dose was released; the id cannot be used again.
     Released,
+    /// The same; its owner has still to record that there is no booking.
+    Aborted,
     /// The dose was used.
     Administered,
 }

@@ -38,7 +38,7 @@ fn load(vaccine: i64, stop: Arc<AtomicBool>) -> Load {
         users: CLIENTS,
         reconnect: Reconnect::Never,
         stop: Stop::after(Duration::from_mins(1)).or_when(move || stop.load(Relaxed)),
-        request: Requests::made(move |_, n| -> Request {
+        request: Requests::made(move |n| -> Request {
             if n % 10 == 9 { cancel(i64::try_from(n / 10).unwrap()) } else { book(vaccine) }
         }),
     }

@@ -143,7 +143,7 @@ impl Aggregate for UnguardedLedger {
 }
 
 fn unguarded(settings: &Settings<'_>) -> Configured {
-    let config = vaccine::Config::from_settings(settings).unwrap();
+    let config = settings.data().unwrap();
     Configured::new(Vec::new(), |runtime| vaccine::start_as::<UnguardedLedger>(config, runtime))
 }
 

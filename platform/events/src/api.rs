@@ -21,7 +21,7 @@ use platform_store::{DeadLetter, ReadPool, consumer};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::consumer::{ConsumeError, Consumer, EventHandler};
+use crate::consumer::{ConsumeError, Consumer};
 
 /// When to retry after events could not be committed.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
@@ -30,8 +30,8 @@ const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
 const DEAD_LETTERS_MAX: u32 = 1_000;
 
 /// `POST /events`, `GET /events/offset` and `GET /events/dead-letters` of a service.
-pub fn router<A: EventHandler>(consumer: Consumer<A>, reads: ReadPool) -> Router {
-    Router::new().route("/events", post(consume::<A>)).with_state(consumer).merge(
+pub fn router(consumer: Consumer, reads: ReadPool) -> Router {
+    Router::new().route("/events", post(consume)).with_state(consumer).merge(
         Router::new()
             .route("/events/offset", get(offset))
             .route("/events/dead-letters", get(dead_letters))
@@ -40,8 +40,8 @@ pub fn router<A: EventHandler>(consumer: Consumer<A>, reads: ReadPool) -> Router
 }
 
 /// Consumes events of one source, in order; returns the offset.
-async fn consume<A: EventHandler>(
-    State(consumer): State<Consumer<A>>,
+async fn consume(
+    State(consumer): State<Consumer>,
     JsonList(batch): JsonList<CloudEvent, EVENTS_BODY_MAX>,
 ) -> Result<Json<ConsumerOffset>, Problem> {
     if batch.len() > EVENTS_MAX {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use contracts::{
     event::{CloudEvent, DomainEvent, short_name},
     ids::StoreId,
 };
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use platform_store::{
     Aggregate, CommandError, Commands, DeadLetter, Disposition, Input, Output, WriteError,
@@ -56,30 +58,38 @@ pub enum ConsumeError {
     Write(#[from] WriteError),
 }
 
-/// Consumes events for one store. Cheap to clone.
-#[derive(Debug)]
-pub struct Consumer<A: Aggregate> {
+/// Consumes events for one store. Cheap to clone. Its aggregate is behind a pointer, so that the code that
+/// delivers events is compiled once, not with each service.
+#[derive(Clone)]
+pub struct Consumer(Arc<dyn ConsumeBatch>);
+
+trait ConsumeBatch: Send + Sync {
+    fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>>;
+}
+
+/// The consumer of one aggregate.
+struct AggregateConsumer<A: Aggregate> {
     commands: Commands<A>,
-    rejections: Arc<Mutex<BTreeMap<Uuid, Rejection>>>,
+    rejections: Mutex<BTreeMap<Uuid, Rejection>>,
 }
 
 /// The event of a source that the store rejected last, and how often.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct Rejection {
     sequence: u64,
     deliveries: u32,
 }
 
-impl<A: Aggregate> Clone for Consumer<A> {
-    fn clone(&self) -> Self {
-        Self { commands: self.commands.clone(), rejections: Arc::clone(&self.rejections) }
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").finish_non_exhaustive()
     }
 }
 
-impl<A: EventHandler> Consumer<A> {
+impl Consumer {
     /// Consumes through the writer of a store.
-    pub fn new(commands: Commands<A>) -> Self {
-        Self { commands, rejections: Arc::default() }
+    pub fn new<A: EventHandler>(commands: Commands<A>) -> Self {
+        Self(Arc::new(AggregateConsumer { commands, rejections: Mutex::default() }))
     }
 
     /// Consumes events of one source, in order; returns the consumer offset afterwards.
@@ -87,6 +97,18 @@ impl<A: EventHandler> Consumer<A> {
     /// An event that the store rejects is dead-lettered after [`DELIVERIES_MAX`] deliveries; one that
     /// cannot be decoded, at once.
     pub async fn consume(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
+        self.0.consume(batch).await
+    }
+}
+
+impl<A: EventHandler> ConsumeBatch for AggregateConsumer<A> {
+    fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>> {
+        Box::pin(self.consume_batch(batch))
+    }
+}
+
+impl<A: EventHandler> AggregateConsumer<A> {
+    async fn consume_batch(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
         let received_at = clock::now();
         let inputs = batch.iter().map(|event| self.input(event, received_at)).collect();
         let outputs = self.commands.consume(inputs, Instant::now() + WRITE_TIMEOUT).await?;
@@ -110,23 +132,19 @@ impl<A: EventHandler> Consumer<A> {
     }
 
     fn input(&self, event: &CloudEvent, received_at: Timestamp) -> Input<A::Command> {
-        let dead_letter = |reason| Disposition::DeadLetter(dead_letter(event, received_at, reason));
-        let disposition = if self.was_rejected_too_often(event) {
-            dead_letter(format!("the store rejected it {DELIVERIES_MAX} times"))
+        let (source, at) = (event.source, event.time);
+        let decoded = if self.was_rejected_too_often(event) {
+            Err(format!("the store rejected it {DELIVERIES_MAX} times"))
         } else {
-            match DomainEvent::decode(event) {
-                Ok(decoded) => decoded
-                    .map(|decoded| ReceivedEvent {
-                        source: event.source,
-                        at: event.time,
-                        event: decoded,
-                    })
-                    .and_then(A::command)
-                    .map_or(Disposition::Skip, Disposition::Apply),
-                Err(cause) => dead_letter(cause.to_string()),
-            }
+            DomainEvent::decode(event).map_err(|cause| cause.to_string())
         };
-        Input::Event { source: event.source.0, sequence: event.sequence, disposition }
+        let disposition = match decoded {
+            Ok(decoded) => decoded
+                .and_then(|event| A::command(ReceivedEvent { source, at, event }))
+                .map_or(Disposition::Skip, Disposition::Apply),
+            Err(reason) => Disposition::DeadLetter(dead_letter(event, received_at, reason)),
+        };
+        Input::Event { source: source.0, sequence: event.sequence, disposition }
     }
 
     fn was_rejected_too_often(&self, event: &CloudEvent) -> bool {
@@ -138,10 +156,9 @@ impl<A: EventHandler> Consumer<A> {
 
     fn count_rejection(&self, event: &CloudEvent) {
         let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = Rejection { sequence: event.sequence, deliveries: 0 };
-        let rejection = rejections.entry(event.source.0).or_insert(first);
+        let rejection = rejections.entry(event.source.0).or_default();
         if rejection.sequence != event.sequence {
-            *rejection = first;
+            *rejection = Rejection { sequence: event.sequence, deliveries: 0 };
         }
         rejection.deliveries += 1;
     }

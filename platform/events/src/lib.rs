@@ -3,12 +3,9 @@
 
 mod api;
 mod consumer;
-mod event;
-mod http_transport;
 mod metrics;
 mod nats_consumer;
 mod nats_transport;
-mod nats_url;
 mod relay;
 mod transport;
 
@@ -17,11 +14,8 @@ pub use contracts::ids::StoreId;
 pub use {
     api::router,
     consumer::{ConsumeError, Consumer, DELIVERIES_MAX, EventHandler, ReceivedEvent},
-    event::outbox_event,
-    http_transport::HttpTransport,
     metrics::register,
-    nats_transport::NatsTransport,
-    nats_url::{NatsUrl, NatsUrlError},
-    relay::{Relay, RelayPriority},
-    transport::{PublishError, Transport},
+    nats_transport::{NatsTransport, NatsUrl, NatsUrlError},
+    relay::{Relay, RelayPriority, outbox_event},
+    transport::{HttpTransport, Position, PublishError, Transport},
 };

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::{
-    consumer::{Consumer, EventHandler},
+    consumer::Consumer,
     nats_transport::{NatsTransport, nats},
     transport::PublishError,
 };
@@ -49,12 +49,7 @@ enum Delivery {
 
 impl NatsTransport {
     /// Consumes the events of all stores of another service on behalf of a store, until dropped.
-    pub async fn consume<A: EventHandler>(
-        self,
-        publisher: &'static str,
-        store: StoreId,
-        consumer: Consumer<A>,
-    ) {
+    pub async fn consume(self, publisher: &'static str, store: StoreId, consumer: Consumer) {
         let (mut restarts, mut pause) = (0, PAUSE);
         loop {
             let service = self.service;
@@ -77,11 +72,11 @@ impl NatsTransport {
     }
 
     /// Returns when it has to restart: from the beginning, or after an error.
-    async fn consume_once<A: EventHandler>(
+    async fn consume_once(
         &self,
         publisher: &'static str,
         store: StoreId,
-        consumer: &Consumer<A>,
+        consumer: &Consumer,
         restarts: &mut u32,
     ) -> Result<(), PublishError> {
         let stream = self.stream().await?;
@@ -117,12 +112,12 @@ impl NatsTransport {
 
     /// Whether the store lacks events that it has acknowledged. The next message would show it, but may
     /// not come for hours: so the last acknowledged message of each source is delivered again.
-    async fn has_lost_events<A: EventHandler>(
+    async fn has_lost_events(
         &self,
         stream: &Stream,
         durable: &PullConsumer,
         publisher: &str,
-        consumer: &Consumer<A>,
+        consumer: &Consumer,
     ) -> Result<bool, PublishError> {
         let acknowledged = durable.cached_info().ack_floor.stream_sequence;
         if acknowledged == 0 {
@@ -139,9 +134,7 @@ impl NatsTransport {
             match deliver(consumer, &subject, &last.payload).await {
                 Delivery::Consumed => {}
                 Delivery::Failed => {
-                    return Err(PublishError::Nats(
-                        "the last message cannot be consumed now".into(),
-                    ));
+                    return Err(nats("the last message cannot be consumed now"));
                 }
                 Delivery::Gap => return Ok(true),
             }
@@ -168,11 +161,7 @@ impl NatsTransport {
     }
 }
 
-async fn deliver<A: EventHandler>(
-    consumer: &Consumer<A>,
-    subject: &str,
-    payload: &[u8],
-) -> Delivery {
+async fn deliver(consumer: &Consumer, subject: &str, payload: &[u8]) -> Delivery {
     let batch: Vec<CloudEvent> = match serde_json::from_slice(payload) {
         Ok(batch) => batch,
         Err(cause) => {

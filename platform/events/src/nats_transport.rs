@@ -2,15 +2,19 @@
 //!
 //! One message is one batch, the same that HTTP carries. So a message is stored whole or not at all, the
 //! next is published only when the one before is stored, and batches of one source follow each other
-//! without a gap; pipelined single messages could not guarantee that. Two relays of one store may publish
-//! at the same time: repeats are skipped by the consumer. Works with servers from 2.9 on.
+//! without a gap; pipelined single messages could not guarantee that. NATS stores a message only if the
+//! last one of its source is the one that it follows. So of two relays of one store one publishes, and the
+//! other continues behind it; and what NATS has lost at its end is published again. Works with servers from
+//! 2.9 on.
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 use async_nats::{
-    ConnectOptions, HeaderMap, HeaderValue,
+    ConnectOptions,
     jetstream::{
         self,
+        context::PublishErrorKind,
+        message::PublishMessage,
         stream::{self, LastRawMessageErrorKind, Stream},
     },
 };
@@ -19,20 +23,72 @@ use contracts::{
     ids::StoreId,
 };
 use platform_telemetry::BoxError;
+use thiserror::Error;
 use tracing::error;
 
-use crate::{
-    nats_url::NatsUrl,
-    transport::{PublishError, Transport},
-};
+use crate::transport::{Position, PublishError, Transport};
+
+/// The stream, and the first token of every subject, unless the URL names another.
+const STREAM: &str = "anticorona";
 
 /// How long a response of NATS may take.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The header of a message with the sequence number of its last event. Not `Nats-Msg-Id`: for two minutes
+/// NATS would reject a message that it has lost as a duplicate.
+const OFFSET: &str = "Anticorona-Offset";
+
+/// Where NATS listens: `nats://HOST:PORT`, optionally with the name of the stream as path.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsUrl {
+    /// Without the path.
+    server: String,
+    /// A user and a password, or a token alone.
+    credentials: Option<(String, Option<String>)>,
+    /// The name of the stream.
+    stream: String,
+}
+
+/// The text is not the URL of NATS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be nats://HOST:PORT or nats://HOST:PORT/STREAM (letters, digits, - and _)")]
+pub struct NatsUrlError;
+
+impl FromStr for NatsUrl {
+    type Err = NatsUrlError;
+
+    fn from_str(text: &str) -> Result<Self, NatsUrlError> {
+        let rest = text.strip_prefix("nats://").ok_or(NatsUrlError)?;
+        // A password may contain any character; after the last @ there is only an address.
+        let (credentials, rest) = match rest.rsplit_once('@') {
+            Some((credentials, rest)) => (Some(credentials), rest),
+            None => (None, rest),
+        };
+        let credentials = credentials.map(|credentials| match credentials.split_once(':') {
+            Some((user, password)) => (user.to_owned(), Some(password.to_owned())),
+            None => (credentials.to_owned(), None),
+        });
+        let (server, stream) = rest.split_once('/').unwrap_or((rest, ""));
+        let stream = if stream.is_empty() { STREAM } else { stream };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if server.is_empty() || !stream.chars().all(is_name) {
+            return Err(NatsUrlError);
+        }
+        Ok(Self { server: format!("nats://{server}"), credentials, stream: stream.to_owned() })
+    }
+}
+
+/// Shows everything but credentials.
+impl fmt::Debug for NatsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NATS at {}, stream {}", self.server, self.stream)
+    }
+}
+
 /// A connection of one service to JetStream. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NatsTransport {
-    pub(crate) jetstream: jetstream::Context,
+    jetstream: jetstream::Context,
     pub(crate) stream: String,
     pub(crate) service: &'static str,
 }
@@ -72,44 +128,68 @@ impl Transport for NatsTransport {
         "NATS"
     }
 
-    /// The last message of the source: its id is that of its last event.
-    async fn offset(&self, source: StoreId) -> Result<u64, PublishError> {
+    /// That of the last message of the source.
+    async fn position(&self, source: StoreId) -> Result<Position, PublishError> {
         let stream = self.stream().await?;
         let last = match stream.get_last_raw_message_by_subject(&self.subject(source)).await {
             Ok(last) => last,
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                return Ok(0);
+                return Ok(Position::default());
             }
             Err(error) => return Err(nats(error)),
         };
         // A message of another program does not carry an offset; repeats are skipped by the consumer.
-        let id = last.headers.get(async_nats::header::NATS_MESSAGE_ID).map(HeaderValue::as_str);
-        let sequence = id.and_then(|id| id.rsplit_once('/')?.1.parse().ok());
-        if sequence.is_none() {
+        let offset = last.headers.get(OFFSET).and_then(|offset| offset.as_str().parse().ok());
+        if offset.is_none() {
             let subject = self.subject(source);
             error!(subject, "the last message is not from a relay; publishing from the beginning");
         }
-        Ok(sequence.unwrap_or(0))
+        Ok(Position { offset: offset.unwrap_or(0), revision: last.sequence })
     }
 
-    async fn publish(&self, events: &[CloudEvent]) -> Result<u64, PublishError> {
-        let Some(last) = events.last() else { return Ok(0) };
+    async fn publish(
+        &self,
+        after: Position,
+        events: &[CloudEvent],
+    ) -> Result<Position, PublishError> {
+        let Some(last) = events.last() else { return Ok(after) };
         let batch = serde_json::to_vec(events).map_err(|cause| PublishError::Nats(cause.into()))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, last.id.as_str());
-        headers.insert("Content-Type", BATCH_MEDIA_TYPE);
-        let subject = self.subject(last.source);
-        let stored = self.jetstream.publish_with_headers(subject, headers, batch.into()).await;
-        let stored = stored.map_err(nats)?.await.map_err(nats)?;
-        // A duplicate of a message that is stored, or that was stored and then lost.
-        if stored.duplicate && self.offset(last.source).await? < last.sequence {
-            let cause = "NATS has lost the message and still rejects it as a duplicate";
-            return Err(PublishError::Nats(cause.into()));
+        let message = PublishMessage::build()
+            .header(OFFSET, last.sequence.to_string().as_str())
+            .header("Content-Type", BATCH_MEDIA_TYPE)
+            .expected_last_subject_sequence(after.revision)
+            .payload(batch.into());
+        let stored = self.jetstream.send_publish(self.subject(last.source), message).await;
+        match stored.map_err(nats)?.await {
+            Ok(stored) => Ok(Position { offset: last.sequence, revision: stored.sequence }),
+            // Another relay was faster, or NATS has lost messages.
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                self.position(last.source).await
+            }
+            Err(error) => Err(nats(error)),
         }
-        Ok(last.sequence)
     }
 }
 
 pub(crate) fn nats(cause: impl Into<BoxError>) -> PublishError {
     PublishError::Nats(cause.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_name_the_stream_and_credentials() {
+        let url: NatsUrl = "nats://user:secret@nats:4222/stream-2".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "NATS at nats://nats:4222, stream stream-2");
+        let credentials = Some(("user".to_owned(), Some("se@cret".to_owned())));
+        let url: NatsUrl = "nats://user:se@cret@nats:4222".parse().unwrap();
+        assert_eq!((url.server.as_str(), url.credentials), ("nats://nats:4222", credentials));
+        let url: NatsUrl = "nats://127.0.0.1:4222".parse().unwrap();
+        assert_eq!(url.stream, STREAM);
+        for wrong in ["", "nats://", "http://nats:4222", "nats://nats:4222/a.b", "nats://nats/*"] {
+            assert_eq!(wrong.parse::<NatsUrl>(), Err(NatsUrlError), "{wrong}");
+        }
+    }
 }

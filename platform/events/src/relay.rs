@@ -6,18 +6,17 @@
 use std::time::{Duration, Instant};
 
 use contracts::{
-    event::{CloudEvent, EVENTS_MAX},
+    event::{CloudEvent, DomainEvent, EVENTS_MAX, full_type},
     ids::StoreId,
 };
-use platform_store::{OutboxEntry, ReadPool, Subscription, outbox};
+use jiff::Timestamp;
+use platform_store::{Event, OutboxEntry, ReadPool, Subscription, outbox};
 use platform_telemetry::error_chain;
+use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::{
-    event::envelope,
-    transport::{PublishError, Transport},
-};
+use crate::transport::{Position, PublishError, Transport};
 
 /// Pause between two batches. Each ends in a commit of the consumer, which delays its other commits; no
 /// request waits for the events, so fewer and larger batches cost less. Measured with 100 clients on two
@@ -45,6 +44,11 @@ const BATCH_BYTES_MAX: usize = 768 * 1024;
 
 /// What an envelope adds to its payload, at most, in bytes.
 const ENVELOPE_BYTES_MAX: usize = 512;
+
+/// A domain event as a row of the outbox.
+pub fn outbox_event(event: &DomainEvent, at: Timestamp) -> serde_json::Result<Event> {
+    Event::of(event.name(), at.as_millisecond(), event)
+}
 
 /// How much of the time a relay may work while it has events to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +78,19 @@ pub struct Relay<T> {
 impl<T: Transport> Relay<T> {
     /// Publishes until it is dropped. What is not published by then is published after the next start.
     pub async fn run(mut self) {
-        let mut offset = None;
+        let mut position = None;
         let mut pause = FAILURE_PAUSE_MIN;
         loop {
             let start = Instant::now();
             self.new_events.mark_seen();
-            match self.publish_batch(&mut offset).await {
+            match self.publish_batch(&mut position).await {
                 Ok(published) => {
                     if pause > FAILURE_PAUSE_MIN {
                         info!("delivery to {} succeeds again", self.transport.destination());
                     }
                     pause = FAILURE_PAUSE_MIN;
                     match published {
-                        0 => self.wait(&mut offset).await,
+                        0 => self.wait(&mut position).await,
                         published => self.pause(start.elapsed(), published == EVENTS_MAX).await,
                     }
                 }
@@ -98,7 +102,7 @@ impl<T: Transport> Relay<T> {
                         "delivery to {} failed, retrying",
                         self.transport.destination()
                     );
-                    offset = None;
+                    position = None;
                     sleep(pause).await;
                     pause = (pause * 2).min(FAILURE_PAUSE_MAX);
                 }
@@ -117,43 +121,44 @@ impl<T: Transport> Relay<T> {
     }
 
     /// Waits for new events. After [`OFFSET_CHECK_INTERVAL`] the consumer is asked for its offset again.
-    async fn wait(&mut self, offset: &mut Option<u64>) {
+    async fn wait(&mut self, position: &mut Option<Position>) {
         let polls = OFFSET_CHECK_INTERVAL.as_secs() / POLL_INTERVAL.as_secs();
         for _ in 0..polls {
             if timeout(POLL_INTERVAL, self.new_events.changed()).await.is_ok() {
                 return;
             }
             let head = self.outbox.read(outbox::head).await;
-            if head.is_ok_and(|head| Some(head) != *offset) {
+            if head.is_ok_and(|head| position.is_none_or(|it| it.offset != head)) {
                 return;
             }
         }
-        *offset = None;
+        *position = None;
     }
 
     /// Publishes the next events; returns how many.
-    async fn publish_batch(&mut self, offset: &mut Option<u64>) -> Result<usize, PublishError> {
-        let before = match *offset {
-            Some(offset) => offset,
-            None => self.transport.offset(self.source).await?,
+    async fn publish_batch(
+        &mut self,
+        position: &mut Option<Position>,
+    ) -> Result<usize, PublishError> {
+        let before = match *position {
+            Some(position) => position,
+            None => self.transport.position(self.source).await?,
         };
         let limit = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
-        let entries = self.outbox.read(move |tx| outbox::after(tx, before, limit)).await?;
-        *offset = Some(before);
+        let entries = self.outbox.read(move |tx| outbox::after(tx, before.offset, limit)).await?;
+        *position = Some(before);
         if entries.is_empty() {
             let head = self.outbox.read(outbox::head).await?;
-            let is_ahead = head < before;
-            return if is_ahead {
-                Err(PublishError::ConsumerAhead { offset: before, head })
-            } else {
-                Ok(0)
-            };
+            if head < before.offset {
+                return Err(PublishError::ConsumerAhead { offset: before.offset, head });
+            }
+            return Ok(0);
         }
         let events = self.batch(entries)?;
-        let after = self.transport.publish(&events).await?;
-        *offset = Some(after);
+        let after = self.transport.publish(before, &events).await?;
+        *position = Some(after);
         if after == before {
-            return Err(PublishError::Stuck { offset: before });
+            return Err(PublishError::Stuck { offset: before.offset });
         }
         Ok(events.len())
     }
@@ -169,4 +174,19 @@ impl<T: Transport> Relay<T> {
         let entries = entries.into_iter().take_while(fits);
         entries.map(|entry| envelope(self.source, entry)).collect()
     }
+}
+
+/// A row of the outbox in its envelope.
+fn envelope(source: StoreId, entry: OutboxEntry) -> Result<CloudEvent, PublishError> {
+    let OutboxEntry { sequence, event } = entry;
+    let corrupt = || PublishError::CorruptEntry { sequence };
+    Ok(CloudEvent {
+        specversion: "1.0".to_owned(),
+        id: format!("{source}/{sequence}"),
+        source,
+        sequence,
+        r#type: full_type(&event.r#type),
+        time: Timestamp::from_millisecond(event.at_ms).map_err(|_| corrupt())?,
+        data: RawValue::from_string(event.data).map_err(|_| corrupt())?,
+    })
 }

@@ -1,24 +1,47 @@
-//! The transport of events from a publisher to its consumers.
+//! The transport of events from a publisher to its consumers, and the one that needs no broker: HTTP.
 
-use contracts::{event::CloudEvent, ids::StoreId};
-use platform_rest::client::CallError;
+use std::time::Duration;
+
+use contracts::{
+    event::{BATCH_MEDIA_TYPE, CloudEvent, ConsumerOffset},
+    ids::StoreId,
+};
+use platform_rest::client::{CallError, Client};
 use platform_store::ReadError;
 use platform_telemetry::BoxError;
 use thiserror::Error;
+
+/// The time-out of one HTTP request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a destination stands in the events of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The sequence number of its last event; 0 before the first.
+    pub offset: u64,
+    /// What a broker numbers the message of that event with: shows whether another relay has published
+    /// since. 0 before the first, and where the destination itself refuses a gap.
+    pub revision: u64,
+}
 
 /// A connection to one consumer, or to a broker.
 pub trait Transport: Send + Sync + 'static {
     /// The name of the destination, for the log.
     fn destination(&self) -> &str;
 
-    /// The offset of the destination in the events of a source; 0 before the first.
-    fn offset(&self, source: StoreId) -> impl Future<Output = Result<u64, PublishError>> + Send;
+    /// The position of the destination in the events of a source.
+    fn position(
+        &self,
+        source: StoreId,
+    ) -> impl Future<Output = Result<Position, PublishError>> + Send;
 
-    /// Publishes events of one source, in order; returns the offset of the destination afterwards.
+    /// Publishes events of one source, in order, that follow this position; returns the position of the
+    /// destination afterwards. If that has changed in between, nothing is published, or only what follows.
     fn publish(
         &self,
+        after: Position,
         events: &[CloudEvent],
-    ) -> impl Future<Output = Result<u64, PublishError>> + Send;
+    ) -> impl Future<Output = Result<Position, PublishError>> + Send;
 }
 
 /// Why events were not published. Publishing is retried.
@@ -55,4 +78,39 @@ pub enum PublishError {
         /// The offset of the consumer.
         offset: u64,
     },
+}
+
+/// Events over HTTP, directly to one consumer. Everything survives a restart, since the outbox and the
+/// consumer offset are in the databases of the two services.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    /// The name of the consuming service, for the log.
+    pub consumer: &'static str,
+    /// Calls it.
+    pub client: Client,
+}
+
+impl Transport for HttpTransport {
+    fn destination(&self) -> &str {
+        self.consumer
+    }
+
+    async fn position(&self, source: StoreId) -> Result<Position, PublishError> {
+        let path = format!("/events/offset?source={source}");
+        let offset: ConsumerOffset = self.client.get(&path, REQUEST_TIMEOUT).await?;
+        Ok(offset.into())
+    }
+
+    /// The consumer itself skips what it has, and refuses a gap.
+    async fn publish(&self, _: Position, events: &[CloudEvent]) -> Result<Position, PublishError> {
+        let offset: ConsumerOffset =
+            self.client.post("/events", BATCH_MEDIA_TYPE, &events, REQUEST_TIMEOUT).await?;
+        Ok(offset.into())
+    }
+}
+
+impl From<ConsumerOffset> for Position {
+    fn from(ConsumerOffset { sequence }: ConsumerOffset) -> Self {
+        Self { offset: sequence, revision: 0 }
+    }
 }

@@ -1,7 +1,9 @@
-//! Locking that ignores poisoning: no state machine here is left half changed by a panic.
+//! Locking that ignores poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks, whether or not a holder has panicked: for what no panic leaves half changed, as every state
+/// machine here.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -40,12 +40,6 @@ impl fmt::Display for BaseUrl {
 }
 
 impl BaseUrl {
-    /// The URI of a path (with its query) of that service.
-    pub fn join(&self, path_and_query: &str) -> Result<Uri, axum::http::Error> {
-        let path: PathAndQuery = path_and_query.parse()?;
-        uri(self.0.clone(), path)
-    }
-
     /// The `Host` of requests to any endpoint of the service.
     pub(crate) fn host_header(&self) -> HeaderValue {
         HeaderValue::from_str(self.0.as_str()).unwrap_or(HeaderValue::from_static(""))
@@ -75,12 +69,8 @@ pub(crate) fn with_authority(
     original: &Uri,
     authority: &Authority,
 ) -> Result<Uri, axum::http::Error> {
-    let path = original.path_and_query().cloned();
-    uri(authority.clone(), path.unwrap_or(PathAndQuery::from_static("/")))
-}
-
-fn uri(authority: Authority, path: PathAndQuery) -> Result<Uri, axum::http::Error> {
-    Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(path).build()
+    let path = original.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    Uri::builder().scheme(Scheme::HTTP).authority(authority.clone()).path_and_query(path).build()
 }
 
 #[cfg(test)]

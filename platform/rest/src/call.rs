@@ -1,14 +1,16 @@
-//! A request to another service, before an endpoint is chosen for it.
+//! A request to another service, before an endpoint is chosen for it, and why it brought no usable response.
 
 use std::time::Duration;
 
 use axum::{
     body::Bytes,
-    http::{HeaderValue, Method, Request, header},
+    http::{HeaderValue, Method, Request, StatusCode, header},
 };
+use platform_telemetry::BoxError;
 use serde::Serialize;
+use thiserror::Error;
 
-use crate::{call_error::CallError, headers::ITEMS};
+use crate::headers::ITEMS;
 
 /// A request to another service.
 #[derive(Clone, Debug)]
@@ -58,5 +60,41 @@ impl Call {
     pub fn idempotent(mut self, attempt_timeout: Duration) -> Self {
         self.attempt_timeout = Some(attempt_timeout);
         self
+    }
+}
+
+/// Why a call brought no usable response.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// It was never sent: nothing has happened there.
+    #[error("not reachable")]
+    Unreachable(#[source] BoxError),
+    /// It was not sent: the circuit of every endpoint is open.
+    #[error("circuit open for {} ms", retry_after.as_millis())]
+    CircuitOpen {
+        /// When a call may be sent again.
+        retry_after: Duration,
+    },
+    /// It was shed by the admission of the other service: nothing has happened.
+    #[error("overloaded, retry after {} s", retry_after.as_secs())]
+    Shed {
+        /// When to retry.
+        retry_after: Duration,
+    },
+    /// It was sent, but the response is missing or unreadable: it may or may not have happened.
+    #[error("no response")]
+    NoResponse(#[source] BoxError),
+    /// The status of the response is not a 2xx.
+    #[error("answered {0}")]
+    Status(StatusCode),
+}
+
+impl CallError {
+    pub(crate) fn unreachable(cause: impl Into<BoxError>) -> Self {
+        Self::Unreachable(cause.into())
+    }
+
+    pub(crate) fn no_response(cause: impl Into<BoxError>) -> Self {
+        Self::NoResponse(cause.into())
     }
 }

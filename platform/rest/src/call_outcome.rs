@@ -9,7 +9,7 @@ use std::{
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use platform_resilience::breaker::CallOutcome;
 
-use crate::call_error::CallError;
+use crate::call::CallError;
 
 /// A refusal that takes longer than this counts as a timeout.
 const REFUSAL_MAX: Duration = Duration::from_millis(500);

@@ -6,13 +6,14 @@
 //! attempt.
 
 use std::{
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{
     body::Bytes,
-    http::{HeaderValue, Request, Response, StatusCode, header},
+    http::{HeaderValue, Request, Response, header},
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
@@ -20,10 +21,9 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use platform_resilience::{
-    breaker::{BreakerConfig, CallOutcome},
+    breaker::{BreakerConfig, CallOutcome, Mode},
     config::GuardConfigError,
     deadline,
-    retry_budget::RetryBudget,
     time::Coarse,
 };
 use platform_telemetry::trace;
@@ -32,15 +32,14 @@ use tokio::time::timeout;
 
 use crate::{
     base_url, call_outcome,
-    endpoints::{BreakerFactory, ChosenEndpoint, Endpoints},
+    endpoints::{ChosenEndpoint, Endpoints},
     headers::SHED,
     runtime::Runtime,
 };
 pub use crate::{
     base_url::{BaseUrl, BaseUrlError},
-    call::Call,
-    call_error::CallError,
-    endpoints::{CircuitState, ENDPOINTS_MAX},
+    call::{Call, CallError},
+    endpoints::CircuitState,
 };
 
 /// The largest response body that is read.
@@ -58,16 +57,15 @@ const RETRY_TIME_MIN: Duration = Duration::from_millis(50);
 /// A client of one service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    base: BaseUrl,
     pool: Pool<HttpConnector, Full<Bytes>>,
     endpoints: Arc<Endpoints>,
-    retry_budget: Arc<RetryBudget>,
 }
 
 impl Client {
     /// A client of the service at that URL, without breakers. Nothing is connected yet.
     pub fn new(base: BaseUrl) -> Self {
-        Self::with(base, None)
+        let config = BreakerConfig::default();
+        Self::of(Endpoints::new("", base, config, Mode::ForcedClosed))
     }
 
     /// A client with a breaker for each endpoint. Breakers and retry budget are registered with the
@@ -79,13 +77,12 @@ impl Client {
         runtime: &Runtime,
     ) -> Result<Self, GuardConfigError> {
         config.validate()?;
-        let registry = runtime.breakers().clone();
-        let client = Self::with(base, Some(BreakerFactory { service, config: *config, registry }));
-        runtime.breakers().add_budget(service, &client.retry_budget);
+        let client = Self::of(Endpoints::new(service, base, *config, Mode::Auto));
+        runtime.breakers.add(&client.endpoints);
         Ok(client)
     }
 
-    fn with(base: BaseUrl, breakers: Option<BreakerFactory>) -> Self {
+    fn of(endpoints: Endpoints) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -93,11 +90,10 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
-        let endpoints = Arc::new(Endpoints::new(base.clone(), breakers));
-        Self { base, pool, endpoints, retry_budget: Arc::default() }
+        Self { pool, endpoints: Arc::new(endpoints) }
     }
 
-    /// Posts JSON and reads JSON from a 200, within the given time.
+    /// Posts JSON and reads JSON from a 2xx, within the given time.
     pub async fn post<T: Serialize, R: DeserializeOwned>(
         &self,
         path: &str,
@@ -106,38 +102,26 @@ impl Client {
         within: Duration,
     ) -> Result<R, CallError> {
         let call = Call::post(path, media_type, body)?;
-        self.call(call, StatusCode::OK, Instant::now() + within).await
+        self.call(call, Instant::now() + within).await
     }
 
-    /// Posts JSON and reads JSON from a 201, within the given time.
-    pub async fn create<T: Serialize, R: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &T,
-        within: Duration,
-    ) -> Result<R, CallError> {
-        let call = Call::post(path, "application/json", body)?;
-        self.call(call, StatusCode::CREATED, Instant::now() + within).await
-    }
-
-    /// Gets JSON from a 200, within the given time.
+    /// Gets JSON from a 2xx, within the given time.
     pub async fn get<R: DeserializeOwned>(
         &self,
         path: &str,
         within: Duration,
     ) -> Result<R, CallError> {
-        self.call(Call::get(path)?, StatusCode::OK, Instant::now() + within).await
+        self.call(Call::get(path)?, Instant::now() + within).await
     }
 
-    /// Makes a call and reads JSON from a response of the expected status.
+    /// Makes a call and reads JSON from a 2xx.
     pub async fn call<R: DeserializeOwned>(
         &self,
         call: Call,
-        expected: StatusCode,
         deadline: Instant,
     ) -> Result<R, CallError> {
         let response = self.send(call, deadline).await?;
-        if response.status() == expected {
+        if response.status().is_success() {
             return serde_json::from_slice(response.body()).map_err(CallError::no_response);
         }
         if response.headers().contains_key(SHED) {
@@ -152,9 +136,23 @@ impl Client {
     /// There is at most one retry, at another endpoint: if the first was not reached, or if the call
     /// is idempotent and the first failed. The retry budget keeps retries a small share of all calls,
     /// so that they cannot become the load.
-    pub async fn send(&self, call: Call, deadline: Instant) -> Result<Response<Bytes>, CallError> {
+    ///
+    /// Boxed, so that it is compiled here, and not again with each service.
+    pub fn send(
+        &self,
+        call: Call,
+        deadline: Instant,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, CallError>> + Send + '_>> {
+        Box::pin(self.send_or_retry(call, deadline))
+    }
+
+    async fn send_or_retry(
+        &self,
+        call: Call,
+        deadline: Instant,
+    ) -> Result<Response<Bytes>, CallError> {
         let Call { request, attempt_timeout } = call;
-        self.retry_budget.record_call(Coarse.now());
+        self.endpoints.retry_budget.record_call(Coarse.now());
         let first = self.endpoints.choose(None).await?;
         let endpoint = Arc::clone(&first.endpoint);
         let retry = self.endpoints.are_several().then(|| request.clone());
@@ -167,7 +165,7 @@ impl Client {
             return result;
         }
         let Ok(second) = self.endpoints.choose(Some(&endpoint)).await else { return result };
-        if !self.retry_budget.try_retry(Coarse.now()) {
+        if !self.endpoints.retry_budget.try_retry(Coarse.now()) {
             return result;
         }
         self.attempt(second, retry, deadline, deadline).await
@@ -185,7 +183,7 @@ impl Client {
         let uri = base_url::with_authority(request.uri(), &chosen.endpoint.authority);
         *request.uri_mut() = uri.map_err(CallError::unreachable)?;
         let headers = request.headers_mut();
-        headers.entry(header::HOST).or_insert_with(|| self.base.host_header());
+        headers.entry(header::HOST).or_insert_with(|| self.endpoints.base.host_header());
         headers.insert(deadline::HEADER, HeaderValue::from(millis_left(deadline)));
         let span = trace::outgoing(&mut request);
         let started_at = Instant::now();
@@ -226,7 +224,7 @@ impl Client {
 
     /// The base URL of the service.
     pub fn base(&self) -> &BaseUrl {
-        &self.base
+        &self.endpoints.base
     }
 }
 

@@ -6,7 +6,6 @@
 //! nothing. So every address is an endpoint, and names are resolved periodically.
 
 use std::{
-    collections::BTreeMap,
     io,
     net::SocketAddr,
     sync::{
@@ -20,14 +19,15 @@ use arc_swap::ArcSwap;
 use axum::http::uri::Authority;
 use platform_resilience::{
     balance::{self, EndpointLoad, InFlight},
-    breaker::{Breaker, BreakerConfig, CallOutcome, Permit, State},
+    breaker::{Breaker, BreakerConfig, CallOutcome, Mode, Permit, State},
+    retry_budget::RetryBudget,
     time::{Coarse, Moment},
 };
 use tokio::{net::lookup_host, time::timeout};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::{base_url::BaseUrl, breaker_registry::BreakerRegistry, call_error::CallError};
+use crate::{base_url::BaseUrl, call::CallError};
 
 /// The age after which a name is resolved again: a new process is called within this time.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Endpoints of one service at most; further addresses are not called.
-pub const ENDPOINTS_MAX: usize = 64;
+const ENDPOINTS_MAX: usize = 64;
 
 /// Whether calls to a service are sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,19 +52,15 @@ pub enum CircuitState {
     },
 }
 
-/// Creates the breakers of the endpoints of one service, and registers them.
-#[derive(Clone, Debug)]
-pub(crate) struct BreakerFactory {
-    pub(crate) service: &'static str,
-    pub(crate) config: BreakerConfig,
-    pub(crate) registry: BreakerRegistry,
-}
-
-/// All endpoints of one service.
+/// All endpoints of one service, and the guards of the calls to it.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    base: BaseUrl,
-    breakers: Option<BreakerFactory>,
+    pub(crate) service: &'static str,
+    pub(crate) base: BaseUrl,
+    pub(crate) retry_budget: Arc<RetryBudget>,
+    config: BreakerConfig,
+    /// [`Mode::ForcedClosed`] for calls without a breaker.
+    mode: Mode,
     current: ArcSwap<Vec<Arc<Endpoint>>>,
     /// When the name was resolved, in nanoseconds; `None` if the host is an IP address.
     resolved_at: Option<AtomicU64>,
@@ -75,8 +71,9 @@ pub(crate) struct Endpoints {
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) authority: Authority,
+    address: SocketAddr,
     load: Arc<EndpointLoad>,
-    breaker: Option<Arc<Breaker>>,
+    breaker: Arc<Breaker>,
 }
 
 /// An endpoint that was chosen for an attempt. The attempt counts as in flight until this is dropped.
@@ -84,23 +81,29 @@ pub(crate) struct Endpoint {
 pub(crate) struct ChosenEndpoint {
     pub(crate) endpoint: Arc<Endpoint>,
     in_flight: InFlight,
-    permit: Option<Permit>,
+    permit: Permit,
 }
 
 impl Endpoints {
-    pub(crate) fn new(base: BaseUrl, breakers: Option<BreakerFactory>) -> Self {
+    /// The configuration must be valid.
+    pub(crate) fn new(
+        service: &'static str,
+        base: BaseUrl,
+        config: BreakerConfig,
+        mode: Mode,
+    ) -> Self {
         let address = base.address();
-        let mut endpoints = Self {
+        let endpoints = Self {
+            service,
             base,
-            breakers,
+            retry_budget: Arc::default(),
+            config,
+            mode,
             current: ArcSwap::default(),
             resolved_at: address.is_none().then(AtomicU64::default),
             is_resolving: AtomicBool::new(false),
         };
-        if let Some(address) = address {
-            let only = endpoints.endpoint(address);
-            endpoints.current = ArcSwap::from_pointee(vec![only]);
-        }
+        endpoints.update(address.into_iter());
         endpoints
     }
 
@@ -113,16 +116,14 @@ impl Endpoints {
         let current = self.current.load();
         let now = Coarse.now();
         let previous = previous.and_then(|it| current.iter().position(|one| Arc::ptr_eq(it, one)));
-        let load = |one: &Arc<Endpoint>| {
-            let admits = one.breaker.as_ref().is_none_or(|breaker| breaker.admits(now));
-            admits.then(|| one.load.weight(now))
-        };
+        let load = |one: &Arc<Endpoint>| one.breaker.admits(now).then(|| one.load.weight(now));
         let index = balance::pick(&current, previous, fastrand::u64(..), load);
         match index.and_then(|index| current.get(index)) {
             Some(endpoint) => ChosenEndpoint::new(Arc::clone(endpoint), now),
             None => match open_for(&current, now) {
                 Some(retry_after) => Err(CallError::CircuitOpen { retry_after }),
-                None => Err(CallError::unreachable(NoEndpoint)),
+                // The name resolves to no address, or only to one that was already called.
+                None => Err(CallError::unreachable("there is no other endpoint")),
             },
         }
     }
@@ -136,12 +137,11 @@ impl Endpoints {
         let now = Coarse.now();
         let current = self.current.load();
         let mut is_half_open = false;
-        for endpoint in current.iter() {
-            match &endpoint.breaker {
-                Some(breaker) if !breaker.admits(now) => {}
-                Some(breaker) if breaker.state(now) == State::HalfOpen => is_half_open = true,
-                Some(_) | None => return CircuitState::Closed,
+        for admitting in current.iter().filter(|one| one.breaker.admits(now)) {
+            if admitting.breaker.state(now) != State::HalfOpen {
+                return CircuitState::Closed;
             }
+            is_half_open = true;
         }
         match open_for(&current, now) {
             _ if is_half_open => CircuitState::HalfOpen,
@@ -186,75 +186,47 @@ impl Endpoints {
     /// Endpoints whose address is still there keep their load and breaker. An empty answer is ignored.
     fn update(&self, addresses: impl Iterator<Item = SocketAddr>) {
         let current = self.current.load();
-        let mut known: BTreeMap<String, Arc<Endpoint>> =
-            current.iter().map(|one| (one.authority.to_string(), Arc::clone(one))).collect();
-        let updated: Vec<_> = addresses
-            .map(|address| {
-                known.remove(&address.to_string()).unwrap_or_else(|| self.endpoint(address))
-            })
-            .collect();
-        if updated.is_empty() {
-            return;
-        }
-        if let Some(breakers) = &self.breakers {
-            for removed in known.keys() {
-                breakers.registry.remove_breaker(&self.breaker_name(breakers.service, removed));
-            }
-        }
-        self.current.store(Arc::new(updated));
-    }
-
-    fn endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
-        let address = address.to_string();
-        let breaker = self.breakers.as_ref().and_then(|breakers| {
-            let name = self.breaker_name(breakers.service, &address);
-            breakers.add(name)
-        });
-        let authority = Authority::try_from(address);
-        let authority = authority.unwrap_or_else(|_| self.base.authority().clone());
-        Arc::new(Endpoint { authority, load: Arc::default(), breaker })
-    }
-
-    /// The name of the service, with the address where there may be several.
-    fn breaker_name(&self, service: &str, address: &str) -> String {
-        match self.resolved_at {
-            Some(_) => format!("{service}-{address}"),
-            None => service.to_owned(),
+        let known = |address| current.iter().find(|one| one.address == address).cloned();
+        let endpoint = |address| known(address).unwrap_or_else(|| self.endpoint(address));
+        let updated: Vec<_> = addresses.map(endpoint).collect();
+        if !updated.is_empty() {
+            self.current.store(Arc::new(updated));
         }
     }
-}
 
-impl BreakerFactory {
     /// Each breaker has its own seed, so that breakers that opened together, in this process and in
     /// others, do not all send their probes at the same moment.
-    fn add(&self, name: String) -> Option<Arc<Breaker>> {
-        match Breaker::new(BreakerConfig { seed: fastrand::u64(..), ..self.config }) {
-            Ok(breaker) => {
-                let breaker = Arc::new(breaker);
-                self.registry.add_breaker(name, &breaker);
-                Some(breaker)
-            }
-            Err(cause) => {
-                warn!(%cause, "{name} is called without a breaker");
-                None
-            }
-        }
+    fn endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        let config = BreakerConfig { seed: fastrand::u64(..), ..self.config };
+        #[expect(clippy::expect_used, reason = "`Client` has validated it")]
+        let breaker = Breaker::new(config).expect("a valid configuration");
+        breaker.set_mode(self.mode, Coarse.now());
+        let authority = Authority::try_from(address.to_string());
+        let authority = authority.unwrap_or_else(|_| self.base.authority().clone());
+        Arc::new(Endpoint { authority, address, load: Arc::default(), breaker: Arc::new(breaker) })
+    }
+
+    /// The breakers, each by the name of the service, with the address where there may be several.
+    pub(crate) fn breakers(&self) -> Vec<(String, Arc<Breaker>)> {
+        let name = |address| match self.resolved_at {
+            Some(_) => format!("{}-{address}", self.service),
+            None => self.service.to_owned(),
+        };
+        let current = self.current.load();
+        current.iter().map(|one| (name(one.address), Arc::clone(&one.breaker))).collect()
     }
 }
 
 /// When the first of these breakers admits a call; `None` if one does now.
 /// A breaker that does not counts a rejected call.
 fn open_for(endpoints: &[Arc<Endpoint>], now: Moment) -> Option<Duration> {
-    let retry_after = |endpoint: &Arc<Endpoint>| {
-        let refused = endpoint.breaker.as_ref().and_then(|breaker| breaker.check(now).err());
-        refused.map(|refused| refused.retry_after)
-    };
-    endpoints.iter().filter_map(retry_after).min()
+    let rejections = endpoints.iter().filter_map(|endpoint| endpoint.breaker.check(now).err());
+    rejections.map(|rejection| rejection.retry_after).min()
 }
 
 impl ChosenEndpoint {
     fn new(endpoint: Arc<Endpoint>, now: Moment) -> Result<Self, CallError> {
-        let permit = endpoint.breaker.as_ref().map(|breaker| breaker.enter(now)).transpose();
+        let permit = endpoint.breaker.enter(now);
         let permit = permit.map_err(|it| CallError::CircuitOpen { retry_after: it.retry_after })?;
         let in_flight = endpoint.load.begin();
         Ok(Self { endpoint, in_flight, permit })
@@ -266,16 +238,9 @@ impl ChosenEndpoint {
         if matches!(outcome, CallOutcome::Failure | CallOutcome::Timeout) {
             self.in_flight.failed(now);
         }
-        if let Some(permit) = self.permit {
-            permit.record(outcome, open_for, now);
-        }
+        self.permit.record(outcome, open_for, now);
     }
 }
-
-/// The name resolves to no address, or only to one that was already called.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("there is no other endpoint")]
-struct NoEndpoint;
 
 #[cfg(test)]
 mod tests {
@@ -283,21 +248,20 @@ mod tests {
 
     use super::*;
 
+    fn endpoints(base: &str) -> Endpoints {
+        let base = base.parse().unwrap();
+        Endpoints::new("vaccine", base, BreakerConfig::default(), Mode::Auto)
+    }
+
     #[test]
     fn breakers_that_open_together_do_not_close_together() {
-        let breakers = BreakerFactory {
-            service: "vaccine",
-            config: BreakerConfig::default(),
-            registry: BreakerRegistry::default(),
-        };
-        let base: BaseUrl = "http://127.0.0.1:8081".parse().unwrap();
-        let endpoints = Endpoints::new(base, Some(breakers));
+        let endpoints = endpoints("http://127.0.0.1:8081");
         let now = Coarse.now();
         let open_for: BTreeSet<_> = (1..=8)
             .map(|port| {
                 let endpoint = endpoints.endpoint(SocketAddr::from(([127, 0, 0, 1], port)));
                 while let Ok(chosen) = ChosenEndpoint::new(Arc::clone(&endpoint), now) {
-                    chosen.permit.unwrap().record(CallOutcome::Failure, None, now);
+                    chosen.permit.record(CallOutcome::Failure, None, now);
                 }
                 open_for(&[endpoint], now).unwrap()
             })
@@ -307,20 +271,16 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_is_still_resolved_keeps_its_breaker_and_a_removed_one_loses_it() {
-        let registry = BreakerRegistry::default();
-        let breakers = BreakerFactory {
-            service: "vaccine",
-            config: BreakerConfig::default(),
-            registry: registry.clone(),
-        };
-        let endpoints = Endpoints::new("http://vaccine:81".parse().unwrap(), Some(breakers));
+        let endpoints = endpoints("http://vaccine:81");
         let [one, two, three] = [1, 2, 3].map(|host| SocketAddr::from(([10, 0, 0, host], 81)));
         endpoints.update([one, two].into_iter());
-        let kept = registry.breaker("vaccine-10.0.0.2:81").unwrap();
+        let (name, kept) = endpoints.breakers().remove(1);
         endpoints.update([two, three].into_iter());
         endpoints.update([].into_iter());
-        let names = registry.breakers().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names, ["vaccine-10.0.0.2:81", "vaccine-10.0.0.3:81"]);
-        assert!(Arc::ptr_eq(&kept, &registry.breaker("vaccine-10.0.0.2:81").unwrap()));
+        let breakers = endpoints.breakers();
+        let names = breakers.iter().map(|(name, _)| &**name).collect::<Vec<_>>();
+        assert_eq!(names, [&*name, "vaccine-10.0.0.3:81"]);
+        assert_eq!(name, "vaccine-10.0.0.2:81");
+        assert!(Arc::ptr_eq(&kept, &breakers[0].1));
     }
 }

@@ -20,46 +20,39 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use tokio::{
-    select,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{json::Json, problem::Problem};
 
 /// The longest delay of a response: 30 s.
-pub const DELAY_MAX_MS: u32 = 30_000;
+const DELAY_MAX_MS: u32 = 30_000;
 
 /// The delay of a response that never comes: longer than any caller waits.
 pub const SILENCE: Duration = Duration::from_mins(2);
 
 /// The longest period of bursts.
-pub const EVERY_MAX_MS: u32 = 60_000;
+const EVERY_MAX_MS: u32 = 60_000;
 
 /// The longest delay of the store, per command.
-pub const STORE_DELAY_MAX_US: u32 = 10_000;
+const STORE_DELAY_MAX_US: u32 = 10_000;
 
 const PATH: &str = "/actuator/faults";
 
 /// The faults of one service. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct FaultInjection(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    active: Mutex<Active>,
-    store_delay_us: Arc<AtomicU64>,
+pub struct FaultInjection {
+    active: Arc<Mutex<Active>>,
+    /// By how many microseconds each command of a commit is delayed; for the store of this service.
+    pub store_delay_us: Arc<AtomicU64>,
 }
 
-/// The active mode, since when, and how many requests came since then.
+/// The active settings, and since when.
 #[derive(Clone, Copy, Debug)]
 struct Active {
     settings: Settings,
-    fault: Option<Fault>,
     since: Instant,
-    requests: u64,
 }
 
 /// What happens to a request.
@@ -67,8 +60,8 @@ struct Active {
 enum Fault {
     /// It is handled, and its response comes that much later.
     Delay(Duration),
-    /// So many of a hundred, evenly spread, get a 500 and are not handled.
-    Errors(u32),
+    /// It gets a 500 and is not handled.
+    Error,
 }
 
 /// The body of a request to [`PATH`], and of the response.
@@ -79,8 +72,6 @@ struct Settings {
     mode: Option<Mode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    percent: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     every_ms: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,20 +86,15 @@ enum Mode {
     None,
     /// Every response is late by `delayMs`.
     Slow,
-    /// `percent` of all requests fail.
+    /// Every request fails.
     Errors,
     /// No response is sent.
     Silent,
-    /// For `forMs` of `everyMs`, responses are late if there is a `delayMs`, else `percent` fail.
+    /// For `forMs` of `everyMs`, responses are late if there is a `delayMs`, else requests fail.
     Bursts,
 }
 
 impl FaultInjection {
-    /// By how many microseconds each command of a commit is delayed; for the store of this service.
-    pub fn store_delay_us(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.0.store_delay_us)
-    }
-
     /// The route that shows and sets the faults.
     pub fn router(&self, service: &'static str) -> Router {
         warn!(
@@ -129,54 +115,43 @@ impl FaultInjection {
         if path.starts_with("/actuator/") {
             return response.await;
         }
-        let fault = self.active().next_fault();
-        let delay = match fault {
-            None => return response.await,
-            Some(Fault::Errors(_)) => return injected().into_response(),
-            Some(Fault::Delay(delay)) => delay,
-        };
-        let response = response.await;
-        select! {
-            () = sleep(delay) => {}
-            () = stop.cancelled() => {}
+        let fault = self.active().fault();
+        match fault {
+            None => response.await,
+            Some(Fault::Error) => injected().into_response(),
+            Some(Fault::Delay(delay)) => {
+                let response = response.await;
+                stop.run_until_cancelled(sleep(delay)).await;
+                response
+            }
         }
-        response
     }
 
     fn active(&self) -> MutexGuard<'_, Active> {
-        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn show(&self) -> Settings {
-        let delay = self.0.store_delay_us.load(Ordering::Relaxed);
-        let store_delay_us = Some(u32::try_from(delay).unwrap_or(u32::MAX));
-        Settings { store_delay_us, ..self.active().settings }
-    }
-
-    fn set(&self, settings: Settings) -> Result<(), Problem> {
-        let settings = settings.validated()?;
-        if let Some(mode) = settings.mode {
-            *self.active() = Active { fault: settings.fault(mode), settings, ..Active::default() };
-        }
-        if let Some(delay) = settings.store_delay_us {
-            self.0.store_delay_us.store(delay.into(), Ordering::Relaxed);
-        }
-        Ok(())
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn show(State(faults): State<FaultInjection>) -> Json<Settings> {
-    Json(faults.show())
+    let delay = faults.store_delay_us.load(Ordering::Relaxed);
+    let store_delay_us = Some(u32::try_from(delay).unwrap_or(u32::MAX));
+    Json(Settings { store_delay_us, ..faults.active().settings })
 }
 
 async fn set(
     State(faults): State<FaultInjection>,
     Json(settings): Json<Settings>,
 ) -> Result<Json<Settings>, Problem> {
-    faults.set(settings)?;
-    let active = faults.show();
-    warn!("faults: {}", serde_json::to_string(&active).unwrap_or_default());
-    Ok(Json(active))
+    settings.validate()?;
+    if settings.mode.is_some() {
+        *faults.active() = Active { settings, since: Instant::now() };
+    }
+    if let Some(delay) = settings.store_delay_us {
+        faults.store_delay_us.store(delay.into(), Ordering::Relaxed);
+    }
+    let active = show(State(faults)).await;
+    warn!("faults: {}", serde_json::to_string(&active.0).unwrap_or_default());
+    Ok(active)
 }
 
 fn injected() -> Problem {
@@ -190,52 +165,44 @@ fn injected() -> Problem {
 impl Default for Active {
     fn default() -> Self {
         let settings = Settings { mode: Some(Mode::None), ..Settings::default() };
-        Self { settings, fault: None, since: Instant::now(), requests: 0 }
+        Self { settings, since: Instant::now() }
     }
 }
 
 impl Active {
-    /// What happens to the next request.
-    fn next_fault(&mut self) -> Option<Fault> {
-        if let (Some(every), Some(lasting)) = (self.settings.every_ms, self.settings.for_ms) {
-            let into_period = self.since.elapsed().as_millis() % u128::from(every.max(1));
-            if into_period >= u128::from(lasting) {
-                return None;
+    /// What happens to a request now.
+    fn fault(&self) -> Option<Fault> {
+        let Settings { mode, delay_ms, every_ms, for_ms, store_delay_us: _ } = self.settings;
+        let delay = delay_ms.map(|ms| Fault::Delay(Duration::from_millis(ms.into())));
+        match mode? {
+            Mode::None => None,
+            Mode::Slow => delay,
+            Mode::Errors => Some(Fault::Error),
+            Mode::Silent => Some(Fault::Delay(SILENCE)),
+            Mode::Bursts => {
+                let into_period = self.since.elapsed().as_millis() % u128::from(every_ms?.max(1));
+                (into_period < u128::from(for_ms?)).then(|| delay.unwrap_or(Fault::Error))
             }
         }
-        if let Some(Fault::Errors(percent)) = self.fault {
-            let failed = |requests: u64| requests.saturating_mul(percent.into()) / 100;
-            self.requests += 1;
-            if failed(self.requests) == failed(self.requests - 1) {
-                return None;
-            }
-        }
-        self.fault
     }
 }
 
 impl Settings {
-    /// The settings with their defaults. Each field is in its range, and there is none that the mode
-    /// does not use.
-    fn validated(mut self) -> Result<Self, Problem> {
+    /// Each field is in its range, and there is none that the mode does not use.
+    fn validate(&self) -> Result<(), Problem> {
         let used: &[&str] = match self.mode {
             None if self.store_delay_us.is_none() => {
                 return Err(Problem::invalid("mode", "give mode, storeDelayUs or both"));
             }
-            None | Some(Mode::None | Mode::Silent) => &[],
+            None | Some(Mode::None | Mode::Silent | Mode::Errors) => &[],
             Some(Mode::Slow) => &["delayMs"],
-            Some(Mode::Errors) => &["percent"],
             Some(Mode::Bursts) if self.delay_ms.is_some() => &["everyMs", "forMs", "delayMs"],
-            Some(Mode::Bursts) => &["everyMs", "forMs", "percent"],
+            Some(Mode::Bursts) => &["everyMs", "forMs"],
         };
-        if used.contains(&"percent") {
-            self.percent.get_or_insert(100);
-        }
         for (field, value, max) in [
             ("everyMs", self.every_ms, EVERY_MAX_MS),
             ("forMs", self.for_ms, self.every_ms.unwrap_or(EVERY_MAX_MS)),
             ("delayMs", self.delay_ms, DELAY_MAX_MS),
-            ("percent", self.percent, 100),
         ] {
             let detail = match (used.contains(&field), value) {
                 (false, None) => continue,
@@ -249,17 +216,6 @@ impl Settings {
             let detail = format!("must be from 0 to {STORE_DELAY_MAX_US}");
             return Err(Problem::invalid("storeDelayUs", detail));
         }
-        Ok(self)
-    }
-
-    fn fault(&self, mode: Mode) -> Option<Fault> {
-        match mode {
-            Mode::None => None,
-            Mode::Silent => Some(Fault::Delay(SILENCE)),
-            Mode::Slow | Mode::Errors | Mode::Bursts => {
-                let delay = |ms: u32| Fault::Delay(Duration::from_millis(ms.into()));
-                self.delay_ms.map(delay).or(self.percent.map(Fault::Errors))
-            }
-        }
+        Ok(())
     }
 }

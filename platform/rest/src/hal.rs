@@ -1,6 +1,6 @@
 //! HAL bodies, as clients of Spring Data REST expect them: items with `_links`, lists in `_embedded`.
 
-use std::{convert::Infallible, fmt::Display};
+use std::{collections::BTreeMap, convert::Infallible, fmt::Display};
 
 use axum::{
     extract::FromRequestParts,
@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use platform_store::{PageRows, PageStart};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
@@ -89,19 +89,12 @@ pub struct HalItem<T> {
 #[derive(Clone, Debug)]
 struct ItemLinks {
     singular: &'static str,
-    href: String,
+    link: Link,
 }
 
 impl Serialize for ItemLinks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Href<'a> {
-            href: &'a str,
-        }
-        let mut links = serializer.serialize_map(Some(2))?;
-        links.serialize_entry("self", &Href { href: &self.href })?;
-        links.serialize_entry(self.singular, &Href { href: &self.href })?;
-        links.end()
+        serializer.collect_map(["self", self.singular].map(|name| (name, &self.link)))
     }
 }
 
@@ -116,8 +109,8 @@ pub struct Collection {
 
 impl Collection {
     fn item<T>(self, origin: &Origin, id: impl Display, item: T) -> HalItem<T> {
-        let href = origin.item(self.plural, id);
-        HalItem { item, links: ItemLinks { singular: self.singular, href } }
+        let link = Link::to(origin.item(self.plural, id));
+        HalItem { item, links: ItemLinks { singular: self.singular, link } }
     }
 
     /// 200 with an item.
@@ -129,7 +122,7 @@ impl Collection {
     pub fn created<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
         let item = self.item(origin, id, item);
         let mut response = json::reply(StatusCode::CREATED, MEDIA_TYPE, &item);
-        if let Ok(location) = HeaderValue::try_from(item.links.href) {
+        if let Ok(location) = HeaderValue::try_from(item.links.link.href) {
             response.headers_mut().insert(header::LOCATION, location);
         }
         response
@@ -147,7 +140,7 @@ impl Collection {
         let item = |(key, item)| self.item(origin, id(key, &item), item);
         let items = list.rows.items.into_iter().map(item);
         let body = HalPage {
-            _embedded: Embedded { plural: self.plural, items: items.collect() },
+            _embedded: BTreeMap::from([(self.plural, items.collect())]),
             _links: links,
             page: PageInfo::new(page, list.total),
         };
@@ -190,23 +183,9 @@ impl<T> List<T> {
 pub struct HalPage<T> {
     /// The items, under the name of the collection.
     #[schema(value_type = BTreeMap<String, Vec<HalItem<T>>>)]
-    _embedded: Embedded<T>,
+    _embedded: BTreeMap<&'static str, Vec<HalItem<T>>>,
     _links: PageLinks,
     page: PageInfo,
-}
-
-#[derive(Debug)]
-struct Embedded<T> {
-    plural: &'static str,
-    items: Vec<HalItem<T>>,
-}
-
-impl<T: Serialize> Serialize for Embedded<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut embedded = serializer.serialize_map(Some(1))?;
-        embedded.serialize_entry(self.plural, &self.items)?;
-        embedded.end()
-    }
 }
 
 /// Links to the other pages; `prev` and `next` only where there is one.

@@ -1,6 +1,6 @@
 //! Bodies, paths and queries, parsed into types; an error names the field that is wrong.
 
-use std::str::FromStr;
+use std::fmt::Display;
 
 use axum::{
     body::{Body, Bytes},
@@ -24,9 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        json_only(&parts.headers)?;
-        let body = read(body, MAX).await?;
+        let body = read_json(request, MAX).await?;
         // serde would accept a list for an object, field by field.
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => Ok(Self(parse(&body)?)),
@@ -43,10 +41,21 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        json_only(&parts.headers)?;
-        Ok(Self(parse(&read(body, MAX).await?)?))
+        Ok(Self(parse(&read_json(request, MAX).await?)?))
     }
+}
+
+async fn read_json(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    if is_json(request.headers()) {
+        return read(request.into_body(), limit).await;
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "urn:anticorona:unsupported-media-type",
+        "The body must be JSON",
+    )
+    .field("Content-Type")
+    .detail("send Content-Type: application/json"))
 }
 
 /// Reads a body to its end, at most `limit` bytes.
@@ -71,43 +80,27 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 fn parse_naming_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
+    let not_json = |cause: &serde_json::Error| Problem::malformed(format!("not JSON: {cause}"));
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let cause = error.into_inner();
-        if !cause.is_data() {
-            return Problem::malformed(format!("not JSON: {cause}"));
-        }
-        let cause = cause.to_string();
-        Problem::invalid(field(&path, &cause).as_deref(), cause)
+        if error.inner().is_data() { invalid(&error) } else { not_json(error.inner()) }
     })?;
-    json.end().map_err(|cause| Problem::malformed(format!("not JSON: {cause}")))?;
+    json.end().map_err(|cause| not_json(&cause))?;
     Ok(value)
 }
 
-/// The field that is wrong: where parsing stopped, and the field that is missing, duplicate or
+/// Names the field that is wrong: where parsing stopped, and the field that is missing, duplicate or
 /// unknown there.
-fn field(path: &str, cause: &str) -> Option<String> {
+fn invalid<E: Display>(error: &serde_path_to_error::Error<E>) -> Problem {
+    let (path, cause) = (error.path().to_string(), error.inner().to_string());
     let named = ["missing field `", "duplicate field `", "unknown field `"]
         .iter()
         .find_map(|kind| cause.strip_prefix(kind)?.split('`').next());
-    match (path.trim_start_matches('.'), named) {
+    let field = match (path.trim_start_matches('.'), named) {
         ("", named) => named.map(str::to_owned),
         (path, Some(named)) if !path.ends_with(named) => Some(format!("{path}.{named}")),
         (path, _) => Some(path.to_owned()),
-    }
-}
-
-fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
-    if is_json(headers) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "urn:anticorona:unsupported-media-type",
-        "The body must be JSON",
-    )
-    .field("Content-Type")
-    .detail("send Content-Type: application/json"))
+    };
+    Problem::invalid(field.as_deref(), cause)
 }
 
 /// `application/json`, or a media type with the suffix `+json`.
@@ -120,18 +113,18 @@ fn is_json(headers: &HeaderMap) -> bool {
         || essence.to_ascii_lowercase().ends_with("+json")
 }
 
-/// The only variable of a path; a value that cannot be parsed is a 404.
+/// The variables of a path, one or a struct of them; a value that cannot be parsed is a 404.
 #[derive(Clone, Copy, Debug)]
 pub struct Id<T>(pub T);
 
-impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let text = Path::<String>::from_request_parts(parts, state).await.ok();
-        text.and_then(|Path(text)| text.parse().ok())
-            .map(Self)
-            .ok_or_else(|| Problem::not_found(format!("nothing at {}", parts.uri.path())))
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Problem::not_found(format!("nothing at {}", parts.uri.path()))),
+        }
     }
 }
 
@@ -145,11 +138,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
-            let path = error.path().to_string();
-            let cause = error.into_inner().to_string();
-            Problem::invalid(field(&path, &cause).as_deref(), cause)
-        })
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| invalid(&error))
     }
 }
 
@@ -163,14 +152,7 @@ pub fn number(field: &'static str, text: Option<&str>, of: &str) -> Result<i64, 
 /// A JSON response.
 pub fn reply<T: Serialize>(status: StatusCode, media_type: &'static str, body: &T) -> Response {
     match serde_json::to_vec(body) {
-        Ok(body) => {
-            let mut response = Response::new(Body::from(body));
-            *response.status_mut() = status;
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-            response
-        }
+        Ok(body) => (status, [(header::CONTENT_TYPE, media_type)], body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // Plain data cannot fail.
     }
 }

@@ -4,7 +4,6 @@
 mod base_url;
 pub mod breaker_registry;
 mod call;
-mod call_error;
 mod call_outcome;
 pub mod client;
 mod endpoints;

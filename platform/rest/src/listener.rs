@@ -20,7 +20,6 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use platform_telemetry::{metrics::http_metrics::HttpMetrics, trace::Tracer};
 use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 use tokio::{
@@ -29,12 +28,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::{
-    fault_injection::FaultInjection, ingress::Ingress, problem::Problem, runtime::Runtime, sockets,
-};
+use crate::{ingress::Ingress, problem::Problem, runtime::Runtime, sockets};
 
 /// Open connections of one listener at most; further ones wait in the kernel's queue.
 /// Fewer if the system allows this process fewer open files.
@@ -109,30 +106,27 @@ impl Listener {
         runtime: &Runtime,
     ) -> io::Result<()> {
         info!("{service} listens on http://{}", self.address);
-        let router = match runtime.faults() {
+        let router = match &runtime.faults {
             Some(faults) => router.merge(faults.router(service)),
             None => router,
         };
         let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
-        let router = runtime.tracer().record_routes(router);
+        let router = runtime.tracer.record_routes(router);
         let ingress = Ingress::new(router, request_timeout).map_err(io::Error::other)?;
-        runtime.breakers().set_admission(ingress.admission());
+        runtime.breakers.set_admission(ingress.admission());
         let server = Arc::new(Server {
             ingress,
-            faults: runtime.faults().cloned(),
-            tracer: runtime.tracer().clone(),
-            http: runtime.metrics().http().clone(),
+            runtime: runtime.clone(),
             request_timeout,
             free_connections: Arc::new(Semaphore::new(self.connections_max)),
             keep_alive_max: self.connections_max / KEEP_ALIVE_SHARE,
-            stop: runtime.stop_token(),
             tasks: TaskTracker::new(),
         });
         for socket in self.sockets {
             let listener = TcpListener::from_std(socket)?;
             server.tasks.spawn(Arc::clone(&server).accept(listener));
         }
-        runtime.stopping().await;
+        runtime.stop.cancelled().await;
         server.tasks.close();
         server.tasks.wait().await;
         Ok(())
@@ -147,48 +141,40 @@ fn connections_max() -> usize {
 
 struct Server {
     ingress: Ingress,
-    faults: Option<FaultInjection>,
-    tracer: Tracer,
-    http: HttpMetrics,
+    runtime: Runtime,
     request_timeout: Duration,
     free_connections: Arc<Semaphore>,
     /// With more open connections than this, each is closed after its response.
     keep_alive_max: usize,
-    stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Server {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut is_failing = false;
-        while let Some(permit) = self.permit().await {
-            select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        is_failing = false;
-                        self.start(stream, permit);
+        while let Some(permit) = self.permit().await
+            && let Some(accepted) = self.runtime.stop.run_until_cancelled(listener.accept()).await
+        {
+            match accepted {
+                Ok((stream, _)) => {
+                    is_failing = false;
+                    self.start(stream, permit);
+                }
+                Err(cause) => {
+                    if !is_failing {
+                        warn!(%cause, "cannot accept connections, retrying");
                     }
-                    Err(cause) => {
-                        if !is_failing {
-                            warn!(%cause, "cannot accept connections, retrying");
-                        }
-                        is_failing = true;
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                    is_failing = true;
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
         self.accept_queued(listener).await;
     }
 
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            permit = Arc::clone(&self.free_connections).acquire_owned() => permit.ok(),
-        }
+        let permit = Arc::clone(&self.free_connections).acquire_owned();
+        self.runtime.stop.run_until_cancelled(permit).await?.ok()
     }
 
     /// Accepts the connections in the kernel's queue: closing the socket would reset them.
@@ -213,13 +199,14 @@ impl Server {
 
     async fn connection(&self, stream: TcpStream) {
         drop(stream.set_nodelay(true)); // Without it, responses are only slower.
-        let _open = self.http.connection();
+        let Runtime { stop, metrics, tracer, .. } = &self.runtime;
+        let http = metrics.http();
+        let _open = http.connection();
         let is_draining = AtomicBool::new(false);
-        let answer = |request| self.tracer.serve(request, |it| self.answer(it));
+        let answer = |request| tracer.serve(request, |it| self.answer(it));
         let service = service_fn(async |request| {
-            let mut response = self.http.observe(request, answer).await;
-            if is_draining.load(Ordering::Relaxed)
-                || self.http.connections_open() > self.keep_alive_max
+            let mut response = http.observe(request, answer).await;
+            if is_draining.load(Ordering::Relaxed) || http.connections_open() > self.keep_alive_max
             {
                 // Without it, the client's next request could meet a connection that is being closed.
                 let close = HeaderValue::from_static("close");
@@ -234,7 +221,7 @@ impl Server {
             .serve_connection(TokioIo::new(stream), service);
         pin!(connection);
         let draining = async {
-            self.stop.cancelled().await;
+            stop.cancelled().await;
             is_draining.store(true, Ordering::Relaxed);
             sleep(LAST_REQUEST_TIMEOUT).await;
         };
@@ -252,9 +239,9 @@ impl Server {
     /// Faults are injected outermost: a request that fails on purpose must not be rejected or timed
     /// out by the guards.
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let Some(faults) = &self.faults else { return self.ingress.answer(request).await };
+        let Some(faults) = &self.runtime.faults else { return self.ingress.answer(request).await };
         let path = request.uri().path().to_owned();
-        faults.apply(&path, &self.stop, self.ingress.answer(request)).await
+        faults.apply(&path, &self.runtime.stop, self.ingress.answer(request)).await
     }
 }
 

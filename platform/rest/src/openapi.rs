@@ -2,9 +2,12 @@
 //!
 //! An operation names them beside its own: `responses((status = 201, …), BodyProblems, Unavailable)`.
 
-use utoipa::IntoResponses;
+use utoipa::{IntoResponses, ToSchema};
 
-use crate::problem::Problem;
+use crate::{
+    hal::{HalItem, HalPage},
+    problem::Problem,
+};
 
 /// The responses to a request whose body is wrong.
 #[derive(Debug, IntoResponses)]
@@ -23,9 +26,12 @@ pub enum BodyProblems {
     InvalidField(Problem),
 }
 
-/// The responses to a request for a page that is wrong.
+/// The responses to a request for a page of a list.
 #[derive(Debug, IntoResponses)]
-pub enum PageProblems {
+pub enum PageOf<T: ToSchema> {
+    /// A page
+    #[response(status = 200, content_type = "application/hal+json")]
+    Page(HalPage<T>),
     /// The page is too far from the beginning of the list: follow the `next` links
     #[response(status = 400, content_type = "application/problem+json")]
     TooDeep(Problem),
@@ -33,6 +39,16 @@ pub enum PageProblems {
     #[response(status = 422, content_type = "application/problem+json")]
     InvalidField(Problem),
 }
+
+/// Found
+#[derive(Debug, IntoResponses)]
+#[response(status = 200, content_type = "application/hal+json")]
+pub struct Found<T: ToSchema>(HalItem<T>);
+
+/// Changed
+#[derive(Debug, IntoResponses)]
+#[response(status = 200, content_type = "application/hal+json")]
+pub struct Changed<T: ToSchema>(HalItem<T>);
 
 /// The response while a request cannot be served.
 #[derive(Debug, IntoResponses)]
@@ -44,4 +60,18 @@ pub enum Unavailable {
         headers(("Retry-After" = u32, description = "When to retry, in seconds"))
     )]
     RetryLater(Problem),
+}
+
+/// Types that describe a response with a [`Problem`]. The comment is its description in the document:
+///
+/// `problem_responses!(/** There is no such vaccine */ NoSuchVaccine = 404;)`
+#[macro_export]
+macro_rules! problem_responses {
+    ($($(#[$description:meta])+ $visibility:vis $name:ident = $status:tt;)+) => {$(
+        $(#[$description])+
+        #[derive(utoipa::IntoResponses)]
+        #[response(status = $status, content_type = "application/problem+json")]
+        #[expect(dead_code, reason = "describes a response")]
+        $visibility struct $name($crate::problem::Problem);
+    )+};
 }

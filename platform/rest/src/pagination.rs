@@ -14,7 +14,7 @@ use platform_store::{PageRange, PageStart};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{json, problem::Problem};
+use crate::{json::Query, problem::Problem};
 
 /// Items on a page unless the request says otherwise.
 pub const PAGE_SIZE: u32 = 20;
@@ -39,23 +39,15 @@ pub struct PageRequest {
 /// The query of a request for a page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the fields are described here and parsed by `FromRequestParts`")]
 pub struct PageParams {
     /// Where the page begins, as `next` and `prev` of another page say
     #[param(example = "after-20", nullable = false)]
     cursor: Option<String>,
     /// Which page, counted from 0; only near the beginning of a list (at most 10000 items before it)
-    #[param(example = 0, minimum = 0, nullable = false)]
-    page: Option<u32>,
-    /// Items on a page, 20 unless given; more than 1000 means 1000
-    #[param(example = 20, minimum = 1, nullable = false)]
-    size: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct PageQuery {
-    cursor: Option<String>,
+    #[param(value_type = Option<u32>, example = 0, minimum = 0, nullable = false)]
     page: Option<String>,
+    /// Items on a page, 20 unless given; more than 1000 means 1000
+    #[param(value_type = Option<u32>, example = 20, minimum = 1, nullable = false)]
     size: Option<String>,
 }
 
@@ -63,13 +55,11 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let json::Query(query) = json::Query::<PageQuery>::from_request_parts(parts, state).await?;
-        let size = match query.size {
+        let Query::<PageParams>(query) = Query::from_request_parts(parts, state).await?;
+        let size = match query.size.map(|text| text.parse::<u32>()) {
             None => PAGE_SIZE,
-            Some(text) => match text.parse::<u32>() {
-                Ok(size) if size > 0 => size.min(PAGE_SIZE_MAX),
-                _ => return Err(Problem::invalid("size", "must be a whole number from 1")),
-            },
+            Some(Ok(size)) if size > 0 => size.min(PAGE_SIZE_MAX),
+            Some(_) => return Err(Problem::invalid("size", "must be a whole number from 1")),
         };
         let (start, number) = match (query.cursor, query.page) {
             (Some(_), Some(_)) => {
@@ -86,8 +76,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
 }
 
 fn number(page: Option<&str>) -> Result<u64, Problem> {
-    let Some(text) = page else { return Ok(0) };
-    let number = text.parse::<u32>();
+    let number = page.unwrap_or("0").parse::<u32>();
     let wrong = |_| Problem::invalid("page", "must be a whole number, counted from 0");
     number.map(u64::from).map_err(wrong)
 }

@@ -3,8 +3,8 @@
 use std::{fmt::Display, time::Duration};
 
 use axum::{
-    body::Body,
-    http::{HeaderValue, StatusCode, header},
+    Extension,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use platform_store::{ReadError, WriteError};
@@ -73,15 +73,12 @@ impl Problem {
             .detail(detail)
     }
 
-    /// 503 with `Retry-After`: the request may be sent again after that time.
+    /// 503 with `Retry-After`, in whole seconds and at least one: the request may be sent again after
+    /// that time.
     pub fn retry_later(retry_after: Duration, detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "urn:anticorona:retry-later",
-            "Please retry later",
-        )
-        .retry_after(retry_after)
-        .detail(detail)
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let problem = Self::new(status, "urn:anticorona:retry-later", "Please retry later");
+        Self { retry_after: Some(retry_after), ..problem.detail(detail) }
     }
 
     /// Adds what is wrong this time.
@@ -95,13 +92,6 @@ impl Problem {
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
-        self
-    }
-
-    /// Adds `Retry-After`; whole seconds, at least one.
-    #[must_use]
-    pub fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
         self
     }
 
@@ -130,17 +120,11 @@ pub(crate) struct OwnRetryAfter(pub(crate) Duration);
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default(); // Strings and a number cannot fail.
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(after) = self.retry_after {
-            let seconds = after.as_millis().div_ceil(1000).max(1);
-            if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
-                headers.insert(header::RETRY_AFTER, seconds);
-            }
-            response.extensions_mut().insert(OwnRetryAfter(after));
-        }
-        response
+        let media_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let retry_after = self.retry_after.map(|after| {
+            let seconds = after.as_millis().div_ceil(1000).max(1).to_string();
+            ([(header::RETRY_AFTER, seconds)], Extension(OwnRetryAfter(after)))
+        });
+        (self.status, media_type, retry_after, body).into_response()
     }
 }

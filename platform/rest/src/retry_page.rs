@@ -2,9 +2,8 @@
 //! reloads it by itself.
 
 use axum::{
-    body::Body,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    response::Response,
+    response::{Html, IntoResponse, Response},
 };
 
 /// Seconds until the next request if the response has no `Retry-After`.
@@ -24,17 +23,13 @@ pub(crate) fn render(unavailable: &Response, method: &Method) -> Response {
     // The person repeats what changes something; the browser must not.
     let reloads = *method == Method::GET;
     let texts = if reloads { &RELOADS } else { &SEND_AGAIN };
-    let mut page = Response::new(Body::from(html(texts, seconds)));
-    *page.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = page.headers_mut();
-    let media_type = HeaderValue::from_static("text/html; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, media_type);
-    headers.insert(header::RETRY_AFTER, seconds.into());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if reloads {
-        headers.insert(header::REFRESH, seconds.into());
-    }
-    page
+    let headers = [
+        (header::RETRY_AFTER, HeaderValue::from(seconds)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let refresh = reloads.then_some([(header::REFRESH, HeaderValue::from(seconds))]);
+    let page = Html(html(texts, seconds));
+    (StatusCode::SERVICE_UNAVAILABLE, headers, refresh, page).into_response()
 }
 
 /// The sentences before and after the number of seconds.
@@ -78,7 +73,7 @@ fn html(texts: &Texts, seconds: u64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use axum::{http::header::REFRESH, response::IntoResponse};
+    use axum::http::header::REFRESH;
 
     use super::*;
     use crate::problem::Problem;

@@ -6,7 +6,7 @@ use platform_telemetry::{
     metrics::Metrics,
     trace::{Tracer, export},
 };
-use tokio::{select, time::sleep};
+use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{breaker_registry::BreakerRegistry, fault_injection::FaultInjection};
@@ -14,12 +14,17 @@ use crate::{breaker_registry::BreakerRegistry, fault_injection::FaultInjection};
 /// The runtime of one service. Services that share a process have one each. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    stop: CancellationToken,
+    /// Cancelled when the service must accept no new work.
+    pub stop: CancellationToken,
     tasks: TaskTracker,
-    metrics: Metrics,
-    tracer: Tracer,
-    breakers: BreakerRegistry,
-    faults: Option<FaultInjection>,
+    /// The metrics of the service.
+    pub metrics: Metrics,
+    /// Makes the spans of the service.
+    pub tracer: Tracer,
+    /// The circuit breakers, retry budgets and the admission of the service.
+    pub breakers: BreakerRegistry,
+    /// The faults that are injected, if that is enabled.
+    pub faults: Option<FaultInjection>,
 }
 
 impl Runtime {
@@ -42,47 +47,6 @@ impl Runtime {
         Self { faults: enabled.then(FaultInjection::default), ..self }
     }
 
-    /// With another tracer.
-    #[must_use]
-    pub fn with_tracer(self, tracer: Tracer) -> Self {
-        Self { tracer, ..self }
-    }
-
-    /// The faults that are injected, if that is enabled.
-    pub fn faults(&self) -> Option<&FaultInjection> {
-        self.faults.as_ref()
-    }
-
-    /// Makes the spans of the service.
-    pub fn tracer(&self) -> &Tracer {
-        &self.tracer
-    }
-
-    /// The metrics of the service.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// The circuit breakers, retry budgets and the admission of the service.
-    pub fn breakers(&self) -> &BreakerRegistry {
-        &self.breakers
-    }
-
-    /// Resolves when the service must accept no new work.
-    pub async fn stopping(&self) {
-        self.stop.cancelled().await;
-    }
-
-    /// Whether the service must accept no new work.
-    pub fn is_stopping(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    /// The token that stops the service.
-    pub fn stop_token(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
     /// Starts a task that [`Runtime::finish`] waits for.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
@@ -90,13 +54,7 @@ impl Runtime {
 
     /// Starts a task that ends, wherever it waits, when the service stops.
     pub fn spawn_until_stop(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        self.spawn(async move {
-            select! {
-                () = stop.cancelled() => {}
-                () = task => {}
-            }
-        });
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
     }
 
     /// Runs a task again and again, with a pause before each run, until the service stops.
@@ -106,11 +64,8 @@ impl Runtime {
     {
         let stop = self.stop.clone();
         self.spawn(async move {
-            loop {
-                select! {
-                    () = stop.cancelled() => return,
-                    () = sleep(pause) => task().await,
-                }
+            while stop.run_until_cancelled(sleep(pause)).await.is_some() {
+                task().await;
             }
         });
     }

@@ -46,7 +46,7 @@ async fn apply(
     next: Next,
 ) -> Response {
     let path = request.uri().path().to_owned();
-    faults.apply(&path, &runtime.stop_token(), next.run(request)).await
+    faults.apply(&path, &runtime.stop, next.run(request)).await
 }
 
 impl Service {
@@ -61,7 +61,7 @@ impl Service {
         let app = Router::new()
             .route("/", get(async move || count.fetch_add(1, Ordering::Relaxed).to_string()))
             .route("/actuator/health", get(async || "UP"));
-        let app = match runtime.faults() {
+        let app = match &runtime.faults {
             None => app,
             Some(faults) => {
                 let state = (faults.clone(), runtime.clone());
@@ -130,18 +130,6 @@ async fn a_failed_request_is_not_handled() {
     assert_eq!(service.handled(), 0);
 }
 
-#[tokio::test]
-async fn the_set_percentage_of_requests_fails_evenly_spread() {
-    let service = Service::with_faults();
-    service.set(r#"{"mode":"errors","percent":25}"#).await;
-    let mut statuses = Vec::new();
-    for _ in 0..8 {
-        statuses.push(service.get("/").await);
-    }
-    assert_eq!(statuses, [200, 200, 200, 500, 200, 200, 200, 500]);
-    assert_eq!(service.handled(), 6);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_silent_service_handles_requests_and_does_not_answer() {
     let service = Service::with_faults();
@@ -157,7 +145,7 @@ async fn a_delayed_response_is_sent_when_the_service_drains() {
     let started = Instant::now();
     let stop = async {
         advance(SECOND).await;
-        service.runtime.stop_token().cancel();
+        service.runtime.stop.cancel();
     };
     let (status, ()) = tokio::join!(service.get("/"), stop);
     assert_eq!((status, started.elapsed().as_secs()), (200, 1));
@@ -168,7 +156,7 @@ async fn a_burst_fails_or_delays_requests_for_a_part_of_each_period() {
     let service = Service::with_faults();
     let half = SECOND / 2;
     let set = service.set(r#"{"mode":"bursts","everyMs":1000,"forMs":500}"#).await;
-    assert_snapshot!(set, @r#"200 {"mode":"bursts","percent":100,"everyMs":1000,"forMs":500,"storeDelayUs":0}"#);
+    assert_snapshot!(set, @r#"200 {"mode":"bursts","everyMs":1000,"forMs":500,"storeDelayUs":0}"#);
     let mut statuses = Vec::new();
     for _ in 0..4 {
         statuses.push(service.get("/").await);
@@ -201,11 +189,11 @@ async fn the_paths_of_operators_never_fail() {
 #[tokio::test]
 async fn a_setting_that_is_not_named_is_unchanged() {
     let service = Service::with_faults();
-    service.set(r#"{"storeDelayUs":250,"mode":"errors","percent":1}"#).await;
+    service.set(r#"{"storeDelayUs":250,"mode":"errors"}"#).await;
     assert_snapshot!(service.set(r#"{"mode":"none"}"#).await, @r#"200 {"mode":"none","storeDelayUs":250}"#);
     service.set(r#"{"mode":"silent"}"#).await;
     assert_snapshot!(service.set(r#"{"storeDelayUs":0}"#).await, @r#"200 {"mode":"silent","storeDelayUs":0}"#);
-    let delay = service.runtime.faults().unwrap().store_delay_us();
+    let delay = service.runtime.faults.clone().unwrap().store_delay_us;
     service.set(r#"{"storeDelayUs":10000}"#).await;
     assert_eq!(delay.load(Ordering::Relaxed), 10_000);
 }
@@ -213,7 +201,7 @@ async fn a_setting_that_is_not_named_is_unchanged() {
 #[tokio::test]
 async fn a_wrong_setting_is_rejected_with_its_field_and_changes_nothing() {
     let service = Service::with_faults();
-    service.set(r#"{"mode":"errors","percent":7,"storeDelayUs":7}"#).await;
+    service.set(r#"{"mode":"errors","storeDelayUs":7}"#).await;
     let mut problems = String::new();
     for body in [
         "{}",
@@ -222,14 +210,13 @@ async fn a_wrong_setting_is_rejected_with_its_field_and_changes_nothing() {
         r#"{"mode":"slow"}"#,
         r#"{"mode":"slow","delayMs":30001}"#,
         r#"{"mode":"slow","delayMs":-1}"#,
-        r#"{"mode":"slow","delayMs":5,"percent":5}"#,
-        r#"{"mode":"errors","percent":101}"#,
-        r#"{"mode":"errors","percent":0}"#,
+        r#"{"mode":"slow","delayMs":0}"#,
+        r#"{"mode":"slow","delayMs":5,"forMs":5}"#,
+        r#"{"mode":"errors","delayMs":5}"#,
         r#"{"mode":"silent","forMs":5}"#,
         r#"{"mode":"bursts","forMs":5}"#,
         r#"{"mode":"bursts","everyMs":60001,"forMs":5}"#,
         r#"{"mode":"bursts","everyMs":5,"forMs":6}"#,
-        r#"{"mode":"bursts","everyMs":5,"forMs":5,"percent":5,"delayMs":5}"#,
         r#"{"mode":"none","delayMs":5}"#,
         r#"{"storeDelayUs":5,"delayMs":5}"#,
         r#"{"mode":"none","storeDelayUs":10001}"#,
@@ -247,19 +234,18 @@ async fn a_wrong_setting_is_rejected_with_its_field_and_changes_nothing() {
     {"mode":"slow"}: 422 "delayMs" must be from 1 to 30000
     {"mode":"slow","delayMs":30001}: 422 "delayMs" must be from 1 to 30000
     {"mode":"slow","delayMs":-1}: 422 "delayMs" invalid value: integer `-1`, expected u32 at line 1 column 27
-    {"mode":"slow","delayMs":5,"percent":5}: 422 "percent" is not used by this mode
-    {"mode":"errors","percent":101}: 422 "percent" must be from 1 to 100
-    {"mode":"errors","percent":0}: 422 "percent" must be from 1 to 100
+    {"mode":"slow","delayMs":0}: 422 "delayMs" must be from 1 to 30000
+    {"mode":"slow","delayMs":5,"forMs":5}: 422 "forMs" is not used by this mode
+    {"mode":"errors","delayMs":5}: 422 "delayMs" is not used by this mode
     {"mode":"silent","forMs":5}: 422 "forMs" is not used by this mode
     {"mode":"bursts","forMs":5}: 422 "everyMs" must be from 1 to 60000
     {"mode":"bursts","everyMs":60001,"forMs":5}: 422 "everyMs" must be from 1 to 60000
     {"mode":"bursts","everyMs":5,"forMs":6}: 422 "forMs" must be from 1 to 5
-    {"mode":"bursts","everyMs":5,"forMs":5,"percent":5,"delayMs":5}: 422 "percent" is not used by this mode
     {"mode":"none","delayMs":5}: 422 "delayMs" is not used by this mode
     {"storeDelayUs":5,"delayMs":5}: 422 "delayMs" is not used by this mode
     {"mode":"none","storeDelayUs":10001}: 422 "storeDelayUs" must be from 0 to 10000
-    {"mode":"none","delay":5}: 422 "delay" unknown field `delay`, expected one of `mode`, `delayMs`, `percent`, `everyMs`, `forMs`, `storeDelayUs` at line 1 column 22
+    {"mode":"none","delay":5}: 422 "delay" unknown field `delay`, expected one of `mode`, `delayMs`, `everyMs`, `forMs`, `storeDelayUs` at line 1 column 22
     "#);
     let shown = service.send("GET /actuator/faults", "").await.1;
-    assert_snapshot!(shown, @r#"{"mode":"errors","percent":7,"storeDelayUs":7}"#);
+    assert_snapshot!(shown, @r#"{"mode":"errors","storeDelayUs":7}"#);
 }

@@ -47,7 +47,8 @@ struct Service {
 
 impl Service {
     fn start(router: Router, tracer: &Tracer) -> Self {
-        let runtime = Runtime::new("test", CancellationToken::new()).with_tracer(tracer.clone());
+        let mut runtime = Runtime::new("test", CancellationToken::new());
+        runtime.tracer = tracer.clone();
         Self::start_on(router, runtime)
     }
 
@@ -169,7 +170,7 @@ async fn a_request_whose_client_disconnects_is_a_cancelled_span() {
 async fn open_connections_requests_in_flight_and_cancelled_requests_are_metrics() {
     let runtime = Runtime::new("test", CancellationToken::new());
     let (router, mut started, _ended) = never();
-    let metrics: Metrics = runtime.metrics().clone();
+    let metrics: Metrics = runtime.metrics.clone();
     let service = Service::start_on(router.merge(metrics::router(metrics)), runtime);
     // The scrape itself is one of them.
     service.wait_for_metric("anticorona_http_requests_in_flight 1").await;

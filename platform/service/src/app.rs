@@ -1,10 +1,14 @@
-//! A started service: its routes and its store.
+//! A started service: its routes and its store, and serving them until it stops.
 
 use std::{fmt, pin::Pin, time::Duration};
 
 use axum::Router;
-use platform_store::ReadPool;
-use tokio::task::JoinHandle;
+use platform_rest::{listener::Listener, runtime::Runtime};
+use platform_store::{ReadPool, WriterHealth};
+use platform_telemetry::BoxError;
+use tokio::{select, task::JoinHandle};
+
+use crate::{actuator, health::StoreHealth};
 
 /// A started service.
 #[derive(Debug)]
@@ -18,6 +22,7 @@ pub struct App {
 /// The store of a started service.
 pub(crate) struct OpenStore {
     pub(crate) reads: ReadPool,
+    pub(crate) health: WriterHealth,
     /// Ends when the writer has ended.
     pub(crate) writer: JoinHandle<()>,
     /// Closes the writer.
@@ -34,5 +39,33 @@ impl App {
     /// A service without a store, at the public edge: its actuator is read-only.
     pub fn edge(router: Router, response_timeout: Duration) -> Self {
         Self { router, response_timeout, store: None, is_edge: true }
+    }
+
+    /// Answers requests, also those of publishers and operators; returns when the service has stopped and
+    /// everything that it accepted is done.
+    pub async fn serve(
+        self,
+        name: &'static str,
+        listener: Listener,
+        runtime: Runtime,
+    ) -> Result<(), BoxError> {
+        let Self { router, response_timeout, store, is_edge } = self;
+        let health =
+            store.as_ref().map(|store| StoreHealth::of(store.reads.clone(), store.health.clone()));
+        let actuator = actuator::router(name, &runtime, health, is_edge);
+        let serving = listener.serve(name, router.merge(actuator), response_timeout, &runtime);
+        let Some(OpenStore { mut writer, close, .. }) = store else {
+            serving.await?;
+            runtime.finish().await;
+            return Ok(());
+        };
+        select! {
+            served = serving => served?,
+            _ = &mut writer => return Err(format!("the writer of {name} has died; the log says why").into()),
+        }
+        runtime.finish().await;
+        close.await;
+        writer.await?;
+        Ok(())
     }
 }

@@ -1,96 +1,79 @@
 //! How operators set a circuit breaker: `BREAKER=open-for-ms=500,failure-rate-percent=30`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, num::ParseIntError, time::Duration};
 
 use platform_resilience::breaker::BreakerConfig;
-use serde::{Deserialize, Serialize};
 
-/// The settings of a breaker that are changed; numbers, with the unit in the name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-struct BreakerSettings {
-    failures_in_a_row: Option<u32>,
-    timeouts_in_a_row: Option<u32>,
-    minimum_calls: Option<u32>,
-    failure_rate_percent: Option<u8>,
-    slow_call_rate_percent: Option<u8>,
-    slow_after_ms: Option<u32>,
-    window_ms: Option<u32>,
-    open_for_ms: Option<u32>,
-    open_max_ms: Option<u32>,
-    half_open_calls: Option<u16>,
-    half_open_max_ms: Option<u32>,
-    ramp_ms: Option<u32>,
+/// A number in the configuration of a breaker.
+enum Setting<'a> {
+    Count(&'a mut u32),
+    Calls(&'a mut u16),
+    Percent(&'a mut u8),
+    Ms(&'a mut Duration),
+}
+
+/// What operators may change, by its name with the unit.
+fn settings(config: &mut BreakerConfig) -> [(&'static str, Setting<'_>); 12] {
+    [
+        ("failures-in-a-row", Setting::Count(&mut config.failures_in_a_row)),
+        ("timeouts-in-a-row", Setting::Count(&mut config.timeouts_in_a_row)),
+        ("minimum-calls", Setting::Count(&mut config.minimum_calls)),
+        ("failure-rate-percent", Setting::Percent(&mut config.failure_rate_percent)),
+        ("slow-call-rate-percent", Setting::Percent(&mut config.slow_call_rate_percent)),
+        ("slow-after-ms", Setting::Ms(&mut config.slow_after)),
+        ("window-ms", Setting::Ms(&mut config.window)),
+        ("open-for-ms", Setting::Ms(&mut config.open_for)),
+        ("open-max-ms", Setting::Ms(&mut config.open_max)),
+        ("half-open-calls", Setting::Calls(&mut config.half_open_calls)),
+        ("half-open-max-ms", Setting::Ms(&mut config.half_open_max)),
+        ("ramp-ms", Setting::Ms(&mut config.ramp)),
+    ]
 }
 
 /// The defaults with the changes of a text, if a breaker can work with them.
 pub(crate) fn parse(text: &str, default: BreakerConfig) -> Result<BreakerConfig, String> {
-    let pairs = text.split(',').map(|pair| {
-        let (name, number) = pair.split_once('=')?;
-        Some(format!("{}={}", name.trim(), number.trim()))
-    });
-    let form = || "must be name=number, several of them separated by commas".to_owned();
-    let query = pairs.collect::<Option<Vec<_>>>().ok_or_else(form)?.join("&");
-    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-    let settings: BreakerSettings = serde_path_to_error::deserialize(pairs).map_err(|error| {
-        match error.path().to_string().as_str() {
-            "." => error.inner().to_string(),
-            name => format!("{name} must be a number in range: {}", error.inner()),
+    let (mut config, mut changed) = (default, BTreeSet::new());
+    for pair in text.split(',') {
+        let Some((name, number)) = pair.split_once('=') else {
+            return Err("must be name=number, several of them separated by commas".to_owned());
+        };
+        let name = name.trim();
+        let Some((_, setting)) = settings(&mut config).into_iter().find(|it| it.0 == name) else {
+            return Err(format!("{name} is not a setting; these are: {}", show(&default)));
+        };
+        let set = setting.set(number.trim());
+        set.map_err(|cause| format!("{name} must be a number in range: {cause}"))?;
+        if !changed.insert(name) {
+            return Err(format!("{name} is set twice"));
         }
-    })?;
-    let config = settings.over(default);
+    }
     config.validate().map_err(|error| error.to_string())?;
     Ok(config)
 }
 
 /// All settings of a breaker, as [`parse`] reads them.
 pub(crate) fn show(config: &BreakerConfig) -> String {
-    let shown = serde_urlencoded::to_string(BreakerSettings::from(config));
-    shown.unwrap_or_default().replace('&', ",")
+    let mut config = *config;
+    settings(&mut config).map(|(name, setting)| format!("{name}={}", setting.number())).join(",")
 }
 
-impl BreakerSettings {
-    fn over(&self, default: BreakerConfig) -> BreakerConfig {
-        let ms = |setting: Option<u32>, default| {
-            setting.map_or(default, |ms| Duration::from_millis(ms.into()))
-        };
-        BreakerConfig {
-            failures_in_a_row: self.failures_in_a_row.unwrap_or(default.failures_in_a_row),
-            timeouts_in_a_row: self.timeouts_in_a_row.unwrap_or(default.timeouts_in_a_row),
-            minimum_calls: self.minimum_calls.unwrap_or(default.minimum_calls),
-            failure_rate_percent: self.failure_rate_percent.unwrap_or(default.failure_rate_percent),
-            slow_call_rate_percent: self
-                .slow_call_rate_percent
-                .unwrap_or(default.slow_call_rate_percent),
-            slow_after: ms(self.slow_after_ms, default.slow_after),
-            window: ms(self.window_ms, default.window),
-            open_for: ms(self.open_for_ms, default.open_for),
-            open_max: ms(self.open_max_ms, default.open_max),
-            half_open_calls: self.half_open_calls.unwrap_or(default.half_open_calls),
-            half_open_max: ms(self.half_open_max_ms, default.half_open_max),
-            ramp: ms(self.ramp_ms, default.ramp),
-            ..default
+impl Setting<'_> {
+    fn set(self, text: &str) -> Result<(), ParseIntError> {
+        match self {
+            Self::Count(count) => *count = text.parse()?,
+            Self::Calls(calls) => *calls = text.parse()?,
+            Self::Percent(percent) => *percent = text.parse()?,
+            Self::Ms(duration) => *duration = Duration::from_millis(text.parse::<u32>()?.into()),
         }
+        Ok(())
     }
-}
 
-impl From<&BreakerConfig> for BreakerSettings {
-    fn from(config: &BreakerConfig) -> Self {
-        // The durations of a breaker are an hour at most.
-        let ms = |duration: Duration| u32::try_from(duration.as_millis()).ok();
-        Self {
-            failures_in_a_row: Some(config.failures_in_a_row),
-            timeouts_in_a_row: Some(config.timeouts_in_a_row),
-            minimum_calls: Some(config.minimum_calls),
-            failure_rate_percent: Some(config.failure_rate_percent),
-            slow_call_rate_percent: Some(config.slow_call_rate_percent),
-            slow_after_ms: ms(config.slow_after),
-            window_ms: ms(config.window),
-            open_for_ms: ms(config.open_for),
-            open_max_ms: ms(config.open_max),
-            half_open_calls: Some(config.half_open_calls),
-            half_open_max_ms: ms(config.half_open_max),
-            ramp_ms: ms(config.ramp),
+    fn number(&self) -> u128 {
+        match self {
+            Self::Count(count) => (**count).into(),
+            Self::Calls(calls) => (**calls).into(),
+            Self::Percent(percent) => (**percent).into(),
+            Self::Ms(duration) => duration.as_millis(),
         }
     }
 }
@@ -139,6 +122,7 @@ mod tests {
             ("open-for-ms=0", "open_for"),
             ("open-for-ms=9000,open-max-ms=1000", "open_max"),
             ("patience=1", "patience"),
+            ("ramp-ms=1,ramp-ms=2", "ramp-ms is set twice"),
             ("open-for-ms", "name=number"),
             ("open-for-ms=soon", "open-for-ms"),
         ] {

@@ -1,13 +1,14 @@
-//! Reading settings from the environment.
+//! Where settings come from, and those that several services have.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, env, ffi::OsString, fmt, str::FromStr};
 
+use platform_events::{NatsUrl, NatsUrlError, RelayPriority};
+use platform_rest::client::BaseUrl;
+use platform_store::Database;
 use thiserror::Error;
 
 /// Where settings come from: the environment of the process, or a table.
-pub struct Env(Lookup);
-
-type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub struct Env(BTreeMap<String, String>);
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,63 +18,42 @@ impl fmt::Debug for Env {
 
 /// A setting is missing or wrong. The message names the variable and says what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ConfigError {
-    /// It is not set, and has no default.
-    #[error("{name} is not set: {meaning}, for example {name}={example}")]
-    Missing {
-        /// The variable.
-        name: String,
-        /// What it says.
-        meaning: String,
-        /// A valid value.
-        example: String,
-    },
-    /// Its value is wrong.
-    #[error("{name} is {value:?}: {reason}")]
-    Invalid {
-        /// The variable.
-        name: String,
-        /// The value, unless it may contain a secret.
-        value: String,
-        /// What it should be.
-        reason: String,
-    },
-}
+#[error("{0}")]
+pub struct ConfigError(pub(crate) String);
 
 impl ConfigError {
+    /// A value that may contain a password is not shown.
     pub(crate) fn invalid(name: &str, value: &str, reason: impl fmt::Display) -> Self {
-        Self::Invalid {
-            name: name.to_owned(),
-            value: without_secrets(value),
-            reason: reason.to_string(),
-        }
+        let is_plain = !value.contains(['@', ' ']) && !value.to_lowercase().contains("pass");
+        let shown = if is_plain { value } else { "(not shown)" };
+        Self(format!("{name} is {shown:?}: {reason}"))
     }
 }
 
 impl Env {
     /// The environment of this process.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process() -> Self {
-        Self(Box::new(|name| std::env::var(name).ok()))
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(env::vars_os().filter_map(text).collect())
     }
 
     /// A table.
     pub fn of(settings: Vec<(String, String)>) -> Self {
-        Self(Box::new(move |name| {
-            settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
-        }))
+        Self(settings.into_iter().collect())
     }
 
     /// With these settings taking precedence.
     #[must_use]
-    pub fn with(self, settings: Vec<(String, String)>) -> Self {
-        let front = Self::of(settings);
-        Self(Box::new(move |name| front.get(name).or_else(|| self.get(name))))
+    pub fn with(mut self, settings: Vec<(String, String)>) -> Self {
+        self.0.extend(settings);
+        self
     }
 
     /// The value of a variable; none, if it is empty.
     pub fn get(&self, name: &str) -> Option<String> {
-        (self.0)(name).filter(|value| !value.is_empty())
+        self.0.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
     /// The first of these variables that is set.
@@ -81,31 +61,70 @@ impl Env {
         &self,
         names: &[&str],
     ) -> Result<Option<T>, ConfigError> {
-        let find = |name: &&str| self.get(name).map(|value| ((*name).to_owned(), value));
-        let Some((name, value)) = names.iter().find_map(find) else { return Ok(None) };
-        let invalid = |reason: T::Err| ConfigError::invalid(&name, &value, reason);
-        value.parse().map(Some).map_err(invalid)
-    }
-
-    /// A variable that must be set.
-    pub fn required<T: FromStr<Err: fmt::Display>>(
-        &self,
-        name: &str,
-        meaning: &str,
-        example: &str,
-    ) -> Result<T, ConfigError> {
-        self.first(&[name])?.ok_or_else(|| ConfigError::Missing {
-            name: name.to_owned(),
-            meaning: meaning.to_owned(),
-            example: example.to_owned(),
-        })
+        let set = names.iter().find_map(|name| Some((name, self.get(name)?)));
+        let Some((name, value)) = set else { return Ok(None) };
+        value.parse().map(Some).map_err(|reason| ConfigError::invalid(name, &value, reason))
     }
 }
 
-/// A value as it may be printed: one that may contain a password is not.
-fn without_secrets(value: &str) -> String {
-    let is_plain = !value.contains(['@', ' ']) && !value.to_lowercase().contains("pass");
-    if is_plain { value.to_owned() } else { "(not shown)".to_owned() }
+/// Where a store is kept, and how its events travel.
+#[derive(Clone, Debug)]
+pub struct DataConfig {
+    /// Where it is kept.
+    pub database: Database,
+    /// The transport of events.
+    pub events: EventsUrl,
+    /// The consumers of its events, where events travel over HTTP.
+    pub subscribers: Vec<Subscriber>,
+}
+
+/// A service that consumes the events of this one.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    /// Its name.
+    pub service: &'static str,
+    /// Where it listens.
+    pub url: BaseUrl,
+    /// Whether requests depend on these events.
+    pub priority: RelayPriority,
+}
+
+impl DataConfig {
+    /// Its settings, without secrets.
+    pub fn summary(&self) -> Vec<(&'static str, String)> {
+        let subscribers: Vec<_> = self
+            .subscribers
+            .iter()
+            .map(|subscriber| format!("{} at {}", subscriber.service, subscriber.url))
+            .collect();
+        let events = match &self.events {
+            EventsUrl::Nats(url) => format!("{url:?}"),
+            EventsUrl::Http if subscribers.is_empty() => "to no service".to_owned(),
+            EventsUrl::Http => format!("over HTTP to {}", subscribers.join(", ")),
+        };
+        vec![("data", self.database.to_string()), ("events", events)]
+    }
+}
+
+/// The transport of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EventsUrl {
+    /// HTTP, directly to each consumer: `http`, the default.
+    #[default]
+    Http,
+    /// NATS JetStream: `nats://…`.
+    Nats(NatsUrl),
+}
+
+impl FromStr for EventsUrl {
+    type Err = NatsUrlError;
+
+    fn from_str(text: &str) -> Result<Self, NatsUrlError> {
+        match text {
+            "http" => Ok(Self::Http),
+            nats => nats.parse().map(Self::Nats),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -117,19 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_setting_says_what_to_write() {
-        let error = env("VACCINE_PORT", "")
-            .required::<u16>("VACCINE_PORT", "where vaccine listens", "8081")
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "VACCINE_PORT is not set: where vaccine listens, for example VACCINE_PORT=8081"
-        );
-    }
-
-    #[test]
     fn a_wrong_setting_is_named_with_its_value() {
-        let error = env("VACCINE_PORT", "many").required::<u16>("VACCINE_PORT", "", "");
+        let error = env("VACCINE_PORT", "many").first::<u16>(&["VACCINE_PORT"]);
         let expected = "VACCINE_PORT is \"many\": invalid digit found in string";
         assert_eq!(error.unwrap_err().to_string(), expected);
     }

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
 use platform_rest::{json, runtime::Runtime};
-use platform_store::ReadPool;
+use platform_store::{ReadPool, WriterHealth};
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::timeout};
 use tracing::{info, warn};
@@ -30,16 +30,11 @@ pub const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct StoreHealth {
     check: Arc<dyn Fn() -> Check + Send + Sync>,
-    last: Arc<Mutex<Option<Checked>>>,
+    /// When it was checked, and whether it was available.
+    last: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 type Check = Pin<Box<dyn Future<Output = bool> + Send>>;
-
-#[derive(Clone, Copy)]
-struct Checked {
-    at: Instant,
-    is_available: bool,
-}
 
 impl fmt::Debug for StoreHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,70 +51,64 @@ impl StoreHealth {
         Self { check: Arc::new(move || Box::pin(check())), last: Arc::default() }
     }
 
-    /// The health of a store.
-    pub fn of(reads: ReadPool) -> Self {
+    /// The health of a store: whether it can be read and written to.
+    pub fn of(reads: ReadPool, writer: WriterHealth) -> Self {
         Self::new(move || {
-            let reads = reads.clone();
-            async move { reads.is_available().await }
+            let (reads, writer) = (reads.clone(), writer.clone());
+            async move { writer.can_write() && reads.is_available().await }
         })
     }
 
-    /// Whether the store answers within [`STORE_TIMEOUT`], or did so within [`STORE_CHECK_INTERVAL`].
+    /// Whether the store is available within [`STORE_TIMEOUT`], or did so within [`STORE_CHECK_INTERVAL`].
     pub async fn is_available(&self) -> bool {
         // Held during the check: concurrent requests get the same result.
         let mut last = self.last.lock().await;
-        if let Some(checked) = last.filter(|last| last.at.elapsed() < STORE_CHECK_INTERVAL) {
-            return checked.is_available;
-        }
+        let was_available = match *last {
+            Some((at, is_available)) if at.elapsed() < STORE_CHECK_INTERVAL => return is_available,
+            last => last.is_none_or(|(_, is_available)| is_available),
+        };
         let is_available = timeout(STORE_TIMEOUT, (self.check)()).await.unwrap_or(false);
-        match last.map(|last| last.is_available) {
-            Some(true) | None if !is_available => warn!("not ready: the store is unavailable"),
-            Some(false) if is_available => info!("ready again: the store is available"),
-            Some(_) | None => {}
+        match (was_available, is_available) {
+            (true, false) => warn!("not ready: the store is unavailable"),
+            (false, true) => info!("ready again: the store is available"),
+            (true, true) | (false, false) => {}
         }
-        *last = Some(Checked { at: Instant::now(), is_available });
+        *last = Some((Instant::now(), is_available));
         is_available
     }
 }
 
 /// `/actuator/health`, `/actuator/health/{liveness,readiness}` and `/actuator/info` of a service.
 pub fn router(service: &'static str, runtime: &Runtime, store: Option<StoreHealth>) -> Router {
+    let info = json!({"app": {"name": service, "version": env!("CARGO_PKG_VERSION")}});
     Router::new()
         .route("/actuator/health", get(ready))
         .route("/actuator/health/readiness", get(ready))
         .route("/actuator/health/liveness", get(live))
-        .route("/actuator/info", get(move || async move { info(service) }))
+        .route("/actuator/info", get(move || async move { reply(StatusCode::OK, &info) }))
         .with_state((runtime.clone(), store))
 }
 
 /// `UP` while the service accepts requests; `OUT_OF_SERVICE` while it drains, `DOWN` while its store is
 /// unavailable.
 async fn ready(State((runtime, store)): State<(Runtime, Option<StoreHealth>)>) -> Response {
-    if runtime.is_stopping() {
-        return unavailable(&json!({"status": "OUT_OF_SERVICE"}));
+    if runtime.stop.is_cancelled() {
+        return reply(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "OUT_OF_SERVICE"}));
     }
-    let Some(store) = store else { return up(&json!({"status": "UP"})) };
-    if store.is_available().await {
-        up(&json!({"status": "UP", "components": {"db": {"status": "UP"}}}))
+    let Some(store) = store else { return live().await };
+    let (code, status) = if store.is_available().await {
+        (StatusCode::OK, "UP")
     } else {
-        unavailable(&json!({"status": "DOWN", "components": {"db": {"status": "DOWN"}}}))
-    }
+        (StatusCode::SERVICE_UNAVAILABLE, "DOWN")
+    };
+    reply(code, &json!({"status": status, "components": {"db": {"status": status}}}))
 }
 
 /// UP while the process can answer; it ends by itself when its writer has died.
 async fn live() -> Response {
-    up(&json!({"status": "UP"}))
+    reply(StatusCode::OK, &json!({"status": "UP"}))
 }
 
-fn up(status: &Value) -> Response {
-    json::reply(StatusCode::OK, MEDIA_TYPE, status)
-}
-
-fn unavailable(status: &Value) -> Response {
-    json::reply(StatusCode::SERVICE_UNAVAILABLE, MEDIA_TYPE, status)
-}
-
-fn info(service: &'static str) -> Response {
-    let info = json!({"app": {"name": service, "version": env!("CARGO_PKG_VERSION")}});
-    json::reply(StatusCode::OK, MEDIA_TYPE, &info)
+fn reply(status: StatusCode, body: &Value) -> Response {
+    json::reply(status, MEDIA_TYPE, body)
 }

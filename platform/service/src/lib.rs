@@ -6,19 +6,16 @@ mod app;
 mod args;
 mod breaker_settings;
 mod config;
-mod data_config;
 mod data_store;
 pub mod health;
 mod lifecycle;
-mod serve;
 mod service;
 mod settings;
 
 pub use {
     app::App,
     args::{ListenArgs, ServiceArgs},
-    config::{ConfigError, Env},
-    data_config::{DataConfig, EventsUrl, Subscriber},
+    config::{ConfigError, DataConfig, Env, EventsUrl, Subscriber},
     data_store::DataStore,
     lifecycle::{DRAIN_MAX, EXIT_USAGE, run, run_service},
     service::{Configured, Consumes, Service, Settings},

@@ -50,7 +50,7 @@ pub fn run_service(
         let listener = Listener::bind(address)?;
         let runtime = Runtime::new(service.name, stop).with_faults(faults);
         let app = configured.start(runtime.clone()).await?;
-        app.serve(service, listener, runtime).await
+        app.serve(service.name, listener, runtime).await
     })
 }
 
@@ -100,8 +100,7 @@ where
     F: Future<Output = Result<(), BoxError>>,
 {
     let Some(settings) = settings else { return work(stop).await };
-    let exporter = Exporter::start(settings);
-    exporter.install();
+    let exporter = Exporter::start(settings).install();
     let ended = work(stop).await;
     exporter.shutdown().await;
     ended

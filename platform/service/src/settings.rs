@@ -1,4 +1,4 @@
-//! The settings that several services have.
+//! Reading the settings that several services have.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,8 @@ use platform_store::Database;
 
 use crate::{
     breaker_settings,
-    config::ConfigError,
-    data_config::{DataConfig, Subscriber},
-    service::{Service, Settings},
+    config::{ConfigError, DataConfig, Subscriber},
+    service::Settings,
 };
 
 impl Settings<'_> {
@@ -21,17 +20,15 @@ impl Settings<'_> {
 
     /// The URL of another service: `NAME_URL`, no default.
     pub fn url(&self, name: &str) -> Result<BaseUrl, ConfigError> {
-        let service = self.services.iter().find(|service| service.name == name);
-        let port = service.map_or(80, |service| service.port);
         let variable = format!("{}_URL", name.to_uppercase());
-        let (meaning, example) =
-            (format!("where {name} listens"), format!("http://127.0.0.1:{port}"));
-        self.env.required(&variable, &meaning, &example)
-    }
-
-    /// The URL of another service, if `NAME_URL` is set.
-    pub fn optional_url(&self, service: &Service) -> Result<Option<BaseUrl>, ConfigError> {
-        self.env.first(&[&service.url_variable()])
+        self.env.first(&[&variable])?.ok_or_else(|| {
+            let service = self.services.iter().find(|service| service.name == name);
+            let port = service.map_or(80, |service| service.port);
+            ConfigError(format!(
+                "{variable} is not set: where {name} listens, for example \
+                 {variable}=http://127.0.0.1:{port}"
+            ))
+        })
     }
 
     /// The circuit breakers of the service: `BREAKER`, changes to `default`.
@@ -64,9 +61,10 @@ impl Settings<'_> {
     fn subscribers(&self) -> Result<Vec<Subscriber>, ConfigError> {
         let mut subscribers = Vec::new();
         for service in self.services {
-            let consumes =
-                service.consumes.iter().find(|consumes| consumes.publisher == self.service.name);
-            if let (Some(consumes), Some(url)) = (consumes, self.optional_url(service)?) {
+            let mut consumes = service.consumes.iter();
+            let consumes = consumes.find(|consumes| consumes.publisher == self.service.name);
+            let url = self.env.first(&[&service.url_variable()])?;
+            if let (Some(consumes), Some(url)) = (consumes, url) {
                 let (service, priority) = (service.name, consumes.priority);
                 subscribers.push(Subscriber { service, url, priority });
             }

@@ -12,7 +12,6 @@ use axum::{Router, body::Bytes, http::Request, routing::get};
 use insta::assert_snapshot;
 use platform_resilience::{
     breaker::{Breaker, BreakerConfig, CallOutcome},
-    retry_budget::RetryBudget,
     time::Coarse,
 };
 use platform_rest::{
@@ -45,10 +44,11 @@ impl TestService {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let client = Client::new(format!("http://{}", listener.address()).parse().unwrap());
         let runtime = Runtime::new("test", CancellationToken::new());
-        let vaccine = Arc::new(Breaker::new(BreakerConfig::default()).unwrap());
-        let mypage = Arc::new(Breaker::new(BreakerConfig::default()).unwrap());
-        runtime.breakers().add_breaker("vaccine".to_owned(), &vaccine);
-        runtime.breakers().add_breaker("mypage".to_owned(), &mypage);
+        for service in ["vaccine", "mypage"] {
+            let base = "http://127.0.0.1:1".parse().unwrap();
+            Client::guarded(service, base, &BreakerConfig::default(), &runtime).unwrap();
+        }
+        let vaccine = runtime.breakers.breakers().remove("vaccine").unwrap();
         let actuator = actuator::router("test", &runtime, None, read_only);
         let router = Router::new().route("/", get(async || "hello")).merge(actuator);
         let (mut serving, served) = (JoinSet::new(), runtime.clone());
@@ -284,17 +284,16 @@ async fn metrics_of_breakers_have_the_names_of_resilience4j() {
 #[tokio::test]
 async fn metrics_count_admission_and_retries() {
     let service = TestService::start(CHANGEABLE);
-    let budget = Arc::new(RetryBudget::default());
-    service.runtime.breakers().add_budget("vaccine", &budget);
+    let budget = service.runtime.breakers.budgets().remove("vaccine").unwrap();
     (0..30).for_each(|_| budget.record_call(Coarse.now()));
     assert!(budget.try_retry(Coarse.now()));
     service.request("GET /", "").await;
     assert_eq!(
-        service.metrics("anticorona_retries_total").await,
+        service.metrics("anticorona_retries_total{name=\"vaccine\"").await,
         [r#"anticorona_retries_total{name="vaccine"} 1"#]
     );
     assert_eq!(
-        service.metrics("anticorona_retry_budget").await,
+        service.metrics("anticorona_retry_budget{name=\"vaccine\"").await,
         [r#"anticorona_retry_budget{name="vaccine"} 102"#]
     );
     let read = r#"anticorona_admission_admitted_total{priority="read"}"#;

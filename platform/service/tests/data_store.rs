@@ -113,7 +113,7 @@ impl Running {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let client = Client::new(format!("http://{}", listener.address()).parse().unwrap());
         let mut serving = JoinSet::new();
-        serving.spawn(app.serve(&SERVICE, listener, runtime));
+        serving.spawn(app.serve(SERVICE.name, listener, runtime));
         Self { store: id, commands, client, stop, serving, _folder: folder }
     }
 

@@ -4,7 +4,10 @@
 //! plain values, saves what changed, appends the events to the outbox and moves the consumer
 //! offsets, all in one transaction.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    marker::PhantomData,
+};
 
 use uuid::Uuid;
 
@@ -13,7 +16,7 @@ use crate::{
     error::{SqlError, StoreError},
     notifier::Notifier,
     outbox::{self, Event},
-    sql::{PendingQuery, Tx},
+    sql::Tx,
     write::WriteConnection,
     writer::Store,
 };
@@ -80,16 +83,11 @@ pub enum Output<R> {
 }
 
 /// Applies batches to an aggregate in a database.
+#[derive(Debug)]
 pub struct AggregateStore<A> {
     connection: WriteConnection,
     notifier: Notifier,
     aggregate: PhantomData<fn() -> A>,
-}
-
-impl<A> fmt::Debug for AggregateStore<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AggregateStore").finish_non_exhaustive()
-    }
 }
 
 impl<A: Aggregate> AggregateStore<A> {
@@ -110,6 +108,10 @@ impl<A: Aggregate> Store for AggregateStore<A> {
         }
         Ok(outputs)
     }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.connection.probe()
+    }
 }
 
 /// The outputs of a batch, and how many events it caused.
@@ -119,11 +121,16 @@ fn apply<A: Aggregate>(
     tx: &Tx<'_>,
     batch: &[Input<A::Command>],
 ) -> Result<Applied<A::Reply>, SqlError> {
-    let pending_offsets = Offsets::enqueue(tx, batch)?;
+    let sources: BTreeSet<Uuid> = batch.iter().filter_map(source).collect();
+    let pending_offsets = sources.iter().map(|source| consumer::enqueue_offset(tx, *source));
+    let pending_offsets = pending_offsets.collect::<Result<Vec<_>, _>>()?;
     let last_sequence = outbox::enqueue_last(tx)?;
     let commands: Vec<_> = batch.iter().filter_map(command).collect();
     let mut aggregate = A::load(tx, &commands)?;
-    let mut offsets = Offsets::read(pending_offsets)?;
+    let mut offsets = Offsets(BTreeMap::new());
+    for (source, pending) in sources.into_iter().zip(pending_offsets) {
+        offsets.0.insert(source, (consumer::read_offset(pending)?, false));
+    }
 
     let (mut outputs, mut events) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut decide = |command: &A::Command| {
@@ -164,30 +171,17 @@ fn command<C>(input: &Input<C>) -> Option<&C> {
     }
 }
 
+fn source<C>(input: &Input<C>) -> Option<Uuid> {
+    match input {
+        Input::Command(_) => None,
+        Input::Event { source, .. } => Some(*source),
+    }
+}
+
 /// The consumer offset of each source of a batch, and whether it moved.
 struct Offsets(BTreeMap<Uuid, (u64, bool)>);
 
 impl Offsets {
-    fn enqueue<'a, C>(
-        tx: &Tx<'a>,
-        batch: &[Input<C>],
-    ) -> Result<BTreeMap<Uuid, PendingQuery<'a>>, SqlError> {
-        let mut pending = BTreeMap::new();
-        for input in batch {
-            if let Input::Event { source, .. } = input
-                && !pending.contains_key(source)
-            {
-                pending.insert(*source, consumer::enqueue_offset(tx, *source)?);
-            }
-        }
-        Ok(pending)
-    }
-
-    fn read(pending: BTreeMap<Uuid, PendingQuery<'_>>) -> Result<Self, SqlError> {
-        let read = |(source, query)| Ok((source, (consumer::read_offset(query)?, false)));
-        pending.into_iter().map(read).collect::<Result<_, _>>().map(Self)
-    }
-
     fn of(&self, source: Uuid) -> u64 {
         self.0.get(&source).map_or(0, |(offset, _)| *offset)
     }

@@ -6,7 +6,7 @@ use tracing::error;
 
 use crate::{
     aggregate::{Aggregate, Input, Output},
-    writer::{CommandError, Store, WriteError, Writer},
+    writer::{CommandError, Store, WriteError, Writer, WriterHealth},
 };
 
 /// One kind of command of an aggregate, with the reply that belongs to it.
@@ -73,9 +73,14 @@ impl<A: Aggregate> Commands<A> {
         self.0.submit(events, deadline).await
     }
 
+    /// Whether the store can be written to.
+    pub fn health(&self) -> &WriterHealth {
+        self.0.health()
+    }
+
     /// Accepts nothing more; what is queued is still committed.
-    pub async fn close(&self) {
-        self.0.close().await;
+    pub fn close(&self) {
+        self.0.close();
     }
 }
 

@@ -39,4 +39,8 @@ impl<S: Store> Store for DelayedStore<S> {
         }
         self.store.apply(batch)
     }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.store.probe()
+    }
 }

@@ -35,6 +35,19 @@ pub enum SqlError {
 }
 
 impl SqlError {
+    /// Whether the database could not be reached, or is starting: a later try may succeed. Not if it has
+    /// answered that it refuses.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(cause) => cause
+                .downcast_ref::<tokio_postgres::Error>()
+                .and_then(tokio_postgres::Error::code)
+                .is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW),
+            Self::Postgres(cause) => cause.is_closed(),
+            Self::Sqlite(_) | Self::Decode { .. } | Self::Encode(_) => false,
+        }
+    }
+
     /// Whether the error is about the data of this command, so that other commands may succeed.
     fn is_data_error(&self) -> bool {
         match self {
@@ -112,4 +125,17 @@ pub enum OpenError {
     /// The runtime is shutting down.
     #[error("the process is shutting down")]
     ShuttingDown,
+}
+
+impl OpenError {
+    /// Whether a later try may succeed.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Database { source, .. } => source.may_pass(),
+            Self::Folder { .. }
+            | Self::InUse { .. }
+            | Self::Version { .. }
+            | Self::ShuttingDown => false,
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod aggregate;
 mod change_set;
 mod commands;
+mod connection;
 pub mod consumer;
 pub mod database;
 mod delayed;
@@ -24,8 +25,8 @@ pub use {
     aggregate::{Aggregate, AggregateStore, Disposition, Input, Output},
     change_set::{ChangeSet, RowChange},
     commands::{CommandOf, Commands},
+    connection::{Database, DatabaseUrlError},
     consumer::DeadLetter,
-    database::{Database, DatabaseUrlError},
     delayed::DelayedStore,
     error::{OpenError, SqlError, StoreError},
     migrate::Migration,
@@ -36,7 +37,7 @@ pub use {
     sql::{ById, PendingQuery, Tx},
     value::{Row, Value},
     write::WriteConnection,
-    writer::{CommandError, Store, WriteError},
+    writer::{CommandError, Store, WriteError, WriterHealth},
 };
 
 /// Ties a command type to its variant of all commands, and its reply to its variant of all replies:
@@ -62,6 +63,44 @@ macro_rules! command_of {
             fn reply(reply: $replies) -> Option<$type> {
                 if let $replies::$reply($($field),+) = reply { Some(($($field),+)) } else { None }
             }
+        }
+    };
+}
+
+/// The statements of a [`Keyset`]. Rows may be selected with parameters from `?4`:
+///
+/// `keyset!(SELECT "id, reservation, status" FROM "bookings" WHERE "user_id = ?4" ORDER BY "id")`
+#[macro_export]
+macro_rules! keyset {
+    (SELECT $columns:literal FROM $table:literal $(WHERE $rows:literal)? ORDER BY $key:literal) => {
+        $crate::Keyset {
+            after: concat!(
+                "SELECT ", $columns, " FROM ", $table, " WHERE ", $key, " > ?1", $(" AND ", $rows,)?
+                " ORDER BY ", $key, " LIMIT ?2 OFFSET ?3"
+            ),
+            before: concat!(
+                "SELECT ", $columns, " FROM ", $table, " WHERE ", $key, " < ?1", $(" AND ", $rows,)?
+                " ORDER BY ", $key, " DESC LIMIT ?2 OFFSET ?3"
+            ),
+        }
+    };
+}
+
+/// The statements of a [`ById`]: `by_id!(SELECT "booking, reservation" FROM "attempts" BY "reservation")`
+#[macro_export]
+macro_rules! by_id {
+    (SELECT $columns:literal FROM $table:literal BY $id:literal) => {
+        $crate::ById {
+            id: concat!("SELECT ", $columns, " FROM ", $table, " WHERE ", $id, " = ?1"),
+            between: concat!(
+                "SELECT ",
+                $columns,
+                " FROM ",
+                $table,
+                " WHERE ",
+                $id,
+                " BETWEEN ?1 AND ?2 LIMIT ?3"
+            ),
         }
     };
 }

@@ -1,22 +1,16 @@
 //! Notifies tasks of a change. Notifications are not queued: several before a task runs are one.
 
-use std::{future::pending, sync::Arc};
+use std::future::pending;
 
 use tokio::sync::watch;
 
 /// The sending side. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Notifier(Arc<watch::Sender<()>>);
+#[derive(Clone, Debug, Default)]
+pub struct Notifier(watch::Sender<()>);
 
 /// The receiving side of one task.
 #[derive(Clone, Debug)]
 pub struct Subscription(watch::Receiver<()>);
-
-impl Default for Notifier {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(())))
-    }
-}
 
 impl Notifier {
     /// Wakes every subscriber that waits; the others see the change with their next call.

@@ -70,16 +70,15 @@ impl Keyset {
         if goes_on {
             items.pop();
         }
-        Ok(match start {
-            PageStart::Offset(skip) => {
-                PageRows { items, has_previous: skip > 0, has_next: goes_on }
-            }
+        let (has_previous, has_next) = match start {
+            PageStart::Offset(skip) => (skip > 0, goes_on),
             // The item of the key itself is on the other side.
-            PageStart::After(_) => PageRows { items, has_previous: true, has_next: goes_on },
+            PageStart::After(_) => (true, goes_on),
             PageStart::Before(_) => {
                 items.reverse();
-                PageRows { items, has_previous: goes_on, has_next: true }
+                (goes_on, true)
             }
-        })
+        };
+        Ok(PageRows { items, has_previous, has_next })
     }
 }

@@ -9,8 +9,8 @@
 //! Many rows are written by one statement.
 
 mod driver;
+mod encoded;
 mod many;
-mod params;
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::maybe_done;
+use futures_util::{TryStreamExt, future::maybe_done};
 use platform_telemetry::error_chain;
 use tokio::{task::yield_now, time::timeout};
 use tokio_postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
@@ -31,8 +31,8 @@ use crate::{
     error::{Cause, SqlError},
     postgres::{
         driver::{Driver, begin},
+        encoded::Encoded,
         many::for_many,
-        params::{Encoded, refs},
     },
     value::Value,
 };
@@ -69,22 +69,21 @@ const PLANS: &str = "
     SET enable_mergejoin = off;
     SET jit = off";
 
+/// Whatever the server's default is, a read after the lock must see what was committed before it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Taken by every transaction that writes, so that one process writes at a time: the row of the store.
+/// Of two stores in one database each has its own.
+pub(crate) const LOCK: &str = "
+    SELECT id
+      FROM store
+       FOR UPDATE";
+
 const BEGIN_READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+const COMMIT: &str = "COMMIT";
+
 const ROLLBACK: &str = "ROLLBACK";
-
-/// A server, and the schema of one service on it.
-#[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) config: Box<Config>,
-    pub(crate) schema: &'static str,
-}
-
-impl Server {
-    pub(crate) fn connect(&self) -> Result<Connection, SqlError> {
-        Connection::open(&self.config, self.schema)
-    }
-}
 
 /// A connection that belongs to one thread at a time.
 pub struct Connection {
@@ -111,12 +110,11 @@ struct Request {
     statement: Statement,
     params: Vec<Encoded>,
     is_write: bool,
-    rows: Arc<OnceLock<Vec<Row>>>,
+    rows: PendingResult,
 }
 
 /// The future rows of an enqueued statement.
-#[derive(Debug, Default)]
-pub(crate) struct PendingResult(Arc<OnceLock<Vec<Row>>>);
+pub(crate) type PendingResult = Arc<OnceLock<Vec<Row>>>;
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,16 +125,13 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Connects, with `search_path` set to that schema.
     pub fn open(config: &Config, schema: &str) -> Result<Self, SqlError> {
-        let unreachable = |cause: Cause| SqlError::Unreachable(cause);
         let mut config = config.clone();
         config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
         config.tcp_user_timeout(RESPONSE_TIMEOUT);
-        let driver = Driver::new().map_err(|cause| unreachable(cause.into()))?;
+        let driver = Driver::new().map_err(unreachable)?;
         let connecting = async { timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await };
-        let (client, traffic) = driver
-            .run(connecting)
-            .map_err(|elapsed| unreachable(elapsed.into()))?
-            .map_err(|cause| unreachable(cause.into()))?;
+        let (client, traffic) =
+            driver.run(connecting).map_err(unreachable)?.map_err(unreachable)?;
         driver.runtime().spawn(async move {
             if let Err(cause) = traffic.await {
                 warn!(cause = %error_chain(&cause), "lost a connection to PostgreSQL");
@@ -144,7 +139,7 @@ impl Connection {
         });
         let settings = format!("{LIMITS}; {PLANS}; SET search_path TO {schema}");
         let setting = async { timeout(CONNECT_TIMEOUT, client.batch_execute(&settings)).await };
-        driver.run(setting).map_err(|elapsed| unreachable(elapsed.into()))??;
+        driver.run(setting).map_err(unreachable)??;
         Ok(Self {
             client,
             driver,
@@ -155,15 +150,8 @@ impl Connection {
         })
     }
 
-    /// Waits for a response, at most [`RESPONSE_TIMEOUT`].
+    /// Waits for a response, at most so long.
     fn wait<T>(
-        &self,
-        response: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, SqlError> {
-        self.wait_at_most(RESPONSE_TIMEOUT, response)
-    }
-
-    fn wait_at_most<T>(
         &self,
         limit: Duration,
         response: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -175,12 +163,7 @@ impl Connection {
             });
         }
         self.is_unresponsive.set(true);
-        Err(SqlError::Unreachable("the database does not respond".into()))
-    }
-
-    /// Whether a statement failed since the transaction began.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed.get()
+        Err(unreachable("the database does not respond"))
     }
 
     /// Whether the connection is lost or unresponsive.
@@ -195,13 +178,13 @@ impl Connection {
     /// Runs a script: several statements, no parameters, no result.
     pub fn run_script(&self, script: &str) -> Result<(), SqlError> {
         self.flush()?;
-        self.wait(self.client.batch_execute(script))
+        self.wait(RESPONSE_TIMEOUT, self.client.batch_execute(script))
     }
 
     /// Runs a migration, which may take up to [`MIGRATION_TIMEOUT`].
     pub(crate) fn migrate(&self, script: &str) -> Result<(), SqlError> {
         self.flush()?;
-        self.wait_at_most(MIGRATION_TIMEOUT, self.client.batch_execute(script))
+        self.wait(MIGRATION_TIMEOUT, self.client.batch_execute(script))
     }
 
     /// Enqueues a statement; [`Connection::read`] returns its rows.
@@ -210,17 +193,16 @@ impl Connection {
         sql: &'static str,
         params: &[Value<'_>],
     ) -> Result<PendingResult, SqlError> {
-        let statement = self.statement(sql)?;
-        self.push(statement, &refs(params), false)
+        self.push(sql, Arity::One, params, false)
     }
 
     /// The rows of an enqueued statement.
     pub(crate) fn read(&self, result: PendingResult) -> Result<Vec<Row>, SqlError> {
-        if result.0.get().is_none() {
+        if result.get().is_none() {
             self.flush()?;
         }
-        let rows = Arc::into_inner(result.0).and_then(OnceLock::into_inner);
-        rows.ok_or_else(|| SqlError::Unreachable("the statement was rolled back".into()))
+        let rows = Arc::into_inner(result).and_then(OnceLock::into_inner);
+        rows.ok_or_else(|| unreachable("the statement was rolled back"))
     }
 
     /// Runs a statement for each row of parameters; one result each.
@@ -247,38 +229,32 @@ impl Connection {
         if self.queue.borrow().iter().any(|request| !request.is_write) {
             self.flush()?;
         }
-        let one = self.statement(sql)?;
-        if rows.len() == 1 {
-            return self.push(one, &refs(first.as_ref()), true).map(drop);
+        if let [only] = rows {
+            return self.push(sql, Arity::One, only.as_ref(), true).map(drop);
         }
-        let many = self.prepared(sql, Arity::Many, || {
-            for_many(sql, one.params())
-                .ok_or_else(|| SqlError::Encode("the statement cannot be run for many rows".into()))
-        })?;
-        let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number));
-        let columns = (0..one.params().len()).map(|number| column(number).collect());
-        let columns: Vec<Vec<&Value<'_>>> = columns.collect();
-        self.push(many, &refs(&columns), true).map(drop)
+        let column = |number| rows.iter().filter_map(move |row| row.as_ref().get(number)).collect();
+        let columns: Vec<Vec<&Value<'_>>> = (0..first.as_ref().len()).map(column).collect();
+        self.push(sql, Arity::Many, &columns, true).map(drop)
     }
 
     fn push(
         &self,
-        statement: Statement,
-        params: &[&(dyn ToSql + Sync)],
+        sql: &'static str,
+        arity: Arity,
+        params: &[impl ToSql],
         is_write: bool,
     ) -> Result<PendingResult, SqlError> {
+        let statement = self.prepared(sql, arity)?;
         if params.len() != statement.params().len() {
             return Err(SqlError::Encode("the statement has another number of parameters".into()));
         }
-        let params = params
-            .iter()
-            .zip(statement.params())
-            .map(|(param, r#type)| Encoded::of(*param, r#type).map_err(SqlError::Encode));
-        let params = params.collect::<Result<_, _>>()?;
-        let rows = Arc::default();
+        let params = params.iter().zip(statement.params());
+        let params = params.map(|(param, r#type)| Encoded::of(param, r#type));
+        let params = params.collect::<Result<_, _>>().map_err(SqlError::Encode)?;
+        let rows = PendingResult::default();
         let request = Request { statement, params, is_write, rows: Arc::clone(&rows) };
         self.queue.borrow_mut().push(request);
-        Ok(PendingResult(rows))
+        Ok(rows)
     }
 
     /// Sends all enqueued statements and waits for their results. An error is that of the first
@@ -288,7 +264,7 @@ impl Connection {
         if requests.is_empty() {
             return Ok(());
         }
-        self.wait(async {
+        self.wait(RESPONSE_TIMEOUT, async {
             let mut responses: Vec<_> =
                 requests.iter().map(|it| Box::pin(maybe_done(self.send(it)))).collect();
             for response in &mut responses {
@@ -308,28 +284,42 @@ impl Connection {
     }
 
     async fn send(&self, request: &Request) -> Result<Vec<Row>, tokio_postgres::Error> {
-        self.client.query(&request.statement, &refs(&request.params)).await
-    }
-
-    fn statement(&self, sql: &'static str) -> Result<Statement, SqlError> {
-        self.prepared(sql, Arity::One, || Ok(sql.replace('?', "$")))
+        self.client.query_raw(&request.statement, &request.params).await?.try_collect().await
     }
 
     /// The statement, prepared once per connection.
-    fn prepared(
-        &self,
-        sql: &'static str,
-        arity: Arity,
-        sql_text: impl FnOnce() -> Result<String, SqlError>,
-    ) -> Result<Statement, SqlError> {
-        let known = self.statements.borrow().get(&(sql, arity)).cloned();
-        if let Some(statement) = known {
-            return Ok(statement);
+    fn prepared(&self, sql: &'static str, arity: Arity) -> Result<Statement, SqlError> {
+        if let Some(known) = self.statements.borrow().get(&(sql, arity)) {
+            return Ok(known.clone());
         }
+        let text = match arity {
+            Arity::One => sql.replace('?', "$"),
+            Arity::Many => {
+                for_many(sql, self.prepared(sql, Arity::One)?.params()).ok_or_else(|| {
+                    SqlError::Encode("the statement cannot be run for many rows".into())
+                })?
+            }
+        };
         self.flush()?;
-        let statement = self.wait(self.client.prepare(&sql_text()?))?;
+        let statement = self.wait(RESPONSE_TIMEOUT, self.client.prepare(&text))?;
         self.statements.borrow_mut().insert((sql, arity), statement.clone());
         Ok(statement)
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) fn begin(&self) -> Result<(), SqlError> {
+        self.enqueue(BEGIN, &[])?;
+        self.enqueue(LOCK, &[]).map(drop)
+    }
+
+    pub(crate) fn commit(&self) -> Result<(), SqlError> {
+        self.enqueue(COMMIT, &[])?;
+        self.flush()?;
+        // An error may have been ignored.
+        if self.has_failed.get() {
+            return Err(SqlError::Encode("a statement failed before the commit".into()));
+        }
+        Ok(())
     }
 
     /// Rolls back, and drops what is enqueued.
@@ -348,16 +338,15 @@ impl Connection {
         self.enqueue(BEGIN_READ_ONLY, &[])?;
         let result = read()?;
         self.flush()?;
-        self.end_snapshot();
-        Ok(result)
-    }
-
-    /// Ends a read-only transaction without waiting for the response.
-    fn end_snapshot(&self) {
         self.driver.run(async {
             let mut rollback = pin!(self.client.batch_execute(ROLLBACK));
             begin(rollback.as_mut()).await;
-            yield_now().await; // Sends it.
+            yield_now().await; // Sends it; its response is not awaited.
         });
+        Ok(result)
     }
+}
+
+fn unreachable(cause: impl Into<Cause>) -> SqlError {
+    SqlError::Unreachable(cause.into())
 }

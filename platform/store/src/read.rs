@@ -1,20 +1,21 @@
 //! Reading a store while its writer writes.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use platform_telemetry::error_chain;
 use thiserror::Error;
 use tokio::{sync::Semaphore, task};
 use tracing::{error, warn};
 
-use crate::{error::SqlError, outbox, postgres, sql::Tx, sqlite};
+use crate::{
+    connection::{Connection, Database},
+    error::SqlError,
+    outbox,
+    sql::Tx,
+};
 
-/// Connections of one store that read at the same time, beside the one of the health check; further
-/// reads wait.
+/// Reads of one store at the same time, each on a connection of its own; further reads wait, except
+/// for one health check.
 pub const READ_CONNECTIONS_MAX: usize = 4;
 
 /// The store could not be read; the cause is in the log.
@@ -23,59 +24,24 @@ pub const READ_CONNECTIONS_MAX: usize = 4;
 pub struct ReadError;
 
 /// A pool of connections that only read. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ReadPool {
-    backend: Arc<Backend>,
-    database: Arc<str>,
-    reads: Connections,
-    /// Separate, so that the health check does not wait for other reads.
-    health: Connections,
-}
-
-/// Connections that one kind of read shares.
-#[derive(Clone)]
-struct Connections {
+    database: Arc<Database>,
+    service: &'static str,
     idle: Arc<Mutex<Vec<Connection>>>,
-    permits: Arc<Semaphore>,
-}
-
-impl Connections {
-    fn of(connections_max: usize) -> Self {
-        Self { idle: Arc::default(), permits: Arc::new(Semaphore::new(connections_max)) }
-    }
-}
-
-enum Backend {
-    Sqlite(PathBuf),
-    Postgres(postgres::Server),
-}
-
-enum Connection {
-    Sqlite(rusqlite::Connection),
-    Postgres(postgres::Connection),
-}
-
-impl fmt::Debug for ReadPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadPool").finish_non_exhaustive()
-    }
+    reads: Arc<Semaphore>,
+    /// Separate, so that the health check does not wait for other reads.
+    health_checks: Arc<Semaphore>,
 }
 
 impl ReadPool {
-    pub(crate) fn sqlite(path: PathBuf, database: String) -> Self {
-        Self::new(Backend::Sqlite(path), database)
-    }
-
-    pub(crate) fn postgres(server: postgres::Server, database: String) -> Self {
-        Self::new(Backend::Postgres(server), database)
-    }
-
-    fn new(backend: Backend, database: String) -> Self {
+    pub(crate) fn new(database: Database, service: &'static str) -> Self {
         Self {
-            backend: Arc::new(backend),
-            database: database.into(),
-            reads: Connections::of(READ_CONNECTIONS_MAX),
-            health: Connections::of(1),
+            database: Arc::new(database),
+            service,
+            idle: Arc::default(),
+            reads: Arc::new(Semaphore::new(READ_CONNECTIONS_MAX)),
+            health_checks: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -86,36 +52,34 @@ impl ReadPool {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
     {
-        self.read_on(&self.reads, read).await?.map_err(|cause| {
+        self.read_within(&self.reads, read).await?.map_err(|cause| {
             error!(cause = error_chain(&cause), "cannot read {}", self.database);
             ReadError
         })
     }
 
-    /// Whether the store can be read: one small read, on a connection of its own. Nothing is logged.
+    /// Whether the store can be read: one small read, beside all others. Nothing is logged.
     pub async fn is_available(&self) -> bool {
-        matches!(self.read_on(&self.health, outbox::head).await, Ok(Ok(_)))
+        matches!(self.read_within(&self.health_checks, outbox::head).await, Ok(Ok(_)))
     }
 
-    async fn read_on<T, F>(
+    async fn read_within<T, F>(
         &self,
-        connections: &Connections,
+        permits: &Arc<Semaphore>,
         read: F,
     ) -> Result<Result<T, SqlError>, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
     {
-        let permit =
-            Arc::clone(&connections.permits).acquire_owned().await.map_err(|_| ReadError)?;
-        let idle = Arc::clone(&connections.idle);
-        let backend = Arc::clone(&self.backend);
+        let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| ReadError)?;
+        let Self { database, service, idle, .. } = self.clone();
         // A cancelled caller does not end the read; its permit is returned when the read has ended.
         let reading = task::spawn_blocking(move || {
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match known.filter(|connection| !connection.is_closed()) {
                 Some(connection) => connection,
-                None => backend.connect()?,
+                None => database.connect_read_only(service)?,
             };
             let result = connection.read(read)?; // After an error the connection is dropped.
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -128,38 +92,6 @@ impl ReadPool {
                 warn!(%cause, "a read of {} was aborted", self.database);
                 Err(ReadError)
             }
-        }
-    }
-}
-
-impl Backend {
-    fn connect(&self) -> Result<Connection, SqlError> {
-        match self {
-            Self::Sqlite(path) => {
-                Ok(Connection::Sqlite(sqlite::connect_read_only(Path::new(path))?))
-            }
-            Self::Postgres(server) => Ok(Connection::Postgres(server.connect()?)),
-        }
-    }
-}
-
-impl Connection {
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::Sqlite(_) => false,
-            Self::Postgres(connection) => connection.is_closed(),
-        }
-    }
-
-    fn read<T>(&self, read: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
-        match self {
-            Self::Sqlite(connection) => {
-                sqlite::run_cached(connection, "BEGIN")?;
-                let result = read(&Tx::Sqlite(connection))?;
-                sqlite::run_cached(connection, "ROLLBACK")?;
-                Ok(result)
-            }
-            Self::Postgres(connection) => connection.snapshot(|| read(&Tx::Postgres(connection))),
         }
     }
 }

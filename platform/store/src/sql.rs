@@ -6,9 +6,8 @@
 //! over arrays. Queries that are needed together are enqueued first and read afterwards
 //! ([`Tx::enqueue`]); writes are sent when a result is needed, at the latest with the commit.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter, slice};
 
-use rusqlite::OptionalExtension;
 use uuid::Uuid;
 
 use crate::{
@@ -50,9 +49,26 @@ impl PendingQuery<'_> {
         match self.0 {
             Pending::Sqlite { tx, sql, params } => tx.find(sql, &params, read),
             Pending::Postgres { connection, result } => {
-                let rows = connection.read(result)?;
-                rows.first().map(|row| read(&Row::Postgres(row))).transpose()
+                Rows::Postgres(connection.read(result)?.iter()).next(read)
             }
+        }
+    }
+}
+
+/// The rows of one result: SQLite computes each when it is read, PostgreSQL has sent all.
+enum Rows<'a> {
+    Sqlite(rusqlite::Rows<'a>),
+    Postgres(slice::Iter<'a, tokio_postgres::Row>),
+}
+
+impl Rows<'_> {
+    fn next<T>(
+        &mut self,
+        read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Option<T>, SqlError> {
+        match self {
+            Self::Sqlite(rows) => rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose(),
+            Self::Postgres(rows) => rows.next().map(|row| read(&Row::Postgres(row))).transpose(),
         }
     }
 }
@@ -90,17 +106,8 @@ impl<'a> Tx<'a> {
         params: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
     ) -> Result<Option<T>, SqlError> {
-        match self {
-            Self::Sqlite(connection) => {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
-                rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()
-            }
-            Self::Postgres(connection) => {
-                let rows = connection.query(sql, &[params])?;
-                rows.iter().flatten().next().map(|row| read(&Row::Postgres(row))).transpose()
-            }
-        }
+        let results = self.query(sql, &[params], |mut rows| rows.next(&read))?;
+        Ok(results.into_iter().flatten().next())
     }
 
     /// Every row of a result.
@@ -110,21 +117,10 @@ impl<'a> Tx<'a> {
         params: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
     ) -> Result<Vec<T>, SqlError> {
-        match self {
-            Self::Sqlite(connection) => {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(rusqlite::params_from_iter(params))?;
-                let mut all = Vec::new();
-                while let Some(row) = rows.next()? {
-                    all.push(read(&Row::Sqlite(row))?);
-                }
-                Ok(all)
-            }
-            Self::Postgres(connection) => {
-                let rows = connection.query(sql, &[params])?;
-                rows.iter().flatten().map(|row| read(&Row::Postgres(row))).collect()
-            }
-        }
+        let results = self.query(sql, &[params], |mut rows| {
+            iter::from_fn(|| rows.next(&read).transpose()).collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(results.into_iter().next().unwrap_or_default())
     }
 
     /// For each key the row that it names, if there is one; in the order of the keys.
@@ -134,24 +130,28 @@ impl<'a> Tx<'a> {
         keys: &[[Value<'_>; N]],
         read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
     ) -> Result<Vec<Option<T>>, SqlError> {
+        self.query(sql, keys, |mut rows| rows.next(&read))
+    }
+
+    /// Runs a query for each row of parameters; `collect` reads its result.
+    fn query<'p, P: AsRef<[Value<'p>]>, T>(
+        &self,
+        sql: &'static str,
+        params: &[P],
+        collect: impl Fn(Rows<'_>) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(sql)?;
-                let find = |key: &[Value<'_>; N]| {
-                    statement
-                        .query_row(rusqlite::params_from_iter(key), |row| {
-                            Ok(read(&Row::Sqlite(row)))
-                        })
-                        .optional()?
-                        .transpose()
+                let run = |params: &P| {
+                    let rows = statement.query(rusqlite::params_from_iter(params.as_ref()))?;
+                    collect(Rows::Sqlite(rows))
                 };
-                keys.iter().map(find).collect()
+                params.iter().map(run).collect()
             }
             Self::Postgres(connection) => {
-                let first = |rows: &Vec<tokio_postgres::Row>| {
-                    rows.first().map(|row| read(&Row::Postgres(row))).transpose()
-                };
-                connection.query(sql, keys)?.iter().map(first).collect()
+                let results = connection.query(sql, params)?;
+                results.iter().map(|rows| collect(Rows::Postgres(rows.iter()))).collect()
             }
         }
     }
@@ -190,13 +190,7 @@ impl<'a> Tx<'a> {
     /// Runs a statement without a result. Its error may surface in a later statement of the same
     /// transaction, at the latest in the commit.
     pub fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<(), SqlError> {
-        match self {
-            Self::Sqlite(connection) => {
-                connection.prepare_cached(sql)?.execute(rusqlite::params_from_iter(params))?;
-                Ok(())
-            }
-            Self::Postgres(connection) => connection.execute(sql, &[params]),
-        }
+        self.run(sql, &[params])
     }
 
     /// Runs a statement once for each row of parameters, in their order.
@@ -205,11 +199,19 @@ impl<'a> Tx<'a> {
         sql: &'static str,
         rows: &[[Value<'_>; N]],
     ) -> Result<(), SqlError> {
+        self.run(sql, rows)
+    }
+
+    fn run<'p, P: AsRef<[Value<'p>]>>(
+        &self,
+        sql: &'static str,
+        rows: &[P],
+    ) -> Result<(), SqlError> {
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(sql)?;
                 for row in rows {
-                    statement.execute(rusqlite::params_from_iter(row))?;
+                    statement.execute(rusqlite::params_from_iter(row.as_ref()))?;
                 }
                 Ok(())
             }
@@ -222,14 +224,6 @@ impl<'a> Tx<'a> {
         match self {
             Self::Sqlite(connection) => Ok(connection.execute_batch(script)?),
             Self::Postgres(connection) => connection.run_script(script),
-        }
-    }
-
-    /// Runs a migration, which may have to rewrite millions of rows.
-    pub(crate) fn migrate(&self, script: &str) -> Result<(), SqlError> {
-        match self {
-            Self::Sqlite(_) => self.run_script(script),
-            Self::Postgres(connection) => connection.migrate(script),
         }
     }
 }

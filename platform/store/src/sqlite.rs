@@ -22,16 +22,9 @@ const STATEMENTS_MAX: usize = 64;
 /// How long a connection waits for the lock of another one. Only a checkpoint makes it wait.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// A connection that writes.
+/// A connection that writes; `:memory:` is a database that is deleted with it.
 pub(crate) fn connect(path: &Path) -> Result<Connection, SqlError> {
     let connection = Connection::open(path)?;
-    configure(&connection)?;
-    Ok(connection)
-}
-
-/// A database in memory, deleted with its connection.
-pub(crate) fn connect_in_memory() -> Result<Connection, SqlError> {
-    let connection = Connection::open_in_memory()?;
     configure(&connection)?;
     Ok(connection)
 }

@@ -84,18 +84,12 @@ pub enum Row<'a> {
 impl Row<'_> {
     /// An integer.
     pub fn int(&self, column: usize) -> Result<i64, SqlError> {
-        match self {
-            Self::Sqlite(row) => Ok(row.get(column)?),
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 
     /// An integer or NULL.
     pub fn int_or_null(&self, column: usize) -> Result<Option<i64>, SqlError> {
-        match self {
-            Self::Sqlite(row) => Ok(row.get(column)?),
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 
     /// Text.
@@ -111,14 +105,18 @@ impl Row<'_> {
 
     /// An id.
     pub fn uuid(&self, column: usize) -> Result<Uuid, SqlError> {
-        match self {
-            Self::Sqlite(row) => Ok(row.get(column)?),
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 
     /// An id or NULL.
     pub fn uuid_or_null(&self, column: usize) -> Result<Option<Uuid>, SqlError> {
+        self.get(column)
+    }
+
+    fn get<T>(&self, column: usize) -> Result<T, SqlError>
+    where
+        T: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>,
+    {
         match self {
             Self::Sqlite(row) => Ok(row.get(column)?),
             Self::Postgres(row) => Ok(row.try_get(column)?),

@@ -1,55 +1,56 @@
 //! The one connection of a process that writes.
 
-use std::{fmt, fs::File};
+use std::{
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+};
 
 use uuid::Uuid;
 
 use crate::{
-    error::{SqlError, StoreError},
-    migrate::LOCK,
-    postgres,
+    connection::{Connection, Database},
+    error::{OpenError, SqlError, StoreError},
+    migrate::{self, Migration},
     sql::Tx,
-    sqlite,
 };
 
-/// Whatever the server's default is, a read after the lock must see what was committed before it.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-
-const COMMIT: &str = "COMMIT";
+/// Changes nothing, but is written.
+const PROBE: &str = "
+    UPDATE store
+       SET id = id";
 
 /// The connection that writes, and the lock that excludes other processes.
+#[derive(Debug)]
 pub struct WriteConnection {
     /// The id of the store, for as long as it exists.
     pub store_id: Uuid,
-    backend: Backend,
+    database: Database,
+    service: &'static str,
+    connection: Option<Connection>,
+    /// The file as it was opened; none in memory, and on PostgreSQL.
+    file: Option<FileId>,
+    _lock: Option<File>,
 }
 
-enum Backend {
-    Sqlite { connection: rusqlite::Connection, _lock: Option<File> },
-    Postgres { server: postgres::Server, connection: Option<postgres::Connection> },
-}
-
-impl fmt::Debug for WriteConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteConnection").field("store_id", &self.store_id).finish_non_exhaustive()
-    }
-}
+/// The device and the number of a file: another file at the same path has another one.
+type FileId = (u64, u64);
 
 impl WriteConnection {
-    pub(crate) fn sqlite(
-        store_id: Uuid,
-        connection: rusqlite::Connection,
+    /// Connects and migrates. After an error the connection is dropped, and its transaction with it.
+    pub(crate) fn open(
+        database: Database,
+        service: &'static str,
         lock: Option<File>,
-    ) -> Self {
-        Self { store_id, backend: Backend::Sqlite { connection, _lock: lock } }
-    }
-
-    pub(crate) fn postgres(
-        store_id: Uuid,
-        server: postgres::Server,
-        connection: postgres::Connection,
-    ) -> Self {
-        Self { store_id, backend: Backend::Postgres { server, connection: Some(connection) } }
+        migrations: &[Migration],
+    ) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Database { database: database.to_string(), source };
+        let connection = database.connect(service).map_err(failed)?;
+        let store_id = migrate::run(&connection.tx(), service, migrations)
+            .map_err(failed)?
+            .map_err(|mismatch| OpenError::Version { database: database.to_string(), mismatch })?;
+        connection.commit().map_err(failed)?;
+        let (connection, file) = (Some(connection), file_id(&database));
+        Ok(Self { store_id, database, service, connection, file, _lock: lock })
     }
 
     /// Runs `work` in one transaction; after an error nothing is committed. From its first statement
@@ -58,52 +59,42 @@ impl WriteConnection {
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
-        match &mut self.backend {
-            Backend::Sqlite { connection, .. } => Ok(on_sqlite(connection, work)?),
-            Backend::Postgres { server, connection } => {
-                let open = match connection.take().filter(|connection| !connection.is_closed()) {
-                    Some(open) => open,
-                    None => server.connect()?,
-                };
-                let done = on_postgres(&open, work);
-                // A connection whose rollback failed is in an unknown state: it is dropped.
-                if done.is_ok() || (!open.is_closed() && open.roll_back().is_ok()) {
-                    *connection = Some(open);
-                }
-                Ok(done?)
-            }
+        self.check_file()?;
+        let open = match self.connection.take().filter(|connection| !connection.is_closed()) {
+            Some(open) => open,
+            None => self.database.connect(self.service)?,
+        };
+        let done = open.write(work);
+        // A connection whose rollback failed is in an unknown state: it is dropped. The error of the
+        // rollback is not reported: the first one is the cause.
+        if done.is_ok() || (!open.is_closed() && open.roll_back().is_ok()) {
+            self.connection = Some(open);
         }
+        Ok(done?)
+    }
+
+    /// What is written to a file that was removed or replaced would be lost with the process.
+    fn check_file(&self) -> Result<(), StoreError> {
+        if self.file.is_none() || file_id(&self.database) == self.file {
+            return Ok(());
+        }
+        let cause = format!(
+            "{} was removed or replaced; what it contained is in the open file of this process: copy that \
+             before you end it",
+            self.database
+        );
+        Err(StoreError::Unavailable(cause.into()))
+    }
+
+    /// Whether a commit succeeds: one that changes nothing, but is written.
+    pub(crate) fn probe(&mut self) -> Result<(), StoreError> {
+        self.transaction(|tx| tx.execute(PROBE, &[]))
     }
 }
 
-fn on_sqlite<T>(
-    connection: &rusqlite::Connection,
-    work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
-) -> Result<T, SqlError> {
-    sqlite::run_cached(connection, "BEGIN IMMEDIATE")?;
-    let done = work(&Tx::Sqlite(connection)).and_then(|done| {
-        sqlite::run_cached(connection, COMMIT)?;
-        Ok(done)
-    });
-    if done.is_err() && !connection.is_autocommit() {
-        // The first error is the cause; that of the rollback is not reported.
-        drop(sqlite::run_cached(connection, "ROLLBACK"));
+fn file_id(database: &Database) -> Option<FileId> {
+    match database {
+        Database::Sqlite(path) => fs::metadata(path).ok().map(|file| (file.dev(), file.ino())),
+        Database::Postgres(_) => None,
     }
-    done
-}
-
-fn on_postgres<T>(
-    connection: &postgres::Connection,
-    work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
-) -> Result<T, SqlError> {
-    connection.enqueue(BEGIN, &[])?;
-    connection.enqueue(LOCK, &[])?;
-    let done = work(&Tx::Postgres(connection))?;
-    connection.enqueue(COMMIT, &[])?;
-    connection.flush()?;
-    // `work` may have ignored an error.
-    if connection.has_failed() {
-        return Err(SqlError::Encode("a statement failed before the commit".into()));
-    }
-    Ok(done)
 }

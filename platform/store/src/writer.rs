@@ -10,22 +10,24 @@
 //! behind each other), and a lock around the store (waiters would commit one by one).
 
 use std::{
-    fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use platform_telemetry::error_chain;
 use thiserror::Error;
 use tokio::sync::{
-    mpsc::{self, error::TrySendError},
+    mpsc::{
+        self,
+        error::{TryRecvError, TrySendError},
+    },
     oneshot,
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::error::StoreError;
 
@@ -35,6 +37,15 @@ pub const QUEUE_MAX: usize = 8_192;
 /// Commands in one commit. A group is never split before an error, so a commit may exceed this by
 /// one group.
 pub const BATCH_MAX: usize = 1_024;
+
+/// A commit that has taken this long counts as a store that cannot write: a disk that does not answer.
+pub const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a store that cannot write is probed.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a command may wait while the store is probed.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Applies commands in batches.
 pub trait Store: Send + 'static {
@@ -46,6 +57,11 @@ pub trait Store: Send + 'static {
     /// Loads, decides and saves in one transaction; one reply per command, in their order.
     /// After an error nothing of the batch is committed.
     fn apply(&mut self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, StoreError>;
+
+    /// Whether a commit succeeds: one that changes nothing. It has to be written, where that can fail.
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.apply(&[]).map(drop)
+    }
 }
 
 /// Why a command has no reply.
@@ -92,14 +108,46 @@ pub enum CommandError {
 }
 
 /// Submits commands to the thread that owns the store. Cheap to clone.
+#[derive(Debug)]
 pub struct Writer<C, R> {
-    queue: mpsc::Sender<Message<C, R>>,
-    closing: Arc<AtomicBool>,
+    /// `None` once it is closed.
+    queue: Arc<RwLock<Option<Queue<C, R>>>>,
+    health: WriterHealth,
 }
 
-enum Message<C, R> {
-    Write(Group<C, R>),
-    Close,
+type Queue<C, R> = mpsc::Sender<Group<C, R>>;
+
+/// Whether a store can be written to. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct WriterHealth(Arc<Commits>);
+
+#[derive(Debug, Default)]
+struct Commits {
+    /// The store could not commit the last time.
+    have_failed: AtomicBool,
+    /// When the commit began that runs now.
+    running_since: Mutex<Option<Instant>>,
+}
+
+impl WriterHealth {
+    /// Whether the last commit succeeded, and the one that runs now takes less than [`STALLED_AFTER`].
+    pub fn can_write(&self) -> bool {
+        let since = *self.running_since();
+        !self.has_failed() && since.is_none_or(|since| since.elapsed() < STALLED_AFTER)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.0.have_failed.load(Ordering::Relaxed)
+    }
+
+    fn running_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.running_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records how a commit ended; whether the one before had ended otherwise.
+    fn record(&self, has_failed: bool) -> bool {
+        self.0.have_failed.swap(has_failed, Ordering::Relaxed) != has_failed
+    }
 }
 
 /// Commands that were submitted together, and their caller.
@@ -119,16 +167,19 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
     where
         S: Store<Command = C, Reply = R>,
     {
-        let (queue, messages) = mpsc::channel(QUEUE_MAX);
+        let (queue, groups) = mpsc::channel(QUEUE_MAX);
         let (alive, ended) = oneshot::channel::<()>();
+        let health = WriterHealth::default();
+        let commits = health.clone();
         let spawned = thread::Builder::new().name(format!("{name}-writer")).spawn(move || {
-            CommitLoop { name, store, messages }.run();
+            CommitLoop { name, store, groups, health: commits }.run();
             drop(alive); // Also dropped when `run` panics.
         });
         if let Err(cause) = spawned {
             error!(%cause, "cannot start the thread of the {name} writer");
         }
-        (Self { queue, closing: Arc::default() }, async move { drop(ended.await) })
+        let queue = Arc::new(RwLock::new(Some(queue)));
+        (Self { queue, health }, async move { drop(ended.await) })
     }
 
     /// Commits the commands, together with others that are waiting; one reply per command.
@@ -139,16 +190,17 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
         commands: Vec<C>,
         deadline: Instant,
     ) -> Result<Replies<R>, WriteError> {
-        if self.closing.load(Ordering::Relaxed) {
-            return Err(WriteError::Closed);
-        }
         let (caller, replies) = oneshot::channel();
-        self.queue.try_send(Message::Write(Group { commands, deadline, caller })).map_err(
-            |refused| match refused {
+        self.queue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .ok_or(WriteError::Closed)?
+            .try_send(Group { commands, deadline, caller })
+            .map_err(|refused| match refused {
                 TrySendError::Full(_) => WriteError::Busy,
                 TrySendError::Closed(_) => WriteError::Closed,
-            },
-        )?;
+            })?;
         replies.await.unwrap_or(Err(WriteError::Stopped))
     }
 
@@ -162,10 +214,14 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
         replies.into_iter().next().ok_or(WriteError::Stopped)
     }
 
+    /// Whether the store can be written to.
+    pub fn health(&self) -> &WriterHealth {
+        &self.health
+    }
+
     /// Accepts nothing more; what is queued is still committed.
-    pub async fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
-        drop(self.queue.send(Message::Close).await); // An error means that it has ended already.
+    pub fn close(&self) {
+        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -173,13 +229,7 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
 
 impl<C, R> Clone for Writer<C, R> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), closing: Arc::clone(&self.closing) }
-    }
-}
-
-impl<C, R> fmt::Debug for Writer<C, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").finish_non_exhaustive()
+        Self { queue: Arc::clone(&self.queue), health: self.health.clone() }
     }
 }
 
@@ -187,33 +237,61 @@ impl<C, R> fmt::Debug for Writer<C, R> {
 struct CommitLoop<S: Store> {
     name: &'static str,
     store: S,
-    messages: mpsc::Receiver<Message<S::Command, S::Reply>>,
+    groups: mpsc::Receiver<Group<S::Command, S::Reply>>,
+    health: WriterHealth,
 }
 
 impl<S: Store> CommitLoop<S> {
     fn run(mut self) {
-        while let Some(message) = self.messages.blocking_recv() {
-            let groups = self.queued(message);
+        while let Some(first) = self.next() {
+            // And all others that are queued, up to `BATCH_MAX` commands.
+            let mut commands = first.commands.len();
+            let mut groups = vec![first];
+            while commands < BATCH_MAX
+                && let Ok(group) = self.groups.try_recv()
+            {
+                commands += group.commands.len();
+                groups.push(group);
+            }
             self.commit(groups);
         }
     }
 
-    /// The first message and all others that are queued, up to [`BATCH_MAX`] commands.
-    fn queued(&mut self, first: Message<S::Command, S::Reply>) -> Vec<Group<S::Command, S::Reply>> {
-        let mut groups = Vec::new();
-        let mut commands = 0;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Close => self.messages.close(),
-                Message::Write(group) => {
-                    commands += group.commands.len();
-                    groups.push(group);
+    /// The next group. While the store cannot write, it is probed: only a commit shows that it can again.
+    fn next(&mut self) -> Option<Group<S::Command, S::Reply>> {
+        let mut waited = Duration::ZERO;
+        while self.health.has_failed() {
+            match self.groups.try_recv() {
+                Ok(group) => return Some(group),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if waited >= PROBE_INTERVAL => {
+                    self.probe();
+                    waited = Duration::ZERO;
+                }
+                Err(TryRecvError::Empty) => {
+                    thread::sleep(POLL_INTERVAL);
+                    waited += POLL_INTERVAL;
                 }
             }
-            next = if commands < BATCH_MAX { self.messages.try_recv().ok() } else { None };
         }
-        groups
+        self.groups.blocking_recv()
+    }
+
+    fn probe(&mut self) {
+        *self.health.running_since() = Some(Instant::now());
+        match self.store.probe() {
+            Ok(()) => self.succeeded(),
+            Err(StoreError::Rejected(cause) | StoreError::Unavailable(cause)) => {
+                warn!(cause = error_chain(&*cause), "{} still cannot write", self.name);
+            }
+        }
+        *self.health.running_since() = None;
+    }
+
+    fn succeeded(&self) {
+        if self.health.record(false) {
+            info!("{} can write again", self.name);
+        }
     }
 
     fn commit(&mut self, groups: Vec<Group<S::Command, S::Reply>>) {
@@ -232,7 +310,9 @@ impl<S: Store> CommitLoop<S> {
             batch.extend(group.commands);
         }
         let mut replies = Vec::with_capacity(batch.len());
+        *self.health.running_since() = Some(now);
         self.apply(&batch, &mut replies);
+        *self.health.running_since() = None;
         let mut replies = replies.into_iter();
         for (commands, caller) in callers {
             // An error means that the caller no longer waits; the commit stands.
@@ -248,6 +328,7 @@ impl<S: Store> CommitLoop<S> {
         }
         match self.store.apply(batch) {
             Ok(decided) if decided.len() == batch.len() => {
+                self.succeeded();
                 replies.extend(decided.into_iter().map(Ok));
             }
             Ok(decided) => {
@@ -273,6 +354,7 @@ impl<S: Store> CommitLoop<S> {
                 replies.push(Err(CommandError::Rejected));
             }
             Err(StoreError::Unavailable(cause)) => {
+                self.health.record(true);
                 let cause = error_chain(&*cause);
                 error!(cause, commands = batch.len(), "{} cannot write", self.name);
                 replies.extend(batch.iter().map(|_| Err(CommandError::Unavailable)));

@@ -378,7 +378,7 @@ fn one_poison_command_fails_alone(new: fn() -> TestDatabase) {
             [Ok(consumed(1, Some(Ok(3)))), Err(CommandError::Rejected), Ok(consumed(1, None))];
         assert_eq!(outputs, Ok(expected.to_vec()));
         assert_eq!(commands.submit(6, later()).await, Ok(Ok(4)));
-        commands.clone().close().await;
+        commands.clone().close();
         ended.await;
         assert_eq!(commands.submit(7, later()).await, Err(WriteError::Closed));
         assert_eq!(reads.read(numbers).await, Ok(vec![1, 3, 4, 6]));

@@ -138,3 +138,20 @@ fn a_full_disk_makes_the_store_unavailable_and_does_not_reject_the_command() {
     let large = store.transaction(|tx| tx.execute(ADD, &[text.as_str().into()]));
     assert!(matches!(large, Err(StoreError::Unavailable(_))), "{large:?}");
 }
+
+#[test]
+fn nothing_is_written_to_a_file_that_was_removed_or_replaced() {
+    let folder = Folder::new();
+    let (mut store, _reads) = folder.open();
+    let add = |store: &mut WriteConnection| store.transaction(|tx| tx.execute(ADD, &["a".into()]));
+    add(&mut store).expect("writes");
+    let kept = folder.file().with_extension("kept");
+    fs::rename(folder.file(), &kept).expect("moves");
+    let removed = add(&mut store);
+    assert!(matches!(removed, Err(StoreError::Unavailable(_))), "{removed:?}");
+    fs::copy(&kept, folder.file()).expect("copies");
+    let replaced = add(&mut store);
+    assert!(matches!(replaced, Err(StoreError::Unavailable(_))), "{replaced:?}");
+    fs::rename(&kept, folder.file()).expect("moves back");
+    add(&mut store).expect("writes");
+}

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc as gate,
     },
     task::{Context, Waker},
@@ -143,7 +143,7 @@ async fn a_full_queue_refuses_at_once_and_commits_what_it_accepted() {
 
     assert_eq!(soon(writer.submit(vec![2], later())).await, Err(WriteError::Busy));
     let (rest, ()) = tokio::join!(commits.rest(), async {
-        soon(writer.close()).await;
+        writer.close();
         soon(ended).await;
     });
     assert_eq!(rest.concat(), vec![1; QUEUE_MAX]);
@@ -185,7 +185,7 @@ async fn closing_commits_what_is_queued_and_accepts_nothing_more() {
     let first = queue(writer.submit(vec![1], later()));
     commits.current().await;
     let second = queue(writer.submit(vec![2], later()));
-    soon(writer.close()).await;
+    writer.close();
 
     assert_eq!(soon(writer.clone().submit(vec![3], later())).await, Err(WriteError::Closed));
     let ended = queue(ended);
@@ -194,7 +194,7 @@ async fn closing_commits_what_is_queued_and_accepts_nothing_more() {
     assert_eq!(soon(first).await, committed(&[10]));
     assert_eq!(soon(second).await, committed(&[20]));
     assert!(soon(writer.submit(vec![4], later())).await.is_err());
-    soon(writer.close()).await; // A second time changes nothing.
+    writer.close(); // A second time changes nothing.
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn every_caller_gets_an_error_when_the_store_panics() {
     assert_eq!(soon(in_commit).await, Err(WriteError::Stopped));
     assert_eq!(soon(queued).await, Err(WriteError::Stopped));
     assert!(soon(writer.submit(vec![3], later())).await.is_err());
-    soon(writer.close()).await;
+    writer.close();
 }
 
 /// Adds numbers; rejects a batch with an odd one.
@@ -317,11 +317,60 @@ async fn an_unavailable_store_is_called_once_and_may_recover() {
     assert_eq!(soon(writer.submit(vec![5], later())).await, committed(&[2]));
 }
 
+/// A store whose commits fail while it is down; the reply is 0.
+struct MayBeDown(Arc<AtomicBool>);
+
+impl Store for MayBeDown {
+    type Command = u32;
+    type Reply = u32;
+
+    fn apply(&mut self, batch: &[u32]) -> Result<Vec<u32>, StoreError> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("disk full".into()));
+        }
+        Ok(vec![0; batch.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_could_not_write_is_probed_until_it_can() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let (writer, _ended) = Writer::start("full", MayBeDown(Arc::clone(&is_down)));
+    let health = writer.health().clone();
+    assert!(health.can_write(), "nothing has failed yet");
+    let failed = soon(writer.submit(vec![1], later())).await;
+    assert_eq!(failed, Ok(vec![Err(CommandError::Unavailable)]));
+    assert!(!health.can_write());
+    is_down.store(false, Ordering::SeqCst);
+    let can_write = async {
+        while !health.can_write() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(can_write).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_takes_too_long_counts_as_a_store_that_cannot_write() {
+    let (writer, _ended, commits) = gated();
+    let health = writer.health().clone();
+    let submitted = queue(writer.submit(vec![1], later()));
+    let stalled = async {
+        while health.can_write() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(stalled).await;
+    drop(commits);
+    soon(submitted).await.expect("commits");
+    assert!(health.can_write());
+}
+
 #[tokio::test]
 async fn an_empty_group_causes_no_commit() {
     let (writer, ended, commits) = gated();
     assert_eq!(soon(writer.submit(vec![], later())).await, committed(&[]));
-    soon(writer.close()).await;
+    writer.close();
     soon(ended).await;
     assert!(commits.rest().await.is_empty());
 }

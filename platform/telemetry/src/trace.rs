@@ -9,23 +9,24 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::MatchedPath};
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use opentelemetry::{
     Context, KeyValue,
     propagation::TextMapPropagator,
-    trace::{Link, Span as _, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer as _},
+    trace::{Span as _, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer as _},
 };
+use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
 use tower::util::MapRequestLayer;
 use tracing::{Instrument, info_span};
 
 pub mod export;
 mod headers;
-mod queue;
+pub mod queue;
 pub mod settings;
 pub mod span;
 
-use self::{headers::TraceHeaders, queue::SpanCounts, span::OpenSpan};
+use self::{queue::SpanCounts, span::OpenSpan};
 use crate::metrics::family::MetricFamily;
 
 /// Values of `http.request.method`; any other method is `_OTHER`, as the semantic conventions ask.
@@ -46,10 +47,6 @@ struct Recorder {
 }
 
 impl Tracer {
-    fn recording(tracer: SdkTracer, counts: Arc<SpanCounts>) -> Self {
-        Self(Some(Recorder { tracer, counts }))
-    }
-
     /// How many spans were exported and dropped; empty without a collector.
     pub fn metric_families(&self) -> Vec<MetricFamily> {
         self.0.as_ref().map_or_else(Vec::new, |recorder| recorder.counts.metric_families())
@@ -72,10 +69,10 @@ impl Tracer {
     where
         F: Future<Output = Response<R>>,
     {
-        let received = TraceHeaders::received(request.headers());
+        let received = headers::received(request.headers());
         let (context, span) = match &self.0 {
-            None => (received.map(TraceContext::forwarded), OpenSpan::default()),
-            Some(recorder) => recorder.start_server_span(received.as_ref(), &mut request),
+            None => (received.map(TraceContext::Forwarded), OpenSpan::default()),
+            Some(recorder) => recorder.start_server_span(received, &mut request),
         };
         let log = context.as_ref().map_or_else(
             tracing::Span::none,
@@ -90,13 +87,12 @@ impl Tracer {
 impl Recorder {
     fn start_server_span<B>(
         &self,
-        received: Option<&TraceHeaders>,
+        received: Option<HeaderMap>,
         request: &mut Request<B>,
     ) -> (Option<TraceContext>, OpenSpan) {
-        let mut parent = Context::new();
-        if let Some(headers) = received {
-            parent = TraceContextPropagator::new().extract_with_context(&parent, headers);
-        }
+        let received = received.unwrap_or_default();
+        let parent = TraceContextPropagator::new()
+            .extract_with_context(&Context::new(), &HeaderExtractor(&received));
         let method = known_method(request.method());
         let span = self
             .tracer
@@ -108,84 +104,53 @@ impl Recorder {
             ])
             .start_with_context(&self.tracer, &parent);
         if !span.is_recording() {
-            let unsampled = if parent.has_active_span() {
-                unsampled(parent.span().span_context())
-            } else {
-                unsampled(span.span_context())
-            };
-            return (TraceHeaders::of(unsampled).map(TraceContext::forwarded), OpenSpan::default());
+            let headers = unsampled(parent.span().span_context(), span.span_context());
+            return (Some(TraceContext::Forwarded(headers)), OpenSpan::default());
         }
         let span = parent.with_span(span);
-        request.extensions_mut().insert(ServerSpan(span.clone()));
+        request.extensions_mut().insert(span.clone()); // For `record_route`.
         let open = OpenSpan::server(span.clone());
-        let tracer = self.tracer.clone();
-        (Some(TraceContext(Parent::Recorded { tracer, span, links: Vec::new() })), open)
+        (Some(TraceContext::Recorded { tracer: self.tracer.clone(), span }), open)
     }
 }
 
-/// The parent of calls whose request has no span: the caller's span, or a new unsampled one.
-fn unsampled(span: &SpanContext) -> SpanContext {
+/// The headers of calls whose request has no span: their parent is the caller's span, or this one.
+fn unsampled(caller: &SpanContext, own: &SpanContext) -> HeaderMap {
+    let span = if caller.is_valid() { caller } else { own };
     let state = span.trace_state().clone();
-    SpanContext::new(span.trace_id(), span.span_id(), TraceFlags::NOT_SAMPLED, true, state)
+    let (trace, id) = (span.trace_id(), span.span_id());
+    let parent = SpanContext::new(trace, id, TraceFlags::NOT_SAMPLED, true, state);
+    let mut headers = HeaderMap::new();
+    headers::inject(&Context::new().with_remote_span_context(parent), &mut headers);
+    headers
 }
 
 fn known_method(method: &Method) -> &'static str {
     METHODS.into_iter().find(|known| known == &method.as_str()).unwrap_or("_OTHER")
 }
 
-/// The span of a request, for [`record_route`].
-#[derive(Clone)]
-struct ServerSpan(Context);
-
 fn record_route<B>(request: Request<B>) -> Request<B> {
     let extensions = request.extensions();
-    if let (Some(ServerSpan(context)), Some(route)) =
-        (extensions.get(), extensions.get::<MatchedPath>())
+    if let (Some(span), Some(route)) =
+        (extensions.get::<Context>(), extensions.get::<MatchedPath>())
     {
-        let span = context.span();
+        let span = span.span();
         span.update_name(format!("{} {}", known_method(request.method()), route.as_str()));
         span.set_attribute(KeyValue::new("http.route", route.as_str().to_owned()));
     }
     request
 }
 
-/// The trace that a task works for, to be kept where the work moves to another task. Cheap to clone.
+/// The trace of the request that a task answers.
 #[derive(Clone, Debug)]
-pub struct TraceContext(Parent);
-
-/// The parent of the calls that a task makes.
-#[derive(Clone, Debug)]
-enum Parent {
+enum TraceContext {
     /// Calls have no spans and carry these headers.
-    Forwarded(TraceHeaders),
-    /// Calls have spans that are children of this one and linked to those.
-    Recorded { tracer: SdkTracer, span: Context, links: Vec<SpanContext> },
+    Forwarded(HeaderMap),
+    /// Calls have spans that are children of this one.
+    Recorded { tracer: SdkTracer, span: Context },
 }
 
-/// The trace that this task works for.
-pub fn current() -> Option<TraceContext> {
-    CURRENT.try_with(Clone::clone).ok().flatten()
-}
-
-/// Works for several requests at once: calls are made in the trace of the first one that is
-/// recorded (else of the first one), and linked to the other recorded ones.
-pub async fn on_behalf_of<F: Future>(contexts: Vec<TraceContext>, work: F) -> F::Output {
-    CURRENT.scope(merged(contexts), work).await
-}
-
-fn merged(mut contexts: Vec<TraceContext>) -> Option<TraceContext> {
-    let first = contexts.iter().position(|context| context.span().is_some()).unwrap_or(0);
-    if contexts.is_empty() {
-        return None;
-    }
-    let mut first = contexts.swap_remove(first);
-    if let Parent::Recorded { links, .. } = &mut first.0 {
-        links.extend(contexts.iter().filter_map(TraceContext::span));
-    }
-    Some(first)
-}
-
-/// Adds the trace headers to an attempt of a call, and starts its span. To be called right before
+/// Sets the trace headers of an attempt of a call, and starts its span. To be called right before
 /// each attempt, with the absolute URI in the request.
 pub fn outgoing<B>(request: &mut Request<B>) -> OpenSpan {
     let started = CURRENT.try_with(|current| current.as_ref().map(|it| it.outgoing(request)));
@@ -193,32 +158,20 @@ pub fn outgoing<B>(request: &mut Request<B>) -> OpenSpan {
 }
 
 impl TraceContext {
-    fn forwarded(headers: TraceHeaders) -> Self {
-        Self(Parent::Forwarded(headers))
-    }
-
-    /// The span that calls are children of, if it is recorded.
-    fn span(&self) -> Option<SpanContext> {
-        match &self.0 {
-            Parent::Forwarded(_) => None,
-            Parent::Recorded { span, .. } => Some(span.span().span_context().clone()),
-        }
-    }
-
     fn trace_id(&self) -> String {
-        match &self.0 {
-            Parent::Forwarded(headers) => headers.trace_id().to_owned(),
-            Parent::Recorded { span, .. } => span.span().span_context().trace_id().to_string(),
+        match self {
+            Self::Forwarded(received) => headers::trace_id(received).to_owned(),
+            Self::Recorded { span, .. } => span.span().span_context().trace_id().to_string(),
         }
     }
 
     fn outgoing<B>(&self, request: &mut Request<B>) -> OpenSpan {
-        let (tracer, parent, links) = match &self.0 {
-            Parent::Forwarded(headers) => {
-                headers.forward(request.headers_mut());
+        let (tracer, parent) = match self {
+            Self::Forwarded(received) => {
+                request.headers_mut().extend(received.clone());
                 return OpenSpan::default();
             }
-            Parent::Recorded { tracer, span, links } => (tracer, span, links),
+            Self::Recorded { tracer, span } => (tracer, span),
         };
         let method = known_method(request.method());
         let host = request.uri().host().unwrap_or_default().to_owned();
@@ -232,7 +185,6 @@ impl TraceContext {
             .span_builder(method)
             .with_kind(SpanKind::Client)
             .with_attributes(attributes)
-            .with_links(links.iter().cloned().map(Link::with_context).collect())
             .start_with_context(tracer, parent);
         let span = parent.with_span(span);
         headers::inject(&span, request.headers_mut());

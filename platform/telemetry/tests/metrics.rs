@@ -9,12 +9,8 @@ use futures_util::FutureExt;
 use http::Request;
 use http_body_util::BodyExt;
 use insta::assert_snapshot;
-use platform_telemetry::metrics::{
-    Metrics, exposition::Format, family::MetricFamily, histogram::Histogram, router,
-};
+use platform_telemetry::metrics::{Metrics, family::MetricFamily, router};
 use tower::ServiceExt;
-
-const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
 
 const BOUNDS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
@@ -35,14 +31,10 @@ impl Service {
     }
 
     /// Sends a request; returns the media type and the body of the response.
-    async fn send(&self, line: &str, accept: Option<&str>) -> (String, String) {
+    async fn send(&self, line: &str) -> (String, String) {
         let (method, path) = line.split_once(' ').unwrap();
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(accept) = accept {
-            request = request.header("accept", accept);
-        }
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let route = |request| self.router.clone().oneshot(request).map(Result::unwrap);
-        let request = request.body(Body::empty()).unwrap();
         let (head, body) = self.metrics.http().observe(request, route).await.into_parts();
         let media_type = head.headers.get("content-type").map(|value| value.to_str().unwrap());
         let body = body.collect().await.unwrap().to_bytes();
@@ -51,7 +43,7 @@ impl Service {
 
     /// The lines of a scrape that start like this.
     async fn lines(&self, start: &str) -> Vec<String> {
-        let (_, text) = self.send("GET /actuator/prometheus", None).await;
+        let (_, text) = self.send("GET /actuator/prometheus").await;
         text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
     }
 }
@@ -64,113 +56,60 @@ fn own(text: &str) -> String {
 
 fn some_of_each() -> Metrics {
     let metrics = Metrics::default();
-    metrics.counter("doses_total", "Doses given, in doses").inc_by(3);
-    metrics.gauge("guests", "Guests that wait, in persons").set(-1);
-    let wait = metrics.histogram("wait_seconds", "Time in the queue, in seconds", &BOUNDS);
-    wait.observe(Duration::from_millis(10));
-    wait.observe(Duration::from_millis(500));
-    wait.observe(Duration::from_secs(2));
     metrics.collector("store", async || {
         let consumed = MetricFamily::counter("consumed_total", "Events consumed, in events")
             .sample([("source", "a")], 7)
-            .sample([("source", "b\"\n")], 8);
+            .sample([("source", "b\\\"\n")], 8);
+        let guests = MetricFamily::gauge("guests", "Guests that wait, in persons").sample([], -1);
         let rate = MetricFamily::gauge("rate", "Failures, as a share of calls").sample([], 0.5);
-        let write = Histogram::new(&BOUNDS);
-        write.observe(Duration::from_secs(1));
+        let wait = MetricFamily::histogram("wait_seconds", "Time in the queue, in seconds")
+            .buckets([], &BOUNDS, &[1, 1, 1], Duration::from_millis(2_510));
         let write = MetricFamily::histogram("write_seconds", "Time of a write, in seconds")
-            .sample([("store", "a")], write.buckets());
-        Ok(vec![consumed, rate, write, MetricFamily::gauge("empty", "No sample, in pieces")])
+            .buckets([("store", "a")], &BOUNDS, &[0, 1, 0], Duration::from_secs(1));
+        let empty = MetricFamily::gauge("empty", "No sample, in pieces");
+        Ok(vec![consumed, guests, rate, wait, write, empty])
     });
     metrics
 }
 
 #[tokio::test]
 async fn every_kind_of_metric_is_written_in_the_text_format() {
-    let text = some_of_each().render(Format::Text).await;
-    assert_snapshot!(own(&text), @r#"
-    # HELP doses_total Doses given, in doses.
-    # TYPE doses_total counter
-    doses_total 3
-    # HELP guests Guests that wait, in persons.
-    # TYPE guests gauge
-    guests -1
-    # HELP wait_seconds Time in the queue, in seconds.
-    # TYPE wait_seconds histogram
-    wait_seconds_sum 2.51
-    wait_seconds_count 3
-    wait_seconds_bucket{le="0.01"} 1
-    wait_seconds_bucket{le="1.0"} 2
-    wait_seconds_bucket{le="+Inf"} 3
+    let text = some_of_each().render().await;
+    assert_snapshot!(own(&text), @r##"
     # HELP consumed_total Events consumed, in events.
     # TYPE consumed_total counter
     consumed_total{source="a"} 7
-    consumed_total{source="b\"\n"} 8
-    # HELP rate Failures, as a share of calls.
-    # TYPE rate gauge
-    rate 0.5
-    # HELP write_seconds Time of a write, in seconds.
-    # TYPE write_seconds histogram
-    write_seconds_sum{store="a"} 1.0
-    write_seconds_count{store="a"} 1
-    write_seconds_bucket{le="0.01",store="a"} 0
-    write_seconds_bucket{le="1.0",store="a"} 1
-    write_seconds_bucket{le="+Inf",store="a"} 1
-    # HELP empty No sample, in pieces.
-    # TYPE empty gauge
-    "#);
-}
-
-#[tokio::test]
-async fn every_kind_of_metric_is_written_as_open_metrics() {
-    let text = some_of_each().render(Format::OpenMetrics).await;
-    assert_snapshot!(own(&text), @r#"
-    # HELP doses Doses given, in doses.
-    # TYPE doses counter
-    doses_total 3
+    consumed_total{source="b\\\"\n"} 8
     # HELP guests Guests that wait, in persons.
     # TYPE guests gauge
     guests -1
-    # HELP wait_seconds Time in the queue, in seconds.
-    # TYPE wait_seconds histogram
-    # UNIT wait_seconds seconds
-    wait_seconds_sum 2.51
-    wait_seconds_count 3
-    wait_seconds_bucket{le="0.01"} 1
-    wait_seconds_bucket{le="1.0"} 2
-    wait_seconds_bucket{le="+Inf"} 3
-    # HELP consumed Events consumed, in events.
-    # TYPE consumed counter
-    consumed_total{source="a"} 7
-    consumed_total{source="b\"\n"} 8
     # HELP rate Failures, as a share of calls.
     # TYPE rate gauge
     rate 0.5
+    # HELP wait_seconds Time in the queue, in seconds.
+    # TYPE wait_seconds histogram
+    wait_seconds_bucket{le="0.01"} 1
+    wait_seconds_bucket{le="1.0"} 2
+    wait_seconds_bucket{le="+Inf"} 3
+    wait_seconds_sum 2.51
+    wait_seconds_count 3
     # HELP write_seconds Time of a write, in seconds.
     # TYPE write_seconds histogram
-    # UNIT write_seconds seconds
+    write_seconds_bucket{store="a",le="0.01"} 0
+    write_seconds_bucket{store="a",le="1.0"} 1
+    write_seconds_bucket{store="a",le="+Inf"} 1
     write_seconds_sum{store="a"} 1.0
     write_seconds_count{store="a"} 1
-    write_seconds_bucket{le="0.01",store="a"} 0
-    write_seconds_bucket{le="1.0",store="a"} 1
-    write_seconds_bucket{le="+Inf",store="a"} 1
     # HELP empty No sample, in pieces.
     # TYPE empty gauge
-    # EOF
-    "#);
+    "##);
 }
 
 #[tokio::test]
-async fn a_scrape_that_does_not_accept_open_metrics_gets_the_text_format() {
-    let service = Service::new();
-    for accept in [None, Some("*/*"), Some("text/plain"), Some("application/openmetrics-text;q=0")]
-    {
-        let (media_type, text) = service.send("GET /actuator/prometheus", accept).await;
-        assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8", "{accept:?}");
-        assert!(!text.contains("# EOF"), "{text}");
-    }
-    let (media_type, text) = service.send("GET /actuator/prometheus", Some(OPEN_METRICS)).await;
-    assert_eq!(media_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    assert!(text.ends_with("# EOF\n"), "{text}");
+async fn a_scrape_has_the_media_type_of_the_text_format() {
+    let (media_type, text) = Service::new().send("GET /actuator/prometheus").await;
+    assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+    assert!(text.ends_with('\n'), "{text}");
 }
 
 #[tokio::test]
@@ -189,7 +128,7 @@ async fn every_metric_has_a_help_that_names_its_unit() {
 async fn requests_are_counted_by_method_and_class_of_status() {
     let service = Service::new();
     for line in ["GET /", "GET /", "GET /nothing", "DELETE /", "BREW /", "BOIL /"] {
-        service.send(line, None).await;
+        service.send(line).await;
     }
     assert_eq!(
         service.lines("anticorona_http_requests_total").await,
@@ -211,7 +150,7 @@ async fn open_connections_requests_in_flight_and_cancelled_requests_are_counted(
     let service = Service::new();
     let connection = service.metrics.http().connection();
     // The scrape itself is in flight.
-    let mut request = Box::pin(service.send("GET /never", None));
+    let mut request = Box::pin(service.send("GET /never"));
     assert!(request.as_mut().now_or_never().is_none());
     let shown = service.lines("anticorona_http_").await;
     assert!(shown.contains(&"anticorona_http_requests_in_flight 2".to_owned()), "{shown:?}");
@@ -230,19 +169,21 @@ async fn a_collector_that_fails_or_hangs_does_not_hide_the_others() {
     let metrics = some_of_each();
     metrics.collector("broken", async || Err("the disk is gone".into()));
     metrics.collector("stuck", async || pending().await);
-    let text = metrics.render(Format::Text).await;
+    let text = metrics.render().await;
     assert!(text.contains("\nrate 0.5\n"), "{text}");
-    let text = metrics.render(Format::Text).await;
+    let text = metrics.render().await;
     assert!(text.contains("\nanticorona_metrics_collector_failures_total 4\n"), "{text}");
 }
 
 #[tokio::test]
 async fn services_that_share_a_process_have_metrics_of_their_own() {
     let (one, other) = (Service::new(), Service::new());
-    one.send("GET /", None).await;
-    one.metrics.counter("mine_total", "Counted in one service, in pieces").inc();
-    assert_eq!(one.lines("mine_total").await, ["mine_total 1"]);
-    assert_eq!(other.lines("mine_total").await, [""; 0]);
+    one.send("GET /").await;
+    one.metrics.collector("mine", async || {
+        Ok(vec![MetricFamily::gauge("mine", "Shown by one service, in pieces").sample([], 1)])
+    });
+    assert_eq!(one.lines("mine").await, ["mine 1"]);
+    assert_eq!(other.lines("mine").await, [""; 0]);
     assert_eq!(one.lines("anticorona_http_requests_total").await.len(), 1);
     // Its own first scrape alone.
     let scraped = other.lines("anticorona_http_requests_total").await;

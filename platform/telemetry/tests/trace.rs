@@ -14,14 +14,15 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use opentelemetry_sdk::trace::Sampler;
 use platform_telemetry::{
-    metrics::{Metrics, exposition::Format},
+    metrics::Metrics,
     trace::{
         self, Tracer,
-        export::{Exporter, QUEUE_MAX, tracer},
+        export::{Exporter, tracer},
+        queue::QUEUE_MAX,
         settings::TraceSettings,
     },
 };
-use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tokio::{net::TcpListener, time::timeout};
 use tower::ServiceExt;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -95,7 +96,7 @@ async fn call(service: &Service, path: &str) -> Response<Body> {
 async fn counts(tracer: &Tracer) -> Vec<String> {
     let (metrics, tracer) = (Metrics::default(), tracer.clone());
     metrics.collector("traces", move || ready(Ok(tracer.metric_families())));
-    let text = metrics.render(Format::Text).await;
+    let text = metrics.render().await;
     let lines = text.lines().filter_map(|line| line.strip_prefix("anticorona_trace_spans_"));
     lines.map(str::to_owned).collect()
 }
@@ -198,6 +199,22 @@ async fn a_decision_not_to_record_holds_for_all_services_behind() {
 }
 
 #[tokio::test]
+async fn it_holds_too_if_a_call_repeats_the_headers_of_its_request() {
+    let collector = Collector::start().await;
+    let settings = TraceSettings { sampler: Sampler::AlwaysOff, ..collector.settings.clone() };
+    let repeat = async |headers: HeaderMap| {
+        let mut request = Request::get("http://vaccine/").body(()).unwrap();
+        *request.headers_mut() = headers;
+        trace::outgoing(&mut request).answered(StatusCode::OK);
+        request.headers()["traceparent"].to_str().unwrap().to_owned()
+    };
+    let tracer = Exporter::start(settings).tracer("gateway");
+    let gateway = Service::new(Router::new().route("/", get(repeat)), tracer);
+    let sent = gateway.get("/", &[("traceparent", GIVEN)]).await;
+    assert_eq!(sent, GIVEN.replace("-01", "-00"));
+}
+
+#[tokio::test]
 async fn all_services_with_the_same_ratio_record_the_same_traces() {
     // The bits that decide are 0xa3ce929d: 0.6399 of the range.
     for (ratio, recorded) in [(0.0, 0), (0.63, 0), (0.65, 3), (1.0, 3)] {
@@ -273,41 +290,6 @@ async fn a_request_whose_client_disconnects_has_a_cancelled_span() {
     assert_eq!(spans.len(), 1);
     assert_eq!(spans[0].attributes["error.type"], "cancelled");
     assert_eq!(spans[0].name, "GET /never");
-}
-
-#[tokio::test]
-async fn work_for_several_requests_is_in_the_trace_of_one_and_linked_to_the_others() {
-    let collector = Collector::start().await;
-    let exporter = collector.exporter();
-    let back = Service::back(exporter.tracer("back"));
-    let (send, mut contexts) = mpsc::channel(3);
-    let keep = async move || send.send(trace::current().unwrap()).await.unwrap();
-    let front = Service::new(Router::new().route("/", get(keep)), exporter.tracer("front"));
-    front.get("/", &[("traceparent", &GIVEN.replace("-01", "-00"))]).await;
-    front.get("/", &[("traceparent", GIVEN)]).await;
-    front.get("/", &[]).await;
-    let mut kept = Vec::new();
-    contexts.recv_many(&mut kept, 3).await;
-    trace::on_behalf_of(kept, call(&back, "/doses")).await;
-    exporter.shutdown().await;
-
-    let spans = collector.spans();
-    let [first, second, called, behind] = &spans[..] else { panic!("not {spans:#?}") };
-    assert_eq!((&*called.trace, &called.parent), (TRACE, &first.id));
-    assert_eq!(called.links, [&*second.id]);
-    assert_eq!((&*behind.trace, &behind.parent), (TRACE, &called.id));
-    assert_eq!(behind.links, [""; 0]);
-}
-
-#[tokio::test]
-async fn work_for_no_request_has_no_trace() {
-    let headers = trace::on_behalf_of(vec![], async {
-        assert!(trace::current().is_none());
-        let mut request = Request::get("http://vaccine/").body(()).unwrap();
-        trace::outgoing(&mut request).answered(StatusCode::OK);
-        request.headers().clone()
-    });
-    assert!(headers.await.is_empty());
 }
 
 #[tokio::test]

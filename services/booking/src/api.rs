@@ -15,10 +15,12 @@ use platform_rest::{
     RequestDeadline,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{Id, Json},
-    openapi::{BodyProblems, PageProblems, Unavailable},
+    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
+    problem_responses,
 };
+use serde_json::json;
 use utoipa::{IntoResponses, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -41,7 +43,7 @@ type Protocol = State<Arc<BookingProtocol>>;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "anticorona booking", description = "Takes and cancels bookings."),
-    components(schemas(Problem))
+    components(schemas(Problem, HalItem<Booking>, HalPage<Booking>))
 )]
 struct Document;
 
@@ -64,7 +66,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Takes a booking
 ///
-/// With an `Idempotency-Key`, the same request gets the same booking, for as long as it exists.
+/// With an `Idempotency-Key`, the same request of a user gets the same booking, for as long as it exists.
 /// With `Prefer: respond-async` too, the response is a ticket: the request waits in the queue, in the order of
 /// arrival, and the ticket shows what came of it.
 #[utoipa::path(
@@ -98,6 +100,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             headers(("Location" = String, description = "The URL of the booking"))
         ),
         (
+            status = 200, description = "Booked before with this key, and cancelled or completed since",
+            body = HalItem<Booking>, content_type = "application/hal+json"
+        ),
+        (
             status = 202, description = "Queued", body = TicketItem,
             content_type = "application/hal+json",
             headers(
@@ -118,7 +124,10 @@ async fn book(
 ) -> Result<Response, Problem> {
     let request = parse(&body, headers, deadline)?;
     Ok(match protocol.book(request).await? {
-        Accepted::Booking(booking) => BOOKINGS.created(&origin, booking.booking_id, booking),
+        Accepted::Booking(booking) if booking.status == BookingStatus::Booked => {
+            BOOKINGS.created(&origin, booking.booking_id, booking)
+        }
+        Accepted::Booking(ended) => BOOKINGS.ok(&origin, ended.booking_id, ended),
         Accepted::Ticket(ticket, position) => tickets::accepted(&origin, &ticket, position),
     })
 }
@@ -126,10 +135,7 @@ async fn book(
 /// Lists bookings in the order of their numbers
 #[utoipa::path(
     get, path = "/bookings", tag = "bookings", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Booking>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Booking>, Unavailable)
 )]
 async fn list(
     State(protocol): Protocol,
@@ -144,10 +150,7 @@ async fn list(
 #[utoipa::path(
     get, path = "/bookings/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Booking>, content_type = "application/hal+json"),
-        NotFound, Unavailable,
-    )
+    responses(Found<Booking>, NotFound, Unavailable)
 )]
 async fn show(
     State(protocol): Protocol,
@@ -165,10 +168,7 @@ async fn show(
         content = BookingBody,
         example = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"})
     ),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Booking>, content_type = "application/hal+json"),
-        NotFound, Final, BodyProblems, Unavailable,
-    )
+    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
 )]
 async fn replace(
     protocol: Protocol,
@@ -184,10 +184,7 @@ async fn replace(
     patch, path = "/bookings/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
     request_body(content = BookingBody, example = json!({"status": "BOOKING_CANCELLED"})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Booking>, content_type = "application/hal+json"),
-        NotFound, Final, BodyProblems, Unavailable,
-    )
+    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
 )]
 async fn update(
     State(protocol): Protocol,
@@ -267,10 +264,10 @@ fn requested_status(body: &BookingBody) -> Result<BookingStatus, Problem> {
     }
 }
 
+/// The status is no part of the request: it is ignored.
 fn fingerprint(body: &BookingBody) -> Fingerprint {
-    let parts =
-        (body.vaccine_id.map(|id| id.0), body.user_id.map(|id| id.0), &body.vc_name, &body.status);
-    Fingerprint::of(format!("{parts:?}").as_bytes())
+    let request = json!([body.vaccine_id, body.user_id, body.vc_name]);
+    Fingerprint::of(request.to_string().as_bytes())
 }
 
 #[derive(IntoResponses)]
@@ -293,20 +290,11 @@ enum Refused {
     SoldOut(Problem),
 }
 
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `BookingError`")]
-enum NotFound {
+problem_responses! {
     /// There is no such booking
-    #[response(status = 404, content_type = "application/problem+json")]
-    NoSuchBooking(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `BookingError`")]
-enum Final {
+    NotFound = 404;
     /// The booking is cancelled, or the citizen was vaccinated
-    #[response(status = 409, content_type = "application/problem+json")]
-    Final(Problem),
+    Final = 409;
 }
 
 fn stays_cancelled() -> Problem {

@@ -2,51 +2,47 @@
 //!
 //! Attempts that arrive while a request is in flight are sent with the next one. One request in flight, no
 //! timer: an idle service adds no delay, a busy one sends few, large batches, and each batch is one commit
-//! in `vaccine` and one here. Two requests in flight were measured to be slower: the batches get smaller
-//! and their commits queue up.
+//! in `vaccine` and one here.
 //!
-//! While the circuit to `vaccine` is open, attempts are refused at once, also those in the queue. Half
-//! open, a few attempts are sent: should `vaccine` still be overloaded, only those have waited for it. The
-//! size of a batch is learned from the latency of `vaccine`.
+//! While the own store cannot write, nothing is held. While the circuit to `vaccine` is open, attempts are
+//! refused at once, also those in the queue. Half open, a few attempts are sent: should `vaccine` still be
+//! overloaded, only those have waited for it. Tickets go first: see [`crate::holds`].
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::http::StatusCode;
 use contracts::{
     booking::Booking,
-    ids::StoreId,
-    vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
-};
-use platform_resilience::{
-    limiter::{Limiter, LimiterConfig, Sample},
-    time::Monotonic,
+    vaccine::{HOLDS_MAX, HoldOutcome},
 };
 use platform_rest::{
-    client::{Call, CallError, CircuitState, Client},
+    client::{CallError, CircuitState},
     runtime::Runtime,
 };
-use platform_store::{Commands, WriteError};
-use platform_telemetry::{clock, error_chain};
-use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
+use platform_store::{Commands, WriteError, WriterHealth};
+use platform_telemetry::clock;
+use tokio::{
+    select,
+    sync::{mpsc, oneshot},
+};
 
-use crate::domain::{BookingAttempt, Bookings, CreateBooking, CreateReply};
+use crate::{
+    domain::{BookingAttempt, Bookings, CreateBooking, CreateReply},
+    holds::{HoldClient, PROBE_MAX},
+};
 
 /// Attempts that may wait for the next request; one more is refused.
 const QUEUE_MAX: usize = 8_192;
 
-/// The smallest limit of a batch, however slow `vaccine` is.
-pub const BATCH_LIMIT_MIN: u32 = 64;
-
-/// Attempts in a request that probes a half-open circuit.
-const PROBE_MAX: usize = 5;
-
 /// When to retry an attempt that was one too many for a probe.
 const PROBE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long one request to an endpoint of `vaccine` may take. A batch takes milliseconds; after this time
-/// another endpoint is tried.
-const TRY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The outcome of such an attempt.
+const PROBED: AttemptOutcome = AttemptOutcome::CircuitOpen { retry_after: PROBE_RETRY_AFTER };
 
 /// How long before the response is due the hold must be answered.
 const HOLD_MARGIN: Duration = Duration::from_millis(900);
@@ -144,7 +140,8 @@ fn before(deadline: Instant, margin: Duration) -> Instant {
 #[derive(Clone, Debug)]
 pub struct Attempts {
     queue: mpsc::Sender<Waiting>,
-    vaccine: Client,
+    holds: Arc<HoldClient>,
+    writer: WriterHealth,
 }
 
 /// An attempt in the queue, and its caller.
@@ -170,9 +167,9 @@ impl Attempts {
     /// Starts the task; it ends when every handle is dropped.
     pub fn start(batches: HoldBatches) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let vaccine = batches.vaccine.clone();
-        batches.runtime.clone().spawn(batches.run(waiting, limiter()));
-        Self { queue, vaccine }
+        let (holds, writer) = (Arc::clone(&batches.holds), batches.commands.health().clone());
+        batches.runtime.clone().spawn(batches.run(waiting));
+        Self { queue, holds, writer }
     }
 
     /// Makes an attempt, in time for a response that is due at the deadline.
@@ -181,8 +178,12 @@ impl Attempts {
         attempt: BookingAttempt,
         response_deadline: Instant,
     ) -> AttemptOutcome {
-        if let CircuitState::Open { retry_after } = self.vaccine.circuit_state() {
+        if let CircuitState::Open { retry_after } = self.holds.circuit_state() {
             return AttemptOutcome::CircuitOpen { retry_after };
+        }
+        // A dose that cannot be booked would be taken from another citizen.
+        if !self.writer.can_write() {
+            return AttemptOutcome::RetryLater;
         }
         let (caller, outcome) = oneshot::channel();
         let waiting = Waiting { attempt, response_deadline, caller };
@@ -197,9 +198,7 @@ impl Attempts {
 #[derive(Debug)]
 pub struct HoldBatches {
     /// Holds doses.
-    pub vaccine: Client,
-    /// The owner of the holds.
-    pub owner: StoreId,
+    pub holds: Arc<HoldClient>,
     /// Writes bookings.
     pub commands: Commands<Bookings>,
     /// Runs the writes of one batch during the request of the next.
@@ -207,35 +206,47 @@ pub struct HoldBatches {
 }
 
 impl HoldBatches {
-    async fn run(self, mut queue: mpsc::Receiver<Waiting>, mut limiter: Limiter) {
+    async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
         let mut batch = Vec::with_capacity(HOLDS_MAX);
-        let clock = Monotonic::default();
-        let limit = |limiter: &Limiter| usize::try_from(limiter.limit()).unwrap_or(HOLDS_MAX);
-        while queue.recv_many(&mut batch, limit(&limiter).min(HOLDS_MAX)).await > 0 {
-            let now = Instant::now();
-            batch.retain(|waiting: &Waiting| !waiting.caller.is_closed());
-            let (timely, late): (Vec<_>, Vec<_>) =
-                batch.drain(..).partition(|waiting| waiting.hold_deadline() > now);
-            end_all(late, &AttemptOutcome::RetryLater); // Their time ended in the queue.
-            let timely = self.permitted(timely);
-            let Some(deadline) = timely.iter().map(Waiting::hold_deadline).max() else {
-                continue;
-            };
-            let (items, sent_at) = (items(&timely), clock.now());
-            limiter.try_acquire(items, limiter.limit());
-            let held = self.hold(&timely, deadline).await;
-            limiter.learn(sample(&held), sent_at, clock.now());
-            limiter.release(items);
-            match held {
-                Ok(outcomes) => self.book(timely, outcomes),
-                Err(error) => end_all(timely, &AttemptOutcome::from(&error)),
+        while queue.recv_many(&mut batch, self.holds.limit()).await > 0 {
+            let mut holding = pin!(self.hold(mem::take(&mut batch)));
+            loop {
+                select! {
+                    () = &mut holding => break,
+                    // Only the attempts that probe the circuit wait for `vaccine`.
+                    Some(waiting) = queue.recv(), if self.is_probing() => waiting.end(PROBED),
+                }
             }
+        }
+    }
+
+    fn is_probing(&self) -> bool {
+        self.holds.circuit_state() != CircuitState::Closed
+    }
+
+    async fn hold(&self, batch: Vec<Waiting>) {
+        let batch = self.permitted(timely(batch));
+        let Some(until) = batch.iter().map(Waiting::hold_deadline).max() else { return };
+        let Some(turn) = self.holds.turn(until).await else {
+            return end_all(batch, &AttemptOutcome::RetryLater);
+        };
+        let batch = self.permitted(timely(batch)); // It may have waited.
+        let Some(deadline) = batch.iter().map(Waiting::hold_deadline).max() else { return };
+        let held = self.holds.hold(batch.iter().map(|waiting| &waiting.attempt), deadline).await;
+        drop(turn);
+        match held {
+            Ok(outcomes) => self.book(batch, outcomes),
+            Err(error) => end_all(batch, &AttemptOutcome::from(&error)),
         }
     }
 
     /// Those of a batch that the circuit to `vaccine` permits now; the others are refused.
     fn permitted(&self, mut batch: Vec<Waiting>) -> Vec<Waiting> {
-        let (permitted, retry_after) = match self.vaccine.circuit_state() {
+        if !self.commands.health().can_write() {
+            end_all(batch, &AttemptOutcome::RetryLater);
+            return Vec::new();
+        }
+        let (permitted, retry_after) = match self.holds.circuit_state() {
             CircuitState::Closed => return batch,
             CircuitState::HalfOpen => (PROBE_MAX, PROBE_RETRY_AFTER),
             CircuitState::Open { retry_after } => (0, retry_after),
@@ -243,15 +254,6 @@ impl HoldBatches {
         let refused = batch.split_off(permitted.min(batch.len()));
         end_all(refused, &AttemptOutcome::CircuitOpen { retry_after });
         batch
-    }
-
-    async fn hold(
-        &self,
-        batch: &[Waiting],
-        deadline: Instant,
-    ) -> Result<Vec<HoldOutcome>, CallError> {
-        let holds = batch.iter().map(|waiting| hold_of(&waiting.attempt)).collect();
-        hold_doses(&self.vaccine, self.owner, holds, deadline).await
     }
 
     /// Books the doses that are held, and answers the others.
@@ -297,54 +299,13 @@ impl HoldBatches {
     }
 }
 
-pub(crate) fn hold_of(attempt: &BookingAttempt) -> Hold {
-    Hold { reservation_id: attempt.reservation, vaccine_id: attempt.vaccine }
-}
-
-/// Requests doses, at most [`HOLDS_MAX`]; `vaccine` decides them in this order.
-pub(crate) async fn hold_doses(
-    vaccine: &Client,
-    owner: StoreId,
-    holds: Vec<Hold>,
-    deadline: Instant,
-) -> Result<Vec<HoldOutcome>, CallError> {
-    let count = holds.len();
-    let call = Call::post("/holds", "application/json", &HoldBatch { owner, holds })?;
-    let call = call.items(count).idempotent(TRY_TIMEOUT);
-    match vaccine.call::<HoldReply>(call, StatusCode::OK, deadline).await {
-        Ok(reply) => Ok(reply.outcomes),
-        Err(error) => {
-            // The breaker logs once that the circuit is open.
-            if !matches!(error, CallError::CircuitOpen { .. }) {
-                warn!(cause = error_chain(&error), holds = count, "vaccine did not hold doses");
-            }
-            Err(error)
-        }
-    }
-}
-
-/// Limits a batch: fewer attempts when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
-/// sooner, since the fixed cost of a commit is the same for fewer.
-fn limiter() -> Limiter {
-    let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
-    let config = LimiterConfig { min: BATCH_LIMIT_MIN, initial: max, max, target: TRY_TIMEOUT / 2 };
-    #[expect(clippy::expect_used, reason = "BATCH_LIMIT_MIN is below HOLDS_MAX")]
-    Limiter::new(config).expect("its bounds are in order")
-}
-
-fn items(batch: &[Waiting]) -> u32 {
-    u32::try_from(batch.len()).unwrap_or(u32::MAX)
-}
-
-/// What the limiter learns from a batch; nothing from one that `vaccine` never received.
-fn sample(held: &Result<Vec<HoldOutcome>, CallError>) -> Sample {
-    match held {
-        Ok(_) => Sample::Answered,
-        Err(CallError::Shed { .. } | CallError::NoResponse(_) | CallError::Status(_)) => {
-            Sample::Overloaded
-        }
-        Err(CallError::Unreachable(_) | CallError::CircuitOpen { .. }) => Sample::Ignored,
-    }
+/// Those whose callers still wait and have time left; the others are refused.
+fn timely(mut batch: Vec<Waiting>) -> Vec<Waiting> {
+    let now = Instant::now();
+    batch.retain(|waiting| !waiting.caller.is_closed());
+    let (timely, late) = batch.into_iter().partition(|waiting| waiting.hold_deadline() > now);
+    end_all(late, &AttemptOutcome::RetryLater);
+    timely
 }
 
 fn end_all(batch: Vec<Waiting>, outcome: &AttemptOutcome) {

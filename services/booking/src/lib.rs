@@ -8,11 +8,13 @@ use platform_service::{App, ConfigError, Configured, Consumes, DataStore, Servic
 use platform_store::Notifier;
 use platform_telemetry::BoxError;
 
+pub mod aborts;
 pub mod api;
 pub mod attempts;
 pub mod config;
 pub mod domain;
 pub mod events;
+pub mod holds;
 pub mod protocol;
 pub mod resolver;
 pub mod store;
@@ -21,8 +23,10 @@ pub mod ticket_queue;
 pub use config::Config;
 
 use crate::{
+    aborts::Aborts,
     attempts::{Attempts, HoldBatches},
     domain::Bookings,
+    holds::HoldClient,
     protocol::BookingProtocol,
     store::{MIGRATIONS, Queries},
 };
@@ -51,9 +55,9 @@ fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
 async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let store = DataStore::<Bookings>::open(&SERVICE, &config.data, &runtime).await?;
     let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
+    let holds = Arc::new(HoldClient::new(vaccine.clone(), store.id));
     let attempts = Attempts::start(HoldBatches {
-        vaccine: vaccine.clone(),
-        owner: store.id,
+        holds: Arc::clone(&holds),
         commands: store.commands.clone(),
         runtime: runtime.clone(),
     });
@@ -61,11 +65,13 @@ async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
         commands: store.commands.clone(),
         queries: Queries(store.reads.clone()),
         attempts,
+        holds: Arc::clone(&holds),
+        aborts: Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime),
         owner: store.id,
         enqueued: Notifier::default(),
         runtime: runtime.clone(),
     });
     resolver::start(&protocol, &vaccine);
-    ticket_queue::start(&protocol, vaccine);
+    ticket_queue::start(&protocol, holds);
     Ok(store.app(api::router(protocol), RESPONSE_TIMEOUT, &runtime))
 }

@@ -29,12 +29,14 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
+    aborts::Aborts,
     attempts::{AttemptOutcome, Attempts, write_deadline},
     domain::{
-        AbortAttempt, AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply,
-        Fingerprint, Record, ResolveAttempt, ResolveReply,
-        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket},
+        AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply, Fingerprint, Record,
+        ResolveAttempt, ResolveReply,
+        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd},
     },
+    holds::HoldClient,
     store::Queries,
 };
 
@@ -56,6 +58,10 @@ pub struct BookingProtocol {
     pub queries: Queries,
     /// Holds doses and books them.
     pub attempts: Attempts,
+    /// Requests doses.
+    pub holds: Arc<HoldClient>,
+    /// Aborts attempts.
+    pub aborts: Aborts,
     /// This store: the owner of its holds.
     pub owner: StoreId,
     /// Notified when a ticket joins the queue.
@@ -189,14 +195,6 @@ impl BookingProtocol {
         }
     }
 
-    async fn abort(&self, reservation: ReservationId) {
-        let abort = AbortAttempt { reservation, at: clock::now() };
-        let deadline = Instant::now() + BACKGROUND_WRITE_TIMEOUT;
-        if let Err(cause) = self.commands.submit(abort, deadline).await {
-            warn!(%cause, "could not abort an attempt; a later round resolves its hold");
-        }
-    }
-
     async fn book_without_key(
         self: &Arc<Self>,
         request: &BookingRequest,
@@ -204,21 +202,18 @@ impl BookingProtocol {
         let reservation = ReservationId(Uuid::now_v7());
         let deadline = request.deadline;
         let dropped = guard(Arc::clone(self), move |protocol| {
-            let is_late = deadline <= Instant::now();
-            let runtime = protocol.runtime.clone();
-            runtime.spawn(async move {
-                if is_late {
-                    protocol.abort(reservation).await;
-                } else {
-                    protocol.resolve(&[reservation]).await;
-                }
-            });
+            if deadline <= Instant::now() {
+                protocol.aborts.abort(reservation);
+            } else {
+                let runtime = protocol.runtime.clone();
+                runtime.spawn(async move { protocol.resolve(&[reservation]).await });
+            }
         });
         let attempt = request.attempt(reservation);
         let outcome = self.attempt(attempt, deadline).await;
-        let protocol = ScopeGuard::into_inner(dropped);
+        ScopeGuard::into_inner(dropped);
         if outcome.is_open() {
-            self.runtime.spawn(async move { protocol.abort(reservation).await });
+            self.aborts.abort(reservation);
         }
         outcome.into_booking()?.ok_or(BookingError::RetryLater)
     }
@@ -229,17 +224,19 @@ impl BookingProtocol {
         request: &BookingRequest,
         key: &IdempotencyKey,
     ) -> Result<Accepted, BookingError> {
-        match self.queries.ticket(key.ticket(self.owner)).await? {
+        match self.queries.ticket(request.ticket(key, self.owner)).await? {
             Some((ticket, _)) if ticket.attempt.fingerprint != Some(key.fingerprint) => {
                 return Err(BookingError::KeyReused);
             }
             Some((ticket, position)) if key.wants_ticket => {
                 return Ok(Accepted::Ticket(ticket, position));
             }
+            Some((QueuedTicket { end: Some(end), .. }, _)) => end.refusal().map_or(Ok(()), Err)?,
             Some(_) | None => {}
         }
         for number in 0..ATTEMPTS_MAX {
-            let attempt = request.attempt(reservation_id(self.owner, &key.key, number));
+            let attempt =
+                request.attempt(reservation_id(self.owner, request.user, &key.key, number));
             match self.queries.attempt(attempt.reservation).await? {
                 Some(AttemptEnd::Aborted) => continue,
                 Some(AttemptEnd::Booked(record)) => {
@@ -248,7 +245,7 @@ impl BookingProtocol {
                 None => {}
             }
             let accepted = if key.wants_ticket {
-                self.enqueue(key, attempt, number, request.deadline).await?
+                self.enqueue(request, key, attempt, number).await?
             } else {
                 let outcome = self.attempt(attempt, request.deadline).await;
                 outcome.into_booking()?.map(Accepted::Booking)
@@ -285,20 +282,21 @@ impl BookingProtocol {
     /// Adds a request to the queue; `None` if its attempt was aborted.
     async fn enqueue(
         &self,
+        request: &BookingRequest,
         key: &IdempotencyKey,
         attempt: BookingAttempt,
         attempt_number: u32,
-        deadline: Instant,
     ) -> Result<Option<Accepted>, BookingError> {
         let enqueue = EnqueueTicket {
-            ticket: key.ticket(self.owner),
+            ticket: request.ticket(key, self.owner),
             key: key.key.clone(),
             attempt,
             attempt_number,
             at: clock::now(),
         };
-        match self.commands.submit(enqueue, write_deadline(deadline)).await? {
+        match self.commands.submit(enqueue, write_deadline(request.deadline)).await? {
             EnqueueReply::Queued(ticket) | EnqueueReply::QueuedBefore(ticket) => {
+                self.holds.enqueued();
                 self.enqueued.notify();
                 let (ticket, position) = self.ticket(ticket.id).await?;
                 Ok(Some(Accepted::Ticket(ticket, position)))
@@ -312,12 +310,29 @@ impl BookingProtocol {
 }
 
 impl BookingRequest {
+    fn ticket(&self, key: &IdempotencyKey, owner: StoreId) -> TicketId {
+        TicketId(reservation_id(owner, self.user, &key.key, 0).0)
+    }
+
     fn attempt(&self, reservation: ReservationId) -> BookingAttempt {
         BookingAttempt {
             reservation,
             vaccine: self.vaccine,
             user: self.user,
             fingerprint: self.key.as_ref().map(|key| key.fingerprint),
+        }
+    }
+}
+
+impl TicketEnd {
+    /// What the same key gets without a ticket; none, if there is a booking.
+    fn refusal(self) -> Option<BookingError> {
+        match self {
+            Self::Booked(_) => None,
+            Self::SoldOut => Some(BookingError::SoldOut),
+            Self::NoSuchVaccine => Some(BookingError::NoSuchVaccine),
+            Self::KeyReused => Some(BookingError::KeyReused),
+            Self::Aborted => Some(BookingError::RetryLater),
         }
     }
 }
@@ -348,17 +363,17 @@ impl AttemptOutcome {
     }
 }
 
-impl IdempotencyKey {
-    fn ticket(&self, owner: StoreId) -> TicketId {
-        TicketId(reservation_id(owner, &self.key, 0).0)
-    }
-}
-
 /// The reservation id of the n-th attempt of a key. It depends on the owner, since two booking stores that
-/// receive the same key must not share one dose.
-pub(crate) fn reservation_id(owner: StoreId, key: &str, attempt: u32) -> ReservationId {
+/// receive the same key must not share one dose, and on the user: the same key of another user is another request.
+pub(crate) fn reservation_id(
+    owner: StoreId,
+    user: UserId,
+    key: &str,
+    attempt: u32,
+) -> ReservationId {
     let digest = Sha256::new()
         .chain_update(owner.0.as_bytes())
+        .chain_update(user.0.to_be_bytes())
         .chain_update(attempt.to_be_bytes())
         .chain_update(key)
         .finalize();

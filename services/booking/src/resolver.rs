@@ -3,6 +3,8 @@
 //! The owner of the holds queries `vaccine` for its own old holds, and records for each how its attempt ended;
 //! the event of that ends the hold. Age only selects the holds, it does not decide: a booking that is
 //! created later after all is refused by what was recorded.
+//! In the same response it finds attempts that were aborted at the ledger while the own store could not
+//! write, and records them.
 //! Where the attempt had ended before, its event is already on the way.
 
 use std::{sync::Arc, time::Duration};
@@ -50,7 +52,14 @@ pub fn start(protocol: &Arc<BookingProtocol>, vaccine: &Client) {
 /// Resolves old holds whose attempts have not ended, as many as one response of `vaccine` names. The next
 /// round continues.
 async fn resolve_orphaned(protocol: &BookingProtocol, vaccine: &Client) {
-    let old = old_holds(protocol, vaccine, ORPHANED_AFTER_MS).await;
+    let OrphanedHolds { reservation_ids: old, aborted } =
+        old_holds(protocol, vaccine, ORPHANED_AFTER_MS).await;
+    if !aborted.is_empty() {
+        info!(attempts = aborted.len(), "recording attempts that were aborted at the ledger");
+    }
+    for reservation in aborted {
+        protocol.aborts.abort(reservation);
+    }
     if old.is_empty() {
         return;
     }
@@ -63,7 +72,7 @@ async fn resolve_orphaned(protocol: &BookingProtocol, vaccine: &Client) {
 /// Publishes again how attempts ended whose events count as lost.
 async fn repeat_lost(protocol: &BookingProtocol, vaccine: &Client) {
     let lost = old_holds(protocol, vaccine, LOST_AFTER_MS).await;
-    resolve(protocol, &lost, "publishing the ends of very old holds again").await;
+    resolve(protocol, &lost.reservation_ids, "publishing the ends of very old holds again").await;
 }
 
 async fn resolve(protocol: &BookingProtocol, reservations: &[ReservationId], what: &str) {
@@ -75,17 +84,13 @@ async fn resolve(protocol: &BookingProtocol, reservations: &[ReservationId], wha
     }
 }
 
-async fn old_holds(
-    protocol: &BookingProtocol,
-    vaccine: &Client,
-    min_age_ms: u32,
-) -> Vec<ReservationId> {
+async fn old_holds(protocol: &BookingProtocol, vaccine: &Client, min_age_ms: u32) -> OrphanedHolds {
     let path = format!("/holds?owner={}&heldForMs={min_age_ms}", protocol.owner);
     match vaccine.get(&path, QUERY_TIMEOUT).await {
-        Ok(OrphanedHolds { reservation_ids }) => reservation_ids,
+        Ok(holds) => holds,
         Err(error) => {
             warn!(cause = error_chain(&error), "cannot query vaccine for old holds");
-            Vec::new()
+            OrphanedHolds::default()
         }
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
-    RowChange, SqlError, Tx, Value,
+    RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 use uuid::Uuid;
 
@@ -36,17 +36,7 @@ const LAST_BOOKING: &str = "
     SELECT coalesce(max(id), 0)
       FROM bookings";
 
-const ATTEMPTS: ById = ById {
-    id: "
-    SELECT booking, reservation
-      FROM attempts
-     WHERE reservation = ?1",
-    between: "
-    SELECT booking, reservation
-      FROM attempts
-     WHERE reservation BETWEEN ?1 AND ?2
-     LIMIT ?3",
-};
+const ATTEMPTS: ById = by_id!(SELECT "booking, reservation" FROM "attempts" BY "reservation");
 
 const INSERT_ATTEMPT: &str = "
     INSERT INTO attempts (reservation, booking)
@@ -68,22 +58,10 @@ const UPDATE_BOOKING: &str = "
      WHERE id = ?1";
 
 /// All bookings, by number.
-const BOOKINGS: Keyset = Keyset {
-    after: "
-    SELECT id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms
-      FROM bookings
-     WHERE id > ?1
-  ORDER BY id
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms
-      FROM bookings
-     WHERE id < ?1
-  ORDER BY id DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const BOOKINGS: Keyset = keyset!(
+    SELECT "id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms"
+      FROM "bookings" ORDER BY "id"
+);
 
 const LAST_TICKET: &str = "
     SELECT coalesce(max(number), 0)

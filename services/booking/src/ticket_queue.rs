@@ -14,19 +14,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contracts::{
-    ids::ReservationId,
-    vaccine::{HOLDS_MAX, HoldOutcome},
-};
-use platform_rest::client::{CallError, Client};
+use contracts::{ids::ReservationId, vaccine::HoldOutcome};
+use platform_rest::client::{CallError, CircuitState};
 use platform_store::Subscription;
 use platform_telemetry::clock;
 use tokio::{select, time::sleep};
 use tracing::warn;
 
 use crate::{
-    attempts::{hold_doses, hold_of},
     domain::tickets::{QueuedTicket, ServeReply, ServeTicket},
+    holds::{Backlog, HoldClient, PROBE_MAX},
     protocol::{ATTEMPTS_MAX, BookingProtocol, reservation_id},
 };
 
@@ -40,18 +37,20 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 /// How often an empty queue is read without a notification: another process may have added tickets.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Serves the queue until the service stops. Tickets that are left wait for the next start.
-pub fn start(protocol: &Arc<BookingProtocol>, vaccine: Client) {
+pub fn start(protocol: &Arc<BookingProtocol>, holds: Arc<HoldClient>) {
+    // Until it is read: there may be tickets from before the start.
+    holds.set_backlog(Backlog::Waiting);
     let enqueued = protocol.enqueued.subscribe();
-    let worker = QueueWorker { protocol: Arc::clone(protocol), vaccine, enqueued };
+    let worker = QueueWorker { protocol: Arc::clone(protocol), holds, enqueued };
     protocol.runtime.spawn(worker.run());
 }
 
 struct QueueWorker {
     protocol: Arc<BookingProtocol>,
-    vaccine: Client,
+    holds: Arc<HoldClient>,
     enqueued: Subscription,
 }
 
@@ -65,6 +64,8 @@ enum Round {
     /// Some have not, and repeating the request at once would not help. Another process may be serving the
     /// same tickets.
     Incomplete,
+    /// Nothing: `vaccine` is not called for so long. The next round is the probe.
+    CircuitOpen(Duration),
 }
 
 impl QueueWorker {
@@ -72,7 +73,7 @@ impl QueueWorker {
         let mut pause = PAUSE.0;
         let runtime = self.protocol.runtime.clone();
         loop {
-            let round = self.serve_head().await;
+            let round = self.round().await;
             let wait = async {
                 match round {
                     Round::Complete => pause = PAUSE.0,
@@ -80,6 +81,7 @@ impl QueueWorker {
                         sleep(pause).await;
                         pause = (pause * 2).min(PAUSE.1);
                     }
+                    Round::CircuitOpen(retry_after) => sleep(retry_after).await,
                     Round::Empty => select! {
                         () = self.enqueued.changed() => {}
                         () = sleep(POLL_INTERVAL) => {}
@@ -88,22 +90,44 @@ impl QueueWorker {
             };
             select! {
                 biased;
-                () = runtime.stopping() => return,
+                () = runtime.stop.cancelled() => return self.holds.set_backlog(Backlog::Ended),
                 () = wait => {}
             }
         }
     }
 
-    /// Requests as many doses as one request may, and writes what came of it.
-    async fn serve_head(&self) -> Round {
+    async fn round(&mut self) -> Round {
+        self.enqueued.mark_seen();
+        let round = match self.holds.circuit_state() {
+            _ if !self.protocol.commands.health().can_write() => Round::Incomplete,
+            CircuitState::Open { retry_after } => Round::CircuitOpen(retry_after),
+            CircuitState::HalfOpen => self.serve_head(PROBE_MAX).await,
+            CircuitState::Closed => self.serve_head(self.holds.limit()).await,
+        };
+        match round {
+            // While they wait for their commit, others may request doses, unless more tickets wait.
+            Round::Complete | Round::Empty => {}
+            Round::Incomplete | Round::CircuitOpen(_) => self.holds.set_backlog(Backlog::Stalled),
+        }
+        round
+    }
+
+    /// Requests doses for so many tickets, and writes what came of it.
+    async fn serve_head(&self, limit: usize) -> Round {
+        let turn = self.holds.ticket_turn().await;
         // The errors are logged where they occur.
-        let Ok(tickets) = self.protocol.queries.queue_head(HOLDS_MAX).await else {
+        let Ok(tickets) = self.protocol.queries.queue_head(limit).await else {
             return Round::Incomplete;
         };
-        if tickets.is_empty() {
-            return Round::Empty;
-        }
-        let Ok(outcomes) = self.hold(&tickets).await else { return Round::Incomplete };
+        let is_all = tickets.len() < limit;
+        let outcomes = if tickets.is_empty() { Ok(Vec::new()) } else { self.hold(&tickets).await };
+        let Ok(outcomes) = outcomes else { return Round::Incomplete };
+        self.holds.set_backlog(if is_all { Backlog::Empty } else { Backlog::Waiting });
+        drop(turn);
+        if tickets.is_empty() { Round::Empty } else { self.write(&tickets, outcomes).await }
+    }
+
+    async fn write(&self, tickets: &[QueuedTicket], outcomes: Vec<HoldOutcome>) -> Round {
         let at = clock::now();
         let serve = |(ticket, outcome): (&QueuedTicket, HoldOutcome)| ServeTicket {
             ticket: ticket.id,
@@ -127,13 +151,14 @@ impl QueueWorker {
     }
 
     async fn hold(&self, tickets: &[QueuedTicket]) -> Result<Vec<HoldOutcome>, CallError> {
-        let holds = tickets.iter().map(|ticket| hold_of(&ticket.attempt)).collect();
-        hold_doses(&self.vaccine, self.protocol.owner, holds, Instant::now() + HOLD_TIMEOUT).await
+        let attempts = tickets.iter().map(|ticket| &ticket.attempt);
+        self.holds.hold(attempts, Instant::now() + HOLD_TIMEOUT).await
     }
 
     fn next_attempt(&self, ticket: &QueuedTicket) -> Option<ReservationId> {
         let next = ticket.attempt_number + 1;
-        (next < ATTEMPTS_MAX).then(|| reservation_id(self.protocol.owner, &ticket.key, next))
+        (next < ATTEMPTS_MAX)
+            .then(|| reservation_id(self.protocol.owner, ticket.attempt.user, &ticket.key, next))
     }
 }
 

@@ -22,6 +22,8 @@ mod relay;
 mod resolver;
 #[path = "protocol/tickets.rs"]
 mod tickets;
+#[path = "protocol/unwritable.rs"]
+mod unwritable;
 
 use app::{BookingApp, REFERENCE_BODY};
 use contracts::event::{CloudEvent, short_name};

@@ -287,7 +287,7 @@ fn one_rejected_command_does_not_fail_its_neighbours(new: fn() -> TestDatabase) 
     let deadline = Instant::now() + Duration::from_secs(10);
     let replies = database.block_on(async {
         let replies = commands.submit_all(batch, deadline).await.unwrap();
-        commands.close().await;
+        commands.close();
         ended.await;
         replies
     });

@@ -7,27 +7,18 @@ use platform_service::{ConfigError, Service, Settings};
 /// The settings of `gateway`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The services that requests are forwarded to: all that have collections. `NAME_URL`, no default.
-    pub upstreams: Vec<Upstream>,
+    /// The services that requests are forwarded to, all that have collections, and where they listen:
+    /// `NAME_URL`, no default.
+    pub upstreams: Vec<(&'static Service, BaseUrl)>,
     /// The circuit breakers of the upstreams. `BREAKER`, for example `open-for-ms=500`.
     pub breaker: BreakerConfig,
-}
-
-/// A service that requests are forwarded to.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// The service.
-    pub service: &'static Service,
-    /// Where it listens.
-    pub url: BaseUrl,
 }
 
 impl Config {
     /// Reads the arguments and the environment.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         let services = settings.services.iter().filter(|service| !service.collections.is_empty());
-        let upstream =
-            |service: &&'static Service| Ok(Upstream { service, url: settings.url(service.name)? });
+        let upstream = |service: &&'static Service| Ok((*service, settings.url(service.name)?));
         Ok(Self {
             upstreams: services.map(upstream).collect::<Result<_, _>>()?,
             breaker: settings.breaker(BreakerConfig::default())?,
@@ -38,7 +29,7 @@ impl Config {
     pub fn summary(&self) -> Vec<(&'static str, String)> {
         let upstreams = self.upstreams.iter();
         let mut summary: Vec<_> =
-            upstreams.map(|upstream| (upstream.service.name, upstream.url.to_string())).collect();
+            upstreams.map(|(service, url)| (service.name, url.to_string())).collect();
         summary.push(Settings::show_breaker(&self.breaker));
         summary
     }

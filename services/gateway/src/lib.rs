@@ -36,10 +36,8 @@ fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
 
 fn start(config: Config, runtime: &Runtime) -> Result<App, BoxError> {
     let mut upstreams = Vec::new();
-    for upstream in config.upstreams {
-        let name = upstream.service.name;
-        let client = Client::guarded(name, upstream.url, &config.breaker, runtime)?;
-        upstreams.push((upstream.service, client));
+    for (service, url) in config.upstreams {
+        upstreams.push((service, Client::guarded(service.name, url, &config.breaker, runtime)?));
     }
     Ok(App::edge(api::router(upstreams), RESPONSE_TIMEOUT))
 }

@@ -116,7 +116,7 @@ impl Edge {
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let app = configured.start(runtime.clone()).await.unwrap();
-            app.serve(&gateway::SERVICE, listener, runtime).await.unwrap();
+            app.serve(gateway::SERVICE.name, listener, runtime).await.unwrap();
         });
         Self { address, vaccine, booking, injection, mypage, _serving: serving }
     }

@@ -13,14 +13,15 @@ use contracts::{
 use platform_rest::{
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, PageProblems, Unavailable},
+    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
+    problem_responses,
 };
 use platform_store::Commands;
 use platform_telemetry::clock;
 use serde::Deserialize;
-use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -51,7 +52,10 @@ pub struct InjectionDesk {
         title = "anticorona injection",
         description = "The injection desk: who is expected, who was vaccinated."
     ),
-    components(schemas(Problem))
+    components(schemas(
+        Problem, Injection, HalItem<Injection>, HalPage<Injection>, Cancellation, HalItem<Cancellation>,
+        HalPage<Cancellation>
+    ))
 )]
 struct Document;
 
@@ -77,10 +81,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Lists appointments in the order of their numbers
 #[utoipa::path(
     get, path = "/injections", tag = "injections", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Injection>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Injection>, Unavailable)
 )]
 async fn list(
     State(desk): State<InjectionDesk>,
@@ -104,10 +105,7 @@ struct BookingQuery {
 #[utoipa::path(
     get, path = "/injections/search/findByBookingId", tag = "injections",
     params(BookingQuery, PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Injection>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Injection>, Unavailable)
 )]
 async fn find_by_booking_id(
     State(desk): State<InjectionDesk>,
@@ -124,10 +122,7 @@ async fn find_by_booking_id(
 #[utoipa::path(
     get, path = "/injections/{id}", tag = "injections",
     params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Injection>, content_type = "application/hal+json"),
-        NotFound, Unavailable,
-    )
+    responses(Found<Injection>, NotFound, Unavailable)
 )]
 async fn show(
     State(desk): State<InjectionDesk>,
@@ -142,10 +137,7 @@ async fn show(
     put, path = "/injections/{id}", tag = "injections",
     params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
     request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Injection>, content_type = "application/hal+json"),
-        NotFound, Final, BodyProblems, Unavailable,
-    )
+    responses(Changed<Injection>, NotFound, Final, BodyProblems, Unavailable)
 )]
 async fn replace(
     desk: State<InjectionDesk>,
@@ -161,10 +153,7 @@ async fn replace(
     patch, path = "/injections/{id}", tag = "injections",
     params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
     request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Injection>, content_type = "application/hal+json"),
-        NotFound, Final, BodyProblems, Unavailable,
-    )
+    responses(Changed<Injection>, NotFound, Final, BodyProblems, Unavailable)
 )]
 async fn update(
     State(desk): State<InjectionDesk>,
@@ -200,10 +189,7 @@ async fn update(
 /// Lists appointments whose booking was cancelled
 #[utoipa::path(
     get, path = "/cancellations", tag = "injections", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Cancellation>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Cancellation>, Unavailable)
 )]
 async fn list_cancelled(
     State(desk): State<InjectionDesk>,
@@ -218,10 +204,7 @@ async fn list_cancelled(
 #[utoipa::path(
     get, path = "/cancellations/{id}", tag = "injections",
     params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Cancellation>, content_type = "application/hal+json"),
-        NotFound, Unavailable,
-    )
+    responses(Found<Cancellation>, NotFound, Unavailable)
 )]
 async fn show_cancelled(
     State(desk): State<InjectionDesk>,
@@ -246,20 +229,11 @@ impl InjectionDesk {
     }
 }
 
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `problem`")]
-enum NotFound {
+problem_responses! {
     /// There is no such injection
-    #[response(status = 404, content_type = "application/problem+json")]
-    NoSuchInjection(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `problem`")]
-enum Final {
+    NotFound = 404;
     /// It was completed before, or its booking was cancelled
-    #[response(status = 409, content_type = "application/problem+json")]
-    Final(Problem),
+    Final = 409;
 }
 
 /// The status of a refusal.

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use platform_events::RelayPriority;
 use platform_rest::runtime::Runtime;
-use platform_service::{App, ConfigError, Configured, Consumes, DataStore, Service, Settings};
+use platform_service::{
+    App, ConfigError, Configured, Consumes, DataConfig, DataStore, Service, Settings,
+};
 use platform_telemetry::BoxError;
 
 pub mod api;
-pub mod config;
 pub mod domain;
 pub mod events;
 pub mod store;
-
-pub use config::Config;
 
 use crate::{
     domain::Appointments,
@@ -37,12 +36,12 @@ pub const SERVICE: Service = Service {
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_900);
 
 fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
-    let config = Config::from_settings(settings)?;
-    Ok(Configured::new(config.data.summary(), move |runtime| start(config, runtime)))
+    let config = settings.data()?;
+    Ok(Configured::new(config.summary(), move |runtime| start(config, runtime)))
 }
 
-async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
-    let store = DataStore::<Appointments>::open(&SERVICE, &config.data, &runtime).await?;
+async fn start(config: DataConfig, runtime: Runtime) -> Result<App, BoxError> {
+    let store = DataStore::<Appointments>::open(&SERVICE, &config, &runtime).await?;
     let desk = api::InjectionDesk {
         commands: store.commands.clone(),
         queries: Queries(store.reads.clone()),

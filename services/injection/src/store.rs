@@ -9,7 +9,7 @@ use contracts::{
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
-    SqlError, Tx, Value,
+    SqlError, Tx, Value, by_id, keyset,
 };
 
 use crate::{
@@ -34,17 +34,10 @@ const LOAD: &str = "
       FROM injections
      WHERE id = ?1";
 
-const OF_RESERVATIONS: ById = ById {
-    id: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE reservation = ?1",
-    between: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE reservation BETWEEN ?1 AND ?2
-     LIMIT ?3",
-};
+const OF_RESERVATIONS: ById = by_id!(
+    SELECT "id, reservation, booking, vaccine, user_id, status"
+      FROM "injections" BY "reservation"
+);
 
 const INSERT: &str = "
     INSERT INTO injections (id, reservation, booking, vaccine, user_id, status)
@@ -56,63 +49,23 @@ const UPDATE: &str = "
      WHERE id = ?1";
 
 /// All injections, by number.
-const INJECTIONS: Keyset = Keyset {
-    after: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE id > ?1
-  ORDER BY id
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE id < ?1
-  ORDER BY id DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const INJECTIONS: Keyset = keyset!(
+    SELECT "id, reservation, booking, vaccine, user_id, status"
+      FROM "injections" ORDER BY "id"
+);
 
 /// Cancelled injections, by number, from a partial index.
-const CANCELLATIONS: Keyset = Keyset {
-    after: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE id > ?1
-       AND status = 2
-  ORDER BY id
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE id < ?1
-       AND status = 2
-  ORDER BY id DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const CANCELLATIONS: Keyset = keyset!(
+    SELECT "id, reservation, booking, vaccine, user_id, status"
+      FROM "injections" WHERE "status = 2" ORDER BY "id"
+);
 
 /// The injections of a booking number; with several booking stores a number may belong to several
 /// bookings.
-const OF_BOOKING: Keyset = Keyset {
-    after: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE booking = ?4
-       AND id > ?1
-  ORDER BY id
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT id, reservation, booking, vaccine, user_id, status
-      FROM injections
-     WHERE booking = ?4
-       AND id < ?1
-  ORDER BY id DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const OF_BOOKING: Keyset = keyset!(
+    SELECT "id, reservation, booking, vaccine, user_id, status"
+      FROM "injections" WHERE "booking = ?4" ORDER BY "id"
+);
 
 impl Aggregate for Appointments {
     type Command = Command;

@@ -10,12 +10,13 @@ use contracts::{
 use platform_rest::{
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Query},
-    openapi::{PageProblems, Unavailable},
+    openapi::{Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
+    problem_responses,
 };
 use serde::Deserialize;
-use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::store::Queries;
@@ -28,7 +29,7 @@ const MYPAGES: Collection = Collection { plural: "mypages", singular: "mypage" }
         title = "anticorona mypage",
         description = "What citizens see of their bookings, built from events."
     ),
-    components(schemas(Problem))
+    components(schemas(Problem, Mypage, HalItem<Mypage>, HalPage<Mypage>))
 )]
 struct Document;
 
@@ -52,10 +53,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Lists all bookings in the order in which they became known here
 #[utoipa::path(
     get, path = "/mypages", tag = "mypages", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Mypage>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Mypage>, Unavailable)
 )]
 async fn list(
     State(queries): State<Queries>,
@@ -78,10 +76,7 @@ struct UserQuery {
 /// Finds the bookings of a user
 #[utoipa::path(
     get, path = "/mypages/search/findByUserId", tag = "mypages", params(UserQuery, PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Mypage>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Mypage>, Unavailable)
 )]
 async fn find_by_user_id(
     State(queries): State<Queries>,
@@ -98,10 +93,7 @@ async fn find_by_user_id(
 #[utoipa::path(
     get, path = "/mypages/{id}", tag = "mypages",
     params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Mypage>, content_type = "application/hal+json"),
-        NotFound, Unavailable,
-    )
+    responses(Found<Mypage>, NotFound, Unavailable)
 )]
 async fn show(
     State(queries): State<Queries>,
@@ -120,10 +112,7 @@ async fn show(
     Ok(MYPAGES.ok(&origin, id, known))
 }
 
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the response of `show`")]
-enum NotFound {
+problem_responses! {
     /// There is no such booking, or not yet
-    #[response(status = 404, content_type = "application/problem+json")]
-    NoSuchBooking(Problem),
+    NotFound = 404;
 }

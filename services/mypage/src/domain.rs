@@ -10,11 +10,7 @@
 //! (A used dose is used, whatever was published before.) So any order and any repetition of the events
 //! results in the same view.
 
-use contracts::{
-    ids::{BookingId, ReservationId, UserId, VaccineId},
-    mypage::MypageStatus,
-};
-use jiff::Timestamp;
+use contracts::{booking::BookingStatus, ids::ReservationId, mypage::Mypage};
 use platform_store::ChangeSet;
 
 /// Every command: what one event says about a booking.
@@ -22,25 +18,8 @@ use platform_store::ChangeSet;
 pub struct Command {
     /// The reserved dose.
     pub reservation: ReservationId,
-    /// The booking as far as that event describes it.
-    pub view: View,
-}
-
-/// A booking as its citizen sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// The booking.
-    pub booking: BookingId,
-    /// The vaccine.
-    pub vaccine: VaccineId,
-    /// The name of the vaccine; empty until an event of booking has arrived.
-    pub vaccine_name: String,
-    /// The citizen.
-    pub user: UserId,
-    /// Its status.
-    pub status: MypageStatus,
-    /// Since when it has this status.
-    pub as_of: Timestamp,
+    /// The booking as far as that event describes it; an injection does not name the vaccine.
+    pub view: Mypage,
 }
 
 /// A view under the number that orders lists.
@@ -49,7 +28,7 @@ pub struct NumberedView {
     /// Its number, in the order in which views were created.
     pub number: i64,
     /// The view.
-    pub view: View,
+    pub view: Mypage,
 }
 
 /// The views that a batch of events names.
@@ -63,11 +42,11 @@ pub struct Views {
 
 impl Views {
     /// The view of a booking.
-    pub fn get(&self, reservation: &ReservationId) -> Option<&View> {
+    pub fn get(&self, reservation: &ReservationId) -> Option<&Mypage> {
         self.views.get(reservation).map(|numbered| &numbered.view)
     }
 
-    fn add(&mut self, reservation: ReservationId, view: View) {
+    fn add(&mut self, reservation: ReservationId, view: Mypage) {
         self.last_number += 1;
         self.views.insert(reservation, NumberedView { number: self.last_number, view });
     }
@@ -79,8 +58,8 @@ pub fn fold(views: &mut Views, Command { reservation, view }: &Command) {
         return views.add(*reservation, view.clone());
     };
     let mut folded = known.clone();
-    if folded.vaccine_name.is_empty() {
-        folded.vaccine_name.clone_from(&view.vaccine_name);
+    if folded.vc_name.is_empty() {
+        folded.vc_name.clone_from(&view.vc_name);
     }
     let (rank_before, as_of) = (rank(folded.status), folded.as_of);
     let is_earlier = rank(view.status) == rank_before && view.as_of < as_of;
@@ -94,10 +73,10 @@ pub fn fold(views: &mut Views, Command { reservation, view }: &Command) {
     }
 }
 
-fn rank(status: MypageStatus) -> u8 {
+fn rank(status: BookingStatus) -> u8 {
     match status {
-        MypageStatus::Booked => 0,
-        MypageStatus::BookingCancelled => 1,
-        MypageStatus::InjectionCompleted => 2,
+        BookingStatus::Booked => 0,
+        BookingStatus::BookingCancelled => 1,
+        BookingStatus::InjectionCompleted => 2,
     }
 }

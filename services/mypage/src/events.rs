@@ -1,20 +1,21 @@
 //! Events of booking and injection as commands.
 
 use contracts::{
+    booking::BookingStatus,
     event::{BookingChanged, DomainEvent, InjectionCompleted},
-    mypage::MypageStatus,
+    mypage::Mypage,
 };
 use jiff::Timestamp;
 use platform_events::{EventHandler, ReceivedEvent};
 
-use crate::domain::{Command, View, Views};
+use crate::domain::{Command, Views};
 
 impl EventHandler for Views {
     fn command(ReceivedEvent { event, at, source: _ }: ReceivedEvent) -> Option<Command> {
         match event {
-            DomainEvent::Booked(booking) => Some(of_booking(booking, MypageStatus::Booked, at)),
+            DomainEvent::Booked(booking) => Some(of_booking(booking, BookingStatus::Booked, at)),
             DomainEvent::BookingCancelled(booking) => {
-                Some(of_booking(booking, MypageStatus::BookingCancelled, at))
+                Some(of_booking(booking, BookingStatus::BookingCancelled, at))
             }
             DomainEvent::Completed(completed) => Some(of_injection(&completed, at)),
             DomainEvent::Registered(_)
@@ -29,15 +30,15 @@ impl EventHandler for Views {
     }
 }
 
-fn of_booking(event: BookingChanged, status: MypageStatus, as_of: Timestamp) -> Command {
+fn of_booking(event: BookingChanged, status: BookingStatus, as_of: Timestamp) -> Command {
     let BookingChanged { reservation_id, booking } = event;
     Command {
         reservation: reservation_id,
-        view: View {
-            booking: booking.booking_id,
-            vaccine: booking.vaccine_id,
-            vaccine_name: booking.vc_name,
-            user: booking.user_id,
+        view: Mypage {
+            book_id: booking.booking_id,
+            vaccine_id: booking.vaccine_id,
+            vc_name: booking.vc_name,
+            user_id: booking.user_id,
             status,
             as_of,
         },
@@ -48,12 +49,12 @@ fn of_injection(event: &InjectionCompleted, as_of: Timestamp) -> Command {
     let InjectionCompleted { reservation_id, injection } = event;
     Command {
         reservation: *reservation_id,
-        view: View {
-            booking: injection.booking_id,
-            vaccine: injection.vaccine_id,
-            vaccine_name: String::new(),
-            user: injection.user_id,
-            status: MypageStatus::InjectionCompleted,
+        view: Mypage {
+            book_id: injection.booking_id,
+            vaccine_id: injection.vaccine_id,
+            vc_name: String::new(),
+            user_id: injection.user_id,
+            status: BookingStatus::InjectionCompleted,
             as_of,
         },
     }

@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use platform_events::RelayPriority;
 use platform_rest::runtime::Runtime;
-use platform_service::{App, ConfigError, Configured, Consumes, DataStore, Service, Settings};
+use platform_service::{
+    App, ConfigError, Configured, Consumes, DataConfig, DataStore, Service, Settings,
+};
 use platform_store::database;
 use platform_telemetry::BoxError;
 use tokio::task;
 use tracing::info;
 
 pub mod api;
-pub mod config;
 pub mod domain;
 pub mod events;
 pub mod store;
-
-pub use config::Config;
 
 use crate::{
     domain::Views,
@@ -43,20 +42,19 @@ pub const SERVICE: Service = Service {
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_900);
 
 fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
-    let config = Config::from_settings(settings)?;
-    Ok(Configured::new(config.data.summary(), move |runtime| start(config, runtime)))
+    let config = settings.data()?;
+    Ok(Configured::new(config.summary(), move |runtime| start(config, runtime)))
 }
 
-async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
-    let store = DataStore::<Views>::open(&SERVICE, &config.data, &runtime).await?;
+async fn start(config: DataConfig, runtime: Runtime) -> Result<App, BoxError> {
+    let store = DataStore::<Views>::open(&SERVICE, &config, &runtime).await?;
     let queries = Queries(store.reads.clone());
     Ok(store.app(api::router(queries), RESPONSE_TIMEOUT, &runtime))
 }
 
 /// Deletes every view and the consumer offsets, so that all events are consumed again.
-pub async fn rebuild(config: Config) -> Result<(), BoxError> {
-    let (mut connection, _) =
-        database::open(&config.data.database, SERVICE.name, MIGRATIONS).await?;
+pub async fn rebuild(config: DataConfig) -> Result<(), BoxError> {
+    let (mut connection, _) = database::open(&config.database, SERVICE.name, MIGRATIONS).await?;
     task::spawn_blocking(move || store::delete_all(&mut connection)).await??;
     info!("all views are deleted; they are built again as soon as mypage runs");
     Ok(())

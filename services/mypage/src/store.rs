@@ -1,17 +1,18 @@
 //! Where views are kept: load and save. All SQL is here.
 
 use contracts::{
+    booking::BookingStatus,
     ids::{BookingId, ReservationId, UserId, VaccineId},
-    mypage::{Mypage, MypageStatus},
+    mypage::Mypage,
 };
 use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
-    SqlError, StoreError, Tx, Value, WriteConnection,
+    SqlError, StoreError, Tx, Value, WriteConnection, by_id, keyset,
 };
 
-use crate::domain::{Command, NumberedView, View, Views, fold};
+use crate::domain::{Command, NumberedView, Views, fold};
 
 /// The schema.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -20,17 +21,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     postgres: include_str!("../migrations/postgres/0001_views.sql"),
 }];
 
-const OF_RESERVATIONS: ById = ById {
-    id: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation
-      FROM views
-     WHERE reservation = ?1",
-    between: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation
-      FROM views
-     WHERE reservation BETWEEN ?1 AND ?2
-     LIMIT ?3",
-};
+const OF_RESERVATIONS: ById = by_id!(
+    SELECT "number, booking, vaccine, vaccine_name, user_id, status, as_of_ms, reservation"
+      FROM "views" BY "reservation"
+);
 
 /// Numbers have no gaps and views are only deleted all at once, so the last number is also how many
 /// there are.
@@ -67,42 +61,16 @@ const OF_BOOKING: &str = "
      LIMIT 1";
 
 /// All views, by number.
-const ALL: Keyset = Keyset {
-    after: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE number > ?1
-  ORDER BY number
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE number < ?1
-  ORDER BY number DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const ALL: Keyset = keyset!(
+    SELECT "number, booking, vaccine, vaccine_name, user_id, status, as_of_ms"
+      FROM "views" ORDER BY "number"
+);
 
 /// The views of a citizen, by number.
-const OF_USER: Keyset = Keyset {
-    after: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE user_id = ?4
-       AND number > ?1
-  ORDER BY number
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT number, booking, vaccine, vaccine_name, user_id, status, as_of_ms
-      FROM views
-     WHERE user_id = ?4
-       AND number < ?1
-  ORDER BY number DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const OF_USER: Keyset = keyset!(
+    SELECT "number, booking, vaccine, vaccine_name, user_id, status, as_of_ms"
+      FROM "views" WHERE "user_id = ?4" ORDER BY "number"
+);
 
 impl Aggregate for Views {
     type Command = Command;
@@ -161,13 +129,13 @@ fn numbered(row: &Row<'_>) -> Result<NumberedView, SqlError> {
     Ok(NumberedView { number: row.int(0)?, view: view(row)? })
 }
 
-fn view(row: &Row<'_>) -> Result<View, SqlError> {
+fn view(row: &Row<'_>) -> Result<Mypage, SqlError> {
     let wrong = |column, expected| SqlError::Decode { column, expected };
-    Ok(View {
-        booking: BookingId(row.int(1)?),
-        vaccine: VaccineId(row.int(2)?),
-        vaccine_name: row.text(3)?.to_owned(),
-        user: UserId(row.int(4)?),
+    Ok(Mypage {
+        book_id: BookingId(row.int(1)?),
+        vaccine_id: VaccineId(row.int(2)?),
+        vc_name: row.text(3)?.to_owned(),
+        user_id: UserId(row.int(4)?),
         status: status(row.int(5)?).ok_or(wrong(5, "a status"))?,
         as_of: Timestamp::from_millisecond(row.int(6)?).map_err(|_| wrong(6, "a time"))?,
     })
@@ -177,10 +145,10 @@ fn values(id: ReservationId, NumberedView { number, view }: &NumberedView) -> [V
     [
         (*number).into(),
         id.0.into(),
-        view.booking.0.into(),
-        view.vaccine.0.into(),
-        view.vaccine_name.as_str().into(),
-        view.user.0.into(),
+        view.book_id.0.into(),
+        view.vaccine_id.0.into(),
+        view.vc_name.as_str().into(),
+        view.user_id.0.into(),
         code_of(view.status).into(),
         view.as_of.as_millisecond().into(),
     ]
@@ -190,24 +158,24 @@ fn values(id: ReservationId, NumberedView { number, view }: &NumberedView) -> [V
 fn changed_values(NumberedView { number, view }: &NumberedView) -> [Value<'_>; 4] {
     [
         (*number).into(),
-        view.vaccine_name.as_str().into(),
+        view.vc_name.as_str().into(),
         code_of(view.status).into(),
         view.as_of.as_millisecond().into(),
     ]
 }
 
-fn status(code: i64) -> Option<MypageStatus> {
-    use MypageStatus::{Booked, BookingCancelled, InjectionCompleted};
+fn status(code: i64) -> Option<BookingStatus> {
+    use BookingStatus::{Booked, BookingCancelled, InjectionCompleted};
     [Booked, BookingCancelled, InjectionCompleted]
         .into_iter()
         .find(|status| code_of(*status) == code)
 }
 
-fn code_of(status: MypageStatus) -> i64 {
+fn code_of(status: BookingStatus) -> i64 {
     match status {
-        MypageStatus::Booked => 0,
-        MypageStatus::BookingCancelled => 1,
-        MypageStatus::InjectionCompleted => 2,
+        BookingStatus::Booked => 0,
+        BookingStatus::BookingCancelled => 1,
+        BookingStatus::InjectionCompleted => 2,
     }
 }
 
@@ -218,7 +186,7 @@ pub struct Queries(pub ReadPool);
 impl Queries {
     /// The view of a booking.
     pub async fn of_booking(&self, id: BookingId) -> Result<Option<Mypage>, ReadError> {
-        self.0.read(move |tx| tx.find(OF_BOOKING, &[id.0.into()], mypage)).await
+        self.0.read(move |tx| tx.find(OF_BOOKING, &[id.0.into()], view)).await
     }
 
     /// A page of all views.
@@ -235,23 +203,11 @@ impl Queries {
 /// The read of [`Queries::all`].
 pub fn all(tx: &Tx<'_>, range: PageRange) -> Result<List<Mypage>, SqlError> {
     let total = last_number(tx)?.unsigned_abs();
-    Ok(List { rows: ALL.page(tx, &[], range, mypage)?, total: Some(total) })
+    Ok(List { rows: ALL.page(tx, &[], range, view)?, total: Some(total) })
 }
 
 /// The read of [`Queries::of_user`].
 pub fn of_user(tx: &Tx<'_>, user: UserId, range: PageRange) -> Result<List<Mypage>, SqlError> {
-    let rows = OF_USER.page(tx, &[user.0.into()], range, mypage)?;
+    let rows = OF_USER.page(tx, &[user.0.into()], range, view)?;
     Ok(List { rows, total: None })
-}
-
-fn mypage(row: &Row<'_>) -> Result<Mypage, SqlError> {
-    let View { booking, vaccine, vaccine_name, user, status, as_of } = view(row)?;
-    Ok(Mypage {
-        book_id: booking,
-        vaccine_id: vaccine,
-        vc_name: vaccine_name,
-        user_id: user,
-        status,
-        as_of,
-    })
 }

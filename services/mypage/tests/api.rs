@@ -1,7 +1,7 @@
 //! Views over HTTP.
 
 use insta::assert_snapshot;
-use mypage::{Config, SERVICE, rebuild};
+use mypage::{SERVICE, rebuild};
 use platform_service::{DataConfig, EventsUrl};
 use platform_store::Database;
 use serde_json::{Value, json};
@@ -190,8 +190,8 @@ async fn a_rebuild_deletes_all_views_and_consumes_all_events_again() {
 
     let folder = app.into_folder().await;
     let database = Database::Sqlite(folder.path().join("mypage.sqlite"));
-    let data = DataConfig { database, events: EventsUrl::default(), subscribers: Vec::new() };
-    rebuild(Config { data }).await.unwrap();
+    let config = DataConfig { database, events: EventsUrl::default(), subscribers: Vec::new() };
+    rebuild(config).await.unwrap();
 
     let app = TestApp::start_in(folder, &SERVICE, &[]);
     assert_eq!(get(&app, "/mypages/1").await.status, 404);

@@ -1,11 +1,12 @@
 //! How events are folded into views: rule by rule, and any order against a naive model.
 
 use contracts::{
+    booking::BookingStatus::{self, Booked, BookingCancelled, InjectionCompleted},
     ids::{BookingId, ReservationId, UserId, VaccineId},
-    mypage::MypageStatus::{self, Booked, BookingCancelled, InjectionCompleted},
+    mypage::Mypage,
 };
 use jiff::Timestamp;
-use mypage::domain::{Command, View, Views, fold};
+use mypage::domain::{Command, Views, fold};
 use proptest::{collection::vec, prelude::*};
 use uuid::Uuid;
 
@@ -18,22 +19,22 @@ fn at(second: u8) -> Timestamp {
 }
 
 /// An event of booking 7 in that second.
-fn event(status: MypageStatus, second: u8) -> Command {
+fn event(status: BookingStatus, second: u8) -> Command {
     of_booking(7, status, second)
 }
 
 /// An event of a booking; events of injections have no name of the vaccine.
-fn of_booking(booking: u8, status: MypageStatus, second: u8) -> Command {
+fn of_booking(booking: u8, status: BookingStatus, second: u8) -> Command {
     let vaccine_name = if status == InjectionCompleted { "" } else { "FIZER" };
     Command { reservation: reservation(booking), view: view(booking, vaccine_name, status, second) }
 }
 
-fn view(booking: u8, vaccine_name: &str, status: MypageStatus, second: u8) -> View {
-    View {
-        booking: BookingId(booking.into()),
-        vaccine: VaccineId(1),
-        vaccine_name: vaccine_name.to_owned(),
-        user: UserId(5),
+fn view(booking: u8, vaccine_name: &str, status: BookingStatus, second: u8) -> Mypage {
+    Mypage {
+        book_id: BookingId(booking.into()),
+        vaccine_id: VaccineId(1),
+        vc_name: vaccine_name.to_owned(),
+        user_id: UserId(5),
         status,
         as_of: at(second),
     }
@@ -48,7 +49,7 @@ fn fold_all<'a>(commands: impl IntoIterator<Item = &'a Command>) -> Views {
 }
 
 /// The view of booking 7 after these events.
-fn view_after(commands: &[Command]) -> Option<View> {
+fn view_after(commands: &[Command]) -> Option<Mypage> {
     fold_all(commands).get(&reservation(7)).cloned()
 }
 
@@ -111,7 +112,7 @@ fn views_of_different_bookings_are_independent() {
 
 /// The view that the events of a booking result in, in any order: the highest status, since the first
 /// event with it.
-fn expected(commands: &[Command], booking: u8) -> Option<View> {
+fn expected(commands: &[Command], booking: u8) -> Option<Mypage> {
     let events: Vec<_> =
         commands.iter().filter(|command| command.reservation == reservation(booking)).collect();
     let of = |status| events.iter().filter(move |command| command.view.status == status);
@@ -121,7 +122,7 @@ fn expected(commands: &[Command], booking: u8) -> Option<View> {
     let as_of = of(last).map(|command| command.view.as_of).min()?;
     let is_named = events.iter().any(|command| command.view.status != InjectionCompleted);
     let view = view(booking, if is_named { "FIZER" } else { "" }, last, 0);
-    Some(View { as_of, ..view })
+    Some(Mypage { as_of, ..view })
 }
 
 /// Few bookings, so that the commands meet.

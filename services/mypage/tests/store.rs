@@ -3,12 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use contracts::{
+    booking::BookingStatus,
     ids::{BookingId, ReservationId, UserId, VaccineId},
-    mypage::{Mypage, MypageStatus},
+    mypage::Mypage,
 };
 use jiff::Timestamp;
 use mypage::{
-    domain::{Command, View, Views},
+    domain::{Command, Views},
     store::{MIGRATIONS, Queries, all, delete_all},
 };
 use platform_store::{PageRange, PageStart, consumer};
@@ -39,14 +40,14 @@ fn at(second: u8) -> Timestamp {
 }
 
 /// An event of a booking; every third booking is of user 0, and so on.
-fn event(booking: u8, status: MypageStatus) -> Command {
+fn event(booking: u8, status: BookingStatus) -> Command {
     Command {
         reservation: ReservationId(Uuid::from_u128(booking.into())),
-        view: View {
-            booking: BookingId(booking.into()),
-            vaccine: VaccineId(1),
-            vaccine_name: format!("FIZER {booking}"),
-            user: UserId(i64::from(booking) % 3),
+        view: Mypage {
+            book_id: BookingId(booking.into()),
+            vaccine_id: VaccineId(1),
+            vc_name: format!("FIZER {booking}"),
+            user_id: UserId(i64::from(booking) % 3),
             status,
             as_of: at(booking),
         },
@@ -54,20 +55,7 @@ fn event(booking: u8, status: MypageStatus) -> Command {
 }
 
 fn booked(booking: u8) -> Command {
-    event(booking, MypageStatus::Booked)
-}
-
-/// The view of a booking after this event alone.
-fn mypage(command: Command) -> Mypage {
-    let View { booking, vaccine, vaccine_name, user, status, as_of } = command.view;
-    Mypage {
-        book_id: booking,
-        vaccine_id: vaccine,
-        vc_name: vaccine_name,
-        user_id: user,
-        status,
-        as_of,
-    }
+    event(booking, BookingStatus::Booked)
 }
 
 /// All views with their numbers, and how many there are.
@@ -77,7 +65,7 @@ fn views(store: &TestStore<Views>) -> (Vec<(i64, Mypage)>, Option<u64>) {
 }
 
 fn commands() -> impl Strategy<Value = Vec<Command>> {
-    use MypageStatus::{Booked, BookingCancelled, InjectionCompleted};
+    use BookingStatus::{Booked, BookingCancelled, InjectionCompleted};
     let status = proptest::sample::select(&[Booked, BookingCancelled, InjectionCompleted]);
     let command = (0..6_u8, status, 0..9_u8).prop_map(|(booking, status, second)| {
         let mut command = event(booking, status);
@@ -104,10 +92,10 @@ proptest! {
 
 fn views_are_still_there_after_reopening(new: fn() -> TestDatabase) {
     let mut store = open(new());
-    let cancelled = event(2, MypageStatus::BookingCancelled);
-    let completed = event(3, MypageStatus::InjectionCompleted);
+    let cancelled = event(2, BookingStatus::BookingCancelled);
+    let completed = event(3, BookingStatus::InjectionCompleted);
     store.submit(&[booked(1), booked(2), cancelled.clone(), completed.clone()]);
-    let expected = vec![(1, mypage(booked(1))), (2, mypage(cancelled)), (3, mypage(completed))];
+    let expected = vec![(1, booked(1).view), (2, cancelled.view), (3, completed.view)];
     assert_eq!(views(&store), (expected.clone(), Some(3)));
     let mut store = open(store.close());
     assert_eq!(views(&store), (expected.clone(), Some(3)));
@@ -117,19 +105,19 @@ fn views_are_still_there_after_reopening(new: fn() -> TestDatabase) {
 
 fn a_view_causes_no_event(new: fn() -> TestDatabase) {
     let mut store = open(new());
-    store.submit(&[booked(1), event(1, MypageStatus::InjectionCompleted)]);
+    store.submit(&[booked(1), event(1, BookingStatus::InjectionCompleted)]);
     assert_eq!(store.outbox(), []);
 }
 
 /// With several booking stores a number may belong to several bookings.
 fn a_booking_is_found_by_its_number(new: fn() -> TestDatabase) {
     let mut store = open(new());
-    let mut of_another_store = event(2, MypageStatus::BookingCancelled);
+    let mut of_another_store = event(2, BookingStatus::BookingCancelled);
     of_another_store.reservation.0 = Uuid::from_u128(1 << 64);
     store.submit(&[booked(1), booked(2), of_another_store]);
     let queries = Queries(store.reads());
     let find = |booking| store.database.block_on(queries.of_booking(BookingId(booking)));
-    assert_eq!(find(2), Ok(Some(mypage(booked(2)))));
+    assert_eq!(find(2), Ok(Some(booked(2).view)));
     assert_eq!(find(3), Ok(None));
 }
 

@@ -2,8 +2,6 @@
 
 #![expect(unused_qualifications, reason = "utoipa qualifies the types of `params`")]
 
-use std::time::{Duration, Instant};
-
 use axum::{
     Router,
     extract::State,
@@ -11,73 +9,44 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contracts::{
-    ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{
-        HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply, OrphanedHolds, Reservation, Vaccine,
-        VaccineBody,
-    },
+    ids::{ReservationId, VaccineId},
+    vaccine::{Reservation, Vaccine, VaccineBody},
 };
 use platform_rest::{
-    RequestDeadline,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, PageProblems, Unavailable},
+    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
-    runtime::Runtime,
 };
-use platform_store::{CommandError, CommandOf, Commands, WriteError};
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
 use serde::Deserialize;
-use tracing::warn;
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        ChangeVaccine, ConfirmHold, Doses, HoldDose, Ledger, NAME_MAX, Name, PoolId, Refusal,
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, PoolId, Refusal,
         RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
-    holds::{Holds, Take},
-    store::Queries,
 };
 
+mod batches;
 mod problems;
-mod reservation_path;
+mod stock;
 
-use self::{
-    problems::{
-        InUse, InvalidQuery, NoSuchReservation, NoSuchVaccine, NotHeld, NotReleased, problem,
-    },
-    reservation_path::ReservationPath,
+use self::problems::{
+    InUse, InvalidQuery, NoSuchReservation, NoSuchVaccine, NotHeld, NotReleased, problem,
 };
-
-/// How long a write may wait for its commit.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
-
-/// Reservations in one response to `GET /holds`: more than one store can leave behind.
-const ORPHANED_MAX: u32 = 10_000;
+pub use self::stock::Stock;
 
 /// When `checkAndBookStock` was deprecated: with the first release, 2026-11-23 (RFC 9745).
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");
 
 const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine" };
-
-/// What the handlers work with.
-#[derive(Clone, Debug)]
-pub struct Stock {
-    /// Submits commands.
-    pub commands: Commands<Ledger>,
-    /// Takes doses.
-    pub holds: Holds,
-    /// Reads the last commit.
-    pub queries: Queries,
-    /// Releases doses whose client is gone.
-    pub runtime: Runtime,
-}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -85,7 +54,7 @@ pub struct Stock {
         title = "anticorona vaccine",
         description = "The stock ledger: how many doses there are, and how many are taken."
     ),
-    components(schemas(Problem))
+    components(schemas(Problem, HalItem<Vaccine>, HalPage<Vaccine>))
 )]
 struct Document;
 
@@ -96,7 +65,8 @@ fn routes() -> OpenApiRouter<Stock> {
         .routes(routes!(check_and_book_stock))
         .routes(routes!(show, replace, change, remove))
         .routes(routes!(hold, release, reservation))
-        .routes(routes!(hold_many, orphaned))
+        .routes(routes!(batches::hold_many, batches::orphaned))
+        .routes(routes!(batches::abort_many))
 }
 
 /// The routes of the stock ledger.
@@ -112,10 +82,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Lists vaccines in the order of their numbers
 #[utoipa::path(
     get, path = "/vaccines", tag = "vaccines", params(PageParams),
-    responses(
-        (status = 200, description = "A page", body = HalPage<Vaccine>, content_type = "application/hal+json"),
-        PageProblems, Unavailable,
-    )
+    responses(PageOf<Vaccine>, Unavailable)
 )]
 async fn list(
     State(stock): State<Stock>,
@@ -163,10 +130,7 @@ async fn register(
 #[utoipa::path(
     get, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
-    responses(
-        (status = 200, description = "Found", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, Unavailable,
-    )
+    responses(Found<Vaccine>, NoSuchVaccine, Unavailable)
 )]
 async fn show(
     State(stock): State<Stock>,
@@ -182,10 +146,7 @@ async fn show(
     put, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
     request_body(content = VaccineBody, example = json!({"vcName": "FIZER", "stock": 1500})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, InUse, BodyProblems, Unavailable,
-    )
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
 )]
 async fn replace(
     State(stock): State<Stock>,
@@ -203,10 +164,7 @@ async fn replace(
     patch, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
     request_body(content = VaccineBody, example = json!({"stock": 1500})),
-    responses(
-        (status = 200, description = "Changed", body = HalItem<Vaccine>, content_type = "application/hal+json"),
-        NoSuchVaccine, InUse, BodyProblems, Unavailable,
-    )
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
 )]
 async fn change(
     State(stock): State<Stock>,
@@ -232,36 +190,46 @@ async fn remove(State(stock): State<Stock>, Id(id): Id<i64>) -> Result<StatusCod
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct ReservationPath {
+    /// The number of the vaccine
+    #[param(minimum = 1, example = 1)]
+    id: i64,
+    /// The id of the reservation, chosen by the client
+    reservation: Uuid,
+}
+
 /// Holds a dose until it is released; a repeated request has the same response
 #[utoipa::path(
     put, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
-    params(
-        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
-        ("reservation" = Uuid, Path, description = "The id of the reservation, chosen by the client"),
-    ),
+    params(ReservationPath),
     responses((status = 204, description = "A dose is held"), NoSuchVaccine, NotHeld, Unavailable)
 )]
-async fn hold(State(stock): State<Stock>, path: ReservationPath) -> Result<StatusCode, Problem> {
-    stock.take(without_owner(path.vaccine, path.reservation)).await?.map_err(problem)?;
+async fn hold(
+    State(stock): State<Stock>,
+    Id(path): Id<ReservationPath>,
+) -> Result<StatusCode, Problem> {
+    stock.take(without_owner(path.id, path.reservation)).await?.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Releases a dose, once, even if repeated; a hold that arrives later is refused
 #[utoipa::path(
     delete, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
-    params(
-        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
-        ("reservation" = Uuid, Path, description = "The id of the reservation"),
-    ),
+    params(ReservationPath),
     responses(
         (status = 204, description = "This reservation takes no dose"),
         NoSuchReservation, NotReleased, Unavailable,
     )
 )]
-async fn release(State(stock): State<Stock>, path: ReservationPath) -> Result<StatusCode, Problem> {
+async fn release(
+    State(stock): State<Stock>,
+    Id(path): Id<ReservationPath>,
+) -> Result<StatusCode, Problem> {
     let release = ReleaseReservation {
         reservation: ReservationId(path.reservation),
-        of: Some(PoolId(path.vaccine)),
+        of: Some(PoolId(path.id)),
         at: clock::now(),
     };
     stock.submit(release).await?.map_err(problem)?;
@@ -271,10 +239,7 @@ async fn release(State(stock): State<Stock>, path: ReservationPath) -> Result<St
 /// Shows a reservation
 #[utoipa::path(
     get, path = "/vaccines/{id}/reservations/{reservation}", tag = "internal",
-    params(
-        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
-        ("reservation" = Uuid, Path, description = "The id of the reservation"),
-    ),
+    params(ReservationPath),
     responses(
         (status = 200, description = "Found", body = Reservation),
         NoSuchReservation, Unavailable,
@@ -282,79 +247,11 @@ async fn release(State(stock): State<Stock>, path: ReservationPath) -> Result<St
 )]
 async fn reservation(
     State(stock): State<Stock>,
-    path: ReservationPath,
+    Id(path): Id<ReservationPath>,
 ) -> Result<Response, Problem> {
     let known = stock.queries.reservation(ReservationId(path.reservation)).await?;
-    let known = known.filter(|known| known.vaccine_id == VaccineId(path.vaccine));
+    let known = known.filter(|known| known.vaccine_id == VaccineId(path.id));
     Ok(Json(known.ok_or_else(|| problem(Refusal::NoSuchReservation))?).into_response())
-}
-
-/// Holds many doses in one commit; each is decided for itself
-#[utoipa::path(
-    post, path = "/holds", tag = "internal",
-    request_body(
-        content = HoldBatch,
-        example = json!({
-            "owner": "019abcde-0000-7000-8000-000000000001",
-            "holds": [{"reservationId": "019abcde-0000-7000-8000-00000000000a", "vaccineId": 1}]
-        })
-    ),
-    responses(
-        (
-            status = 200, description = "One outcome per hold, in their order", body = HoldReply,
-            example = json!({"outcomes": [{"outcome": "held", "vcName": "FIZER"}]})
-        ),
-        BodyProblems, Unavailable,
-    )
-)]
-async fn hold_many(
-    State(stock): State<Stock>,
-    RequestDeadline(deadline): RequestDeadline,
-    Json(batch): Json<HoldBatch>,
-) -> Result<Json<HoldReply>, Problem> {
-    if batch.holds.len() > HOLDS_MAX {
-        return Err(Problem::invalid("holds", format!("at most {HOLDS_MAX} in one request")));
-    }
-    let at = clock::now();
-    let hold = |hold: Hold| HoldDose {
-        reservation: hold.reservation_id,
-        owner: Some(batch.owner),
-        claims: vec![hold.vaccine_id.into()],
-        at,
-    };
-    let holds = batch.holds.into_iter().map(hold).collect();
-    // After the deadline the client is gone: a hold that has not begun by then is not committed.
-    let replies = stock.holds.take(holds, deadline).await?;
-    Ok(Json(HoldReply { outcomes: replies.into_iter().map(outcome).collect() }))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-struct OrphanedQuery {
-    /// Only those of this store
-    owner: Option<Uuid>,
-    /// Only those that were requested so many milliseconds ago or earlier
-    #[param(example = 10_000)]
-    held_for_ms: u32,
-}
-
-/// Lists holds that their owner has not resolved, oldest first
-#[utoipa::path(
-    get, path = "/holds", tag = "internal", params(OrphanedQuery),
-    responses(
-        (status = 200, description = "Their reservations", body = OrphanedHolds),
-        InvalidQuery, Unavailable,
-    )
-)]
-async fn orphaned(
-    State(stock): State<Stock>,
-    Query(query): Query<OrphanedQuery>,
-) -> Result<Json<OrphanedHolds>, Problem> {
-    let until = clock::now() - Duration::from_millis(query.held_for_ms.into());
-    let owner = query.owner.map(StoreId);
-    let reservation_ids = stock.queries.orphaned_holds(owner, until, ORPHANED_MAX).await?;
-    Ok(Json(OrphanedHolds { reservation_ids }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -434,15 +331,6 @@ fn without_owner(vaccine: i64, reservation: Uuid) -> HoldDose {
 }
 
 impl Stock {
-    async fn submit<C: CommandOf<Ledger>>(&self, command: C) -> Result<C::Reply, WriteError> {
-        self.commands.submit(command, Instant::now() + WRITE_TIMEOUT).await
-    }
-
-    async fn take<C: Take>(&self, take: C) -> Result<C::Reply, WriteError> {
-        let mut replies = self.holds.take(vec![take], Instant::now() + WRITE_TIMEOUT).await?;
-        Ok(replies.pop().unwrap_or(Err(CommandError::Rejected))?)
-    }
-
     async fn change(
         &self,
         origin: &Origin,
@@ -453,24 +341,6 @@ impl Stock {
         let change = ChangeVaccine { pool: PoolId(id), name, stock, at: clock::now() };
         let changed = self.submit(change).await?.map_err(problem)?;
         Ok(VACCINES.ok(origin, id, vaccine(changed.id, &changed.pool)))
-    }
-
-    async fn release_cancelled(self, reservation: ReservationId) {
-        let release = ReleaseReservation { reservation, of: None, at: clock::now() };
-        if !matches!(self.submit(release).await, Ok(Ok(()))) {
-            warn!(%reservation, "could not release a dose whose client is gone");
-        }
-    }
-}
-
-fn outcome(reply: Result<Result<Name, Refusal>, CommandError>) -> HoldOutcome {
-    match reply {
-        Ok(Ok(name)) => HoldOutcome::Held { vc_name: name.as_str().to_owned() },
-        Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
-        Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
-        Ok(Err(Refusal::Released)) => HoldOutcome::Released,
-        Ok(Err(Refusal::Conflict | Refusal::Administered)) => HoldOutcome::Conflict,
-        Ok(Err(_)) | Err(CommandError::Rejected | CommandError::Unavailable) => HoldOutcome::Failed,
     }
 }
 

@@ -11,6 +11,7 @@
 //!                    released ────────┘ (the dose was used after all)
 //! ```
 //!
+//! An *aborted* reservation is released, and its owner has still to record that there is no booking.
 //! A release may arrive before its hold, and an administration before its booking.
 //! Every command may be repeated, late, or in another order, and counts once.
 
@@ -20,241 +21,12 @@ use contracts::{
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
-use thiserror::Error;
 
+mod records;
 mod values;
 
+pub use records::*;
 pub use values::{Doses, NAME_MAX, Name, PoolId, STOCK_MAX};
-
-/// A pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Its name.
-    pub name: Name,
-    /// Units that exist.
-    pub stock: Doses,
-    /// Units held or booked; at most `stock`.
-    pub taken: i64,
-}
-
-impl Pool {
-    /// Units that are neither held nor booked.
-    pub fn free(&self) -> i64 {
-        self.stock.count() - self.taken
-    }
-}
-
-/// A reservation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReservationRecord {
-    /// The store that resolves it; none, for a reservation that stands until it is released.
-    pub owner: Option<StoreId>,
-    /// One unit of each of these pools; none, if it was released before its hold arrived.
-    pub claims: Vec<PoolId>,
-    /// Its state.
-    pub state: ReservationState,
-    /// When it was requested.
-    pub held_at: Timestamp,
-}
-
-impl ReservationRecord {
-    fn matches(&self, hold: &HoldDose) -> bool {
-        self.claims == hold.claims && self.owner == hold.owner
-    }
-}
-
-/// Every command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Registers a vaccine.
-    Register(RegisterVaccine),
-    /// Changes the name or the stock of a vaccine.
-    Change(ChangeVaccine),
-    /// Removes a vaccine.
-    Remove(RemoveVaccine),
-    /// Holds a dose.
-    Hold(HoldDose),
-    /// A booking was made for a hold.
-    Confirm(ConfirmHold),
-    /// Releases a reservation.
-    Release(ReleaseReservation),
-    /// Its owner says that there is no booking and will be none.
-    Return(ReturnDose),
-    /// A dose was used.
-    Administer(AdministerDose),
-}
-
-/// Registers a vaccine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegisterVaccine {
-    /// Its name.
-    pub name: Name,
-    /// Its stock.
-    pub stock: Doses,
-    /// When it was registered.
-    pub at: Timestamp,
-}
-
-/// Changes the name or the stock of a vaccine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangeVaccine {
-    /// The vaccine.
-    pub pool: PoolId,
-    /// The new name.
-    pub name: Option<Name>,
-    /// The new stock.
-    pub stock: Option<Doses>,
-    /// When it was changed.
-    pub at: Timestamp,
-}
-
-/// Removes a vaccine that has no doses held or booked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemoveVaccine {
-    /// The vaccine.
-    pub pool: PoolId,
-}
-
-/// Holds one unit of each pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HoldDose {
-    /// The id of the reservation; a repeated command has the same reply.
-    pub reservation: ReservationId,
-    /// The store that will resolve it.
-    pub owner: Option<StoreId>,
-    /// The pools.
-    pub claims: Vec<PoolId>,
-    /// When it was requested.
-    pub at: Timestamp,
-}
-
-/// Marks a hold as booked. A ledger that was restored from a backup, and does not know the hold, takes it
-/// over from here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfirmHold(pub HoldDose);
-
-/// Releases a reservation, or prevents one that has not arrived yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReleaseReservation {
-    /// The reservation.
-    pub reservation: ReservationId,
-    /// Only if it claims this pool.
-    pub of: Option<PoolId>,
-    /// When it was released.
-    pub at: Timestamp,
-}
-
-/// Releases a reservation on behalf of its owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReturnDose {
-    /// The reservation.
-    pub reservation: ReservationId,
-    /// Its owner.
-    pub owner: StoreId,
-    /// When it was returned.
-    pub at: Timestamp,
-}
-
-/// Records that the units were used: they leave the stock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdministerDose {
-    /// The reservation.
-    pub reservation: ReservationId,
-    /// The pools, for a reservation that is not known here.
-    pub claims: Vec<PoolId>,
-    /// When they were used.
-    pub at: Timestamp,
-}
-
-/// Every reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// To [`Command::Register`]: the new vaccine.
-    Registered(PoolId, Pool),
-    /// To [`Command::Change`].
-    Changed(Result<ChangedPool, Refusal>),
-    /// To [`Command::Remove`].
-    Removed(Result<(), Refusal>),
-    /// To [`Command::Hold`]: the name of the vaccine.
-    Held(Result<Name, Refusal>),
-    /// To [`Command::Confirm`].
-    Confirmed(Result<(), Refusal>),
-    /// To [`Command::Release`].
-    Released(Result<(), Refusal>),
-    /// To [`Command::Return`].
-    Returned(Result<(), Refusal>),
-    /// To [`Command::Administer`].
-    Administered(Result<(), Refusal>),
-}
-
-impl Reply {
-    /// Why the command changed nothing, if it was refused.
-    pub fn refusal(&self) -> Option<Refusal> {
-        match self {
-            Self::Changed(Err(refusal))
-            | Self::Held(Err(refusal))
-            | Self::Removed(Err(refusal))
-            | Self::Confirmed(Err(refusal))
-            | Self::Released(Err(refusal))
-            | Self::Returned(Err(refusal))
-            | Self::Administered(Err(refusal)) => Some(*refusal),
-            Self::Registered(..)
-            | Self::Changed(Ok(_))
-            | Self::Held(Ok(_))
-            | Self::Removed(Ok(()))
-            | Self::Confirmed(Ok(()))
-            | Self::Released(Ok(()))
-            | Self::Returned(Ok(()))
-            | Self::Administered(Ok(())) => None,
-        }
-    }
-}
-
-/// A vaccine after a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangedPool {
-    /// Its number.
-    pub id: PoolId,
-    /// The vaccine after the change.
-    pub pool: Pool,
-    /// The stock before.
-    pub stock_before: Doses,
-}
-
-/// Why a command changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// No pool has this number.
-    #[error("there is no such vaccine")]
-    NoSuchPool,
-    /// Every unit is taken.
-    #[error("every dose is held or booked")]
-    SoldOut,
-    /// The reservation was released before.
-    #[error("the reservation was released before")]
-    Released,
-    /// The dose of the reservation was used.
-    #[error("the dose was administered")]
-    Administered,
-    /// The id belongs to a reservation with other claims or another owner.
-    #[error("the reservation id is taken by another one")]
-    Conflict,
-    /// No reservation of that pool has this id.
-    #[error("there is no such reservation")]
-    NoSuchReservation,
-    /// The new stock would be less than what is taken.
-    #[error("{taken} doses are held or booked")]
-    StockBelowTaken {
-        /// Doses held or booked.
-        taken: i64,
-    },
-    /// Units are held or booked.
-    #[error("{taken} doses are held or booked")]
-    InUse {
-        /// Doses held or booked.
-        taken: i64,
-    },
-}
 
 /// The pools and reservations that a batch of commands names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -280,6 +52,7 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
             Reply::Released(ledger.release(reservation, of, at))
         }
         Command::Return(returned) => Reply::Returned(ledger.return_dose(returned)),
+        Command::Abort(abort) => Reply::Aborted(ledger.abort(abort)),
         Command::Administer(administer) => Reply::Administered(ledger.administer(administer)),
     }
 }
@@ -329,7 +102,7 @@ impl Ledger {
     fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {
         match self.reservations.get(&hold.reservation) {
             None => self.claim(hold, ReservationState::Held),
-            Some(known) if known.state == ReservationState::Released => Err(Refusal::Released),
+            Some(known) if known.is_released() => Err(Refusal::Released),
             Some(known) if known.state == ReservationState::Administered => {
                 Err(Refusal::Administered)
             }
@@ -344,7 +117,7 @@ impl Ledger {
             return self.claim(hold, ReservationState::Booked).map(drop);
         };
         match known.state {
-            ReservationState::Released => Err(Refusal::Released),
+            ReservationState::Released | ReservationState::Aborted => Err(Refusal::Released),
             // The service that administered it need not know the owner.
             ReservationState::Held | ReservationState::Booked if !known.matches(hold) => {
                 Err(Refusal::Conflict)
@@ -403,47 +176,81 @@ impl Ledger {
             if of.is_some_and(|pool| self.pools.get(&pool).is_none()) {
                 return Err(Refusal::NoSuchPool);
             }
-            // Its hold may still arrive, and must not be granted.
-            let released = ReservationRecord {
-                owner: None,
-                claims: Vec::new(),
-                state: ReservationState::Released,
-                held_at: at,
-            };
-            self.reservations.insert(id, released);
+            self.prevent(id, None, ReservationState::Released, at);
             return Ok(());
         };
         if of.is_some_and(|pool| !known.claims.is_empty() && !known.claims.contains(&pool)) {
             return Err(Refusal::NoSuchReservation);
         }
-        match known.state {
-            ReservationState::Released => return Ok(()),
-            ReservationState::Administered => return Err(Refusal::Administered),
-            ReservationState::Held | ReservationState::Booked => {}
+        if known.state == ReservationState::Administered {
+            return Err(Refusal::Administered);
         }
         if of.is_some() && known.state == ReservationState::Booked && known.owner.is_some() {
             return Err(Refusal::Conflict); // It has a booking, which has to be cancelled instead.
+        }
+        self.give_back(id, ReservationState::Released);
+        Ok(())
+    }
+
+    /// The hold of an unknown reservation may still arrive, and must not be granted.
+    fn prevent(
+        &mut self,
+        id: ReservationId,
+        owner: Option<StoreId>,
+        state: ReservationState,
+        at: Timestamp,
+    ) {
+        let prevented = ReservationRecord { owner, claims: Vec::new(), state, held_at: at };
+        self.reservations.insert(id, prevented);
+    }
+
+    /// Changes to a state in which no dose is taken.
+    fn give_back(&mut self, id: ReservationId, state: ReservationState) {
+        let Some(known) = self.reservations.get_mut(&id) else { return };
+        let was_released = known.is_released();
+        known.state = state;
+        if was_released {
+            return;
         }
         for pool in known.claims.clone() {
             if let Some(pool) = self.pools.get_mut(&pool) {
                 pool.taken -= 1;
             }
         }
-        if let Some(known) = self.reservations.get_mut(&id) {
-            known.state = ReservationState::Released;
+    }
+
+    fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
+        self.check_owner(returned.reservation, returned.owner)?;
+        self.release(returned.reservation, None, returned.at)
+    }
+
+    fn abort(&mut self, abort: &AbortReservation) -> Result<(), Refusal> {
+        let AbortReservation { reservation, owner, at } = *abort;
+        self.check_owner(reservation, owner)?;
+        let aborted = ReservationState::Aborted;
+        match self.reservations.get(&reservation).map(|known| known.state) {
+            None => self.prevent(reservation, Some(owner), aborted, at),
+            Some(ReservationState::Held) => self.give_back(reservation, aborted),
+            // It has a booking, which its owner has to cancel.
+            Some(ReservationState::Booked) => return Err(Refusal::Conflict),
+            Some(
+                ReservationState::Aborted
+                | ReservationState::Released
+                | ReservationState::Administered,
+            ) => {}
         }
         Ok(())
     }
 
     /// An owner can only return its own reservations.
-    fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
-        match self.reservations.get(&returned.reservation) {
+    fn check_owner(&self, id: ReservationId, owner: StoreId) -> Result<(), Refusal> {
+        match self.reservations.get(&id) {
             Some(ReservationRecord {
                 state: ReservationState::Held | ReservationState::Booked,
-                owner,
+                owner: known,
                 ..
-            }) if *owner != Some(returned.owner) => Err(Refusal::Conflict),
-            Some(_) | None => self.release(returned.reservation, None, returned.at),
+            }) if *known != Some(owner) => Err(Refusal::Conflict),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -453,7 +260,7 @@ impl Ledger {
         let known = self.reservations.get(id);
         let (taken, claims) = match known {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
-            Some(known) if known.state != ReservationState::Released => (1, known.claims.clone()),
+            Some(known) if !known.is_released() => (1, known.claims.clone()),
             Some(_) | None => (0, claims.clone()),
         };
         for id in &claims {

@@ -8,8 +8,9 @@ use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, HoldDose, Ledger, Name, Pool,
-    PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReturnDose,
+    AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, HoldDose,
+    Ledger, Name, Pool, PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply,
+    ReturnDose,
 };
 
 /// The event that other services learn a reply by.
@@ -30,6 +31,7 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
             | Command::Confirm(_)
             | Command::Release(_)
             | Command::Return(_)
+            | Command::Abort(_)
             | Command::Administer(_),
             _,
         ) => return Ok(None),
@@ -99,4 +101,7 @@ command_of!(Ledger: HoldDose => Command::Hold, Reply::Held(reply) -> Result<Name
 command_of!(Ledger: ConfirmHold => Command::Confirm, Reply::Confirmed(reply) -> Result<(), Refusal>);
 command_of!(
     Ledger: ReleaseReservation => Command::Release, Reply::Released(reply) -> Result<(), Refusal>
+);
+command_of!(
+    Ledger: AbortReservation => Command::Abort, Reply::Aborted(reply) -> Result<(), Refusal>
 );

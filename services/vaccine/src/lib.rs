@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use platform_events::RelayPriority;
 use platform_rest::runtime::Runtime;
-use platform_service::{App, ConfigError, Configured, Consumes, DataStore, Service, Settings};
+use platform_service::{
+    App, ConfigError, Configured, Consumes, DataConfig, DataStore, Service, Settings,
+};
 use platform_store::Aggregate;
 use platform_telemetry::BoxError;
 
 pub mod api;
-pub mod config;
 pub mod domain;
 pub mod events;
 pub mod holds;
 pub mod store;
-
-pub use config::Config;
 
 use crate::{
     domain::{Command, Ledger, Reply},
@@ -44,17 +43,17 @@ pub const SERVICE: Service = Service {
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_800);
 
 fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
-    let config = Config::from_settings(settings)?;
-    Ok(Configured::new(config.data.summary(), move |runtime| start_as::<Ledger>(config, runtime)))
+    let config = settings.data()?;
+    Ok(Configured::new(config.summary(), move |runtime| start_as::<Ledger>(config, runtime)))
 }
 
 /// Starts the ledger with the decisions of `A`: [`Ledger`] itself, or one without its guard, for tests that
 /// have to show that a check finds an oversold vaccine.
-pub async fn start_as<A>(config: Config, runtime: Runtime) -> Result<App, BoxError>
+pub async fn start_as<A>(config: DataConfig, runtime: Runtime) -> Result<App, BoxError>
 where
     A: Aggregate<Command = Command, Reply = Reply>,
 {
-    let store = DataStore::<Ledger>::open_as::<A>(&SERVICE, &config.data, &runtime).await?;
+    let store = DataStore::<Ledger>::open_as::<A>(&SERVICE, &config, &runtime).await?;
     let queries = Queries(store.reads.clone());
     let stock = api::Stock {
         commands: store.commands.clone(),

@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 
 use contracts::{
     ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{Reservation, ReservationState, Vaccine},
+    vaccine::{OrphanedHolds, Reservation, ReservationState, Vaccine},
 };
 use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
-    RowChange, SqlError, Tx, Value,
+    RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDose, Ledger, Name, Pool,
-        PoolId, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord, ReturnDose, decide,
+        AbortReservation, AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDose,
+        Ledger, Name, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
+        ReturnDose, decide,
     },
     events,
 };
@@ -57,34 +58,12 @@ const DELETE_POOL: &str = "
      WHERE id = ?1";
 
 /// All pools, by number.
-const POOLS: Keyset = Keyset {
-    after: "
-    SELECT id, name, stock, taken
-      FROM pools
-     WHERE id > ?1
-  ORDER BY id
-     LIMIT ?2
-    OFFSET ?3",
-    before: "
-    SELECT id, name, stock, taken
-      FROM pools
-     WHERE id < ?1
-  ORDER BY id DESC
-     LIMIT ?2
-    OFFSET ?3",
-};
+const POOLS: Keyset = keyset!(SELECT "id, name, stock, taken" FROM "pools" ORDER BY "id");
 
-const RESERVATIONS: ById = ById {
-    id: "
-    SELECT owner, claims, state, held_at_ms, id
-      FROM reservations
-     WHERE id = ?1",
-    between: "
-    SELECT owner, claims, state, held_at_ms, id
-      FROM reservations
-     WHERE id BETWEEN ?1 AND ?2
-     LIMIT ?3",
-};
+const RESERVATIONS: ById = by_id!(
+    SELECT "owner, claims, state, held_at_ms, id"
+      FROM "reservations" BY "id"
+);
 
 const INSERT_RESERVATION: &str = "
     INSERT INTO reservations (id, owner, claims, state, held_at_ms)
@@ -101,6 +80,12 @@ const ORPHANED_HOLDS_OF: &str = "
      WHERE state = 0 AND owner = ?1 AND held_at_ms <= ?2
   ORDER BY held_at_ms
      LIMIT ?3";
+
+const ABORTED_OF: &str = "
+    SELECT id
+      FROM reservations
+     WHERE state = 4 AND owner = ?1
+     LIMIT ?2";
 
 const ORPHANED_HOLDS: &str = "
     SELECT id
@@ -165,7 +150,8 @@ impl Named {
                 self.reservations.insert(reservation.0);
                 self.pools.extend(of);
             }
-            Command::Return(ReturnDose { reservation, .. }) => {
+            Command::Return(ReturnDose { reservation, .. })
+            | Command::Abort(AbortReservation { reservation, .. }) => {
                 self.reservations.insert(reservation.0);
             }
             Command::Administer(AdministerDose { reservation, claims, at: _ }) => {
@@ -241,6 +227,7 @@ fn state(code: i64) -> Option<ReservationState> {
         ReservationState::Booked,
         ReservationState::Released,
         ReservationState::Administered,
+        ReservationState::Aborted,
     ]
     .into_iter()
     .find(|state| code_of(*state) == code)
@@ -252,6 +239,7 @@ fn code_of(state: ReservationState) -> i64 {
         ReservationState::Booked => 1,
         ReservationState::Released => 2,
         ReservationState::Administered => 3,
+        ReservationState::Aborted => 4,
     }
 }
 
@@ -334,23 +322,27 @@ impl Queries {
     }
 
     /// Holds, of one owner or of all, that were requested at that time or before and not resolved since,
-    /// oldest first.
+    /// oldest first; and what was aborted for one owner.
     pub async fn orphaned_holds(
         &self,
         owner: Option<StoreId>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<ReservationId>, ReadError> {
+    ) -> Result<OrphanedHolds, ReadError> {
         let (until, limit) = (until.as_millisecond(), i64::from(limit));
         let id = |row: &Row<'_>| row.uuid(0).map(ReservationId);
-        self.0
-            .read(move |tx| match owner {
-                Some(owner) => {
-                    tx.all(ORPHANED_HOLDS_OF, &[owner.0.into(), until.into(), limit.into()], id)
-                }
-                None => tx.all(ORPHANED_HOLDS, &[until.into(), limit.into()], id),
+        let read = self.0.read(move |tx| {
+            let Some(StoreId(owner)) = owner else {
+                let reservation_ids = tx.all(ORPHANED_HOLDS, &[until.into(), limit.into()], id)?;
+                return Ok(OrphanedHolds { reservation_ids, aborted: Vec::new() });
+            };
+            let held = [owner.into(), until.into(), limit.into()];
+            Ok(OrphanedHolds {
+                reservation_ids: tx.all(ORPHANED_HOLDS_OF, &held, id)?,
+                aborted: tx.all(ABORTED_OF, &[owner.into(), limit.into()], id)?,
             })
-            .await
+        });
+        read.await
     }
 }
 

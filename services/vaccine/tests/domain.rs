@@ -18,8 +18,8 @@ use vaccine::domain::{
 };
 
 use commands::{
-    administer, administer_doses, change_vaccine, confirm, hold, hold_doses, owner, register,
-    release, release_of, remove, rename, return_by, return_dose,
+    abort_by, administer, administer_doses, change_vaccine, confirm, hold, hold_doses, owner,
+    register, release, release_of, remove, rename, return_by, return_dose,
 };
 
 /// A ledger with vaccines of so many doses, numbered from 1.
@@ -56,6 +56,7 @@ fn in_words(reply: &Reply) -> String {
         Reply::Confirmed(_) => "confirmed".to_owned(),
         Reply::Released(_) => "released".to_owned(),
         Reply::Returned(_) => "returned".to_owned(),
+        Reply::Aborted(_) => "aborted".to_owned(),
         Reply::Administered(_) => "administered".to_owned(),
         Reply::Changed(Err(_)) | Reply::Held(Err(_)) => unreachable!("a refusal"),
     }
@@ -338,6 +339,51 @@ fn an_owner_returns_only_its_own_reservations() {
     returned (0 taken)
     held FIZER (1 taken)
     refused, the reservation id is taken by another one (1 taken)
+    ");
+}
+
+#[test]
+fn an_aborted_attempt_gets_no_dose_and_a_booking_is_not_aborted() {
+    let commands = [
+        hold(1, 1),
+        abort_by(1, 2),
+        abort_by(1, 1),
+        abort_by(1, 1),
+        hold(1, 1),
+        confirm(1, 1),
+        return_dose(1),
+        abort_by(2, 1),
+        hold(2, 1),
+        confirm(3, 1),
+        abort_by(3, 1),
+        return_dose(3),
+        abort_by(3, 1),
+    ];
+    assert_snapshot!(replies(&mut ledger(&[5]), &commands), @"
+    held FIZER (1 taken)
+    refused, the reservation id is taken by another one (1 taken)
+    aborted (0 taken)
+    aborted (0 taken)
+    refused, the reservation was released before (0 taken)
+    refused, the reservation was released before (0 taken)
+    returned (0 taken)
+    aborted (0 taken)
+    refused, the reservation was released before (0 taken)
+    confirmed (1 taken)
+    refused, the reservation id is taken by another one (1 taken)
+    returned (0 taken)
+    aborted (0 taken)
+    ");
+}
+
+#[test]
+fn a_dose_that_was_used_after_its_attempt_was_aborted_leaves_the_stock() {
+    let commands = [hold(1, 1), abort_by(1, 1), administer(1, 1), abort_by(1, 1)];
+    assert_snapshot!(replies_and_stock(&mut ledger(&[5]), &commands), @"
+    held FIZER (1 taken of 5)
+    aborted (0 taken of 5)
+    administered (0 taken of 4)
+    aborted (0 taken of 4)
     ");
 }
 

@@ -27,9 +27,9 @@ use vaccine::{
 };
 
 use commands::{
-    administer, any_command, change_vaccine, confirm, doses, hold, hold_doses, name, owner,
-    register, register_vaccine, release, release_of, remove, rename, reservation, return_dose,
-    second,
+    abort_by, administer, any_command, change_vaccine, confirm, doses, hold, hold_doses, name,
+    owner, register, register_vaccine, release, release_of, remove, rename, reservation,
+    return_dose, second,
 };
 use unguarded::Unguarded;
 
@@ -154,7 +154,7 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
         let queries = queries(&ledger);
         let ids = queries.orphaned_holds(by.map(owner), second(until), limit);
         let ids = ledger.database.block_on(ids).unwrap();
-        ids.iter().map(|id| id.0.as_u128()).collect::<Vec<_>>()
+        ids.reservation_ids.iter().map(|id| id.0.as_u128()).collect::<Vec<_>>()
     };
     assert_eq!(orphaned(Some(1), 30, 9), [2, 3, 1]);
     assert_eq!(orphaned(Some(1), 29, 9), [2, 3]);
@@ -162,6 +162,13 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     assert_eq!(orphaned(Some(2), 30, 9), [4]);
     assert_eq!(orphaned(Some(3), 30, 9), [0; 0]);
     assert_eq!(orphaned(None, 30, 3), [4, 2, 3]);
+
+    ledger.submit(&[hold(10, 1, 1), abort_by(10, 1), abort_by(11, 1), abort_by(12, 2)]);
+    ledger.submit(&[abort_by(13, 1), return_dose(13)]);
+    let queries = queries(&ledger);
+    let listed = queries.orphaned_holds(Some(owner(1)), second(0), 9);
+    let aborted = ledger.database.block_on(listed).unwrap().aborted;
+    assert_eq!(aborted, [10, 11].map(reservation), "what its owner has not recorded");
 }
 
 fn what_was_committed_is_there_after_reopening(new: fn() -> TestDatabase) {
@@ -189,7 +196,7 @@ fn what_was_committed_is_there_after_reopening(new: fn() -> TestDatabase) {
 fn a_reservation_is_read_with_its_state(new: fn() -> TestDatabase) {
     let mut ledger = ledger(new);
     ledger.submit(&[register(5), hold(1, 1), confirm(2, 1), hold(3, 1), hold(4, 1)]);
-    ledger.submit(&[release(3), administer(4, 1), administer(5, 1)]);
+    ledger.submit(&[release(3), administer(4, 1), administer(5, 1), hold(7, 1), abort_by(7, 1)]);
     let state = |number| {
         let known = ledger.database.block_on(queries(&ledger).reservation(reservation(number)));
         known.unwrap().map(|known| (known.vaccine_id.0, known.state))
@@ -200,6 +207,7 @@ fn a_reservation_is_read_with_its_state(new: fn() -> TestDatabase) {
     assert_eq!(state(4), Some((1, ReservationState::Administered)));
     assert_eq!(state(5), Some((1, ReservationState::Administered)));
     assert_eq!(state(6), None);
+    assert_eq!(state(7), Some((1, ReservationState::Aborted)));
 }
 
 fn changes_of_vaccines_are_published_once_with_the_time_of_their_command(

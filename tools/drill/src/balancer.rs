@@ -6,11 +6,12 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -46,13 +47,12 @@ impl Balancer {
 
     /// New connections go to this process too.
     pub fn add(&self, process: &Target) {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).extend(process.addresses());
+        self.ready.lock().extend(process.addresses());
     }
 
     /// New connections no longer go to this process; existing ones stay.
     pub fn remove(&self, process: &Target) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.retain(|address| !process.addresses().contains(address));
+        self.ready.lock().retain(|address| !process.addresses().contains(address));
     }
 }
 
@@ -62,7 +62,7 @@ async fn accept(listener: TcpListener, ready: Arc<Mutex<Vec<SocketAddr>>>) {
     // Their number is limited by the load.
     while let Ok((client, _)) = listener.accept().await {
         let to = {
-            let ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
+            let ready = ready.lock();
             let turn = next.fetch_add(1, Relaxed).checked_rem(ready.len());
             turn.map(|turn| ready[turn])
         };

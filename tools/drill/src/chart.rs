@@ -3,7 +3,7 @@
 //! It is drawn for light and for dark pages (`prefers-color-scheme`), and its series differ in their
 //! dashes too, for readers who do not distinguish the colours.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use self::{
     axis::{Axis, Scale, Tick},
@@ -34,17 +34,27 @@ const LEGEND_GAP: f64 = 20.0;
 /// How many kinds of line there are; they repeat for further series.
 const KINDS: usize = 6;
 
-/// Colours: on light and on dark, each with more contrast than 3:1 to the background.
-const COLOURS: [(&str, &str); KINDS] = [
-    ("#0b6bcb", "#6cb6ff"),
-    ("#c2410c", "#ff9d6e"),
-    ("#0f7b5a", "#4fd1a5"),
-    ("#a2318f", "#f08bdc"),
-    ("#8a6d00", "#e3c04d"),
-    ("#5b6b7b", "#a8b3bf"),
-];
-
-const DASHES: [&str; KINDS] = ["none", "7 3", "2 3", "9 3 2 3", "4 2", "1 2"];
+/// The kinds differ in their colours, each with more contrast than 3:1 to the background, and in their
+/// dashes.
+const STYLE: &str = "<style>
+.chart{--ink:#1f2328;--soft:#d8dee4;--paper:#fff;\
+ --k0:#0b6bcb;--k1:#c2410c;--k2:#0f7b5a;--k3:#a2318f;--k4:#8a6d00;--k5:#5b6b7b;font:12px system-ui,sans-serif}
+@media (prefers-color-scheme:dark){\
+ .chart{--ink:#e6edf3;--soft:#30363d;--paper:#0d1117;\
+ --k0:#6cb6ff;--k1:#ff9d6e;--k2:#4fd1a5;--k3:#f08bdc;--k4:#e3c04d;--k5:#a8b3bf;}}
+.chart text{fill:var(--ink)} .chart .title{font-size:14px;font-weight:600}
+.chart .paper{fill:var(--paper)}
+.chart path,.chart circle{fill:none;stroke-width:1.8;stroke-linejoin:round}
+.chart .grid{stroke:var(--soft);stroke-width:1} .chart .tick{stroke:var(--ink);stroke-width:1}
+.chart .mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:3 3}
+.chart .k0{stroke:var(--k0);color:var(--k0);stroke-dasharray:none}
+.chart .k1{stroke:var(--k1);color:var(--k1);stroke-dasharray:7 3}
+.chart .k2{stroke:var(--k2);color:var(--k2);stroke-dasharray:2 3}
+.chart .k3{stroke:var(--k3);color:var(--k3);stroke-dasharray:9 3 2 3}
+.chart .k4{stroke:var(--k4);color:var(--k4);stroke-dasharray:4 2}
+.chart .k5{stroke:var(--k5);color:var(--k5);stroke-dasharray:1 2}
+.chart .area{fill:currentColor;fill-opacity:.18;stroke:none}
+</style>";
 
 /// A line chart.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -125,24 +135,36 @@ impl Chart {
 
     /// The SVG, complete and by itself.
     pub fn svg(&self) -> String {
-        let mut svg = Svg::default();
-        let top = self.legend_bottom() + 12.0;
+        let top = self.entries().last().map_or(LEGEND_Y - LEGEND_ROW, |(.., y)| y) + 12.0;
         let frame = Frame {
             x: Axis::linear(self.xs(), LEFT, RIGHT),
             y: Axis::from_zero(self.y_scale, self.ys(), BOTTOM, top),
             top,
         };
-        svg.open(&self.title);
-        svg.grid(&frame);
-        svg.labels(&self.x_label, &self.y_label, &frame);
+        let mut lines = self.head();
+        lines.extend(frame.grid());
+        lines.push(frame.labels(&self.x_label, &self.y_label));
         for (kind, series) in (0..KINDS).cycle().zip(&self.series) {
-            svg.series(kind, series, &frame);
+            lines.extend(frame.series(kind, series));
         }
-        for mark in &self.marks {
-            svg.mark(mark, &frame);
-        }
-        self.legend(&mut svg);
-        svg.close()
+        lines.extend(self.marks.iter().filter_map(|mark| frame.mark(mark)));
+        lines.extend((0..KINDS).cycle().zip(self.entries()).map(legend));
+        lines.push("</svg>\n".to_owned());
+        lines.join("\n")
+    }
+
+    fn head(&self) -> Vec<String> {
+        let title = escaped(&self.title);
+        vec![
+            format!(
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" \
+                 viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">"
+            ),
+            format!("<title>{title}</title>"),
+            STYLE.to_owned(),
+            format!("<rect class=\"paper\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>"),
+            format!("<text class=\"title\" x=\"{LEFT}\" y=\"{TITLE_Y}\">{title}</text>"),
+        ]
     }
 
     fn xs(&self) -> impl Iterator<Item = f64> {
@@ -167,22 +189,16 @@ impl Chart {
             entry
         })
     }
+}
 
-    fn legend_bottom(&self) -> f64 {
-        self.entries().last().map_or(LEGEND_Y - LEGEND_ROW, |(.., y)| y)
-    }
-
-    fn legend(&self, svg: &mut Svg) {
-        for (kind, (series, x, y)) in (0..KINDS).cycle().zip(self.entries()) {
-            let (end, middle) = (x + LEGEND_SAMPLE, y - 4.0);
-            svg.line(&format!(
-                "<path class=\"k{kind}\" d=\"M{x:.1} {middle:.1}H{end:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
-                end + 6.0,
-                escaped(&series.name)
-            ));
-        }
-    }
+fn legend((kind, (series, x, y)): (usize, (&Series, f64, f64))) -> String {
+    let (end, middle) = (x + LEGEND_SAMPLE, y - 4.0);
+    format!(
+        "<path class=\"k{kind}\" d=\"M{x:.1} {middle:.1}H{end:.1}\"/>\
+         <text x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
+        end + 6.0,
+        escaped(&series.name)
+    )
 }
 
 /// The axes of the plot.
@@ -192,102 +208,82 @@ struct Frame {
     top: f64,
 }
 
-#[derive(Default)]
-struct Svg(String);
-
-impl Svg {
-    fn line(&mut self, line: &str) {
-        self.0.push_str(line);
-        self.0.push('\n');
-    }
-
-    fn open(&mut self, title: &str) {
-        let title = escaped(title);
-        self.line(&format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" \
-             viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">"
-        ));
-        self.line(&format!("<title>{title}</title>"));
-        self.line(&style());
-        self.line(&format!("<rect class=\"paper\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>"));
-        self.line(&format!("<text class=\"title\" x=\"{LEFT}\" y=\"{TITLE_Y}\">{title}</text>"));
-    }
-
-    fn grid(&mut self, frame: &Frame) {
-        for Tick { at, name } in frame.y.ticks() {
-            self.line(&format!(
+impl Frame {
+    fn grid(&self) -> impl Iterator<Item = String> {
+        let rows = self.y.ticks().map(|Tick { at, name }| {
+            format!(
                 "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{RIGHT}\"/>\
                  <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>",
                 LEFT - 8.0,
                 at + 4.0
-            ));
-        }
-        for Tick { at, name } in frame.x.ticks() {
-            self.line(&format!(
+            )
+        });
+        let columns = self.x.ticks().map(|Tick { at, name }| {
+            format!(
                 "<path class=\"tick\" d=\"M{at:.1} {BOTTOM}v5\"/>\
                  <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{name}</text>",
                 BOTTOM + 18.0
-            ));
-        }
-        self.line(&format!("<path class=\"tick\" d=\"M{LEFT} {BOTTOM}H{RIGHT}\"/>"));
+            )
+        });
+        let axis = format!("<path class=\"tick\" d=\"M{LEFT} {BOTTOM}H{RIGHT}\"/>");
+        rows.chain(columns).chain([axis])
     }
 
-    fn labels(&mut self, x: &str, y: &str, frame: &Frame) {
-        let (across, down) = (f64::midpoint(LEFT, RIGHT), f64::midpoint(frame.top, BOTTOM));
-        self.line(&format!(
+    fn labels(&self, x: &str, y: &str) -> String {
+        let (across, down) = (f64::midpoint(LEFT, RIGHT), f64::midpoint(self.top, BOTTOM));
+        format!(
             "<text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
              <text transform=\"translate(16 {down:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
             HEIGHT - 10.0,
             escaped(x),
             escaped(y)
-        ));
+        )
     }
 
-    fn series(&mut self, kind: usize, series: &Series, frame: &Frame) {
-        for run in runs(&series.points, frame) {
-            let mut path = String::new();
-            for (x, y) in &run {
-                let command = if path.is_empty() { 'M' } else { 'L' };
-                // Writing to a String does not fail.
-                let _ = write!(path, "{command}{x:.1} {y:.1}");
-            }
-            if let (Style::Area, Some((first, _)), Some((last, _))) =
-                (series.style, run.first(), run.last())
-            {
-                self.line(&format!(
+    fn series(&self, kind: usize, series: &Series) -> Vec<String> {
+        let mut lines = Vec::new();
+        for run in self.runs(&series.points) {
+            let points: Vec<_> = run.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
+            let path = format!("M{}", points.join("L"));
+            if let (Style::Area, [(first, _), .., (last, _)]) = (series.style, &run[..]) {
+                lines.push(format!(
                     "<path class=\"k{kind} area\" d=\"{path}L{last:.1} {BOTTOM}L{first:.1} {BOTTOM}Z\"/>"
                 ));
             }
-            match run[..] {
+            lines.push(match run[..] {
                 // A line of one point would be invisible.
-                [(x, y)] => self.line(&format!(
-                    "<circle class=\"k{kind}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"1.5\"/>"
-                )),
-                _ => self.line(&format!("<path class=\"k{kind}\" d=\"{path}\"/>")),
-            }
+                [(x, y)] => {
+                    format!("<circle class=\"k{kind}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"1.5\"/>")
+                }
+                _ => format!("<path class=\"k{kind}\" d=\"{path}\"/>"),
+            });
         }
+        lines
     }
 
-    fn mark(&mut self, mark: &Mark, frame: &Frame) {
-        let Some(x) = frame.x.position(mark.x) else { return };
-        let name = escaped(&mark.name);
+    /// The positions of the points, divided where one has none.
+    fn runs(&self, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+        let at = |&(x, y): &(f64, f64)| Some((self.x.position(x)?, self.y.position(y)?));
+        let positions: Vec<_> = points.iter().map(at).collect();
+        let runs = positions.split(Option::is_none).filter(|run| !run.is_empty());
+        runs.map(|run| run.iter().copied().flatten().collect()).collect()
+    }
+
+    fn mark(&self, mark: &Mark) -> Option<String> {
+        let x = self.x.position(mark.x)?;
         // Its name is on the side where it fits.
         let (anchor, beside) = if x + width_of(&mark.name) > RIGHT - 5.0 {
             ("end", x - 5.0)
         } else {
             ("start", x + 5.0)
         };
-        self.line(&format!(
+        Some(format!(
             "<path class=\"mark\" d=\"M{x:.1} {:.1}V{BOTTOM}\"/>\
-             <text x=\"{beside:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{name}</text>",
-            frame.top,
-            frame.top + 10.0
-        ));
-    }
-
-    fn close(mut self) -> String {
-        self.line("</svg>");
-        self.0
+             <text x=\"{beside:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            self.top,
+            self.top + 10.0,
+            escaped(&mark.name)
+        ))
     }
 }
 
@@ -301,45 +297,6 @@ pub(crate) fn steps(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)>
         steps.push((x, y));
     }
     steps
-}
-
-/// The positions of the points, divided where one has none.
-fn runs(points: &[(f64, f64)], frame: &Frame) -> Vec<Vec<(f64, f64)>> {
-    let mut runs = vec![Vec::new()];
-    for &(x, y) in points {
-        match (frame.x.position(x), frame.y.position(y), runs.last_mut()) {
-            (Some(x), Some(y), Some(run)) => run.push((x, y)),
-            _ => runs.push(Vec::new()),
-        }
-    }
-    runs.retain(|run| !run.is_empty());
-    runs
-}
-
-fn style() -> String {
-    let (mut light, mut dark, mut kinds) = (String::new(), String::new(), String::new());
-    for (kind, ((on_light, on_dark), dash)) in COLOURS.iter().zip(DASHES).enumerate() {
-        // Writing to a String does not fail.
-        let _ = write!(light, "--k{kind}:{on_light};");
-        let _ = write!(dark, "--k{kind}:{on_dark};");
-        let _ = write!(
-            kinds,
-            "\n.chart .k{kind}{{stroke:var(--k{kind});color:var(--k{kind});stroke-dasharray:{dash}}}"
-        );
-    }
-    format!(
-        "<style>\n\
-         .chart{{--ink:#1f2328;--soft:#d8dee4;--paper:#fff;{light}font:12px system-ui,sans-serif}}\n\
-         @media (prefers-color-scheme:dark){{\
-         .chart{{--ink:#e6edf3;--soft:#30363d;--paper:#0d1117;{dark}}}}}\n\
-         .chart text{{fill:var(--ink)}} .chart .title{{font-size:14px;font-weight:600}}\n\
-         .chart .paper{{fill:var(--paper)}}\n\
-         .chart path,.chart circle{{fill:none;stroke-width:1.8;stroke-linejoin:round}}\n\
-         .chart .grid{{stroke:var(--soft);stroke-width:1}} .chart .tick{{stroke:var(--ink);stroke-width:1}}\n\
-         .chart .mark{{stroke:var(--ink);stroke-width:1;stroke-dasharray:3 3}}{kinds}\n\
-         .chart .area{{fill:currentColor;fill-opacity:.18;stroke:none}}\n\
-         </style>"
-    )
 }
 
 #[cfg(test)]

@@ -4,11 +4,9 @@
 //! Retry-After, or after a moment if there was no response or one that it does not know. It ends with
 //! "booked", "sold out", or its timeout.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::{
     sync::Semaphore,
@@ -93,7 +91,7 @@ impl Clients {
         let mut clients = JoinSet::new();
         for (number, at) in (0..).zip(run.clients.schedule.arrivals().take(CLIENTS_MAX)) {
             sleep_until(began + at).await;
-            run.results().started_at.push(at);
+            run.results.lock().started_at.push(at);
             let client = Client { number, start: began + at, run: Arc::clone(&run) };
             clients.spawn(async move {
                 let last = client.last_response().await;
@@ -102,7 +100,7 @@ impl Clients {
             while clients.try_join_next().is_some() {}
         }
         clients.join_all().await;
-        let results = std::mem::take(&mut *run.results());
+        let results = std::mem::take(&mut *run.results.lock());
         ClientResults { observations: run.recorder.take(), ..results }
     }
 }
@@ -126,12 +124,6 @@ struct Run {
     progress: Progress,
 }
 
-impl Run {
-    fn results(&self) -> MutexGuard<'_, ClientResults> {
-        self.results.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 struct Client {
     number: u64,
     start: Instant,
@@ -145,7 +137,7 @@ impl Client {
         let request = Request::post_json("/bookings", &body)
             .header("idempotency-key", &format!("{key}-{}", self.number));
         let pool = &self.run.pools[self.entry()];
-        let request = request.prepare(pool.target(), Reconnect::Never);
+        let request = request.prepare(&pool.target, Reconnect::Never);
         if !clients.sends_twice {
             return self.send(pool, &request).await;
         }
@@ -154,7 +146,7 @@ impl Client {
             && one != other
         {
             let what = format!("client {} received {one:?} and {other:?}", self.number);
-            self.run.results().acknowledged.record_conflict(what);
+            self.run.results.lock().acknowledged.record_conflict(what);
         }
         both.0.or(both.1)
     }
@@ -190,7 +182,7 @@ impl Client {
     }
 
     fn finish(&self, last: Option<Final>, at: Duration) {
-        let mut results = self.run.results();
+        let mut results = self.run.results.lock();
         results.clients += 1;
         match last {
             Some(Final::Booked(booking)) => {

@@ -6,7 +6,6 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{Args, Subcommand};
@@ -16,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use self::context::{Context, External};
+use self::context::{Context, Entries};
 use crate::{
     error::DrillError,
     page,
@@ -109,7 +108,7 @@ fn carry_out(command: &Command, services: ServiceList) -> Result<bool, DrillErro
         environment: TestEnvironment::of_this_program(services)?,
         external: common.external()?,
         without_protection: common.without_protection,
-        progress: Progress::new(drill.expected_duration()),
+        progress: Progress::start(),
     };
     if context.without_protection && context.external.is_some() {
         return Err("--without-protection needs a system of the drill's own".into());
@@ -121,7 +120,6 @@ fn carry_out(command: &Command, services: ServiceList) -> Result<bool, DrillErro
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         select! {
             report = drill.run(&context) => report,
-            () = context.progress.redraw() => Err("the progress bar ended".into()),
             _ = term.recv() => Err("SIGTERM".into()),
             _ = int.recv() => Err("interrupted".into()),
         }
@@ -150,29 +148,16 @@ impl Drill {
             Self::OpeningDay(options) => opening_day::run(options, context).await,
         }
     }
-
-    /// Approximately, for the progress bar.
-    fn expected_duration(&self) -> Duration {
-        match self {
-            Self::Breaker(options) => options.load_duration() + Duration::from_secs(10),
-            Self::Autoscale(options) => options.expected_duration(),
-            Self::Deploy(options) => options.load_duration() + Duration::from_secs(5),
-            Self::SelfHeal(options) => options.load_duration() + Duration::from_secs(10),
-            Self::Crash(options) => options.expected_duration(),
-            Self::Oversell(options) => options.expected_duration(),
-            Self::OpeningDay(options) => options.expected_duration(),
-        }
-    }
 }
 
 impl Common {
-    fn external(&self) -> Result<Option<External>, DrillError> {
+    fn external(&self) -> Result<Option<Entries>, DrillError> {
         let Some(url) = &self.target else { return Ok(None) };
         let parse = if self.i_own_this_target { Target::anywhere } else { Target::parse };
         let hint = |error| format!("{error}; if it is yours, add --i-own-this-target");
-        let entry = parse(url).map_err(hint)?;
+        let bookings = vec![parse(url).map_err(hint)?];
         let vaccine = parse(self.vaccine.as_ref().unwrap_or(url)).map_err(hint)?;
-        Ok(Some(External { entry, vaccine }))
+        Ok(Some(Entries { vaccine, bookings }))
     }
 }
 

@@ -1,211 +1,92 @@
 //! The algorithm of Kubernetes' `HorizontalPodAutoscaler`, `autoscaling/v2`, as it is published:
-//! <https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/>.
+//! <https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/>, with the default
+//! behaviour, as `kubectl autoscale --min=… --max=… --cpu-percent=…` makes it.
 //!
 //! `desired = ceil(current × metric / target)`, unless the metric is within a tolerance of the target.
-//! Before a change is made it is stabilised: to shrink, the highest recommendation of the window
-//! counts, to grow, the lowest. Then policies limit how much may change within their period.
+//! It grows at once, to twice as many replicas or by four within a period, whichever is more. To shrink,
+//! the highest recommendation of the stabilization window counts; then nothing limits how much.
 //! Without clock, randomness or I/O: the time is an argument.
 
 use std::time::Duration;
 
-/// The settings of the manifest and of the controller.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Hpa {
-    pub(crate) min: u32,
-    pub(crate) max: u32,
-    /// The average utilization aimed at, in percent of what is requested.
-    pub(crate) target_percent: f64,
-    /// Within this distance of the target, as a share, nothing is changed. The controller's is 0.1.
-    pub(crate) tolerance: f64,
-    pub(crate) up: Behaviour,
-    pub(crate) down: Behaviour,
-}
+/// Within this distance of the target, as a share, nothing is changed.
+const TOLERANCE: f64 = 0.1;
 
-/// The limits of one direction.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Behaviour {
-    /// How far back recommendations count.
-    pub(crate) stabilization: Duration,
-    /// How much may change; the one that allows most counts.
-    pub(crate) policies: Vec<Policy>,
-}
+/// The period in which the growth is limited, and how much any number of replicas may grow in it.
+const PERIOD: Duration = Duration::from_secs(15);
+const PODS_PER_PERIOD: u32 = 4;
 
-/// How much may change within a period.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Policy {
-    pub(crate) amount: Amount,
-    pub(crate) period: Duration,
-}
-
-/// Absolute or relative.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Amount {
-    Pods(u32),
-    /// Of the replicas at the beginning of the period, in percent.
-    Percent(u32),
-}
+/// How far back recommendations count before replicas are removed.
+const STABILIZATION: Duration = Duration::from_mins(5);
 
 /// A running autoscaler.
 #[derive(Clone, Debug)]
 pub(crate) struct Autoscaler {
-    hpa: Hpa,
-    /// Recommendations and their times, within the longest window.
+    min: u32,
+    max: u32,
+    /// The average utilization aimed at, in percent of what is requested.
+    target_percent: f64,
+    /// Every time is divided by this.
+    speedup: u32,
+    /// Recommendations and their times, within the stabilization window.
     recommended: Vec<(Duration, u32)>,
-    /// Changes and their times, within the longest period.
-    grew: Vec<(Duration, u32)>,
-    shrank: Vec<(Duration, u32)>,
-}
-
-impl Hpa {
-    /// As of `kubectl autoscale --min=… --max=… --cpu-percent=…`: the defaults of Kubernetes.
-    pub(crate) fn new(min: u32, max: u32, target_percent: f64) -> Self {
-        let quarter = Duration::from_secs(15);
-        let policy = |amount| Policy { amount, period: quarter };
-        Self {
-            min,
-            max,
-            target_percent,
-            tolerance: 0.1,
-            up: Behaviour {
-                stabilization: Duration::ZERO,
-                policies: vec![policy(Amount::Percent(100)), policy(Amount::Pods(4))],
-            },
-            down: Behaviour {
-                stabilization: Duration::from_mins(5),
-                policies: vec![policy(Amount::Percent(100))],
-            },
-        }
-    }
-
-    /// The same with every time divided.
-    #[must_use]
-    pub(crate) fn faster(mut self, times: u32) -> Self {
-        for behaviour in [&mut self.up, &mut self.down] {
-            behaviour.stabilization /= times;
-            for policy in &mut behaviour.policies {
-                policy.period /= times;
-            }
-        }
-        self
-    }
-
-    /// By the metric alone.
-    fn desired(&self, current: u32, percent: f64) -> u32 {
-        let ratio = percent / self.target_percent;
-        if (ratio - 1.0).abs() <= self.tolerance {
-            return current;
-        }
-        let desired = (f64::from(current) * ratio).ceil().clamp(0.0, f64::from(u32::MAX));
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number within the range"
-        )]
-        let desired = desired as u32;
-        desired
-    }
-}
-
-impl Behaviour {
-    /// The upper limit after scaling up now, given the replicas a period ago.
-    fn most(&self, before: impl Fn(Duration) -> u32) -> u32 {
-        let allowed = self.policies.iter().map(|policy| {
-            let before = before(policy.period);
-            match policy.amount {
-                Amount::Pods(pods) => before.saturating_add(pods),
-                Amount::Percent(percent) => {
-                    let more = u64::from(before) * u64::from(percent);
-                    before.saturating_add(u32::try_from(more.div_ceil(100)).unwrap_or(u32::MAX))
-                }
-            }
-        });
-        allowed.max().unwrap_or(u32::MAX)
-    }
-
-    /// The lower limit after scaling down now, likewise.
-    fn least(&self, before: impl Fn(Duration) -> u32) -> u32 {
-        let allowed = self.policies.iter().map(|policy| {
-            let before = before(policy.period);
-            match policy.amount {
-                Amount::Pods(pods) => before.saturating_sub(pods),
-                Amount::Percent(percent) => {
-                    let stays = u64::from(before) * u64::from(100_u32.saturating_sub(percent));
-                    u32::try_from(stays / 100).unwrap_or(u32::MAX)
-                }
-            }
-        });
-        allowed.min().unwrap_or(0)
-    }
+    /// The replicas added and removed and the times of that, within the period.
+    changes: Vec<(Duration, i64)>,
 }
 
 impl Autoscaler {
-    pub(crate) fn new(hpa: Hpa) -> Self {
-        Self { hpa, recommended: Vec::new(), grew: Vec::new(), shrank: Vec::new() }
+    pub(crate) fn new(min: u32, max: u32, target_percent: f64, speedup: u32) -> Self {
+        let (recommended, changes) = (Vec::new(), Vec::new());
+        Self { min, max, target_percent, speedup, recommended, changes }
     }
 
     /// One sync (the controller's period is 15 s): the number of replicas from now on. `now` counts from
     /// any beginning and never decreases; `percent` is the average CPU usage of the ready replicas, of
     /// their CPU request.
     pub(crate) fn sync(&mut self, now: Duration, current: u32, percent: f64) -> u32 {
-        let Hpa { min, max, ref up, ref down, .. } = self.hpa;
         if self.recommended.is_empty() {
             // The initial number counts as a recommendation.
             self.recommended.push((now, current));
         }
-        let wanted = self.hpa.desired(current, percent);
-        let least = recent(&self.recommended, now, up.stabilization).fold(wanted, u32::min);
-        let most = recent(&self.recommended, now, down.stabilization).fold(wanted, u32::max);
+        let wanted = self.wanted(current, percent);
         self.recommended.push((now, wanted));
-        // No change between the two.
-        let stable = current.max(least).min(most);
-        let limited = if stable > current {
-            stable.min(up.most(|period| self.before(now, current, period))).max(current)
+        let is_recent = |at, window| now.saturating_sub(at) < window / self.speedup;
+        self.recommended.retain(|(at, _)| is_recent(*at, STABILIZATION));
+        self.changes.retain(|(at, _)| is_recent(*at, PERIOD));
+        let next = if wanted > current {
+            wanted.min(self.most(current)).max(current)
         } else {
-            stable.max(down.least(|period| self.before(now, current, period))).min(current)
+            let highest = self.recommended.iter().map(|(_, replicas)| *replicas).max();
+            highest.unwrap_or(wanted).min(current)
         };
-        let next = limited.clamp(min, max);
-        self.remember(now, current, next);
+        let next = next.clamp(self.min, self.max);
+        self.changes.push((now, i64::from(next) - i64::from(current)));
         next
     }
 
-    /// The replicas at the beginning of the period that ends now.
-    fn before(&self, now: Duration, current: u32, period: Duration) -> u32 {
-        let sum = |changes| recent(changes, now, period).sum::<u32>();
-        current.saturating_add(sum(&self.shrank)).saturating_sub(sum(&self.grew))
+    /// By the metric alone.
+    fn wanted(&self, current: u32, percent: f64) -> u32 {
+        let ratio = percent / self.target_percent;
+        if (ratio - 1.0).abs() <= TOLERANCE {
+            return current;
+        }
+        let wanted = (f64::from(current) * ratio).ceil().clamp(0.0, f64::from(u32::MAX));
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number within the range"
+        )]
+        let wanted = wanted as u32;
+        wanted
     }
 
-    fn remember(&mut self, now: Duration, current: u32, next: u32) {
-        if next > current {
-            self.grew.push((now, next - current));
-        }
-        if next < current {
-            self.shrank.push((now, current - next));
-        }
-        let Hpa { up, down, .. } = &self.hpa;
-        forget(&mut self.recommended, now, up.stabilization.max(down.stabilization));
-        let longest = longest_period(up).max(longest_period(down));
-        forget(&mut self.grew, now, longest);
-        forget(&mut self.shrank, now, longest);
+    /// The upper limit now, given the replicas at the beginning of the period that ends now.
+    fn most(&self, current: u32) -> u32 {
+        let changed: i64 = self.changes.iter().map(|(_, change)| change).sum();
+        let before = u32::try_from(i64::from(current) - changed).unwrap_or_default();
+        before.saturating_add(before.max(PODS_PER_PERIOD))
     }
-}
-
-/// The values less than `window` ago.
-fn recent(
-    values: &[(Duration, u32)],
-    now: Duration,
-    window: Duration,
-) -> impl Iterator<Item = u32> {
-    let recent = values.iter().filter(move |(at, _)| now.saturating_sub(*at) < window);
-    recent.map(|(_, value)| *value)
-}
-
-fn forget(values: &mut Vec<(Duration, u32)>, now: Duration, window: Duration) {
-    values.retain(|(at, _)| now.saturating_sub(*at) <= window);
-}
-
-fn longest_period(behaviour: &Behaviour) -> Duration {
-    behaviour.policies.iter().map(|policy| policy.period).max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -215,8 +96,8 @@ mod tests {
     const SYNC: u64 = 15;
 
     /// The reference's: `kubectl autoscale deploy booking --min=1 --max=10 --cpu-percent=15`.
-    fn reference() -> Hpa {
-        Hpa::new(1, 10, 15.0)
+    fn reference() -> Autoscaler {
+        Autoscaler::new(1, 10, 15.0, 1)
     }
 
     fn at(seconds: u64) -> Duration {
@@ -224,8 +105,7 @@ mod tests {
     }
 
     /// Syncs every 15 s with these utilizations; the replicas after each.
-    fn replicas(hpa: Hpa, from: u32, percents: &[f64]) -> Vec<u32> {
-        let mut autoscaler = Autoscaler::new(hpa);
+    fn replicas(mut autoscaler: Autoscaler, from: u32, percents: &[f64]) -> Vec<u32> {
         let mut current = from;
         let replicas = percents.iter().zip(0..).map(|(percent, number)| {
             current = autoscaler.sync(at(SYNC * number), current, *percent);
@@ -234,44 +114,34 @@ mod tests {
         replicas.collect()
     }
 
-    /// Without windows and limits.
-    fn bare(min: u32, max: u32) -> Hpa {
-        let free = || Behaviour { stabilization: Duration::ZERO, policies: Vec::new() };
-        Hpa { up: free(), down: free(), ..Hpa::new(min, max, 50.0) }
-    }
-
     #[test]
-    fn desired_is_the_ceiling_of_current_times_metric_over_target() {
-        for (current, percent, desired) in [
+    fn wanted_is_the_ceiling_of_current_times_metric_over_target() {
+        let autoscaler = Autoscaler::new(1, 100, 50.0, 1);
+        for (current, percent, wanted) in [
             (1, 100.0, 2),
             (2, 75.0, 3),
             (3, 51.0 * 1.2, 4),
             (4, 25.0, 2),
             (5, 10.0, 1),
-            (5, 0.0, 1),
+            (5, 0.0, 0),
         ] {
-            assert_eq!(
-                replicas(bare(1, 100), current, &[percent]),
-                [desired],
-                "{current} {percent}"
-            );
+            assert_eq!(autoscaler.wanted(current, percent), wanted, "{current} {percent}");
         }
     }
 
     #[test]
     fn within_a_tenth_of_the_target_nothing_changes() {
-        for percent in [45.1, 50.0, 54.9] {
-            assert_eq!(replicas(bare(1, 100), 10, &[percent]), [10], "{percent}");
-        }
-        assert_eq!(replicas(bare(1, 100), 10, &[55.1]), [12]);
-        assert_eq!(replicas(bare(1, 100), 10, &[44.9]), [9]);
+        let autoscaler = Autoscaler::new(1, 100, 50.0, 1);
+        let wanted = [45.1, 50.0, 54.9, 55.1, 44.9].map(|percent| autoscaler.wanted(10, percent));
+        assert_eq!(wanted, [10, 10, 10, 12, 9]);
     }
 
     #[test]
     fn the_replicas_stay_within_min_and_max() {
-        assert_eq!(replicas(bare(3, 8), 5, &[1_000.0]), [8]);
-        assert_eq!(replicas(bare(3, 8), 5, &[0.0]), [3]);
-        assert_eq!(replicas(bare(3, 8), 1, &[50.0]), [3], "also when it began below");
+        let bounded = || Autoscaler::new(3, 8, 50.0, 100);
+        assert_eq!(replicas(bounded(), 5, &[1_000.0]), [8]);
+        assert_eq!(replicas(bounded(), 5, &[0.0, 0.0]), [5, 3]);
+        assert_eq!(replicas(bounded(), 1, &[50.0]), [3], "also when it began below");
     }
 
     /// Four at a time or twice as many, whichever is more, within 15 s.
@@ -282,7 +152,7 @@ mod tests {
 
     #[test]
     fn syncs_within_one_period_share_its_limit() {
-        let mut autoscaler = Autoscaler::new(Hpa::new(1, 100, 15.0));
+        let mut autoscaler = Autoscaler::new(1, 100, 15.0, 1);
         assert_eq!(autoscaler.sync(at(0), 1, 900.0), 5);
         assert_eq!(autoscaler.sync(at(5), 5, 900.0), 5, "the four of this period are used up");
         assert_eq!(autoscaler.sync(at(15), 5, 900.0), 10, "twice as many");
@@ -308,35 +178,21 @@ mod tests {
     }
 
     #[test]
-    fn shrinking_by_half_a_minute_takes_as_many_minutes() {
-        let halves = Policy { amount: Amount::Percent(50), period: Duration::from_mins(1) };
-        let down = Behaviour { stabilization: Duration::ZERO, policies: vec![halves] };
-        let all = replicas(Hpa { down, ..reference() }, 8, &[0.0; 9]);
-        assert_eq!(all, [4, 4, 4, 4, 2, 2, 2, 2, 1]);
-    }
-
-    #[test]
-    fn scaling_up_waits_for_its_window() {
-        let up = Behaviour { stabilization: Duration::from_secs(30), policies: Vec::new() };
-        let hpa = Hpa { up, ..bare(1, 100) };
-        assert_eq!(replicas(hpa, 2, &[50.0, 100.0, 100.0, 100.0]), [2, 2, 4, 4]);
-    }
-
-    #[test]
-    fn faster_changes_times_and_nothing_else() {
-        let faster = reference().faster(5);
-        assert_eq!(faster.down.stabilization, Duration::from_mins(1));
-        assert_eq!(faster.up.policies[0].period, Duration::from_secs(3));
-        assert_eq!((faster.min, faster.max, faster.up.policies.len()), (1, 10, 2));
+    fn the_speedup_divides_the_window_and_the_period() {
+        let mut autoscaler = Autoscaler::new(1, 100, 15.0, 5);
+        assert_eq!(autoscaler.sync(at(0), 1, 900.0), 5);
+        assert_eq!(autoscaler.sync(at(3), 5, 900.0), 10);
+        assert_eq!(autoscaler.sync(at(62), 10, 0.0), 10, "900 % is less than a minute ago");
+        assert_eq!(autoscaler.sync(at(63), 10, 0.0), 1);
     }
 
     #[test]
     fn its_memory_is_bounded() {
-        let mut autoscaler = Autoscaler::new(reference());
+        let mut autoscaler = reference();
         for number in 0..10_000 {
             autoscaler.sync(at(SYNC * number), 5, if number % 2 == 0 { 900.0 } else { 0.0 });
         }
-        let kept = autoscaler.recommended.len() + autoscaler.grew.len() + autoscaler.shrank.len();
+        let kept = autoscaler.recommended.len() + autoscaler.changes.len();
         assert!(kept < 30, "{kept}");
     }
 }

@@ -35,7 +35,7 @@ pub use error::DrillError;
 pub use http::send;
 pub use ledgers::{CONVERGE_WITHIN, Ledgers};
 pub use load::{
-    Load, Requests, User,
+    Load, Requests,
     stop::Stop,
     summary::{Outcome, Summary},
 };

@@ -1,10 +1,8 @@
 //! A closed loop: each user sends, waits for the response, and sends again.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -42,10 +40,6 @@ pub struct Load {
     pub request: Requests,
 }
 
-/// The number of a user, from 0. An open load has one user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct User(pub u16);
-
 /// What the users send.
 #[derive(Debug, Clone)]
 pub struct Requests(Choice);
@@ -53,15 +47,15 @@ pub struct Requests(Choice);
 #[derive(Debug, Clone)]
 enum Choice {
     Fixed(Request),
-    Made(Hook<dyn Fn(User, u64) -> Request + Send + Sync>),
+    Made(Hook<dyn Fn(u64) -> Request + Send + Sync>),
 }
 
-/// The bytes of the request of that user and number.
-pub(crate) type Source = Box<dyn Fn(User, u64) -> Arc<Prepared> + Send + Sync>;
+/// The bytes of the request of that number.
+pub(crate) type Source = Box<dyn Fn(u64) -> Arc<Prepared> + Send + Sync>;
 
 impl Requests {
-    /// Calls `make` for each request, with its user and its number, counted from 0 over all users.
-    pub fn made(make: impl Fn(User, u64) -> Request + Send + Sync + 'static) -> Self {
+    /// Calls `make` for each request, with its number, counted from 0 over all users.
+    pub fn made(make: impl Fn(u64) -> Request + Send + Sync + 'static) -> Self {
         Self(Choice::Made(Hook(Arc::new(make))))
     }
 
@@ -70,13 +64,11 @@ impl Requests {
         match self.0 {
             Choice::Fixed(request) => {
                 let prepared = Arc::new(request.prepare(target, reconnect));
-                Box::new(move |_, _| Arc::clone(&prepared))
+                Box::new(move |_| Arc::clone(&prepared))
             }
             Choice::Made(Hook(make)) => {
                 let target = target.clone();
-                Box::new(move |user, number| {
-                    Arc::new(make(user, number).prepare(&target, reconnect))
-                })
+                Box::new(move |number| Arc::new(make(number).prepare(&target, reconnect)))
             }
         }
     }
@@ -126,12 +118,12 @@ impl Load {
             on_end,
         });
         let mut users = JoinSet::new();
-        for number in 0..self.users {
+        for _ in 0..self.users {
             let run = Arc::clone(&run);
-            users.spawn(async move { run.user(User(number)).await });
+            users.spawn(async move { run.user().await });
         }
         users.join_all().await;
-        let summary = run.update(std::mem::take);
+        let summary = std::mem::take(&mut *run.summary.lock());
         Summary { elapsed: began.elapsed(), ..summary }
     }
 }
@@ -148,25 +140,22 @@ struct Run<OnEnd> {
 }
 
 impl<OnEnd: Fn(Result<&Response, &RequestError>)> Run<OnEnd> {
-    async fn user(&self, user: User) {
+    async fn user(&self) {
         let mut connection = HttpConnection::new(&self.target);
         while let Some(number) = self.gate.pass() {
-            let request = (self.source)(user, number);
+            let request = (self.source)(number);
             match connection.exchange(&request).await {
                 Ok(response) => {
-                    self.update(|it| it.record_response(Outcome::of(response), response.took));
+                    let outcome = Outcome::of(response);
+                    self.summary.lock().record_response(outcome, response.took);
                     (self.on_end)(Ok(response));
                 }
                 Err(error) => {
                     (self.on_end)(Err(&error));
-                    self.update(|it| it.record_error(error));
+                    self.summary.lock().record_error(error);
                     sleep(PAUSE_AFTER_ERROR).await;
                 }
             }
         }
-    }
-
-    fn update<T>(&self, change: impl FnOnce(&mut Summary) -> T) -> T {
-        change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

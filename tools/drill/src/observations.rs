@@ -1,17 +1,14 @@
 //! How each request of a load ended, and what follows from that: when a breaker opened, when the rate
 //! recovered.
 
-use std::{
-    ops::Range,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    load::summary::{Outcome, latencies, micros},
+    load::summary::{Outcome, latencies},
     response::{RequestError, Response},
 };
 
@@ -69,14 +66,12 @@ impl Recorder {
             Err(_) => (Duration::ZERO, Outcome::Socket),
         };
         let ended_at = self.began.elapsed();
-        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        recorded.push(Observation { ended_at, took, outcome });
+        self.recorded.lock().push(Observation { ended_at, took, outcome });
     }
 
     /// Takes everything recorded so far.
     pub fn take(&self) -> Observations {
-        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        Observations(std::mem::take(&mut recorded))
+        Observations(std::mem::take(&mut self.recorded.lock()))
     }
 }
 
@@ -150,11 +145,8 @@ impl Observations {
 
     /// Of all responses within a part of the observations.
     pub(crate) fn latencies(observations: &[Observation]) -> Histogram<u64> {
-        let mut latency = latencies();
-        for it in observations.iter().filter(|it| it.outcome != Outcome::Socket) {
-            latency.saturating_record(micros(it.took));
-        }
-        latency
+        let responses = observations.iter().filter(|it| it.outcome != Outcome::Socket);
+        latencies(responses.map(|it| it.took))
     }
 
     /// Recorded in order.

@@ -5,26 +5,20 @@
 //! omission"). Here every request has an intended start that nothing can move, and its latency counts
 //! from there.
 
-use std::{
-    pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
-    task::{JoinSet, yield_now},
-    time::{Instant, Sleep, sleep_until},
+    task::JoinSet,
+    time::{Instant, sleep_until},
 };
 
-use self::{
-    measurement::{Measurement, Recording},
-    schedule::Schedule,
-};
+use self::{measurement::Measurement, schedule::Schedule};
 use crate::{
     load::{
-        Requests, Source, User,
+        Requests, Source,
         stop::{DURATION_MAX, Gate, Stop},
-        summary::Outcome,
+        summary::{Outcome, micros},
     },
     pool::Pool,
     request::Reconnect,
@@ -38,9 +32,6 @@ pub(crate) mod schedule;
 /// The default of [`OpenLoad::in_flight_max`]: with a file for each, well below what systems allow a
 /// process.
 const IN_FLIGHT_MAX: u16 = 8_192;
-
-/// How many requests that are late are started before those in flight may continue.
-const BURST_MAX: u32 = 64;
 
 /// A load that does not wait for responses.
 #[derive(Debug, Clone)]
@@ -58,7 +49,7 @@ pub struct OpenLoad {
     pub reconnect: Reconnect,
     /// An end before that of the schedule.
     pub stop: Stop,
-    /// What is sent, by one [`User`].
+    /// What is sent.
     pub request: Requests,
 }
 
@@ -87,49 +78,27 @@ impl OpenLoad {
             began,
             source: self.request.prepare(target, self.reconnect),
             pool: Pool::new(target, self.response_timeout),
-            recording: Mutex::new(Recording::new(self.useful_within)),
+            useful_within: self.useful_within,
+            measurement: Mutex::default(),
         });
         let gate = Gate::open(self.stop, began);
         let mut in_flight = JoinSet::new();
-        let mut pace = Pace { began, timer: pin!(sleep_until(began)), burst: 0 };
         for intended in self.schedule.arrivals() {
-            pace.wait(intended).await;
+            // A start that has passed waits only now and then, for the requests in flight to continue.
+            sleep_until(began + intended).await;
             let Some(number) = gate.pass() else { break };
-            run.recording().offered(intended);
             while in_flight.try_join_next().is_some() {}
             if in_flight.len() < usize::from(self.in_flight_max) {
                 let run = Arc::clone(&run);
                 in_flight.spawn(async move { run.exchange(number, intended).await });
             } else {
-                run.recording().not_sent(intended);
+                run.measurement.lock().not_sent(intended);
             }
         }
         in_flight.join_all().await;
-        run.recording().finish(began.elapsed())
-    }
-}
-
-/// Waits for intended starts.
-struct Pace<'a> {
-    began: Instant,
-    timer: Pin<&'a mut Sleep>,
-    burst: u32,
-}
-
-impl Pace<'_> {
-    /// Returns at once for a start that has passed, but yields to the requests in flight now and then.
-    async fn wait(&mut self, intended: Duration) {
-        let at = self.began + intended;
-        if at > Instant::now() {
-            self.timer.as_mut().reset(at);
-            self.timer.as_mut().await;
-            self.burst = 0;
-        } else if self.burst == BURST_MAX {
-            yield_now().await;
-            self.burst = 0;
-        } else {
-            self.burst += 1;
-        }
+        let mut measurement = std::mem::take(&mut *run.measurement.lock());
+        measurement.summary.elapsed = began.elapsed();
+        measurement
     }
 }
 
@@ -138,25 +107,24 @@ struct Run {
     began: Instant,
     source: Source,
     pool: Pool,
-    recording: Mutex<Recording>,
+    useful_within: Duration,
+    measurement: Mutex<Measurement>,
 }
 
 impl Run {
     async fn exchange(&self, number: u64, intended: Duration) {
         let start = self.began + intended;
         let late = start.elapsed();
-        let request = (self.source)(User(0), number);
+        let request = (self.source)(number);
         let ended = self.pool.exchange(&request, Outcome::of).await;
         let took = start.elapsed();
-        let mut recording = self.recording();
-        recording.sent(late);
+        let mut measurement = self.measurement.lock();
+        measurement.lateness.saturating_record(micros(late));
         match ended {
-            Ok(outcome) => recording.responded(outcome, intended, took),
-            Err(error) => recording.failed(error, intended),
+            Ok(outcome) => {
+                measurement.responded(outcome, intended, took, took <= self.useful_within);
+            }
+            Err(error) => measurement.failed(error, intended),
         }
-    }
-
-    fn recording(&self) -> MutexGuard<'_, Recording> {
-        self.recording.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

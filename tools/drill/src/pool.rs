@@ -3,11 +3,9 @@
 //! The connection used last is used next: so the load keeps as few connections as it needs, and their
 //! memory stays in the cache.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
@@ -23,7 +21,7 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Pool {
-    target: Target,
+    pub(crate) target: Target,
     response_timeout: Duration,
     idle: Mutex<Vec<(HttpConnection, Instant)>>,
 }
@@ -33,17 +31,13 @@ impl Pool {
         Self { target: target.clone(), response_timeout, idle: Mutex::default() }
     }
 
-    pub(crate) fn target(&self) -> &Target {
-        &self.target
-    }
-
     /// What `read` takes from the response; a connection that failed is closed.
     pub(crate) async fn exchange<T>(
         &self,
         request: &Prepared,
         read: impl FnOnce(&Response) -> T,
     ) -> Result<T, RequestError> {
-        let kept = self.idle().pop();
+        let kept = self.idle.lock().pop();
         let mut connection = match kept {
             Some((connection, since)) if since.elapsed() <= IDLE_MAX => connection,
             Some(_) | None => {
@@ -51,11 +45,7 @@ impl Pool {
             }
         };
         let result = read(connection.exchange(request).await?);
-        self.idle().push((connection, Instant::now()));
+        self.idle.lock().push((connection, Instant::now()));
         Ok(result)
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<(HttpConnection, Instant)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

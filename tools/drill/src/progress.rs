@@ -2,71 +2,47 @@
 
 use std::{
     io::{self, Write as _},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use tokio::time::{Instant, interval};
+use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often the bar is redrawn.
+/// How often the line is redrawn.
 const REDRAW_EVERY: Duration = Duration::from_millis(100);
 
-/// A bar on a terminal; elsewhere a line for each step. Clones are the same bar.
+/// The elapsed time, the number of responses and the current step: a line on a terminal, elsewhere a line
+/// for each step. Clones are the same line.
 #[derive(Clone, Debug)]
-pub(crate) struct Progress {
-    bar: ProgressBar,
-    responses: Arc<AtomicU64>,
-    began: Instant,
-}
+pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// For a drill of about that duration.
-    pub(crate) fn new(expected: Duration) -> Self {
-        let responses = Arc::new(AtomicU64::new(0));
-        let shown = Arc::clone(&responses);
-        let bar = ProgressBar::new(u64::try_from(expected.as_millis()).unwrap_or(u64::MAX));
-        let count = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-            // Writing to a terminal's buffer does not fail.
-            let _ = write!(out, "{}", shown.load(Relaxed));
-        };
-        let template = "{elapsed_precise} [{bar:30}] {responses} responses  {msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> ").with_key("responses", count));
+    pub(crate) fn start() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) =
+            ProgressStyle::with_template("{elapsed_precise} {spinner} {pos} responses  {msg}")
+        {
+            bar.set_style(style);
         }
-        Self { bar, responses, began: Instant::now() }
+        bar.enable_steady_tick(REDRAW_EVERY);
+        Self(bar)
     }
 
     /// Shows the current step.
     pub(crate) fn show(&self, step: impl Into<String>) {
         let step = step.into();
-        if self.bar.is_hidden() {
+        if self.0.is_hidden() {
             // A closed stderr is not an error of the drill.
-            drop(writeln!(io::stderr(), "{:>6.1} s  {step}", self.began.elapsed().as_secs_f64()));
+            drop(writeln!(io::stderr(), "{:>6.1} s  {step}", self.0.elapsed().as_secs_f64()));
         }
-        self.bar.set_message(step);
+        self.0.set_message(step);
     }
 
     pub(crate) fn count_response(&self) {
-        self.responses.fetch_add(1, Relaxed);
+        self.0.inc(1);
     }
 
-    /// Redraws the bar for as long as it is polled.
-    pub(crate) async fn redraw(&self) {
-        let mut ticks = interval(REDRAW_EVERY);
-        loop {
-            ticks.tick().await;
-            let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            // Never full before the end.
-            self.bar.set_position(elapsed.min(self.bar.length().unwrap_or(0).saturating_sub(1)));
-        }
-    }
-
-    /// Removes the bar.
+    /// Removes the line.
     pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.0.finish_and_clear();
     }
 }

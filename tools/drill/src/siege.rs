@@ -2,6 +2,8 @@
 
 use std::{fs, process::Command, time::Duration};
 
+use serde::Deserialize;
+
 use crate::{error::DrillError, target::Target};
 
 /// A run of siege against the bookings of a system.
@@ -27,19 +29,23 @@ pub enum SiegeLimit {
 }
 
 /// Siege's summary.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct SiegeSummary {
     /// In percent.
     pub availability: f64,
     /// Requests with a response that is not a failure.
     pub transactions: i64,
     /// Requests that succeeded.
+    #[serde(rename = "successful_transactions")]
     pub successful: i64,
     /// Requests without a response, or with a failure of the server.
+    #[serde(rename = "failed_transactions")]
     pub failed: i64,
     /// Transactions per second.
+    #[serde(rename = "transaction_rate")]
     pub rate: f64,
     /// Of the longest transaction.
+    #[serde(rename = "longest_transaction")]
     pub longest_seconds: f64,
 }
 
@@ -82,33 +88,16 @@ impl Siege {
         if !output.status.success() {
             return Err(format!("siege: {}", output.status).into());
         }
-        let all = [output.stdout, output.stderr].concat();
-        SiegeSummary::read(&String::from_utf8_lossy(&all))
+        SiegeSummary::read(&String::from_utf8_lossy(&output.stdout))
     }
 }
 
 impl SiegeSummary {
     fn read(output: &str) -> Result<Self, DrillError> {
-        let number = |name: &str| -> Result<f64, DrillError> {
-            let line = output.lines().find(|line| line.contains(&format!("\"{name}\":")));
-            let value = line.and_then(|line| line.split(':').nth(1));
-            let value = value.ok_or_else(|| format!("no {name} in siege's output:\n{output}"))?;
-            Ok(value.trim().trim_end_matches(',').parse()?)
-        };
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_possible_truncation,
-            reason = "whole numbers"
-        )]
-        let count = |name: &str| number(name).map(|number| number as i64);
-        Ok(Self {
-            availability: number("availability")?,
-            transactions: count("transactions")?,
-            successful: count("successful_transactions")?,
-            failed: count("failed_transactions")?,
-            rate: number("transaction_rate")?,
-            longest_seconds: number("longest_transaction")?,
-        })
+        // A line for each request comes before it.
+        let (_, summary) = output.split_at(output.rfind('{').unwrap_or_default());
+        serde_json::from_str(summary)
+            .map_err(|error| format!("no summary in siege's output ({error}):\n{output}").into())
     }
 }
 
@@ -118,9 +107,10 @@ mod tests {
 
     #[test]
     fn the_summary_of_siege_is_read() {
-        let output = "{\t\"transactions\":\t\t\t1000,\n\t\"availability\":\t\t\t99.50,\n\
+        let output = "HTTP/1.1 201     0.00 secs:      88 bytes ==> POST http://127.0.0.1:1/\n\
+                    {\t\"transactions\":\t\t\t1000,\n\t\"availability\":\t\t\t99.50,\n\
                     \t\"transaction_rate\":\t\t331.13,\n\t\"successful_transactions\":\t600,\n\
-                    \t\"failed_transactions\":\t5,\n\t\"longest_transaction\":\t0.15,\n}";
+                    \t\"failed_transactions\":\t5,\n\t\"longest_transaction\":\t0.15\n}\n";
         let summary = SiegeSummary::read(output).expect("complete");
         assert_eq!((summary.transactions, summary.successful, summary.failed), (1_000, 600, 5));
         assert!((summary.rate - 331.13).abs() < 1e-9);

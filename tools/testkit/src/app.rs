@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::reply::{Reply, Transcript};
+use crate::reply::Reply;
 
 /// How long a test waits for something that must happen.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,9 +120,8 @@ impl TestApp {
         body: impl Into<Vec<u8>>,
     ) -> Reply {
         let (method, path) = line.split_once(' ').expect("METHOD PATH");
-        let uri = self.client.base().join(path).expect("a path");
         let host = format!("{}.test", self.service.name);
-        let mut request = Request::builder().method(method).uri(uri).header("host", host);
+        let mut request = Request::builder().method(method).uri(path).header("host", host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -139,11 +138,12 @@ impl TestApp {
 
     /// Sends requests one after the other; a line each with the request and its reply in short.
     pub async fn transcript(&self, lines: &[(&str, &str)]) -> String {
-        let mut transcript = Transcript::default();
+        let mut transcript = Vec::new();
         for (line, body) in lines {
-            transcript.add(line, body, &self.request(line, *body).await);
+            let (request, reply) = (format!("{line} {body}"), self.request(line, *body).await);
+            transcript.push(format!("{}: {}\n", request.trim_end(), reply.in_short()));
         }
-        transcript.into_text()
+        transcript.concat()
     }
 }
 
@@ -178,7 +178,7 @@ fn spawn(
     let mut serving = JoinSet::new();
     serving.spawn(async move {
         let app: App = configured.start(runtime.clone()).await?;
-        app.serve(service, listener, runtime).await
+        app.serve(service.name, listener, runtime).await
     });
     (client, stop, serving)
 }

@@ -99,12 +99,12 @@ pub fn assert_each_event_is_applied_once_in_order<A, T>(
     T: fmt::Debug + PartialEq + Send + 'static,
 {
     let Deliveries { published, shuffled, batch } = deliveries;
-    let in_order = Replica::<A>::new(service, migrations);
+    let in_order = Replica::new::<A>(service, migrations);
     in_order.consume(published);
     let expected = in_order.contents(rows);
     assert_eq!(expected.offsets, heads(published));
 
-    let replica = Replica::<A>::new(service, migrations);
+    let replica = Replica::new::<A>(service, migrations);
     // An event behind a gap has no effect and is delivered again; each round closes a gap.
     for _ in 0..=published.len() {
         for events in shuffled.chunks(*batch) {
@@ -123,8 +123,8 @@ fn heads(published: &[CloudEvent]) -> BTreeMap<Uuid, u64> {
 }
 
 /// A store that consumes.
-struct Replica<A: EventHandler> {
-    consumer: Consumer<A>,
+struct Replica {
+    consumer: Consumer,
     reads: ReadPool,
     database: TestDatabase,
 }
@@ -137,12 +137,12 @@ struct Contents<T> {
     dead_letters: Vec<DeadLetter>,
 }
 
-impl<A: EventHandler> Replica<A> {
-    fn new(service: &'static str, migrations: &'static [Migration]) -> Self {
+impl Replica {
+    fn new<A: EventHandler>(service: &'static str, migrations: &'static [Migration]) -> Self {
         let database = TestDatabase::sqlite();
         let (connection, reads) = database.open(service, migrations).expect("opens");
         let store = AggregateStore::<A>::new(connection, Notifier::default());
-        let (commands, _) = Commands::start(service, store);
+        let (commands, _) = Commands::<A>::start(service, store);
         Self { consumer: Consumer::new(commands), reads, database }
     }
 

@@ -1,6 +1,6 @@
 //! The reply of a service, and how tests look at it.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use axum::{
     body::Bytes,
@@ -88,20 +88,5 @@ impl fmt::Display for Reply {
             write!(f, "\n\n{}", self.body)?;
         }
         Ok(())
-    }
-}
-
-/// Requests with their replies in short, a line each.
-#[derive(Debug, Default)]
-pub(crate) struct Transcript(String);
-
-impl Transcript {
-    pub(crate) fn add(&mut self, line: &str, body: &str, reply: &Reply) {
-        let request = format!("{line} {body}");
-        writeln!(self.0, "{}: {}", request.trim_end(), reply.in_short()).expect("memory");
-    }
-
-    pub(crate) fn into_text(self) -> String {
-        self.0
     }
 }

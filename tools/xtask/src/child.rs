@@ -43,34 +43,26 @@ fn is_about_a_package(name: &OsStr) -> bool {
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
-/// Runs a program with its output on the terminal; an error unless it succeeds.
+/// Runs a program with its input and output on the terminal; an error unless it succeeds.
 pub fn succeed(command: &mut Command, do_this: &str) -> Result<(), Failure> {
-    let status = command.status().map_err(|error| not_started(command, &error))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(Failure::new(format!("`{}` failed ({status})", line(command)), do_this))
+    printed(command.stdin(Stdio::inherit()).stdout(Stdio::inherit()), do_this).map(|_| ())
 }
 
 /// The standard output of a program; its standard error goes to the terminal.
 pub fn printed(command: &mut Command, do_this: &str) -> Result<String, Failure> {
-    let output =
-        command.stderr(Stdio::inherit()).output().map_err(|error| not_started(command, &error))?;
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| {
+        let name = command.get_program().display();
+        Failure::new(
+            format!("`{}` could not be started: {error}", line(command)),
+            format!("install `{name}` or add its folder to PATH"),
+        )
+    })?;
+    let failed = |what| Failure::new(format!("`{}` {what}", line(command)), do_this);
     if !output.status.success() {
-        let what = format!("`{}` failed ({})", line(command), output.status);
-        return Err(Failure::new(what, do_this));
+        return Err(failed(format!("failed ({})", output.status)));
     }
-    String::from_utf8(output.stdout).map_err(|_| {
-        Failure::new(format!("`{}` printed something other than text", line(command)), do_this)
-    })
-}
-
-fn not_started(command: &Command, error: &std::io::Error) -> Failure {
-    let name = command.get_program().display();
-    Failure::new(
-        format!("`{}` could not be started: {error}", line(command)),
-        format!("install `{name}` or add its folder to PATH"),
-    )
+    String::from_utf8(output.stdout)
+        .map_err(|_| failed("printed something other than text".to_owned()))
 }
 
 /// The command as typed in a shell.

@@ -3,10 +3,7 @@
 //! `a.yaml.j2` becomes `a.yaml` beside it. A template in `deploy/pipelines` becomes one file in the
 //! folder of each service, where the build systems look for it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use minijinja::{Environment, UndefinedBehavior, context, syntax::SyntaxConfig, value::Serde};
 use servers::Failure;
@@ -23,31 +20,20 @@ const BUILT_FROM: [&str; 5] =
 
 pub(crate) fn run(check: bool) -> Result<(), Failure> {
     let services = services::list(&mut services::anticorona())?;
-    let (mut templates, mut files) = (Vec::new(), Vec::new());
-    find(&child::root().join("deploy"), &mut templates)
-        .map_err(|error| failure("deploy", error))?;
-    for template in templates {
-        let path = template.strip_prefix(child::root()).unwrap_or(&template);
-        let text = fs::read_to_string(&template).map_err(|error| failure(path.display(), error))?;
-        render(path, &text, &services, &mut files)
-            .map_err(|error| failure(path.display(), format!("{error:#}")))?;
+    let mut git = child::program("git");
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "deploy/*.j2"]);
+    let mut files = Vec::new();
+    for template in child::printed(&mut git, "run it in a git checkout")?.lines() {
+        let failure = |why: String| {
+            let what = format!("{template} cannot be read or rendered: {why}");
+            Failure::new(what, "correct what it names")
+        };
+        let text = fs::read_to_string(child::root().join(template))
+            .map_err(|error| failure(error.to_string()))?;
+        render(Path::new(template), &text, &services, &mut files)
+            .map_err(|error| failure(format!("{error:#}")))?;
     }
     committed::update("generate", &files, check)
-}
-
-/// In alphabetical order, so that messages do not depend on the file system.
-fn find(folder: &Path, templates: &mut Vec<PathBuf>) -> io::Result<()> {
-    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
-    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            find(&path, templates)?;
-        } else if path.extension().is_some_and(|extension| extension == "j2") {
-            templates.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn render(
@@ -68,17 +54,14 @@ fn render(
         files.push(Generated { path: output, text });
         return Ok(());
     }
+    let file = output.file_name().unwrap_or_default();
     for service in services {
-        let path = Path::new(&service.folder).join(output.file_name().unwrap_or_default());
+        let path = Path::new("services").join(&service.name).join(file);
         let values =
             context! { generated, service => Serde(service), builtFrom => Serde(BUILT_FROM) };
         files.push(Generated { path, text: environment.render_str(text, values)? });
     }
     Ok(())
-}
-
-fn failure(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("{what} cannot be read or rendered: {why}"), "correct what it names")
 }
 
 #[cfg(test)]
@@ -92,7 +75,6 @@ mod tests {
             owns_data: true,
             has_openapi: true,
             consumes: Vec::new(),
-            folder: format!("services/{name}"),
         };
         let mut files = Vec::new();
         let services = [service("booking", 8082), service("mypage", 8083)];

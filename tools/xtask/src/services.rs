@@ -21,9 +21,6 @@ pub struct ListedService {
     pub has_openapi: bool,
     /// The services whose events it consumes.
     pub consumes: Vec<String>,
-    /// From the root of the repository.
-    #[serde(skip_deserializing)]
-    pub folder: String,
 }
 
 /// The services of `program`, which is `anticorona` or a command that runs it, in start order.
@@ -37,14 +34,10 @@ pub fn anticorona() -> Command {
 }
 
 fn parse(json: &str) -> Result<Vec<ListedService>, Failure> {
-    let mut services: Vec<ListedService> = serde_json::from_str(json).map_err(|error| {
+    serde_json::from_str(json).map_err(|error| {
         let what = format!("`anticorona services --json` printed something unknown: {error}");
         Failure::new(what, "adapt xtask/src/services.rs to anticorona/src/list_services.rs")
-    })?;
-    for service in &mut services {
-        service.folder = format!("services/{}", service.name);
-    }
-    Ok(services)
+    })
 }
 
 #[cfg(test)]
@@ -52,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_are_read_with_their_folders() {
+    fn services_are_read() {
         let json = r#"[{"name": "booking", "port": 8082, "ownsData": true, "hasOpenapi": true,
                         "consumes": ["vaccine", "injection"]}]"#;
         let expected = ListedService {
@@ -61,7 +54,6 @@ mod tests {
             owns_data: true,
             has_openapi: true,
             consumes: vec!["vaccine".to_owned(), "injection".to_owned()],
-            folder: "services/booking".to_owned(),
         };
         assert_eq!(parse(json), Ok(vec![expected]));
     }

@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     Environment::of_tests().provide(&mut ThisMachine)?;
     let servers = BackgroundServers::start(&[ServerKind::Postgres, ServerKind::Nats])?;
     test(cargo_args(&[], &options.cargo_args), servers.variables())?;
-    if runs_all(&options.cargo_args) {
+    if options.cargo_args.is_empty() {
         image::run(&image::Options { dist: false })?;
     }
     println!("{}", verdict(&[]));
@@ -48,18 +48,14 @@ fn test(args: Vec<&str>, variables: &[(String, String)]) -> Result<(), Failure> 
     )
 }
 
-/// Whether the arguments select all tests.
-fn runs_all(cargo_args: &[String]) -> bool {
-    cargo_args.iter().all(|arg| arg == "--no-fail-fast")
-}
-
 /// `extra` may contain `--`; the arguments after it are for the tests, not for cargo.
 fn cargo_args<'a>(skipped: &[Tool], extra: &'a [String]) -> Vec<&'a str> {
     let mut parts = extra.splitn(2, |arg| arg == "--");
     let for_cargo = parts.next().unwrap_or_default();
     let for_tests = parts.next().unwrap_or_default();
 
-    let mut args = vec!["test"];
+    // One test program that fails must not keep the others from running.
+    let mut args = vec!["test", "--no-fail-fast"];
     // With `--workspace` cargo would ignore the selected package.
     if !for_cargo.iter().any(|arg| names_a_package(arg)) {
         args.push("--workspace");
@@ -105,28 +101,34 @@ mod tests {
 
     #[test]
     fn by_default_every_test_of_every_crate_runs() {
-        assert_eq!(line(&[], ""), "test --workspace --");
+        assert_eq!(line(&[], ""), "test --no-fail-fast --workspace --");
     }
 
     #[test]
     fn embedded_only_skips_the_tests_of_each_tool() {
-        assert_eq!(line(&[LATHE], ""), "test --workspace -- --skip lathe --skip turning");
+        assert_eq!(
+            line(&[LATHE], ""),
+            "test --no-fail-fast --workspace -- --skip lathe --skip turning"
+        );
     }
 
     #[test]
     fn arguments_are_for_cargo_and_after_two_dashes_for_the_tests() {
-        assert_eq!(line(&[], "--no-fail-fast"), "test --workspace --no-fail-fast --");
+        assert_eq!(
+            line(&[], "--no-fail-fast"),
+            "test --no-fail-fast --workspace --no-fail-fast --"
+        );
         assert_eq!(
             line(&[LATHE], "--doc -- --nocapture"),
-            "test --workspace --doc -- --skip lathe --skip turning --nocapture"
+            "test --no-fail-fast --workspace --doc -- --skip lathe --skip turning --nocapture"
         );
     }
 
     #[test]
     fn only_a_selected_package_is_tested() {
-        assert_eq!(line(&[], "-p booking"), "test -p booking --");
-        assert_eq!(line(&[], "--package=booking"), "test --package=booking --");
-        assert_eq!(line(&[], "-- -p"), "test --workspace -- -p");
+        assert_eq!(line(&[], "-p booking"), "test --no-fail-fast -p booking --");
+        assert_eq!(line(&[], "--package=booking"), "test --no-fail-fast --package=booking --");
+        assert_eq!(line(&[], "-- -p"), "test --no-fail-fast --workspace -- -p");
     }
 
     #[test]

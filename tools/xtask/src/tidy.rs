@@ -6,10 +6,10 @@ mod code;
 mod cycles;
 mod docs;
 mod edges;
-mod finding;
 mod layout;
 mod names;
 mod purity;
+mod rule;
 mod source;
 mod sql;
 mod tree;
@@ -17,34 +17,33 @@ mod vocabulary;
 
 use servers::Failure;
 
-use self::{finding::Finding, tree::Tree};
+use self::{
+    rule::{Finding, Rule},
+    tree::Tree,
+};
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
 const CHECKS: &[Check] = &[
-    code::nothing_is_left_for_later,
-    code::refused_code_is_absent,
     cycles::files_of_a_crate_have_no_circles,
     docs::decisions_are_numbered,
     docs::links_resolve,
     docs::standing_documents_exist,
     edges::crates_depend_downwards,
-    layout::file_names_say_something,
-    layout::files_are_short,
-    layout::no_trailing_whitespace,
-    layout::rust_files_open_with_a_doc,
     layout::services_with_data_are_alike,
-    purity::domain_code_is_pure,
-    sql::migrations_have_twins,
-    sql::no_statement_skips_or_counts_rows,
-    sql::sql_stays_in_stores,
-    vocabulary::words_are_standard,
     names::public_types_have_their_own_names,
+    sql::migrations_have_twins,
+];
+
+const RULES: &[&[Rule]] = &[
+    code::RULES,
+    &[purity::RULE, sql::SQL_STAYS_IN_STORES, sql::NO_STATEMENT_SKIPS_OR_COUNTS_ROWS],
+    &[vocabulary::RULE],
 ];
 
 pub(crate) fn run() -> Result<(), Failure> {
     let tree = Tree::load()?;
-    let findings = findings(&tree, CHECKS);
+    let findings = findings(&tree);
     for finding in &findings {
         println!("{finding}");
     }
@@ -52,12 +51,15 @@ pub(crate) fn run() -> Result<(), Failure> {
         let what = format!("tidy has {} findings", findings.len());
         return Err(Failure::new(what, "do what each line above says"));
     }
-    println!("tidy: {} files pass {} checks", tree.files().count(), CHECKS.len());
+    let checks = CHECKS.len() + RULES.iter().map(|rules| rules.len()).sum::<usize>();
+    println!("tidy: {} files pass {checks} checks", tree.files().count());
     Ok(())
 }
 
-fn findings(tree: &Tree, checks: &[Check]) -> Vec<Finding> {
-    let mut findings: Vec<_> = checks.iter().flat_map(|check| check(tree)).collect();
+fn findings(tree: &Tree) -> Vec<Finding> {
+    let checks = CHECKS.iter().flat_map(|check| check(tree));
+    let rules = RULES.iter().copied().flatten().flat_map(|rule| rule.findings(tree));
+    let mut findings: Vec<_> = checks.chain(rules).collect();
     findings.sort_unstable();
     findings
 }
@@ -76,7 +78,7 @@ mod tests {
     #[test]
     fn findings_are_sorted_by_file_and_line() {
         let tree = Tree::of(&[("b.rs", "fn b() {} \n"), ("a.rs", "//! A.\n//! \n")]);
-        let shown: Vec<_> = findings(&tree, CHECKS)
+        let shown: Vec<_> = findings(&tree)
             .iter()
             .filter(|finding| tree.has_file(&finding.path))
             .map(|finding| format!("{}:{}", finding.path, finding.line))

@@ -80,21 +80,14 @@ pub struct Tool {
 /// Installs the tool unless all its programs exist.
 pub fn provide(tool: &Tool, machine: &mut impl Machine) -> Result<(), Failure> {
     let Some(program) = missing_program(tool, machine) else { return Ok(()) };
-    if !machine.has("apt-get") {
-        return Err(not_installed(
-            tool,
-            program,
-            "apt-get, which would install it, is missing too",
-        ));
-    }
-    println!("`{program}` is missing, installing package {}", tool.package);
-    install(tool, machine).map_err(|why| not_installed(tool, program, &why))?;
-    let Some(program) = missing_program(tool, machine) else { return Ok(()) };
-    Err(not_installed(
-        tool,
-        program,
-        "its package is installed, but the program is still not on PATH",
-    ))
+    let Tool { package, needed_for, .. } = tool;
+    println!("`{program}` is missing, installing package {package}");
+    install(tool, machine).map_err(|why| {
+        Failure::new(
+            format!("`{program}` is missing. It is needed for {needed_for}.\n  {why}"),
+            format!("install it (on Debian: `apt-get install {package}` as root); {WAY_AROUND}"),
+        )
+    })
 }
 
 fn missing_program(tool: &Tool, machine: &impl Machine) -> Option<&'static str> {
@@ -102,13 +95,18 @@ fn missing_program(tool: &Tool, machine: &impl Machine) -> Option<&'static str> 
 }
 
 fn install(tool: &Tool, machine: &mut impl Machine) -> Result<(), String> {
-    let install = ["apt-get", "install", "--yes", "--no-install-recommends", tool.package];
-    if as_root(machine, &install).is_ok() {
-        return Ok(());
+    if !machine.has("apt-get") {
+        return Err("apt-get, which would install it, is missing too".to_owned());
     }
-    // The package lists may be missing or out of date.
-    as_root(machine, &["apt-get", "update"])?;
-    as_root(machine, &install)
+    let install = ["apt-get", "install", "--yes", "--no-install-recommends", tool.package];
+    if as_root(machine, &install).is_err() {
+        // The package lists may be missing or out of date.
+        as_root(machine, &["apt-get", "update"])?;
+        as_root(machine, &install)?;
+    }
+    let missing = missing_program(tool, machine);
+    let error = |it| format!("its package is installed, but `{it}` is still not on PATH");
+    missing.map_or(Ok(()), |program| Err(error(program)))
 }
 
 fn as_root(machine: &mut impl Machine, command: &[&str]) -> Result<(), String> {
@@ -119,14 +117,6 @@ fn as_root(machine: &mut impl Machine, command: &[&str]) -> Result<(), String> {
         return Err("installing needs root, and there is no sudo".to_owned());
     }
     machine.run(&[&["sudo", "-n"], command].concat())
-}
-
-fn not_installed(tool: &Tool, program: &str, why: &str) -> Failure {
-    let Tool { programs: _, package, needed_for, skipped_tests: _ } = tool;
-    Failure::new(
-        format!("`{program}` is missing. It is needed for {needed_for}.\n  {why}"),
-        format!("install it (on Debian: `apt-get install {package}` as root); {WAY_AROUND}"),
-    )
 }
 
 /// The machine that this program runs on.

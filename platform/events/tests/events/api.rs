@@ -16,7 +16,7 @@ use platform_rest::{
     listener::Listener,
     runtime::Runtime,
 };
-use platform_telemetry::metrics::{Metrics, exposition::Format};
+use platform_telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -147,7 +147,7 @@ async fn metrics_count_published_consumed_and_dead_lettered_events() {
     served.store.publish(["x", "y", "z"]).await;
     let metrics = Metrics::default();
     platform_events::register(&metrics, served.store.reads.clone());
-    let text = metrics.render(Format::Text).await;
+    let text = metrics.render().await;
     let is_of_events = |line: &&str| {
         line.starts_with("anticorona_events") || line.starts_with("anticorona_outbox")
     };

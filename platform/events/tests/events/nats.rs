@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use platform_events::{NatsTransport, NatsUrl, Relay, RelayPriority};
+use async_nats::jetstream;
+use contracts::{event::CloudEvent, ids::StoreId};
+use jiff::Timestamp;
+use platform_events::{NatsTransport, NatsUrl, Position, Relay, RelayPriority, Transport};
+use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 
@@ -62,10 +66,26 @@ impl TestStream {
         consuming
     }
 
-    async fn delete(&self) {
-        let client = async_nats::connect(&self.server).await.unwrap();
-        async_nats::jetstream::new(client).delete_stream(&self.name).await.unwrap();
+    async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(async_nats::connect(&self.server).await.unwrap())
     }
+
+    async fn delete(&self) {
+        self.jetstream().await.delete_stream(&self.name).await.unwrap();
+    }
+
+    async fn delete_last_message(&self) {
+        let stream = self.jetstream().await.get_stream(&self.name).await.unwrap();
+        stream.delete_message(stream.cached_info().state.last_sequence).await.unwrap();
+    }
+}
+
+fn event(source: StoreId, sequence: u64) -> CloudEvent {
+    let event = json!({
+        "specversion": "1.0", "id": format!("{source}/{sequence}"), "source": source,
+        "sequence": sequence.to_string(), "type": "test", "time": Timestamp::UNIX_EPOCH, "data": {}
+    });
+    serde_json::from_value(event).unwrap()
 }
 
 /// All notes, as soon as this is the last one.
@@ -135,6 +155,22 @@ async fn two_relays_of_one_store_publish_each_event_once() {
     }
     assert_eq!(consumer.notes().await, texts);
     assert_eq!(consumer.offset(stream.publisher.id).await, 400);
+}
+
+/// Otherwise the message behind the newer one would show where its relay was, not where NATS is.
+#[tokio::test]
+async fn a_relay_that_lags_behind_another_one_publishes_nothing() {
+    let stream = TestStream::open();
+    let source = stream.publisher.id;
+    let event = |sequence| event(source, sequence);
+    let relays = [stream.connect("publisher").await, stream.connect("publisher").await];
+    let before = relays[0].position(source).await.unwrap();
+    assert_eq!(before, Position::default());
+    let after = relays[0].publish(before, &[event(1), event(2)]).await.unwrap();
+    assert_eq!(after.offset, 2);
+    assert_eq!(relays[1].publish(before, &[event(1)]).await.unwrap(), after);
+    assert_eq!(relays[1].position(source).await.unwrap(), after);
+    assert_eq!(relays[1].publish(after, &[event(3)]).await.unwrap().offset, 3);
 }
 
 /// Two processes on one database.
@@ -210,6 +246,25 @@ async fn a_message_that_is_not_a_batch_of_events_is_skipped() {
     client.flush().await.unwrap();
     stream.publisher.publish(["b"]).await;
     assert_eq!(notes_up_to(&consumer, "b").await, ["a", "b"]);
+}
+
+/// As after a crash of its machine.
+#[tokio::test]
+async fn what_a_nats_server_has_lost_at_its_end_is_published_again() {
+    let stream = TestStream::open();
+    let (consumer, late) = (NoteStore::open(), NoteStore::open());
+    let _relaying = stream.relay().await;
+    let consuming = stream.consume(&consumer).await;
+    stream.publisher.publish(["a"]).await;
+    notes_up_to(&consumer, "a").await;
+    stream.publisher.publish(["b"]).await;
+    notes_up_to(&consumer, "b").await;
+    drop(consuming);
+    stream.delete_last_message().await;
+    stream.publisher.publish(["c"]).await;
+    let _consuming = (stream.consume(&consumer).await, stream.consume(&late).await);
+    assert_eq!(notes_up_to(&consumer, "c").await, ["a", "b", "c"]);
+    assert_eq!(notes_up_to(&late, "c").await, ["a", "b", "c"]);
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ pub(crate) fn open(
 pub(crate) struct NoteStore {
     pub(crate) id: StoreId,
     commands: Commands<Notes>,
-    pub(crate) consumer: Consumer<Notes>,
+    pub(crate) consumer: Consumer,
     /// Notified of new events in the outbox.
     pub(crate) new_events: Notifier,
     /// Notified of every commit.

@@ -7,7 +7,7 @@ use contracts::{
     event::{CloudEvent, EVENTS_MAX},
     ids::StoreId,
 };
-use platform_events::{PublishError, Relay, RelayPriority, Transport};
+use platform_events::{Position, PublishError, Relay, RelayPriority, Transport};
 use platform_rest::runtime::Runtime;
 use platform_store::{AggregateStore, Input, Notifier, Store, Subscription};
 use tempfile::TempDir;
@@ -48,14 +48,18 @@ impl Transport for TestTransport {
         "the test"
     }
 
-    async fn offset(&self, _: StoreId) -> Answer {
-        self.call(TransportCall::Offset).await
+    async fn position(&self, _: StoreId) -> Result<Position, PublishError> {
+        self.call(TransportCall::Offset).await.map(position)
     }
 
-    async fn publish(&self, events: &[CloudEvent]) -> Answer {
+    async fn publish(&self, _: Position, events: &[CloudEvent]) -> Result<Position, PublishError> {
         let sequences = events.iter().map(|event| event.sequence).collect();
-        self.call(TransportCall::Publish(sequences)).await
+        self.call(TransportCall::Publish(sequences)).await.map(position)
     }
+}
+
+fn position(offset: u64) -> Position {
+    Position { offset, revision: 0 }
 }
 
 /// A store with a relay.

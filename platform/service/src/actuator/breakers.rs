@@ -6,13 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{
-    Router,
-    extract::State,
-    http::StatusCode,
-    response::Response,
-    routing::{get, post},
-};
+use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
 use jiff::{SignedDuration, Timestamp};
 use platform_resilience::{
     breaker::{self, Breaker, Cause, Change, Mode},
@@ -20,34 +14,25 @@ use platform_resilience::{
 };
 use platform_rest::{
     breaker_registry::BreakerRegistry,
-    json::{self, Id, Json},
+    json::{Id, Json, reply},
     problem::Problem,
 };
 use platform_telemetry::clock;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 use tracing::warn;
 
 use crate::health::MEDIA_TYPE;
 
-/// The routes that only read.
-pub(super) fn read_routes(breakers: BreakerRegistry) -> Router {
+/// Every route; with `read_only`, none that changes a breaker.
+pub(super) fn router(breakers: BreakerRegistry, read_only: bool) -> Router {
+    let one = if read_only { get(one) } else { get(one).post(update) };
     Router::new()
         .route("/actuator/circuitbreakers", get(all))
-        .route("/actuator/circuitbreakers/{name}", get(one))
+        .route("/actuator/circuitbreakers/{name}", one)
         .route("/actuator/circuitbreakerevents", get(events_of_all))
         .route("/actuator/circuitbreakerevents/{name}", get(events_of_one))
         .with_state(breakers)
-}
-
-/// The route that changes a breaker.
-pub(super) fn write_routes(breakers: BreakerRegistry) -> Router {
-    Router::new().route("/actuator/circuitbreakers/{name}", post(update)).with_state(breakers)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Breakers {
-    circuit_breakers: BTreeMap<String, Details>,
 }
 
 /// A breaker; shares are text, `50.0%`, and `-1.0%` before there are enough calls.
@@ -63,59 +48,29 @@ struct Details {
     slow_calls: u32,
     slow_failed_calls: u32,
     not_permitted_calls: u64,
-    state: ShownState,
+    state: &'static str,
 }
 
 /// The states of resilience4j: ours, and the modes that an operator has set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum ShownState {
-    Closed,
-    Open,
-    HalfOpen,
-    ForcedOpen,
-    Disabled,
-    MetricsOnly,
-}
+pub(super) const STATES: [&str; 6] =
+    ["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "DISABLED", "METRICS_ONLY"];
 
-impl ShownState {
-    pub(super) const ALL: [Self; 6] = [
-        Self::Closed,
-        Self::Open,
-        Self::HalfOpen,
-        Self::ForcedOpen,
-        Self::Disabled,
-        Self::MetricsOnly,
-    ];
-
-    pub(super) fn of(mode: Mode, state: breaker::State) -> Self {
-        match (mode, state) {
-            (Mode::Auto, breaker::State::Closed) => Self::Closed,
-            (Mode::Auto, breaker::State::Open) => Self::Open,
-            (Mode::Auto, breaker::State::HalfOpen | breaker::State::Ramping) => Self::HalfOpen,
-            (Mode::ForcedOpen, _) => Self::ForcedOpen,
-            (Mode::ForcedClosed, _) => Self::Disabled,
-            (Mode::MetricsOnly, _) => Self::MetricsOnly,
-        }
-    }
-
-    /// As metrics name it; upper case everywhere else.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-            Self::ForcedOpen => "forced_open",
-            Self::Disabled => "disabled",
-            Self::MetricsOnly => "metrics_only",
-        }
+/// One of [`STATES`].
+pub(super) fn shown_state(mode: Mode, state: breaker::State) -> &'static str {
+    match (mode, state) {
+        (Mode::Auto, breaker::State::Closed) => "CLOSED",
+        (Mode::Auto, breaker::State::Open) => "OPEN",
+        (Mode::Auto, breaker::State::HalfOpen | breaker::State::Ramping) => "HALF_OPEN",
+        (Mode::ForcedOpen, _) => "FORCED_OPEN",
+        (Mode::ForcedClosed, _) => "DISABLED",
+        (Mode::MetricsOnly, _) => "METRICS_ONLY",
     }
 }
 
 async fn all(State(breakers): State<BreakerRegistry>) -> Response {
     let breakers = breakers.breakers().into_iter();
-    let circuit_breakers = breakers.map(|(name, breaker)| (name, details(&breaker))).collect();
-    shown(&Breakers { circuit_breakers })
+    let details: BTreeMap<_, _> = breakers.map(|(name, it)| (name, details(&it))).collect();
+    shown(&BTreeMap::from([("circuitBreakers", details)]))
 }
 
 async fn one(
@@ -127,7 +82,7 @@ async fn one(
 
 fn find(breakers: &BreakerRegistry, name: &str) -> Result<Arc<Breaker>, Problem> {
     let unknown = || Problem::not_found(format!("there is no circuit breaker {name:?}"));
-    breakers.breaker(name).ok_or_else(unknown)
+    breakers.breakers().remove(name).ok_or_else(unknown)
 }
 
 fn details(breaker: &Breaker) -> Details {
@@ -144,7 +99,7 @@ fn details(breaker: &Breaker) -> Details {
         slow_calls: now.slow_calls,
         slow_failed_calls: now.slow_failed_calls,
         not_permitted_calls: now.totals.refused,
-        state: ShownState::of(now.mode, now.state),
+        state: shown_state(now.mode, now.state),
     }
 }
 
@@ -167,14 +122,6 @@ enum UpdateState {
     MetricsOnly,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Updated {
-    circuit_breaker_name: String,
-    current_state: ShownState,
-    message: String,
-}
-
 async fn update(
     State(breakers): State<BreakerRegistry>,
     Id(name): Id<String>,
@@ -183,33 +130,28 @@ async fn update(
     let (breaker, now) = (find(&breakers, &name)?, Coarse.now());
     let state = || {
         let now = breaker.snapshot(now);
-        ShownState::of(now.mode, now.state)
+        shown_state(now.mode, now.state)
     };
-    let before = state();
+    let from = state();
     match update_state {
         UpdateState::Close => breaker.reset(now),
         UpdateState::ForceOpen => breaker.set_mode(Mode::ForcedOpen, now),
         UpdateState::Disable => breaker.set_mode(Mode::ForcedClosed, now),
         UpdateState::MetricsOnly => breaker.set_mode(Mode::MetricsOnly, now),
     }
-    let current_state = state();
-    let (from, to) = (before.name(), current_state.name());
-    warn!("an operator has set the circuit breaker {name} from {from} to {to}");
+    let to = state();
+    let change = format!("from {from} to {to}").to_lowercase();
+    warn!("an operator has set the circuit breaker {name} {change}");
     let message = format!("{name} state has been changed successfully");
-    Ok(shown(&Updated { circuit_breaker_name: name, current_state, message }))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Events {
-    circuit_breaker_events: Vec<Event>,
+    let body = json!({"circuitBreakerName": name, "currentState": to, "message": message});
+    Ok(shown(&body))
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
     circuit_breaker_name: String,
-    r#type: EventType,
+    r#type: &'static str,
     #[serde(serialize_with = "as_text")]
     creation_time: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -222,19 +164,12 @@ fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(time)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum EventType {
-    NotPermitted,
-    StateTransition,
-}
-
 async fn events_of_all(State(breakers): State<BreakerRegistry>) -> Response {
     let breakers = breakers.breakers();
     let mut events: Vec<Event> =
         breakers.iter().flat_map(|(name, breaker)| events_of(name, breaker)).collect();
     events.sort_by_key(|event| event.creation_time); // Stable: those of one breaker keep their order.
-    shown(&Events { circuit_breaker_events: events })
+    shown_events(events)
 }
 
 async fn events_of_one(
@@ -242,13 +177,17 @@ async fn events_of_one(
     Id(name): Id<String>,
 ) -> Result<Response, Problem> {
     let breaker = find(&breakers, &name)?;
-    Ok(shown(&Events { circuit_breaker_events: events_of(&name, &breaker) }))
+    Ok(shown_events(events_of(&name, &breaker)))
+}
+
+fn shown_events(events: Vec<Event>) -> Response {
+    shown(&BTreeMap::from([("circuitBreakerEvents", events)]))
 }
 
 fn events_of(name: &str, breaker: &Breaker) -> Vec<Event> {
     let (now, wall) = (Coarse.now(), clock::now());
     let mut events = Vec::new();
-    let mut state = ShownState::Closed;
+    let mut state = "CLOSED";
     for event in breaker.events() {
         let event_of = |r#type, error_message, state_transition| Event {
             circuit_breaker_name: name.to_owned(),
@@ -259,29 +198,29 @@ fn events_of(name: &str, breaker: &Breaker) -> Vec<Event> {
         };
         if event.refused > 0 {
             let refused = format!("{} calls were rejected", event.refused);
-            events.push(event_of(EventType::NotPermitted, Some(refused), None));
+            events.push(event_of("NOT_PERMITTED", Some(refused), None));
         }
         let (from, to, why) = match event.change {
             Change::State { from, to, cause } => {
-                let of = |state| ShownState::of(Mode::Auto, state);
+                let of = |state| shown_state(Mode::Auto, state);
                 (of(from), of(to), reason(cause))
             }
             // An automatic breaker begins closed.
             Change::Mode { from, to } => {
                 let closed = breaker::State::Closed;
-                let from = if from == Mode::Auto { state } else { ShownState::of(from, closed) };
-                (from, ShownState::of(to, closed), reason(Cause::Operator))
+                let from = if from == Mode::Auto { state } else { shown_state(from, closed) };
+                (from, shown_state(to, closed), reason(Cause::Operator))
             }
         };
         state = to;
-        let transition = format!("{}_TO_{}", from.name(), to.name()).to_uppercase();
-        events.push(event_of(EventType::StateTransition, Some(why.to_owned()), Some(transition)));
+        let transition = format!("{from}_TO_{to}");
+        events.push(event_of("STATE_TRANSITION", Some(why.to_owned()), Some(transition)));
     }
     events
 }
 
 fn shown(body: &impl Serialize) -> Response {
-    json::reply(StatusCode::OK, MEDIA_TYPE, body)
+    reply(StatusCode::OK, MEDIA_TYPE, body)
 }
 
 /// The wall-clock time of a moment.

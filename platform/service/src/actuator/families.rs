@@ -1,6 +1,6 @@
 //! Metrics of circuit breakers (under the names of resilience4j), of retries and of admission.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use platform_resilience::{
     admission::{Admission, AdmissionSnapshot, ShedReason, WAIT_BOUNDS_MS},
@@ -10,9 +10,9 @@ use platform_resilience::{
     wait_queue::Priority,
 };
 use platform_rest::breaker_registry::BreakerRegistry;
-use platform_telemetry::metrics::{family::MetricFamily, histogram::Buckets};
+use platform_telemetry::metrics::family::MetricFamily;
 
-use super::breakers::ShownState;
+use super::breakers::{STATES, shown_state};
 
 /// All families, as they are now.
 pub(super) fn of(registry: &BreakerRegistry) -> Vec<MetricFamily> {
@@ -29,7 +29,7 @@ pub(super) fn of(registry: &BreakerRegistry) -> Vec<MetricFamily> {
     families
 }
 
-fn of_breakers(breakers: &[(String, Arc<Breaker>)]) -> [MetricFamily; 7] {
+fn of_breakers(breakers: &BTreeMap<String, Arc<Breaker>>) -> [MetricFamily; 7] {
     let mut state = MetricFamily::gauge(
         "resilience4j_circuitbreaker_state",
         "The state of a circuit breaker: 1 for the current one, 0 for the others",
@@ -60,9 +60,10 @@ fn of_breakers(breakers: &[(String, Arc<Breaker>)]) -> [MetricFamily; 7] {
     );
     for (name, breaker) in breakers {
         let now = breaker.snapshot(Coarse.now());
-        let shown = ShownState::of(now.mode, now.state);
-        for one in ShownState::ALL {
-            let labels = [("name", &**name), ("state", one.name())];
+        let shown = shown_state(now.mode, now.state);
+        for one in STATES {
+            let label = one.to_lowercase();
+            let labels = [("name", &**name), ("state", &*label)];
             state = state.sample(labels, u64::from(one == shown));
         }
         failure_rate = failure_rate.sample([("name", name)], now.failure_rate.unwrap_or(-1.0));
@@ -91,7 +92,7 @@ fn of_breakers(breakers: &[(String, Arc<Breaker>)]) -> [MetricFamily; 7] {
     [state, failure_rate, slow_call_rate, buffered, slow, not_permitted, calls]
 }
 
-fn of_budgets(budgets: &[(&'static str, Arc<RetryBudget>)]) -> [MetricFamily; 3] {
+fn of_budgets(budgets: &BTreeMap<&'static str, Arc<RetryBudget>>) -> [MetricFamily; 3] {
     let mut retries = MetricFamily::counter(
         "anticorona_retries_total",
         "Calls that were retried, by the service that is called, in calls",
@@ -139,9 +140,6 @@ fn of_admission(now: &AdmissionSnapshot) -> [MetricFamily; 8] {
         "anticorona_admission_wait_seconds",
         "Time in the wait queue of requests that had to wait, in seconds",
     );
-    let bounds = WAIT_BOUNDS_MS.map(|ms| Duration::from_millis(ms).as_secs_f64());
-    let bounds = bounds.into_iter().chain([f64::INFINITY]);
-    let waits = Buckets { sum: now.waited, counts: bounds.zip(now.waits).collect() };
     let drain = MetricFamily::gauge(
         "anticorona_admission_throughput_per_second",
         "Throughput while there is work, in items per second",
@@ -156,7 +154,7 @@ fn of_admission(now: &AdmissionSnapshot) -> [MetricFamily; 8] {
         waiting,
         admitted,
         shed,
-        wait.sample([], waits),
+        wait.buckets([], &WAIT_BOUNDS_MS.map(Duration::from_millis), &now.waits, now.waited),
         drain.sample([], now.throughput),
         expected.sample([], now.expected_wait.as_secs_f64()),
     ]

@@ -1,13 +1,20 @@
 //! What applies to PostgreSQL only: several processes, and lost connections.
 
 use std::{
-    sync::{Barrier, mpsc},
+    io,
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use platform_store::{Database, Migration, StoreError, Tx, postgres::Connection};
+use platform_store::{Database, Migration, StoreError, Tx, database, postgres::Connection};
 use testkit::TestDatabase;
+use tokio_postgres::{Config, config::Host};
 
 use crate::{NOTES, add, count, count_notes, open};
 
@@ -23,6 +30,61 @@ const WAITING: &str = "
     SELECT count(*)
       FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+/// A server between a store and PostgreSQL that closes the first connections at once, as one that is
+/// starting. Its port, and how many connections were made.
+fn closing_first(connections: usize, server: &Config) -> (u16, Arc<AtomicUsize>) {
+    let Some(Host::Tcp(host)) = server.get_hosts().first() else { panic!("a host") };
+    let server = (host.clone(), server.get_ports()[0]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("is bound").port();
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            if count.fetch_add(1, Ordering::SeqCst) < connections {
+                continue;
+            }
+            let (client, server) =
+                (client.expect("accepts"), TcpStream::connect(&server).expect("connects"));
+            forward(client.try_clone().expect("clones"), server.try_clone().expect("clones"));
+            forward(server, client);
+        }
+    });
+    (port, made)
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream) {
+    thread::spawn(move || drop(io::copy(&mut from, &mut to)));
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_waited_for() {
+    let test = TestDatabase::postgres();
+    let Database::Postgres(server) = &test.database else { panic!("PostgreSQL") };
+    let (port, connections) = closing_first(3, server);
+    let mut through = Config::new();
+    through.host("127.0.0.1").port(port).dbname(server.get_dbname().expect("a database"));
+    through.user(server.get_user().expect("a user"));
+    if let Some(password) = server.get_password() {
+        through.password(password);
+    }
+    let through = Database::Postgres(Box::new(through));
+    test.block_on(database::open(&through, "notes", &[NOTES])).expect("opens");
+    assert!(connections.load(Ordering::SeqCst) > 3);
+}
+
+#[test]
+fn a_database_that_refuses_is_not_waited_for() {
+    let test = TestDatabase::postgres();
+    let Database::Postgres(server) = &test.database else { panic!("PostgreSQL") };
+    let mut unknown = server.clone();
+    unknown.dbname("nowhere");
+    let start = Instant::now();
+    let refused = test.block_on(database::open(&Database::Postgres(unknown), "notes", &[NOTES]));
+    assert!(refused.is_err());
+    assert!(start.elapsed() < database::OPEN_TIMEOUT / 2, "{:?}", start.elapsed());
+}
 
 #[test]
 fn a_store_reconnects_after_its_connections_were_closed() {

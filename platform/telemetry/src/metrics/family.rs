@@ -1,111 +1,78 @@
-//! Metrics whose values live elsewhere, as they were collected for one scrape.
+//! One metric with all its samples, in Prometheus' text format 0.0.4, which every scraper reads.
 
-use std::fmt;
-
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+use std::{
+    fmt::{Debug, Write},
+    time::Duration,
 };
-
-use super::{histogram::Buckets, register::stem};
 
 /// One metric with all its samples.
 #[derive(Clone, Debug)]
 pub struct MetricFamily {
     name: &'static str,
-    help: &'static str,
-    r#type: MetricType,
-    samples: Vec<(Labels, SampleValue)>,
-}
-
-type Labels = Vec<(&'static str, String)>;
-
-/// The value of a sample.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SampleValue {
-    /// A whole number.
-    Count(u64),
-    /// Any number: a rate, seconds.
-    Amount(f64),
-    /// The buckets of a histogram.
-    Buckets(Buckets),
-}
-
-impl From<u64> for SampleValue {
-    fn from(count: u64) -> Self {
-        Self::Count(count)
-    }
-}
-
-impl From<f64> for SampleValue {
-    fn from(amount: f64) -> Self {
-        Self::Amount(amount)
-    }
-}
-
-impl From<Buckets> for SampleValue {
-    fn from(buckets: Buckets) -> Self {
-        Self::Buckets(buckets)
-    }
+    pub(super) text: String,
 }
 
 impl MetricFamily {
     /// The name ends in `_total`; the help names the unit and has no full stop.
     pub fn counter(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, r#type: MetricType::Counter, samples: Vec::new() }
+        Self::new(name, help, "counter")
     }
 
     /// The help names the unit and has no full stop.
     pub fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, r#type: MetricType::Gauge, samples: Vec::new() }
+        Self::new(name, help, "gauge")
     }
 
     /// The name ends in `_seconds`; the help names the unit and has no full stop.
     pub fn histogram(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, r#type: MetricType::Histogram, samples: Vec::new() }
+        Self::new(name, help, "histogram")
     }
 
-    /// Adds a sample with these labels.
+    fn new(name: &'static str, help: &'static str, kind: &'static str) -> Self {
+        Self { name, text: format!("# HELP {name} {help}.\n# TYPE {name} {kind}\n") }
+    }
+
+    /// Adds a sample with these labels; its value is a number.
     #[must_use]
     pub fn sample<const N: usize>(
         mut self,
         labels: [(&'static str, &str); N],
-        value: impl Into<SampleValue>,
+        value: impl Debug,
     ) -> Self {
-        let labels = labels.map(|(key, label)| (key, label.to_owned())).into();
-        self.samples.push((labels, value.into()));
+        self.write("", &labels, value);
         self
     }
 
-    fn encode_value(&self, value: &SampleValue, encoder: MetricEncoder<'_>) -> fmt::Result {
-        match (self.r#type, value) {
-            (MetricType::Counter, SampleValue::Count(count)) => {
-                ConstCounter::new(*count).encode(encoder)
-            }
-            (MetricType::Counter, SampleValue::Amount(amount)) => {
-                ConstCounter::new(*amount).encode(encoder)
-            }
-            (_, SampleValue::Count(count)) => ConstGauge::new(*count).encode(encoder),
-            (_, SampleValue::Amount(amount)) => ConstGauge::new(*amount).encode(encoder),
-            (_, SampleValue::Buckets(buckets)) => buckets.encode(encoder),
+    /// Adds a histogram with these labels: how many durations are at most as long as each bound and
+    /// longer than the one before, how many are longer than all of them, and the sum of all.
+    #[must_use]
+    pub fn buckets<const N: usize>(
+        mut self,
+        labels: [(&'static str, &str); N],
+        bounds: &[Duration],
+        counts: &[u64],
+        sum: Duration,
+    ) -> Self {
+        let bounds = bounds.iter().map(|bound| format!("{:?}", bound.as_secs_f64()));
+        let mut total = 0;
+        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counts) {
+            total += count;
+            self.write("_bucket", &[&labels[..], &[("le", &bound)]].concat(), total);
         }
+        self.write("_sum", &labels, sum.as_secs_f64());
+        self.write("_count", &labels, total);
+        self
     }
-}
 
-impl Collector for MetricFamily {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (name, unit) = stem(self.name);
-        let help = format!("{}.", self.help);
-        let mut encoder = encoder.encode_descriptor(name, &help, unit.as_ref(), self.r#type)?;
-        if let [(labels, value)] = &*self.samples
-            && labels.is_empty()
-        {
-            return self.encode_value(value, encoder); // As a family it would get empty braces.
-        }
-        for (labels, value) in &self.samples {
-            self.encode_value(value, encoder.encode_family(labels)?)?;
-        }
-        Ok(())
+    /// Writes a sample. `Debug` of a float has a decimal point, as the bounds of buckets need it: other
+    /// text would be another label.
+    fn write(&mut self, suffix: &str, labels: &[(&'static str, &str)], value: impl Debug) {
+        let escaped =
+            |label: &str| label.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+        let labels = labels.iter().map(|(name, label)| format!("{name}=\"{}\"", escaped(label)));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
+        // Writing to a String does not fail.
+        writeln!(self.text, "{}{suffix}{labels} {value:?}", self.name).ok();
     }
 }

@@ -1,8 +1,7 @@
 //! Exporting spans to an OpenTelemetry collector, without ever delaying a request.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -17,19 +16,17 @@ use hyper_util::{
 };
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tokio::{runtime::Handle, time::timeout};
 use tracing::{debug, info, warn};
 
 use super::{
-    Tracer,
+    Recorder, Tracer,
     queue::{SpanCounts, SpanQueue},
     settings::TraceSettings,
 };
 use crate::error::error_chain;
-
-pub use super::queue::QUEUE_MAX;
 
 /// The time limit of one request to the collector.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,9 +40,6 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest response of a collector.
 const RESPONSE_MAX: usize = 64 * 1024;
 
-/// Links of one span: a batched call has one for each request that it is made for.
-const LINKS_MAX: u32 = 1_024;
-
 /// The exporter of this process, once installed.
 static OF_PROCESS: OnceLock<Exporter> = OnceLock::new();
 
@@ -54,15 +48,12 @@ pub fn tracer(service: &'static str) -> Tracer {
     OF_PROCESS.get().map_or_else(Tracer::default, |exporter| exporter.tracer(service))
 }
 
-/// Exports the spans of all services of a process. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Exporter(Arc<Inner>);
-
+/// Exports the spans of all services of a process.
 #[derive(Debug)]
-struct Inner {
+pub struct Exporter {
     settings: TraceSettings,
     client: CollectorClient,
-    services: Mutex<BTreeMap<&'static str, (Tracer, SdkTracerProvider)>>,
+    services: Mutex<Vec<(&'static str, SdkTracerProvider)>>,
 }
 
 impl Exporter {
@@ -70,38 +61,51 @@ impl Exporter {
     pub fn start(settings: TraceSettings) -> Self {
         info!("spans are exported to {}", settings.endpoint);
         let client = CollectorClient::new(settings.headers.clone());
-        Self(Arc::new(Inner { settings, client, services: Mutex::default() }))
+        Self { settings, client, services: Mutex::default() }
     }
 
     /// Makes this the exporter of the process, for [`tracer`]. The first one stays.
-    pub fn install(&self) {
-        OF_PROCESS.set(self.clone()).ok();
+    pub fn install(self) -> &'static Self {
+        OF_PROCESS.get_or_init(|| self)
     }
 
-    /// The tracer of a service: always the same one.
+    /// A tracer of a service, with a queue and an export thread of its own.
     pub fn tracer(&self, service: &'static str) -> Tracer {
-        let mut services = self.0.services.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((tracer, _)) = services.get(service) {
-            return tracer.clone();
-        }
-        let counts = Arc::new(SpanCounts::default());
-        let provider = match self.0.provider(service, Arc::clone(&counts)) {
-            Ok(provider) => provider,
+        let TraceSettings { endpoint, attributes, sampler, .. } = &self.settings;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(self.client.clone())
+            .with_endpoint(endpoint.to_string())
+            .with_timeout(EXPORT_TIMEOUT)
+            .build();
+        let exporter = match exporter {
+            Ok(exporter) => exporter,
             Err(error) => {
                 warn!("no spans of {service} are exported: {error}");
                 return Tracer::default();
             }
         };
-        let tracer = Tracer::recording(provider.tracer(service), counts);
-        services.insert(service, (tracer.clone(), provider));
-        tracer
+        let resource = Resource::builder()
+            .with_service_name(service)
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attributes(attributes.clone())
+            .build();
+        let counts = Arc::new(SpanCounts::default());
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(sampler.clone())
+            .with_resource(resource)
+            .with_span_processor(SpanQueue::new(exporter, Arc::clone(&counts)))
+            .build();
+        let tracer = provider.tracer(service);
+        self.services().push((service, provider));
+        Tracer(Some(Recorder { tracer, counts }))
     }
 
     /// Exports the queued spans of all services, for at most two seconds. Later spans are dropped.
     pub async fn shutdown(&self) {
-        let services = self.0.services.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let services = self.services().clone();
         // The provider blocks its caller while its own thread exports.
-        let shutdowns = services.into_iter().map(async |(service, (_, provider))| {
+        let shutdowns = services.into_iter().map(async |(service, provider)| {
             let shutdown = move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
             if let Ok(Err(error)) = Handle::current().spawn_blocking(shutdown).await {
                 warn!("the last spans of {service} were not exported: {error}");
@@ -109,33 +113,9 @@ impl Exporter {
         });
         join_all(shutdowns).await;
     }
-}
 
-impl Inner {
-    fn provider(
-        &self,
-        service: &'static str,
-        counts: Arc<SpanCounts>,
-    ) -> Result<SdkTracerProvider, ExporterBuildError> {
-        let TraceSettings { endpoint, service_name, attributes, sampler, .. } = &self.settings;
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(self.client.clone())
-            .with_endpoint(endpoint.to_string())
-            .with_timeout(EXPORT_TIMEOUT)
-            .build()?;
-        let resource = Resource::builder()
-            .with_service_name(service)
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .with_attributes(attributes.clone())
-            .with_attributes(service_name.clone().map(|name| KeyValue::new("service.name", name)))
-            .build();
-        Ok(SdkTracerProvider::builder()
-            .with_sampler(sampler.clone())
-            .with_max_links_per_span(LINKS_MAX)
-            .with_resource(resource)
-            .with_span_processor(SpanQueue::new(exporter, counts))
-            .build())
+    fn services(&self) -> MutexGuard<'_, Vec<(&'static str, SdkTracerProvider)>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,7 @@
 //! The headers `traceparent` and `tracestate` (W3C Trace Context, section 3).
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::{
-    Context,
-    propagation::{Extractor, TextMapPropagator},
-    trace::{SpanContext, TraceContextExt},
-};
+use opentelemetry::{Context, propagation::TextMapPropagator};
 use opentelemetry_http::HeaderInjector;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
@@ -19,56 +15,19 @@ const LENGTH_MAX: usize = 512;
 /// The length of `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
 const TRACEPARENT_LENGTH: usize = 55;
 
-/// The trace headers of one request.
-#[derive(Clone, Debug)]
-pub(super) struct TraceHeaders {
-    traceparent: HeaderValue,
-    tracestate: Option<HeaderValue>,
+/// The trace headers of a request, without its other headers; `None` without exactly one valid
+/// `traceparent`.
+pub(super) fn received(headers: &HeaderMap) -> Option<HeaderMap> {
+    let parent = single(headers, &TRACEPARENT).filter(|value| is_traceparent(value.as_bytes()))?;
+    // Forwarding no state is always allowed; forwarding part of it is not.
+    let state = single(headers, &TRACESTATE).map(|state| (TRACESTATE.clone(), state.clone()));
+    Some([(TRACEPARENT.clone(), parent.clone())].into_iter().chain(state).collect())
 }
 
-impl TraceHeaders {
-    /// `None` without exactly one valid `traceparent`.
-    pub(super) fn received(headers: &HeaderMap) -> Option<Self> {
-        let traceparent = single(headers, &TRACEPARENT)?;
-        // Forwarding no state is always allowed; forwarding part of it is not.
-        is_traceparent(traceparent.as_bytes()).then(|| Self {
-            traceparent: traceparent.clone(),
-            tracestate: single(headers, &TRACESTATE).cloned(),
-        })
-    }
-
-    /// The headers of a call that is a child of this span.
-    pub(super) fn of(parent: SpanContext) -> Option<Self> {
-        let mut headers = HeaderMap::new();
-        inject(&Context::new().with_remote_span_context(parent), &mut headers);
-        Self::received(&headers)
-    }
-
-    /// Adds the headers to a request; its own `traceparent` stays.
-    pub(super) fn forward(&self, headers: &mut HeaderMap) {
-        headers.entry(&TRACEPARENT).or_insert_with(|| self.traceparent.clone());
-        if let Some(tracestate) = &self.tracestate {
-            headers.insert(&TRACESTATE, tracestate.clone());
-        }
-    }
-
-    pub(super) fn trace_id(&self) -> &str {
-        let traceparent = self.traceparent.to_str().unwrap_or_default();
-        traceparent.get(3..35).unwrap_or_default()
-    }
-}
-
-/// What the propagator reads.
-impl Extractor for TraceHeaders {
-    fn get(&self, key: &str) -> Option<&str> {
-        let is_parent = TRACEPARENT == key;
-        let value = if is_parent { Some(&self.traceparent) } else { self.tracestate.as_ref() };
-        value?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        vec![TRACEPARENT.as_str(), TRACESTATE.as_str()]
-    }
+/// The trace id in headers that were [`received`].
+pub(super) fn trace_id(received: &HeaderMap) -> &str {
+    let traceparent = received.get(&TRACEPARENT).and_then(|value| value.to_str().ok());
+    traceparent.and_then(|value| value.get(3..35)).unwrap_or_default()
 }
 
 /// Replaces the trace headers with those of the context's span.
@@ -105,25 +64,29 @@ fn is_traceparent(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_http::HeaderExtractor;
+
     use super::*;
 
     const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn received(traceparent: &str) -> Option<TraceHeaders> {
+    fn received_with(traceparent: &str) -> Option<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(&TRACEPARENT, HeaderValue::from_bytes(traceparent.as_bytes()).unwrap());
-        TraceHeaders::received(&headers)
+        received(&headers)
     }
 
     #[test]
     fn a_later_version_is_read_like_version_0() {
         let given = Context::new();
         for later in [GIVEN.replace("00-4", "01-4"), GIVEN.replace("00-4", "cc-4") + "-more"] {
-            let headers = received(&later).unwrap();
-            assert_eq!(headers.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-            let context = TraceContextPropagator::new().extract_with_context(&given, &headers);
-            let sent = TraceHeaders::of(context.span().span_context().clone()).unwrap();
-            assert_eq!(sent.traceparent, GIVEN, "{later}");
+            let headers = received_with(&later).unwrap();
+            assert_eq!(trace_id(&headers), "4bf92f3577b34da6a3ce929d0e0e4736");
+            let propagator = TraceContextPropagator::new();
+            let context = propagator.extract_with_context(&given, &HeaderExtractor(&headers));
+            let mut sent = HeaderMap::new();
+            inject(&context, &mut sent);
+            assert_eq!(sent[&TRACEPARENT], GIVEN, "{later}");
         }
     }
 
@@ -146,7 +109,7 @@ mod tests {
             &GIVEN.replace("00f067aa0ba902b7", &"0".repeat(16)),
             &GIVEN.replace("4bf9", "+bf9"),
         ] {
-            assert!(received(wrong).is_none(), "{wrong}");
+            assert!(received_with(wrong).is_none(), "{wrong}");
         }
     }
 
@@ -158,7 +121,7 @@ mod tests {
             for state in states {
                 headers.append(&TRACESTATE, HeaderValue::from_str(state).unwrap());
             }
-            TraceHeaders::received(&headers).unwrap().tracestate
+            received(&headers).unwrap().remove(&TRACESTATE)
         };
         let longest = format!("them={}", "1".repeat(LENGTH_MAX - 5));
         assert_eq!(with_states(&[&longest]).unwrap(), longest);

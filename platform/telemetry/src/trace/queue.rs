@@ -35,6 +35,7 @@ pub(super) struct SpanCounts {
     queued: AtomicUsize,
     exported: AtomicU64,
     dropped: AtomicU64,
+    is_export_failing: AtomicBool,
 }
 
 impl SpanCounts {
@@ -68,8 +69,7 @@ impl SpanQueue {
             .with_max_export_batch_size(BATCH_MAX)
             .with_scheduled_delay(BATCH_DELAY)
             .build();
-        let is_failing = AtomicBool::new(false);
-        let exporter = CountedExporter { exporter, counts: Arc::clone(&counts), is_failing };
+        let exporter = CountedExporter { exporter, counts: Arc::clone(&counts) };
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
         Self { batches, counts }
     }
@@ -106,20 +106,17 @@ impl SpanProcessor for SpanQueue {
 struct CountedExporter<E> {
     exporter: E,
     counts: Arc<SpanCounts>,
-    is_failing: AtomicBool,
 }
 
 impl<E: SpanExporter> SpanExporter for CountedExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let exported = self.exporter.export(batch).await;
-        self.counts.queued.fetch_sub(spans, Relaxed);
-        let outcome = match &exported {
-            Ok(()) => &self.counts.exported,
-            Err(_) => &self.counts.dropped,
-        };
+        let counts = &*self.counts;
+        counts.queued.fetch_sub(spans, Relaxed);
+        let outcome = if exported.is_ok() { &counts.exported } else { &counts.dropped };
         outcome.fetch_add(u64::try_from(spans).unwrap_or(u64::MAX), Relaxed);
-        let was_failing = self.is_failing.swap(exported.is_err(), Relaxed);
+        let was_failing = counts.is_export_failing.swap(exported.is_err(), Relaxed);
         if let Err(error) = &exported
             && !was_failing
         {

@@ -23,9 +23,7 @@ pub struct TraceSettings {
     pub endpoint: Uri,
     /// Added to each request to the collector. The values are marked as secrets.
     pub headers: HeaderMap,
-    /// Replaces the names of the services.
-    pub service_name: Option<String>,
-    /// Attributes of the process.
+    /// Attributes of the process; `service.name` among them replaces the names of the services.
     pub attributes: Vec<KeyValue>,
     /// Selects the traces that are recorded.
     pub sampler: Sampler,
@@ -47,7 +45,6 @@ impl TraceSettings {
         Self {
             endpoint,
             headers: HeaderMap::new(),
-            service_name: None,
             attributes: Vec::new(),
             sampler: Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
         }
@@ -55,56 +52,46 @@ impl TraceSettings {
 
     /// Reads the variables; `None` if they name no collector.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, SettingError> {
-        let env = Env(variable);
-        let is = |name, word| env.first([name], |value| Some(value == word), "");
-        if is("OTEL_SDK_DISABLED", "true")? == Some(true)
-            || is("OTEL_TRACES_EXPORTER", "none")? == Some(true)
-        {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let is = |name, word| set(name).as_deref() == Some(word);
+        if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
-        let traces = env.first(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], endpoint, ENDPOINT)?;
-        let base = env.first(["OTEL_EXPORTER_OTLP_ENDPOINT"], traces_endpoint, ENDPOINT)?;
+        let traces = first(&set, ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], endpoint, ENDPOINT)?;
+        let base = first(&set, ["OTEL_EXPORTER_OTLP_ENDPOINT"], traces_endpoint, ENDPOINT)?;
         let Some(endpoint) = traces.or(base) else { return Ok(None) };
         let names = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
         let is_protobuf = |value: &str| (value == "http/protobuf").then_some(());
-        env.first(names, is_protobuf, "must be http/protobuf, the only supported protocol")?;
+        first(&set, names, is_protobuf, "must be http/protobuf, the only supported protocol")?;
         let names = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
-        let headers = env.first(names, headers, HEADERS)?;
+        let headers = first(&set, names, headers, HEADERS)?;
         let ratio =
-            env.first(["OTEL_TRACES_SAMPLER_ARG"], ratio, "must be a number from 0 to 1")?;
+            first(&set, ["OTEL_TRACES_SAMPLER_ARG"], ratio, "must be a number from 0 to 1")?;
         let sampler = |name: &str| sampler(name, ratio.unwrap_or(1.0));
-        let sampler = env.first(["OTEL_TRACES_SAMPLER"], sampler, SAMPLER)?;
-        let attributes = env.first(["OTEL_RESOURCE_ATTRIBUTES"], pairs, HEADERS)?;
+        let sampler = first(&set, ["OTEL_TRACES_SAMPLER"], sampler, SAMPLER)?;
+        let attributes = first(&set, ["OTEL_RESOURCE_ATTRIBUTES"], pairs, HEADERS)?;
+        let service_name = set("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name));
+        let attributes = attributes.into_iter().flatten().chain(service_name);
         let default = Self::new(endpoint);
         Ok(Some(Self {
             headers: headers.unwrap_or_default(),
-            service_name: env.first(["OTEL_SERVICE_NAME"], |name| Some(name.to_owned()), "")?,
-            attributes: attributes
-                .into_iter()
-                .flatten()
-                .map(|(name, value)| KeyValue::new(name, value))
-                .collect(),
-            sampler: sampler.unwrap_or_else(|| default.sampler.clone()),
+            attributes: attributes.map(|(name, value)| KeyValue::new(name, value)).collect(),
+            sampler: sampler.unwrap_or(default.sampler),
             ..default
         }))
     }
 }
 
-struct Env<F>(F);
-
-impl<F: Fn(&str) -> Option<String>> Env<F> {
-    /// The first of these variables that is set.
-    fn first<T, const N: usize>(
-        &self,
-        names: [&'static str; N],
-        parse: impl Fn(&str) -> Option<T>,
-        expected: &'static str,
-    ) -> Result<Option<T>, SettingError> {
-        let set =
-            |name| (self.0)(name).filter(|value| !value.is_empty()).map(|value| (name, value));
-        let Some((name, value)) = names.into_iter().find_map(set) else { return Ok(None) };
-        parse(&value).map(Some).ok_or(SettingError { name, expected })
-    }
+/// The first of these variables that is set.
+fn first<T, const N: usize>(
+    set: &impl Fn(&str) -> Option<String>,
+    names: [&'static str; N],
+    parse: impl Fn(&str) -> Option<T>,
+    expected: &'static str,
+) -> Result<Option<T>, SettingError> {
+    let found = names.into_iter().find_map(|name| Some((name, set(name)?)));
+    let Some((name, value)) = found else { return Ok(None) };
+    parse(&value).map(Some).ok_or(SettingError { name, expected })
 }
 
 fn endpoint(text: &str) -> Option<Uri> {
@@ -150,19 +137,14 @@ fn ratio(text: &str) -> Option<f64> {
 }
 
 fn sampler(name: &str, ratio: f64) -> Option<Sampler> {
-    if let Some(root) = name.strip_prefix("parentbased_") {
-        return root_sampler(root, ratio).map(|root| Sampler::ParentBased(Box::new(root)));
-    }
-    root_sampler(name, ratio)
-}
-
-fn root_sampler(name: &str, ratio: f64) -> Option<Sampler> {
-    match name {
-        "always_on" => Some(Sampler::AlwaysOn),
-        "always_off" => Some(Sampler::AlwaysOff),
-        "traceidratio" => Some(Sampler::TraceIdRatioBased(ratio)),
-        _ => None,
-    }
+    let root = match name.strip_prefix("parentbased_").unwrap_or(name) {
+        "always_on" => Sampler::AlwaysOn,
+        "always_off" => Sampler::AlwaysOff,
+        "traceidratio" => Sampler::TraceIdRatioBased(ratio),
+        _ => return None,
+    };
+    let is_root = !name.starts_with("parentbased_");
+    Some(if is_root { root } else { Sampler::ParentBased(Box::new(root)) })
 }
 
 #[cfg(test)]
@@ -213,8 +195,8 @@ mod tests {
         assert_eq!(settings.headers["authorization"], "Bearer hunter2");
         assert_eq!(settings.headers["x-tenant"], "a");
         assert!(!format!("{settings:?}").contains("hunter2"));
-        assert_eq!(settings.service_name.as_deref(), Some("anticorona"));
         assert_eq!(settings.attributes[1], KeyValue::new("a", "b,c"));
+        assert_eq!(settings.attributes[2], KeyValue::new("service.name", "anticorona"));
         assert_eq!(format!("{:?}", settings.sampler), "ParentBased(TraceIdRatioBased(0.25))");
     }
 

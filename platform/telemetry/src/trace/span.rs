@@ -9,11 +9,8 @@ use opentelemetry::{
 /// A span that ends with this value, or no span. Dropped without an outcome, it ends as cancelled.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct OpenSpan(Option<Started>);
-
-#[derive(Debug)]
-struct Started {
-    span: Context,
+pub struct OpenSpan {
+    span: Option<Context>,
     /// Statuses from here on are errors.
     errors_from: u16,
 }
@@ -21,19 +18,19 @@ struct Started {
 impl OpenSpan {
     /// A 4xx is an error of the caller, not of the server.
     pub(super) fn server(span: Context) -> Self {
-        Self(Some(Started { span, errors_from: 500 }))
+        Self { span: Some(span), errors_from: 500 }
     }
 
     pub(super) fn client(span: Context) -> Self {
-        Self(Some(Started { span, errors_from: 400 }))
+        Self { span: Some(span), errors_from: 400 }
     }
 
     /// Ends the span with the status of the response.
     pub fn answered(mut self, status: StatusCode) {
-        let Some(Started { span, errors_from }) = self.0.take() else { return };
+        let Some(span) = self.span.take() else { return };
         let code = KeyValue::new("http.response.status_code", i64::from(status.as_u16()));
         span.span().set_attribute(code);
-        if status.as_u16() >= errors_from {
+        if status.as_u16() >= self.errors_from {
             record_error(&span, status.as_str().to_owned());
         }
         span.span().end();
@@ -46,7 +43,7 @@ impl OpenSpan {
     }
 
     fn fail(&mut self, reason: &'static str) {
-        if let Some(Started { span, .. }) = self.0.take() {
+        if let Some(span) = self.span.take() {
             record_error(&span, reason.to_owned());
             span.span().end();
         }

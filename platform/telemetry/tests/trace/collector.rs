@@ -34,7 +34,6 @@ pub(crate) struct ExportedSpan {
     pub(crate) end: u64,
     pub(crate) failed: bool,
     pub(crate) flags: u32,
-    pub(crate) links: Vec<String>,
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
@@ -141,7 +140,6 @@ fn exported_span(resource: BTreeMap<String, String>, span: Span) -> ExportedSpan
         end: span.end_time_unix_nano,
         failed: span.status.is_some_and(|status| status.code() == Outcome::Error),
         flags: span.flags,
-        links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
         attributes: attributes(&span.attributes),
     }
 }

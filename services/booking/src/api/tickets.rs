@@ -22,9 +22,10 @@ use platform_rest::{
     json::{self, Id},
     openapi::Unavailable,
     problem::Problem,
+    problem_responses,
 };
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -103,12 +104,9 @@ pub(super) async fn show(
     Ok(reply(StatusCode::OK, &origin, &ticket, position))
 }
 
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `BookingError`")]
-enum NotFound {
+problem_responses! {
     /// There is no such ticket
-    #[response(status = 404, content_type = "application/problem+json")]
-    NoSuchTicket(Problem),
+    NotFound = 404;
 }
 
 fn reply(

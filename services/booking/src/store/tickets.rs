@@ -43,22 +43,13 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     let (mut inserted, mut updated) = (Vec::new(), Vec::new());
     for (id, ticket, change) in bookings.tickets.changes() {
         let QueuedTicket { attempt, .. } = ticket;
-        let booking = match ticket.end {
-            Some(TicketEnd::Booked(booking)) => Some(booking.0),
-            Some(
-                TicketEnd::SoldOut
-                | TicketEnd::NoSuchVaccine
-                | TicketEnd::KeyReused
-                | TicketEnd::Aborted,
-            )
-            | None => None,
-        };
+        let (outcome, booking) = ticket.end.map(columns).unzip();
         let mutable: [Value<'_>; 5] = [
             id.0.into(),
             i64::from(ticket.attempt_number).into(),
             attempt.reservation.0.into(),
-            ticket.end.map(code_of_end).into(),
-            booking.into(),
+            outcome.into(),
+            booking.flatten().into(),
         ];
         let [id, attempt_number, reservation, outcome, booking] = mutable;
         match change {
@@ -85,11 +76,8 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
 /// Reads a ticket, with the columns in the order of the statements.
 pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
     let decode = |column, expected| SqlError::Decode { column, expected };
-    let end = match row.int_or_null(9)? {
-        None => None,
-        Some(1) => row.int_or_null(10)?.map(|booking| TicketEnd::Booked(BookingId(booking))),
-        Some(code) => Some(end(code).ok_or(decode(9, "the end of a ticket"))?),
-    };
+    let booking = row.int_or_null(10)?;
+    let end = |outcome| end(outcome, booking).ok_or(decode(9, "the end of a ticket"));
     let queued_at = Timestamp::from_millisecond(row.int(6)?).map_err(|_| decode(6, "a time"))?;
     Ok(QueuedTicket {
         id: TicketId(row.uuid(1)?),
@@ -103,22 +91,24 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
         },
         attempt_number: u32::try_from(row.int(7)?).map_err(|_| decode(7, "an attempt number"))?,
         queued_at,
-        end,
+        end: row.int_or_null(9)?.map(end).transpose()?,
     })
 }
 
-fn end(code: i64) -> Option<TicketEnd> {
-    let ends =
-        [TicketEnd::SoldOut, TicketEnd::NoSuchVaccine, TicketEnd::KeyReused, TicketEnd::Aborted];
-    ends.into_iter().find(|end| code_of_end(*end) == code)
+fn end(outcome: i64, booking: Option<i64>) -> Option<TicketEnd> {
+    use TicketEnd::{Aborted, Booked, KeyReused, NoSuchVaccine, SoldOut};
+    let booked = booking.map(|id| Booked(BookingId(id)));
+    let mut ends = [SoldOut, NoSuchVaccine, KeyReused, Aborted].into_iter().chain(booked);
+    ends.find(|end| columns(*end) == (outcome, booking))
 }
 
-fn code_of_end(end: TicketEnd) -> i64 {
+/// The outcome and the booking.
+fn columns(end: TicketEnd) -> (i64, Option<i64>) {
     match end {
-        TicketEnd::Booked(_) => 1,
-        TicketEnd::SoldOut => 2,
-        TicketEnd::NoSuchVaccine => 3,
-        TicketEnd::KeyReused => 4,
-        TicketEnd::Aborted => 5,
+        TicketEnd::Booked(booking) => (1, Some(booking.0)),
+        TicketEnd::SoldOut => (2, None),
+        TicketEnd::NoSuchVaccine => (3, None),
+        TicketEnd::KeyReused => (4, None),
+        TicketEnd::Aborted => (5, None),
     }
 }

@@ -137,7 +137,7 @@ async fn the_same_key_is_the_same_ticket_also_after_it_has_ended() {
 
 #[tokio::test]
 async fn a_key_belongs_to_its_request_whether_it_has_a_ticket_or_a_booking() {
-    const OTHER: &str = r#"{"vaccineId":1,"userId":6}"#;
+    const OTHER: &str = r#"{"vaccineId":2,"userId":5}"#;
     let app = BookingApp::start_with(FakeVaccine::unreachable());
     app.enqueue("a", BODY).await;
     let mut replies = BTreeSet::new();
@@ -166,6 +166,18 @@ async fn a_ticket_and_its_key_lead_to_one_booking() {
     let booked = app.book_with_key("a", BODY).await.json();
     assert_eq!(app.ticket(&accepted).await.json()["bookingId"], booked["bookingId"]);
     assert_eq!(app.request("GET /bookings", "").await.json()["page"]["totalElements"], 1);
+}
+
+#[tokio::test]
+async fn a_key_whose_ticket_has_ended_without_a_booking_gets_none_without_a_ticket_either() {
+    for (outcome, status) in [(HoldOutcome::SoldOut, 409), (HoldOutcome::NoSuchVaccine, 404)] {
+        let app = BookingApp::start();
+        app.vaccine.reply_next(HOLDS, FakeReply::outcomes([outcome]));
+        app.enqueue("a", BODY).await;
+        app.vaccine.events(1).await;
+        assert_eq!(app.book_with_key("a", BODY).await.status, status);
+        assert_eq!(app.vaccine.requests(HOLDS).len(), 1, "it is not requested again");
+    }
 }
 
 #[tokio::test]

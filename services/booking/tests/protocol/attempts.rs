@@ -11,8 +11,9 @@ use std::{
 
 use booking::{
     RESPONSE_TIMEOUT,
-    attempts::{AttemptOutcome, BATCH_LIMIT_MIN},
+    attempts::AttemptOutcome,
     domain::{BookingAttempt, Bookings, Command, Reply},
+    holds::BATCH_LIMIT_MIN,
 };
 use contracts::{
     ids::{ReservationId, UserId, VaccineId},

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use booking::{
     RESPONSE_TIMEOUT,
+    aborts::Aborts,
     attempts::{Attempts, HoldBatches},
     domain::{Bookings, Command, Fingerprint, Reply},
+    holds::HoldClient,
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
     store::{MIGRATIONS, Queries},
 };
@@ -49,14 +51,25 @@ impl ProtocolFixture {
         let store = wrap(AggregateStore::new(connection, notifier));
         let commands = Commands::<Bookings>::start("booking", store).0;
         let runtime = Runtime::new("booking", CancellationToken::new());
+        let client = Client::new(vaccine.url().parse().unwrap());
+        let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
+        let holds = Arc::new(HoldClient::new(client, owner));
         let attempts = Attempts::start(HoldBatches {
-            vaccine: Client::new(vaccine.url().parse().unwrap()),
-            owner,
+            holds: Arc::clone(&holds),
             commands: commands.clone(),
             runtime: runtime.clone(),
         });
         let (queries, enqueued) = (Queries(reads), Notifier::default());
-        let protocol = BookingProtocol { commands, queries, attempts, owner, enqueued, runtime };
+        let protocol = BookingProtocol {
+            commands,
+            queries,
+            attempts,
+            holds,
+            aborts,
+            owner,
+            enqueued,
+            runtime,
+        };
         Self { vaccine, protocol: Arc::new(protocol), new_events, _folder: folder }
     }
 

@@ -30,7 +30,7 @@ async fn round(app: &BookingApp) {
 }
 
 fn old(reservations: &[ReservationId]) -> FakeReply {
-    FakeReply::json(&OrphanedHolds { reservation_ids: reservations.to_vec() })
+    FakeReply::json(&OrphanedHolds { reservation_ids: reservations.to_vec(), aborted: Vec::new() })
 }
 
 async fn reservation(app: &BookingApp, batch: usize) -> ReservationId {
@@ -67,6 +67,24 @@ async fn an_orphaned_hold_is_released() {
     round(&app).await;
     book(&app).await;
     assert_eq!(summary(&app.vaccine.events(2).await[1]).0, "Booked");
+}
+
+#[tokio::test]
+async fn what_was_aborted_at_the_ledger_is_recorded_also_after_a_restart() {
+    let mut app = BookingApp::start();
+    book(&app).await; // Written, although its citizen got a 503.
+    let (written, unwritten) = (reservation(&app, 0).await, ReservationId(Uuid::from_u128(1)));
+    app.restart().await;
+    let aborted = vec![written, unwritten];
+    let holds = OrphanedHolds { reservation_ids: Vec::new(), aborted };
+    app.vaccine.reply_next(OLD_HOLDS, FakeReply::json(&holds));
+    round(&app).await;
+    let published = [
+        event("Booked", written),
+        event("BookingCancelled", written),
+        event("ReservationAborted", unwritten),
+    ];
+    assert_eq!(events(&app, 3).await, published);
 }
 
 #[tokio::test]

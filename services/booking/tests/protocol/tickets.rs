@@ -3,7 +3,11 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
@@ -12,6 +16,7 @@ use booking::{
         BookingAttempt, Bookings, Command, Fingerprint, Reply,
         tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd},
     },
+    holds::HoldClient,
     protocol::Accepted,
     ticket_queue,
 };
@@ -24,6 +29,7 @@ use platform_rest::client::Client;
 use platform_store::{AggregateStore, Input, Output, Store, StoreError};
 use testkit::TEST_TIMEOUT;
 use tokio::{
+    join,
     sync::watch,
     time::{self, timeout},
 };
@@ -31,8 +37,9 @@ use uuid::Uuid;
 
 use crate::{
     app::BookingApp,
-    fixture::{ProtocolFixture, with_key_of},
-    vaccine::{FakeReply, FakeVaccine, HOLDS, held},
+    book,
+    fixture::{ProtocolFixture, with_key_of, without_key},
+    vaccine::{ANSWERED_MAX, FakeReply, FakeVaccine, HOLDS, held},
 };
 
 const BODY: &str = r#"{"vaccineId":1,"userId":5}"#;
@@ -56,9 +63,16 @@ async fn enqueue_all<const N: usize>(
     tickets.try_into().unwrap()
 }
 
-/// Starts one more worker that serves the queue.
+/// Starts the worker that serves the queue.
 fn serve(fixture: &ProtocolFixture) {
-    ticket_queue::start(&fixture.protocol, Client::new(fixture.vaccine.url().parse().unwrap()));
+    ticket_queue::start(&fixture.protocol, Arc::clone(&fixture.protocol.holds));
+}
+
+/// Starts a worker as another process has it.
+fn serve_in_another_process(fixture: &ProtocolFixture) {
+    let vaccine = Client::new(fixture.vaccine.url().parse().unwrap());
+    let holds = Arc::new(HoldClient::new(vaccine, fixture.protocol.owner));
+    ticket_queue::start(&fixture.protocol, holds);
 }
 
 /// How these tickets ended, as soon as all of them have.
@@ -231,7 +245,7 @@ async fn two_processes(
     let queue = enqueue_all(&fixture, ["a", "b"]).await;
     let decide = [fixture.vaccine.delay_next(HOLDS), fixture.vaccine.delay_next(HOLDS)];
     serve(&fixture);
-    serve(&fixture);
+    serve_in_another_process(&fixture);
     fixture.vaccine.batches(2).await;
     let mut served = served.subscribe();
     for (decide, (outcomes, times)) in decide.into_iter().zip([(first, 2), (second, 4)]) {
@@ -293,6 +307,52 @@ async fn tickets_whose_write_failed_are_requested_again_and_written_once() {
     let requested: Vec<_> = fixture.vaccine.batches(3).await.iter().map(reservations).collect();
     assert_eq!(requested, vec![queue.map(|ticket| ticket.attempt.reservation).to_vec(); 3]);
     assert_eq!(fixture.events().await, ["Booked", "Booked"]);
+}
+
+#[tokio::test]
+async fn tickets_go_before_requests_that_arrived_later() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["a", "b"]).await;
+    let mut later = Box::pin(fixture.book(without_key()));
+    assert!(later.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    serve(&fixture);
+    assert!(later.await.is_ok());
+    assert!(ends(&fixture, &queue).await.iter().all(is_booked));
+    let batches = fixture.vaccine.batches(2).await;
+    assert_eq!(reservations(&batches[0]), queue.map(|ticket| ticket.attempt.reservation));
+    assert_eq!(batches[1].holds.len(), 1);
+}
+
+/// The circuit is open; then it is probed with tickets.
+#[tokio::test]
+async fn tickets_get_the_first_doses_after_an_outage_however_often_others_retry() {
+    let mut app = BookingApp::start_with(FakeVaccine::unreachable());
+    let mut tickets = Vec::new();
+    for key in ["a", "b", "c"] {
+        tickets.push(app.enqueue(key, BODY).await.json()["ticketId"].as_str().unwrap().to_owned());
+    }
+    let outage = async {
+        while book(&app).await.json()["detail"] != "the stock service is unavailable" {}
+        app.vaccine.listen();
+        while app.vaccine.requests(HOLDS).is_empty() {
+            join!(book(&app), book(&app), book(&app), book(&app), book(&app));
+        }
+    };
+    timeout(TEST_TIMEOUT, outage).await.expect("it ends");
+    let first = &app.vaccine.batches(1).await[0];
+    let first: Vec<_> = reservations(first).iter().map(ToString::to_string).collect();
+    assert_eq!(first, tickets);
+}
+
+#[tokio::test]
+async fn a_long_queue_is_served_by_a_vaccine_that_answers_few_holds_at_once() {
+    let fixture = ProtocolFixture::start();
+    for number in 0..ANSWERED_MAX {
+        enqueue(&fixture, &number.to_string()).await;
+    }
+    let last = enqueue_all(&fixture, ["last"]).await;
+    serve(&fixture);
+    assert!(ends(&fixture, &last).await.iter().all(is_booked));
 }
 
 #[tokio::test]

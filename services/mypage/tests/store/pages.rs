@@ -1,8 +1,9 @@
 //! Lists grow at their end, and a page costs the same at any cursor.
 
 use contracts::{
+    booking::BookingStatus,
     ids::{BookingId, UserId},
-    mypage::{Mypage, MypageStatus},
+    mypage::Mypage,
 };
 use mypage::{
     domain::{Command, Views},
@@ -107,7 +108,7 @@ fn pages_side_by_side_are_the_list(new: fn() -> TestDatabase) {
     for first in (1..=90_u8).rev().step_by(15) {
         let batch: Vec<_> = (first.saturating_sub(14)..=first).map(booked).collect();
         store.submit(&batch);
-        store.submit(&[event(first, MypageStatus::BookingCancelled), booked(first)]);
+        store.submit(&[event(first, BookingStatus::BookingCancelled), booked(first)]);
     }
     let expected: Vec<i64> =
         (1..=90_i64).rev().step_by(15).flat_map(|first| first - 14..=first).collect();
@@ -126,7 +127,7 @@ fn later_views_are_on_later_pages(new: fn() -> TestDatabase) {
     store.submit(&[1, 4].map(booked));
     assert_eq!(page(&store, Offset(0), 3).0, [40, 43, 46]);
     assert_eq!(page_of_user(&store, 1, Offset(0), 3), [40, 43, 46]);
-    store.submit(&[event(43, MypageStatus::BookingCancelled)]);
+    store.submit(&[event(43, BookingStatus::BookingCancelled)]);
     assert_eq!(page(&store, Offset(0), 3).0, [40, 43, 46]);
     assert_eq!(page_of_user(&store, 1, After(3), 3), [1, 4]);
 }

@@ -14,7 +14,8 @@ CREATE TABLE last_pool (
 );
 INSERT INTO last_pool (id) VALUES (0);
 
--- Which store takes one unit of which pools. state: 0 held, 1 booked, 2 released, 3 administered.
+-- Which store takes one unit of which pools. state: 0 held, 1 booked, 2 released, 3 administered,
+-- 4 aborted: released, and its owner has still to record it.
 CREATE TABLE reservations (
     id         BLOB    NOT NULL PRIMARY KEY,
     owner      BLOB,
@@ -25,3 +26,5 @@ CREATE TABLE reservations (
 
 -- Holds that their owner has not resolved yet; small, since a hold leaves it within a moment.
 CREATE INDEX unresolved ON reservations (owner, held_at_ms) WHERE state = 0;
+
+CREATE INDEX aborted ON reservations (owner) WHERE state = 4;

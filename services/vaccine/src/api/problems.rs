@@ -1,57 +1,23 @@
 //! The status of each refusal, and how OpenAPI describes it.
 
 use axum::http::StatusCode;
-use platform_rest::problem::Problem;
-use utoipa::IntoResponses;
+use platform_rest::{problem::Problem, problem_responses};
 
 use crate::domain::Refusal;
 
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `problem`")]
-pub(super) enum NoSuchVaccine {
+problem_responses! {
     /// There is no such vaccine
-    #[response(status = 404, content_type = "application/problem+json")]
-    NoSuchVaccine(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `problem`")]
-pub(super) enum InUse {
+    pub(super) NoSuchVaccine = 404;
     /// More doses are held or booked than the change would leave
-    #[response(status = 409, content_type = "application/problem+json")]
-    InUse(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `problem`")]
-pub(super) enum NoSuchReservation {
+    pub(super) InUse = 409;
     /// There is no such reservation of this vaccine
-    #[response(status = 404, content_type = "application/problem+json")]
-    NoSuchReservation(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `problem`")]
-pub(super) enum NotHeld {
+    pub(super) NoSuchReservation = 404;
     /// Sold out; or the id was used before
-    #[response(status = 409, content_type = "application/problem+json")]
-    NotHeld(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the responses of `problem`")]
-pub(super) enum NotReleased {
+    pub(super) NotHeld = 409;
     /// The dose was administered; or there is a booking, which has to be cancelled instead
-    #[response(status = 409, content_type = "application/problem+json")]
-    NotReleased(Problem),
-}
-
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the response of `Query`")]
-pub(super) enum InvalidQuery {
+    pub(super) NotReleased = 409;
     /// A parameter is wrong; `field` names it
-    #[response(status = 422, content_type = "application/problem+json")]
-    InvalidQuery(Problem),
+    pub(super) InvalidQuery = 422;
 }
 
 /// The status of a refusal.

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use platform_service::{Configured, Settings};
 use tempfile::TempDir;
 use testkit::{EventRecorder, TestApp};
-use vaccine::{Config, SERVICE};
+use vaccine::SERVICE;
 
 use crate::unguarded::Unguarded;
 
@@ -81,6 +81,6 @@ impl VaccineApp {
 }
 
 fn unguarded(settings: &Settings<'_>) -> Configured {
-    let config = Config::from_settings(settings).unwrap();
+    let config = settings.data().unwrap();
     Configured::new(Vec::new(), |runtime| vaccine::start_as::<Unguarded>(config, runtime))
 }

@@ -29,6 +29,7 @@ async fn every_documented_operation_is_served_and_no_other() {
     assert_eq!(
         paths.keys().collect::<Vec<_>>(),
         [
+            "/aborts",
             "/holds",
             "/vaccines",
             "/vaccines/checkAndBookStock",

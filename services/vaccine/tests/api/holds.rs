@@ -3,6 +3,7 @@
 use contracts::vaccine::HOLDS_MAX;
 use insta::assert_snapshot;
 use serde_json::json;
+use testkit::event;
 use uuid::Uuid;
 
 use crate::app::{ANA, BO, NORTH, SOUTH, VaccineApp};
@@ -128,6 +129,51 @@ async fn too_many_holds_in_one_request_are_refused_whole() {
 }
 
 #[tokio::test]
+async fn an_aborted_attempt_takes_no_dose_and_is_listed_until_its_owner_has_recorded_it() {
+    let app = VaccineApp::with_doses(1).await;
+    app.request("POST /holds", holds(NORTH, &[(ANA, 1)])).await;
+    let aborts = json!({"owner": NORTH, "reservationIds": [ANA, BO]}).to_string();
+    assert_eq!(app.request("POST /aborts", aborts).await.status, 204);
+    assert_eq!(app.taken().await, 0);
+    let late = app.request("POST /holds", holds(NORTH, &[(ANA, 1), (BO, 1)])).await;
+    assert_snapshot!(late.in_short(), @r#"200 {"outcomes":[{"outcome":"released"},{"outcome":"released"}]}"#);
+    let listed = |owner| format!("GET /holds?owner={owner}&heldForMs=0");
+    let before = app.replies(&[listed(NORTH), listed(SOUTH)]).await;
+    let recorded = |sequence, id: &str| {
+        event(NORTH, sequence, "ReservationAborted", &json!({"reservationId": id}))
+    };
+    app.publish(&[recorded(1, ANA), recorded(2, BO)]).await;
+    let after = app.replies(&[listed(NORTH)]).await;
+    assert_snapshot!([before, after].join("\n"), @r#"
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":[],"aborted":["00000000-0000-0000-0000-00000000000a","00000000-0000-0000-0000-00000000000b"]}
+    GET /holds?owner=00000000-0000-0000-0000-000000000002&heldForMs=0: 200 {"reservationIds":[],"aborted":[]}
+
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":[],"aborted":[]}
+    "#);
+}
+
+#[tokio::test]
+async fn a_booking_is_not_aborted() {
+    let app = VaccineApp::with_doses(1).await;
+    let booked = json!({
+        "reservationId": ANA,
+        "bookingId": 1, "vaccineId": 1, "vcName": "FIZER", "userId": 5, "status": "BOOKED",
+    });
+    app.publish(&[event(NORTH, 1, "Booked", &booked)]).await;
+    let aborts = json!({"owner": NORTH, "reservationIds": [ANA]}).to_string();
+    assert_snapshot!(app.request("POST /aborts", aborts).await.in_short(), @"409 reservation-conflict; the reservation id is taken by another one");
+    assert_eq!(app.taken().await, 1);
+}
+
+#[tokio::test]
+async fn too_many_aborts_in_one_request_are_refused_whole() {
+    let app = VaccineApp::with_doses(1).await;
+    let ids: Vec<_> = (0..=HOLDS_MAX).map(|_| BO).collect();
+    let body = json!({"owner": NORTH, "reservationIds": ids}).to_string();
+    assert_snapshot!(app.request("POST /aborts", body).await.in_short(), @"422 invalid-field; reservationIds: at most 512");
+}
+
+#[tokio::test]
 async fn holds_are_listed_until_their_owner_resolves_them() {
     let app = VaccineApp::with_doses(9).await;
     app.request("POST /holds", holds(NORTH, &[(ANA, 1)])).await;
@@ -144,13 +190,13 @@ async fn holds_are_listed_until_their_owner_resolves_them() {
         ])
         .await;
     assert_snapshot!(replies, @r#"
-    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000a"]}
-    GET /holds?owner=00000000-0000-0000-0000-000000000002&heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000b"]}
-    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=600000: 200 {"reservationIds":[]}
-    GET /holds?owner=00000000-0000-0000-0000-00000000000a&heldForMs=0: 200 {"reservationIds":[]}
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000a"],"aborted":[]}
+    GET /holds?owner=00000000-0000-0000-0000-000000000002&heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000b"],"aborted":[]}
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=600000: 200 {"reservationIds":[],"aborted":[]}
+    GET /holds?owner=00000000-0000-0000-0000-00000000000a&heldForMs=0: 200 {"reservationIds":[],"aborted":[]}
     DELETE /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 204
-    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":[]}
-    GET /holds?heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000b"]}
+    GET /holds?owner=00000000-0000-0000-0000-000000000001&heldForMs=0: 200 {"reservationIds":[],"aborted":[]}
+    GET /holds?heldForMs=0: 200 {"reservationIds":["00000000-0000-0000-0000-00000000000b"],"aborted":[]}
     "#);
 }
 

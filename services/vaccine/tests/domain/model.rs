@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use contracts::{ids::ReservationId, vaccine::ReservationState};
+use contracts::{
+    ids::{ReservationId, StoreId},
+    vaccine::ReservationState,
+};
 use jiff::Timestamp;
 use vaccine::domain::{
-    AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses, HoldDose, Name, Pool,
-    PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
-    ReturnDose,
+    AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
+    HoldDose, Name, Pool, PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine,
+    Reply, ReservationRecord, ReturnDose,
 };
 
 #[derive(Debug, Default)]
@@ -20,10 +23,11 @@ pub(crate) struct Model {
 impl Model {
     /// A vaccine, with a dose taken for each held or booked claim of it.
     pub(crate) fn pool(&self, id: PoolId) -> Option<Pool> {
-        let is_counted = |known: &&ReservationRecord| {
-            matches!(known.state, ReservationState::Held | ReservationState::Booked)
-        };
-        let claims = self.reservations.values().filter(is_counted).flat_map(|known| &known.claims);
+        let claims = self
+            .reservations
+            .values()
+            .filter(|known| is_counted(known))
+            .flat_map(|known| &known.claims);
         let taken = i64::try_from(claims.filter(|claim| **claim == id).count()).unwrap();
         let (name, stock) = self.vaccines.get(&id)?;
         Some(Pool { name: name.clone(), stock: *stock, taken })
@@ -48,6 +52,9 @@ impl Model {
                 Reply::Released(self.release(*reservation, *of, *at))
             }
             Command::Return(returned) => Reply::Returned(self.return_dose(returned)),
+            Command::Abort(AbortReservation { reservation, owner, at }) => {
+                Reply::Aborted(self.abort(*reservation, *owner, *at))
+            }
             Command::Administer(AdministerDose { reservation, claims, at }) => {
                 Reply::Administered(self.administer(*reservation, claims, *at))
             }
@@ -76,7 +83,7 @@ impl Model {
     fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {
         match self.reservations.get(&hold.reservation) {
             None => self.claim(hold, ReservationState::Held),
-            Some(known) if known.state == ReservationState::Released => Err(Refusal::Released),
+            Some(known) if is_released(known) => Err(Refusal::Released),
             Some(known) if known.state == ReservationState::Administered => {
                 Err(Refusal::Administered)
             }
@@ -89,12 +96,32 @@ impl Model {
 
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
         let ReturnDose { reservation, owner, at } = *returned;
-        let is_counted = |known: &&ReservationRecord| {
-            matches!(known.state, ReservationState::Held | ReservationState::Booked)
-        };
-        match self.reservations.get(&reservation).filter(is_counted) {
+        match self.reservations.get(&reservation).filter(|known| is_counted(known)) {
             Some(known) if known.owner != Some(owner) => Err(Refusal::Conflict),
             Some(_) | None => self.release(reservation, None, at),
+        }
+    }
+
+    fn abort(
+        &mut self,
+        reservation: ReservationId,
+        owner: StoreId,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let aborted = ReservationState::Aborted;
+        match self.reservations.get_mut(&reservation) {
+            Some(known) if known.state == ReservationState::Held && known.owner == Some(owner) => {
+                known.state = aborted;
+                Ok(())
+            }
+            Some(known) if is_counted(known) => Err(Refusal::Conflict),
+            Some(_) => Ok(()),
+            None => {
+                let new = without_owner(aborted, &[], at);
+                self.reservations
+                    .insert(reservation, ReservationRecord { owner: Some(owner), ..new });
+                Ok(())
+            }
         }
     }
 
@@ -126,7 +153,10 @@ impl Model {
             ReservationState::Booked if of.is_some() && known.owner.is_some() => {
                 return Err(Refusal::Conflict);
             }
-            ReservationState::Held | ReservationState::Booked | ReservationState::Released => {}
+            ReservationState::Held
+            | ReservationState::Booked
+            | ReservationState::Released
+            | ReservationState::Aborted => {}
         }
         known.state = ReservationState::Released;
         Ok(())
@@ -141,9 +171,7 @@ impl Model {
     ) -> Result<(), Refusal> {
         let (own, used) = match self.reservations.get(&id) {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
-            Some(known) if known.state != ReservationState::Released => {
-                (known.claims.clone(), known.claims.clone())
-            }
+            Some(known) if !is_released(known) => (known.claims.clone(), known.claims.clone()),
             Some(_) | None => (Vec::new(), claims.to_vec()),
         };
         for id in &used {
@@ -166,7 +194,7 @@ impl Model {
     fn confirm(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
         match self.reservations.get_mut(&hold.reservation) {
             None => self.claim(hold, ReservationState::Booked).map(drop),
-            Some(known) if known.state == ReservationState::Released => Err(Refusal::Released),
+            Some(known) if is_released(known) => Err(Refusal::Released),
             Some(known) if known.state == ReservationState::Administered => Ok(()),
             Some(known) if (known.owner, &known.claims) != (hold.owner, &hold.claims) => {
                 Err(Refusal::Conflict)
@@ -202,4 +230,12 @@ impl Model {
 
 fn without_owner(state: ReservationState, claims: &[PoolId], at: Timestamp) -> ReservationRecord {
     ReservationRecord { owner: None, claims: claims.to_vec(), state, held_at: at }
+}
+
+fn is_counted(known: &ReservationRecord) -> bool {
+    matches!(known.state, ReservationState::Held | ReservationState::Booked)
+}
+
+fn is_released(known: &ReservationRecord) -> bool {
+    matches!(known.state, ReservationState::Released | ReservationState::Aborted)
 }

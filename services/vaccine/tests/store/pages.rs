@@ -65,14 +65,17 @@ fn with_vaccines(count: i64) -> TestDatabase {
     ledger.close()
 }
 
+/// Vaccines in a long list; a page of it is one of hundreds.
+const COUNT: i64 = 4_000;
+
+/// The steps to read a page.
+fn cost(database: &TestDatabase, start: PageStart) -> i32 {
+    steps(database, |tx| vaccines(tx, PageRange { start, size: 20 }))
+}
+
 #[test]
 fn a_page_costs_the_same_at_any_cursor_of_a_list_of_any_length() {
-    const COUNT: i64 = 4_000;
-
     let (short, long) = (with_vaccines(40), with_vaccines(COUNT));
-    let cost = |database: &TestDatabase, start| {
-        steps(database, |tx| vaccines(tx, PageRange { start, size: 20 }))
-    };
     let limit = cost(&short, PageStart::Offset(0)) + 20;
     assert!(cost(&long, PageStart::Offset(0)) <= limit);
     for key in [20, COUNT / 2, COUNT - 20] {
@@ -80,5 +83,18 @@ fn a_page_costs_the_same_at_any_cursor_of_a_list_of_any_length() {
             let cost = cost(&long, start);
             assert!(cost <= limit, "{start:?}: {cost}, {limit}");
         }
+    }
+}
+
+/// What is skipped costs a little, which is why the depth of such a page has a limit.
+#[test]
+fn a_page_by_number_costs_the_same_but_for_what_it_skips() {
+    const STEPS_TO_SKIP: i32 = 3;
+
+    let (short, long) = (with_vaccines(40), with_vaccines(COUNT));
+    let limit = cost(&short, PageStart::Offset(0)) + 20;
+    for skipped in [0_i32, 2_000, 3_980] {
+        let cost = cost(&long, PageStart::Offset(skipped.unsigned_abs().into()));
+        assert!(cost <= limit + STEPS_TO_SKIP * skipped, "{skipped} skipped: {cost}, {limit}");
     }
 }

@@ -1,7 +1,5 @@
 //! Text in an SVG.
 
-use std::borrow::Cow;
-
 /// An upper estimate of the average width of a letter at 12 pixels: no font is measured.
 const LETTER_WIDTH: f64 = 6.6;
 
@@ -12,41 +10,24 @@ pub(super) fn width_of(text: &str) -> f64 {
 }
 
 /// Safe between tags and in attributes.
-pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(['&', '<', '>', '"', '\'']) {
-        return Cow::Borrowed(text);
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    Cow::Owned(safe)
+pub(crate) fn escaped(text: &str) -> String {
+    [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")]
+        .into_iter()
+        .fold(text.to_owned(), |text, (letter, safe)| text.replace(letter, safe))
 }
 
 /// With thousands separators and so many decimals.
 pub(super) fn number(value: f64, decimals: usize) -> String {
     let plain = format!("{value:.decimals$}");
-    let (whole, fraction) = plain.split_once('.').map_or((&*plain, None), |(a, b)| (a, Some(b)));
-    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
-    let mut grouped = String::from(sign);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+    let (whole, fraction) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
+    let mut grouped = String::new();
+    for (index, digit) in whole.char_indices() {
+        if (whole.len() - index).is_multiple_of(3) && grouped.ends_with(|it: char| it != '-') {
             grouped.push(',');
         }
         grouped.push(digit);
     }
-    if let Some(fraction) = fraction {
-        grouped.push('.');
-        grouped.push_str(fraction);
-    }
-    grouped
+    grouped + fraction
 }
 
 #[cfg(test)]

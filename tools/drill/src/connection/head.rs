@@ -38,64 +38,48 @@ impl Head {
             Ok(Status::Partial) => return Ok(None),
             Err(_) => return Err(RequestError::Malformed("not an HTTP/1.1 head")),
         };
-        let mut fields = Fields { is_kept: response.version == Some(1), ..Fields::default() };
-        for header in &*response.headers {
-            fields.read(header)?;
+        let (mut content_length, mut is_chunked) = (None, false);
+        let (mut is_kept, mut retry_after_seconds) = (response.version == Some(1), None);
+        for Header { name, value } in &*response.headers {
+            // Lengths first: most names are ruled out without comparing letters.
+            match name.len() {
+                10 if name.eq_ignore_ascii_case("connection") => {
+                    let mut tokens = value.split(|&byte| byte == b',');
+                    is_kept &=
+                        !tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
+                }
+                11 if name.eq_ignore_ascii_case("retry-after") => {
+                    retry_after_seconds = number(value);
+                }
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    let length = number(value)
+                        .ok_or(RequestError::Malformed("content-length is not a number"))?;
+                    if content_length.replace(length).is_some_and(|before| before != length) {
+                        return Err(RequestError::Malformed("two content-lengths"));
+                    }
+                }
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                    if !value.eq_ignore_ascii_case(b"chunked") {
+                        return Err(RequestError::Malformed("unknown transfer-encoding"));
+                    }
+                    is_chunked = true;
+                }
+                _ => {}
+            }
         }
         let status = response.code.unwrap_or_default();
-        let Fields { is_kept, retry_after_seconds, .. } = fields;
-        let body = fields.body(status)?;
+        let body = match (status, is_chunked, content_length) {
+            (_, true, Some(_)) => {
+                return Err(RequestError::Malformed("both chunked and content-length"));
+            }
+            (204 | 304, ..) => Body::Length(0),
+            (_, true, None) => Body::Chunked,
+            (_, false, Some(length)) => Body::Length(length),
+            (_, false, None) => {
+                return Err(RequestError::Malformed("neither chunked nor content-length"));
+            }
+        };
         Ok(Some(Self { length, status, body, is_kept, retry_after_seconds }))
-    }
-}
-
-/// The headers that decide how to read on.
-#[derive(Default)]
-struct Fields {
-    content_length: Option<usize>,
-    is_chunked: bool,
-    is_kept: bool,
-    retry_after_seconds: Option<u64>,
-}
-
-impl Fields {
-    fn read(&mut self, Header { name, value }: &Header<'_>) -> Result<(), RequestError> {
-        // Lengths first: most names are ruled out without comparing letters.
-        match name.len() {
-            10 if name.eq_ignore_ascii_case("connection") => {
-                let mut tokens = value.split(|&byte| byte == b',');
-                self.is_kept &=
-                    !tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
-            }
-            11 if name.eq_ignore_ascii_case("retry-after") => {
-                self.retry_after_seconds = number(value);
-            }
-            14 if name.eq_ignore_ascii_case("content-length") => {
-                let length = number(value)
-                    .ok_or(RequestError::Malformed("content-length is not a number"))?;
-                if self.content_length.replace(length).is_some_and(|before| before != length) {
-                    return Err(RequestError::Malformed("two content-lengths"));
-                }
-            }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                if !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(RequestError::Malformed("unknown transfer-encoding"));
-                }
-                self.is_chunked = true;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn body(&self, status: u16) -> Result<Body, RequestError> {
-        match (status, self.is_chunked, self.content_length) {
-            (_, true, Some(_)) => Err(RequestError::Malformed("both chunked and content-length")),
-            (204 | 304, ..) => Ok(Body::Length(0)),
-            (_, true, None) => Ok(Body::Chunked),
-            (_, false, Some(length)) => Ok(Body::Length(length)),
-            (_, false, None) => Err(RequestError::Malformed("neither chunked nor content-length")),
-        }
     }
 }
 

@@ -12,18 +12,17 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    context::{Context, Trial},
+    context::{Context, Entries, Trial},
     deploy::take_out,
 };
 use crate::{
-    audit::Audit,
+    audit::Acknowledged,
     balancer::Balancer,
     chart::{Chart, Mark, Series, Style, steps},
     cpu::{Limit, Meter},
     error::DrillError,
-    hpa::{Autoscaler, Hpa},
-    load::summary::Outcome,
-    observations::Observations,
+    hpa::Autoscaler,
+    load::summary::{Outcome, float, ratio},
     report::{Report, seconds},
     service::{ServiceProcess, TestEnvironment},
     system::System,
@@ -64,10 +63,6 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        self.load_duration() + self.idle_max() + Duration::from_secs(10)
-    }
-
     fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
@@ -86,18 +81,6 @@ struct Sync {
     replicas: u32,
     /// Of the CPU request, on average; none where the cluster does not tell.
     percent: Option<f64>,
-}
-
-/// What was measured.
-struct Scaling {
-    observations: Observations,
-    syncs: Vec<Sync>,
-    /// When the load ended.
-    load_end: Duration,
-    audit: Audit,
-    /// Why processes had no CPU limit.
-    unlimited: Option<String>,
-    autoscaler: &'static str,
 }
 
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
@@ -119,19 +102,11 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     let environment = context.environment.clone().with_setting("DATABASE_URL", &database);
     context.show("starting vaccine and booking");
     let mut fleet = Fleet::start(environment).await?;
-    let trial = Trial::of_system(context, &fleet.system, 1).await?;
+    let trial = Trial::unlimited(context, Entries::of(&fleet.system, 1)?).await?;
     let entry = fleet.balancer.target().clone();
     let (syncs, load_end) =
         tokio::join!(scale(options, context, &mut fleet, &trial), load(options, &trial, &entry));
-    let scaling = Scaling {
-        syncs: syncs?,
-        load_end,
-        audit: trial.audit().await?,
-        observations: trial.recorder.take(),
-        unlimited: fleet.unlimited.clone(),
-        autoscaler: "The published algorithm",
-    };
-    Ok(verdict(options, &scaling))
+    verdict(options, &trial, (&syncs?, load_end), fleet.unlimited.as_deref()).await
 }
 
 fn missing(failure: &servers::Failure) -> DrillError {
@@ -203,7 +178,7 @@ async fn scale(
     trial: &Trial<'_>,
 ) -> Result<Vec<Sync>, DrillError> {
     let max = if context.without_protection { 1 } else { options.max_replicas };
-    let mut autoscaler = Autoscaler::new(Hpa::new(1, max, TARGET_PERCENT).faster(options.speedup));
+    let mut autoscaler = Autoscaler::new(1, max, TARGET_PERCENT, options.speedup);
     let mut syncs = Vec::new();
     let mut ticks = interval(SYNC / options.speedup);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -244,7 +219,7 @@ async fn watch_cluster(
     let external = context.external.as_ref();
     let external = external.ok_or("--kubectl needs --target: where the cluster takes bookings")?;
     ready_replicas(namespace).await?; // Fails before the load starts.
-    let trial = Trial::of_external(context, external).await?;
+    let trial = Trial::unlimited(context, external.clone()).await?;
     let watch = async {
         let mut syncs = Vec::new();
         let mut ticks = interval(Duration::from_secs(1));
@@ -257,15 +232,7 @@ async fn watch_cluster(
         Ok::<_, DrillError>(syncs)
     };
     let (syncs, load_end) = tokio::join!(watch, load(options, &trial, trial.entry()));
-    let scaling = Scaling {
-        syncs: syncs?,
-        load_end,
-        audit: trial.audit().await?,
-        observations: trial.recorder.take(),
-        unlimited: None,
-        autoscaler: "The cluster's own autoscaler",
-    };
-    Ok(verdict(options, &scaling))
+    verdict(options, &trial, (&syncs?, load_end), None).await
 }
 
 /// How many pods of booking are ready.
@@ -282,9 +249,19 @@ async fn ready_replicas(namespace: &str) -> Result<u32, DrillError> {
     Ok(if replicas.trim().is_empty() { 0 } else { replicas.trim().parse()? })
 }
 
-fn verdict(options: &Options, scaling: &Scaling) -> Report {
-    let Scaling { observations, syncs, load_end, audit, unlimited, autoscaler } = scaling;
+/// `unlimited` is why processes had no CPU limit.
+async fn verdict(
+    options: &Options,
+    trial: &Trial<'_>,
+    (syncs, load_end): (&[Sync], Duration),
+    unlimited: Option<&str>,
+) -> Result<Report, DrillError> {
     let Options { users, seconds: load_seconds, max_replicas, .. } = options;
+    let is_emulated = options.kubectl.is_none();
+    let autoscaler =
+        if is_emulated { "The published algorithm" } else { "The cluster's own autoscaler" };
+    let audit = trial.audit(&Acknowledged::default()).await?;
+    let observations = trial.recorder.take();
     let mut report = Report::new(
         "autoscale",
         format!(
@@ -294,21 +271,22 @@ fn verdict(options: &Options, scaling: &Scaling) -> Report {
     );
     let most = syncs.iter().map(|sync| sync.replicas).max().unwrap_or(0);
     report.check(most >= 2, "booking scales up under the load", format!("to {most}"));
-    if options.kubectl.is_none() {
+    if is_emulated {
         let last = syncs.last().map_or(0, |sync| sync.replicas);
         report.check(last == 1, "booking scales down to 1 after it", format!("to {last}"));
     }
-    report.check_responses(observations);
-    let half = *load_end / 2;
-    let share = booked_percent(observations);
-    let [first, second] = [Duration::ZERO..half, half..*load_end].map(|it| observations.rate(it));
+    report.check_responses(&observations);
+    let half = load_end / 2;
+    let booked = observations.count(|outcome| outcome == Outcome::Status(201));
+    let share = 100.0 * ratio(booked, float(observations.count(|_| true)));
+    let [first, second] = [Duration::ZERO..half, half..load_end].map(|it| observations.rate(it));
     report.fact("booked, of all requests", format!("{share:.2} %"));
     report.fact("bookings per second, first half", format!("{first:.0}"));
     report.fact("bookings per second, second half", format!("{second:.0}"));
-    if options.kubectl.is_none() {
-        emulation_notes(&mut report, options, unlimited.as_deref());
+    if is_emulated {
+        emulation_notes(&mut report, options, unlimited);
     }
-    let marks = [Mark::new(*load_end, "load ends")];
+    let marks = [Mark::new(load_end, "load ends")];
     report.charts.push(replica_chart(syncs, &marks));
     if syncs.iter().any(|sync| sync.percent.is_some()) {
         report.charts.push(cpu_chart(syncs, &marks));
@@ -321,17 +299,17 @@ fn verdict(options: &Options, scaling: &Scaling) -> Report {
         "seconds": load_seconds,
         "booked_percent": share,
         "replicas_at_most": most,
-        "has_cpu_limit": options.kubectl.is_none() && unlimited.is_none(),
+        "has_cpu_limit": is_emulated && unlimited.is_none(),
         "syncs": looks.collect::<Vec<_>>(),
     });
-    report.conclude(observations, Some(audit), &marks, figures);
-    report
+    report.conclude(&observations, Some(&audit), &marks, figures);
+    Ok(report)
 }
 
 fn emulation_notes(report: &mut Report, options: &Options, unlimited: Option<&str>) {
     report.note(format!(
         "The manifest is emulated on one machine: processes instead of pods, a balancer of the drill's instead of \
-         the ServiceProcess, and every time of the autoscaler divided by {} (it syncs every {}).",
+         the Service, and every time of the autoscaler divided by {} (it syncs every {}).",
         options.speedup,
         seconds(SYNC / options.speedup)
     ));
@@ -360,10 +338,4 @@ fn cpu_chart(syncs: &[Sync], marks: &[Mark]) -> Chart {
         line("target", |_| TARGET_PERCENT),
     ];
     Chart::over_time("The autoscaler's metric", "CPU (% of 250m)", series, marks)
-}
-
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn booked_percent(observations: &Observations) -> f64 {
-    let booked = observations.count(|outcome| outcome == Outcome::Status(201)) as f64;
-    100.0 * booked / (observations.all().len().max(1)) as f64
 }

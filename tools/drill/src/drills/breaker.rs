@@ -7,8 +7,9 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::{interval, sleep};
 
-use super::context::{Context, Trial};
+use super::context::{Context, Entries, Trial};
 use crate::{
+    audit::Acknowledged,
     chart::{Chart, Mark, Series, Style, steps},
     error::DrillError,
     http::send,
@@ -52,7 +53,7 @@ pub(super) struct Options {
 const SECONDS_MIN: u64 = 20;
 
 impl Options {
-    pub(super) fn load_duration(&self) -> Duration {
+    fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 }
@@ -69,7 +70,7 @@ type States = Vec<(Duration, State)>;
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     context.require_own_system("watch /actuator/circuitbreakers of yours while it is loaded")?;
     let mut system = context.start(context.environment.clone().with_faults(), 1).await?;
-    let trial = Trial::of_system(context, &system, 1).await?;
+    let trial = Trial::unlimited(context, Entries::of(&system, 1)?).await?;
     if context.without_protection {
         disable_breakers(trial.entry(), trial.vaccine_id).await?;
     }
@@ -85,7 +86,7 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
         ended = load => ended,
         () = watch(trial.entry(), &trial.recorder, &mut states) => return Err("the breaker is no longer watched".into()),
     };
-    let (outages, audit) = (outages?, trial.audit().await?);
+    let (outages, audit) = (outages?, trial.audit(&Acknowledged::default()).await?);
     let observations = trial.recorder.take();
     let mut report = verdict(options, &observations, &outages, &states);
     report.charts.push(state_chart(&states, &marks(&outages)));

@@ -24,19 +24,19 @@ pub(super) struct Context {
     /// For a system of the drill's own.
     pub(super) environment: TestEnvironment,
     /// The system of `--target`.
-    pub(super) external: Option<External>,
+    pub(super) external: Option<Entries>,
     /// Whether the drill's own system lacks what the drill tests.
     pub(super) without_protection: bool,
     pub(super) progress: Progress,
 }
 
-/// A running system that the drill did not start.
+/// Where a running system takes requests.
 #[derive(Clone, Debug)]
-pub(super) struct External {
-    /// Takes bookings.
-    pub(super) entry: Target,
+pub(super) struct Entries {
     /// Registers vaccines.
     pub(super) vaccine: Target,
+    /// Take bookings.
+    pub(super) bookings: Vec<Target>,
 }
 
 /// A system under load: one vaccine, the booking processes, and every response so far.
@@ -78,30 +78,28 @@ impl Context {
     }
 }
 
-impl<'a> Trial<'a> {
-    /// Of a system that the drill has started with so many booking processes.
-    pub(super) async fn of_system(
-        context: &'a Context,
-        system: &System,
-        replicas: u16,
-    ) -> Result<Self, DrillError> {
+impl Entries {
+    /// Of a system with so many booking processes.
+    pub(super) fn of(system: &System, replicas: u16) -> Result<Self, DrillError> {
         let bookings = (0..replicas).map(|n| system.target(ServiceProcess::booking(n)));
         let vaccine = system.target(ServiceProcess::vaccine(0))?;
-        Self::new(context, vaccine, bookings.collect::<Result<_, _>>()?, UNLIMITED).await
+        Ok(Self { vaccine, bookings: bookings.collect::<Result<_, _>>()? })
     }
+}
 
-    pub(super) async fn of_external(
+impl<'a> Trial<'a> {
+    /// With more doses than any load books.
+    pub(super) async fn unlimited(
         context: &'a Context,
-        External { entry, vaccine }: &External,
+        entries: Entries,
     ) -> Result<Self, DrillError> {
-        Self::new(context, vaccine.clone(), vec![entry.clone()], UNLIMITED).await
+        Self::new(context, entries, UNLIMITED).await
     }
 
     /// Registers the vaccine.
     pub(super) async fn new(
         context: &'a Context,
-        vaccine: Target,
-        bookings: Vec<Target>,
+        Entries { vaccine, bookings }: Entries,
         doses: i64,
     ) -> Result<Self, DrillError> {
         let vaccine_id = register_vaccine(&vaccine, doses).await?;
@@ -142,17 +140,9 @@ impl<'a> Trial<'a> {
     }
 
     /// Compares the ledgers of vaccine and of every booking process.
-    pub(super) async fn audit(&self) -> Result<Audit, DrillError> {
-        self.audit_of(&self.bookings, &Acknowledged::default()).await
-    }
-
-    pub(super) async fn audit_of(
-        &self,
-        bookings: &[Target],
-        acknowledged: &Acknowledged,
-    ) -> Result<Audit, DrillError> {
+    pub(super) async fn audit(&self, acknowledged: &Acknowledged) -> Result<Audit, DrillError> {
         self.context.show("comparing the ledgers");
-        let ledgers = Ledgers::of_vaccine(&self.vaccine, bookings, self.vaccine_id);
+        let ledgers = Ledgers::of_vaccine(&self.vaccine, &self.bookings, self.vaccine_id);
         ledgers.audit(acknowledged, CONVERGE_WITHIN).await
     }
 }

@@ -3,17 +3,18 @@
 use std::{
     fs,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use clap::Args;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::context::{Context, Trial};
+use super::context::{Context, Entries, Trial};
 use crate::{
     audit::Acknowledged,
     chart::Mark,
@@ -50,18 +51,12 @@ pub(super) struct Options {
     seed: u64,
 }
 
-impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        Duration::from_secs(u64::from(self.rounds) * 2 + 15)
-    }
-}
-
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     context.require_own_system("kill processes of yours, then run `anticorona audit`")?;
     context.show("starting every service");
     let mut system = System::start_each(context.environment.clone()).await?;
-    let trial = Trial::of_system(context, &system, 1).await?;
-    let acknowledged = Arc::default();
+    let trial = Trial::unlimited(context, Entries::of(&system, 1)?).await?;
+    let acknowledged = Arc::<Mutex<Acknowledged>>::default();
     let mut random = fastrand::Rng::with_seed(options.seed);
     let mut kills = Vec::new();
     for (round, victim) in (1..=options.rounds).zip(VICTIMS.into_iter().cycle()) {
@@ -77,7 +72,7 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     }
     context.show("comparing the ledgers");
     let began = trial.recorder.elapsed();
-    let acknowledged = lock(&acknowledged).clone();
+    let acknowledged = acknowledged.lock().clone();
     let audit = system.ledgers()?.audit(&acknowledged, CONVERGE_WITHIN).await?;
     let converged = trial.recorder.elapsed().saturating_sub(began);
 
@@ -117,7 +112,7 @@ async fn load_and_kill(
         users: USERS,
         reconnect: Reconnect::Never,
         stop: Stop::after(ROUND_MAX).or_when(move || stop.load(Relaxed)),
-        request: Requests::made(move |_, number| request(vaccine_id, number)),
+        request: Requests::made(move |number| request(vaccine_id, number)),
     };
     let (observe, count, notify) = (trial.observer(), AtomicU64::new(0), Arc::clone(&reached));
     let acknowledged = Arc::clone(acknowledged);
@@ -127,7 +122,7 @@ async fn load_and_kill(
             && response.status == 201
             && let Some(booking) = response.json().ok().and_then(|it| it["bookingId"].as_i64())
         {
-            let mut acknowledged = lock(&acknowledged);
+            let mut acknowledged = acknowledged.lock();
             // Each request is a client of its own.
             let client = u64::try_from(acknowledged.len()).unwrap_or(u64::MAX);
             acknowledged.record(client, 0, booking);
@@ -157,8 +152,4 @@ fn request(vaccine_id: i64, number: u64) -> Request {
         return Request::patch_json(&format!("/bookings/{}", number / 10 + 1), &body);
     }
     booking_request(vaccine_id)
-}
-
-fn lock(acknowledged: &Mutex<Acknowledged>) -> MutexGuard<'_, Acknowledged> {
-    acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
 }

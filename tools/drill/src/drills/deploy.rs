@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::context::{Context, Trial};
+use super::context::{Context, Entries, Trial};
 use crate::{
-    balancer::Balancer, chart::Mark, error::DrillError, load::summary::Outcome, report::Report,
-    request::Reconnect, service::ServiceProcess, system::System, target::Target,
+    audit::Acknowledged, balancer::Balancer, chart::Mark, error::DrillError,
+    load::summary::Outcome, report::Report, request::Reconnect, service::ServiceProcess,
+    system::System, target::Target,
 };
 
 /// From "no new connections" to SIGTERM, as in the manifests but shorter: on one machine the balancer
@@ -33,20 +34,20 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn load_duration(&self) -> Duration {
+    fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 }
 
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     if let Some(external) = &context.external {
-        let trial = Trial::of_external(context, external).await?;
+        let trial = Trial::unlimited(context, external.clone()).await?;
         context.show("deploy now, as usual; every request must be served meanwhile");
         load(options, &trial, trial.entry()).await;
         return verdict(options, &trial, &[]).await;
     }
     let mut system = context.start(context.environment.clone(), options.replicas).await?;
-    let trial = Trial::of_system(context, &system, options.replicas).await?;
+    let trial = Trial::unlimited(context, Entries::of(&system, options.replicas)?).await?;
     let balancer = Balancer::start().await?;
     trial.bookings.iter().for_each(|booking| balancer.add(booking));
     let (marks, ()) = tokio::join!(
@@ -125,7 +126,7 @@ async fn verdict(
             options.users, options.seconds
         ),
     );
-    let audit = trial.audit().await?;
+    let audit = trial.audit(&Acknowledged::default()).await?;
     let observations = trial.recorder.take();
     let served = observations.count(|outcome| outcome == Outcome::Status(201));
     let all = observations.count(|_| true);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::context::{Context, External, Trial};
+use super::context::{Context, Entries, Trial};
 use crate::{
     chart::{Chart, Series, Style},
     clients::{ClientResults, Clients},
@@ -17,7 +17,6 @@ use crate::{
     request::Reconnect,
     service::{ServiceProcess, TestEnvironment},
     system::System,
-    target::Target,
 };
 
 /// The closed loop that finds the sustainable rate.
@@ -45,10 +44,6 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        PROBE_DURATION + Duration::from_secs(self.seconds + 10)
-    }
-
     /// With as many arrivals as there are clients.
     fn schedule(&self) -> Schedule {
         let duration = Duration::from_secs(self.seconds);
@@ -59,31 +54,30 @@ impl Options {
 
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     if let Some(external) = &context.external {
-        return load_spike(options, context, external).await;
+        return load_spike(options, context, external.clone()).await;
     }
     context.show("starting all services in one process");
     let environment = TestEnvironment::with_faults(context.environment.clone());
     let system = System::start(environment, &[ServiceProcess::ALL]).await?;
-    let booking = system.target(ServiceProcess::booking(0))?;
-    let entry = if context.without_protection {
-        set_faults(&booking, &json!({"mode": "slow", "delayMs": NO_DEADLINE_MS})).await?;
-        booking
+    let mut entries = Entries::of(&system, 1)?;
+    if context.without_protection {
+        let slow = json!({"mode": "slow", "delayMs": NO_DEADLINE_MS});
+        set_faults(&entries.bookings[0], &slow).await?;
     } else {
-        system.target(ServiceProcess::new("gateway", 0))?
-    };
-    let vaccine = system.target(ServiceProcess::vaccine(0))?;
-    load_spike(options, context, &External { entry, vaccine }).await
+        entries.bookings = vec![system.target(ServiceProcess::new("gateway", 0))?];
+    }
+    load_spike(options, context, entries).await
 }
 
 async fn load_spike(
     options: &Options,
     context: &Context,
-    External { entry, vaccine }: &External,
+    entries: Entries,
 ) -> Result<Report, DrillError> {
     context.show("measuring the sustainable rate");
-    let sustainable = sustainable_rate(entry, vaccine).await?;
-    let (entries, doses) = (vec![entry.clone()], options.doses);
-    let trial = Trial::new(context, vaccine.clone(), entries, doses.into()).await?;
+    let sustainable = sustainable_rate(&entries).await?;
+    let doses = options.doses;
+    let trial = Trial::new(context, entries, doses.into()).await?;
     context.show(format!("load spike: {} clients, {doses} doses", options.clients));
     let schedule = options.schedule();
     let peak = (0..options.seconds).map(|at| schedule.per_second(Duration::from_secs(at)));
@@ -95,7 +89,7 @@ async fn load_spike(
         vaccine: trial.vaccine_id,
     };
     let results = clients.run(&trial.bookings, &context.progress).await;
-    let audit = trial.audit_of(&trial.bookings, &results.acknowledged).await?;
+    let audit = trial.audit(&results.acknowledged).await?;
     let mut report = verdict(options, &results);
     report.fact("sustainable rate", format!("{sustainable:.0} bookings per second"));
     report.fact("peak of the load spike", format!("{peak:.0} clients per second"));
@@ -119,7 +113,7 @@ async fn load_spike(
 }
 
 /// Bookings per second of a closed loop that does not overload.
-async fn sustainable_rate(entry: &Target, vaccine: &Target) -> Result<f64, DrillError> {
+async fn sustainable_rate(Entries { vaccine, bookings }: &Entries) -> Result<f64, DrillError> {
     let id = register_vaccine(vaccine, PROBE_DOSES).await?;
     let load = Load {
         users: PROBE_USERS,
@@ -127,7 +121,7 @@ async fn sustainable_rate(entry: &Target, vaccine: &Target) -> Result<f64, Drill
         stop: Stop::after(PROBE_DURATION),
         request: booking_request(id).into(),
     };
-    Ok(load.run(entry).await.rate_per_second(201))
+    Ok(load.run(&bookings[0]).await.rate_per_second(201))
 }
 
 fn verdict(options: &Options, results: &ClientResults) -> Report {

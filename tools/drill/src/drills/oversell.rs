@@ -6,14 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::context::{Context, Trial};
+use super::context::{Context, Entries, Trial};
 use crate::{
     clients::{ClientResults, Clients},
     error::DrillError,
     open::schedule::Schedule,
     reference::set_faults,
     report::{Report, seconds},
-    service::ServiceProcess,
 };
 
 /// How long it takes until every client has started.
@@ -41,12 +40,6 @@ pub(super) struct Options {
     replicas: u16,
 }
 
-impl Options {
-    pub(super) fn expected_duration(&self) -> Duration {
-        START_DURATION + Duration::from_millis(self.clients.into()) + Duration::from_secs(10)
-    }
-}
-
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     let Options { clients, doses, replicas } = *options;
     if context.without_protection {
@@ -56,17 +49,13 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
         );
     }
     if let Some(external) = context.external.clone() {
-        let bookings = vec![external.entry];
-        let trial = Trial::new(context, external.vaccine, bookings, doses.into()).await?;
+        let trial = Trial::new(context, external, doses.into()).await?;
         context.show(format!("{clients} clients, {doses} doses"));
         let results = load(options, context, &trial).await;
         return verdict(options, &trial, results).await;
     }
     let system = context.start(context.environment.clone().with_faults(), replicas).await?;
-    let bookings = (0..replicas).map(|n| system.target(ServiceProcess::booking(n)));
-    let (vaccine, bookings) =
-        (system.target(ServiceProcess::vaccine(0))?, bookings.collect::<Result<_, _>>()?);
-    let trial = Trial::new(context, vaccine, bookings, doses.into()).await?;
+    let trial = Trial::new(context, Entries::of(&system, replicas)?, doses.into()).await?;
     context.show(format!("{clients} clients, {doses} doses"));
     // Immediately before the load: the first delay begins now.
     let delays = json!({"mode": "bursts", "everyMs": DELAY_EVERY_MS, "forMs": DELAY_FOR_MS, "delayMs": DELAY_MS});
@@ -98,7 +87,7 @@ async fn verdict(
     results: ClientResults,
 ) -> Result<Report, DrillError> {
     let Options { clients, doses, .. } = *options;
-    let audit = trial.audit_of(&trial.bookings, &results.acknowledged).await?;
+    let audit = trial.audit(&results.acknowledged).await?;
     let mut report = Report::new(
         "oversell",
         format!(

@@ -6,9 +6,9 @@ use clap::Args;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::context::{Context, Trial};
+use super::context::{Context, Entries, Trial};
 use crate::{
-    audit::Audit,
+    audit::{Acknowledged, Audit},
     chart::Mark,
     error::DrillError,
     http::send,
@@ -46,7 +46,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn load_duration(&self) -> Duration {
+    fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 }
@@ -63,14 +63,14 @@ struct Fault {
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, DrillError> {
     let duration = options.load_duration();
     if let Some(external) = &context.external {
-        let trial = Trial::of_external(context, external).await?;
+        let trial = Trial::unlimited(context, external.clone()).await?;
         context.show("inject a fault now; bookings must have recovered before the end");
         trial.book(trial.entry(), options.users, duration).await;
-        let audit = trial.audit().await?;
+        let audit = trial.audit(&Acknowledged::default()).await?;
         return Ok(verdict(options, &trial.recorder.take(), &[], Some(&audit)));
     }
     let mut system = context.start(context.environment.clone(), 1).await?;
-    let trial = Trial::of_system(context, &system, 1).await?;
+    let trial = Trial::unlimited(context, Entries::of(&system, 1)?).await?;
     let (faults, _) = tokio::join!(
         inject_and_restart(options, context, &mut system, &trial),
         trial.book(trial.entry(), options.users, duration)
@@ -78,7 +78,7 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     let faults = faults?;
     // The ledger of a dead process cannot be read.
     let audit = if faults.iter().all(|fault| fault.restarted.is_some()) {
-        Some(trial.audit().await?)
+        Some(trial.audit(&Acknowledged::default()).await?)
     } else {
         None
     };

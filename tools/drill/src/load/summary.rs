@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use crate::response::{RequestError, Response};
 
 /// Longer responses are counted as this; the client's timeout is shorter anyway.
-pub(crate) const LATENCY_MAX_MICROS: u64 = 60_000_000;
+const LATENCY_MAX_MICROS: u64 = 60_000_000;
 
 /// Three significant digits: 1,234 µs and 1,235 µs are distinguished, 12,345 µs and 12,346 µs not.
 const LATENCY_DIGITS: u8 = 3;
@@ -45,7 +45,7 @@ impl Default for Summary {
         Self {
             sent: 0,
             by_outcome: BTreeMap::new(),
-            latency: latencies(),
+            latency: latencies([]),
             elapsed: Duration::ZERO,
             first_error: None,
         }
@@ -95,12 +95,12 @@ impl Summary {
 
     /// Siege: requests that succeeded.
     pub fn successful(&self) -> u64 {
-        self.count_where(|outcome| verdict(outcome) == Verdict::Successful)
+        self.count_where(|outcome| matches!(outcome, Outcome::Status(0..=399 | 401)))
     }
 
     /// Siege: requests without a response, or with a failure of the server.
     pub fn failed(&self) -> u64 {
-        self.count_where(|outcome| verdict(outcome) == Verdict::Failed)
+        self.count_where(is_failure)
     }
 
     /// Siege: transactions among all requests.
@@ -133,34 +133,22 @@ impl Outcome {
     }
 }
 
-/// Siege's classes, found by running siege 4.0.7 against a server that responds with each status.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// A transaction, and a successful one.
-    Successful,
-    /// A transaction, since the server responded, but the client's request was refused.
-    Refused,
-    /// No transaction.
-    Failed,
-}
-
-fn verdict(outcome: Outcome) -> Verdict {
+/// Whether siege counts it as a failure instead of a transaction, found by running siege 4.0.7 against a
+/// server that responds with each status. Siege does not know Retry-After.
+fn is_failure(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Socket | Outcome::NotSent => Verdict::Failed,
-        // Siege does not know Retry-After.
-        Outcome::Status(status) | Outcome::RetryLater(status) => match status {
-            0..400 | 401 => Verdict::Successful,
-            408 | 500.. => Verdict::Failed,
-            400..500 => Verdict::Refused,
-        },
+        Outcome::Socket | Outcome::NotSent => true,
+        Outcome::Status(status) | Outcome::RetryLater(status) => matches!(status, 408 | 500..),
     }
 }
 
-/// An empty histogram of latencies in microseconds.
-pub(crate) fn latencies() -> Histogram<u64> {
+/// A histogram of these latencies in microseconds.
+pub(crate) fn latencies(took: impl IntoIterator<Item = Duration>) -> Histogram<u64> {
     #[expect(clippy::expect_used, reason = "both limits are constants that it accepts")]
-    Histogram::new_with_max(LATENCY_MAX_MICROS, LATENCY_DIGITS)
-        .expect("constants within the limits of the histogram")
+    let mut latencies = Histogram::new_with_max(LATENCY_MAX_MICROS, LATENCY_DIGITS)
+        .expect("constants within the limits of the histogram");
+    took.into_iter().for_each(|took| latencies.saturating_record(micros(took)));
+    latencies
 }
 
 pub(crate) fn micros(took: Duration) -> u64 {
@@ -205,17 +193,17 @@ impl fmt::Display for Outcome {
     }
 }
 
-fn milliseconds(micros: u64) -> f64 {
+pub(crate) fn milliseconds(micros: u64) -> f64 {
     float(micros) / 1_000.0
 }
 
 /// 0 of 0 is 0.
-fn ratio(count: u64, of: f64) -> f64 {
+pub(crate) fn ratio(count: u64, of: f64) -> f64 {
     if of > 0.0 { float(count) / of } else { 0.0 }
 }
 
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 

@@ -1,16 +1,13 @@
 //! The result of an open load: in total, and second by second.
 
-use std::{mem, ops::Range, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use hdrhistogram::Histogram;
 
 use crate::{
-    load::summary::{LATENCY_MAX_MICROS, Outcome, Summary, latencies, micros},
+    load::summary::{Outcome, Summary, latencies, milliseconds},
     response::RequestError,
 };
-
-/// Two significant digits: there are two of these for every second.
-const SPAN_DIGITS: u8 = 2;
 
 /// The result of an open load. Latencies are measured from the intended starts, in microseconds.
 #[derive(Debug)]
@@ -25,7 +22,7 @@ pub struct Measurement {
 }
 
 /// How the requests with an intended start within a span of time ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Span {
     /// How many requests there were.
     pub offered: u64,
@@ -46,34 +43,13 @@ pub struct Span {
     pub goodput: u64,
     /// The latest intended start of a request that was neither accepted nor queued.
     pub last_rejected: Option<Duration>,
-    accepted_latency: Histogram<u32>,
-    refused_latency: Histogram<u32>,
-}
-
-/// What an outcome means for the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OutcomeClass {
-    /// A final response: 2xx, or 409, which is the regular response when sold out.
-    Accepted,
-    /// 503 or 429.
-    Refused,
-    /// Anything else.
-    Failed,
-}
-
-impl From<Outcome> for OutcomeClass {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Status(200..300 | 409) => Self::Accepted,
-            Outcome::Status(429 | 503) | Outcome::RetryLater(_) => Self::Refused,
-            Outcome::Status(_) | Outcome::Socket | Outcome::NotSent => Self::Failed,
-        }
-    }
+    accepted_took: Vec<Duration>,
+    refused_took: Vec<Duration>,
 }
 
 impl Default for Measurement {
     fn default() -> Self {
-        Self { summary: Summary::default(), lateness: latencies(), seconds: Vec::new() }
+        Self { summary: Summary::default(), lateness: latencies([]), seconds: Vec::new() }
     }
 }
 
@@ -91,19 +67,80 @@ impl Measurement {
     pub fn lateness_ms(&self, percent: f64) -> f64 {
         milliseconds(self.lateness.value_at_percentile(percent))
     }
+
+    /// A request of that intended start has a response, so much later than that.
+    pub(super) fn responded(
+        &mut self,
+        outcome: Outcome,
+        intended: Duration,
+        took: Duration,
+        is_useful: bool,
+    ) {
+        self.summary.record_response(outcome, took);
+        let second = self.ended(outcome, intended);
+        match outcome {
+            Outcome::Status(200..300 | 409) => {
+                second.accepted_took.push(took);
+                if is_useful && outcome != QUEUED {
+                    self.second(intended + took).goodput += 1;
+                }
+            }
+            Outcome::Status(429 | 503) | Outcome::RetryLater(_) => second.refused_took.push(took),
+            Outcome::Status(_) | Outcome::Socket | Outcome::NotSent => {}
+        }
+    }
+
+    /// A request of that intended start has no response.
+    pub(super) fn failed(&mut self, error: RequestError, intended: Duration) {
+        self.summary.record_error(error);
+        self.ended(Outcome::Socket, intended);
+    }
+
+    /// A request was not sent, because too many were in flight.
+    pub(super) fn not_sent(&mut self, intended: Duration) {
+        self.summary.record(Outcome::NotSent);
+        self.ended(Outcome::NotSent, intended);
+    }
+
+    fn ended(&mut self, outcome: Outcome, intended: Duration) -> &mut Span {
+        let second = self.second(intended);
+        second.offered += 1;
+        *match outcome {
+            QUEUED => &mut second.queued,
+            Outcome::Status(200..300 | 409) => &mut second.accepted,
+            Outcome::RetryLater(_) => &mut second.retry_later,
+            Outcome::Status(429 | 503) => &mut second.refused,
+            Outcome::Status(_) | Outcome::Socket => &mut second.failed,
+            Outcome::NotSent => &mut second.not_sent,
+        } += 1;
+        if !matches!(outcome, Outcome::Status(200..300 | 409)) {
+            second.last_rejected = second.last_rejected.max(Some(intended));
+        }
+        second
+    }
+
+    /// The second that a time lies in. They are as many as the longest schedule and the longest
+    /// response time make.
+    fn second(&mut self, time: Duration) -> &mut Span {
+        let number = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+        if self.seconds.len() <= number {
+            self.seconds.resize_with(number + 1, Span::default);
+        }
+        &mut self.seconds[number]
+    }
 }
 
 impl Span {
-    /// The latency that `percent` of the accepted did not exceed, in milliseconds, within a
-    /// hundredth; none where nothing was accepted.
+    /// The latency that `percent` of the accepted did not exceed, in milliseconds; none where nothing
+    /// was accepted.
     pub fn accepted_ms(&self, percent: f64) -> Option<f64> {
-        percentile_ms(&self.accepted_latency, percent)
+        percentile_ms(&self.accepted_took, percent)
     }
 
-    /// The latency that `percent` of the refused did not exceed, in milliseconds, within a
-    /// hundredth; none where nothing was refused.
+    /// The latency that `percent` of the refused did not exceed, in milliseconds; none where nothing
+    /// was refused.
     pub fn refused_ms(&self, percent: f64) -> Option<f64> {
-        percentile_ms(&self.refused_latency, percent)
+        percentile_ms(&self.refused_took, percent)
     }
 
     fn add(&mut self, other: &Self) {
@@ -116,133 +153,17 @@ impl Span {
         self.not_sent += other.not_sent;
         self.goodput += other.goodput;
         self.last_rejected = self.last_rejected.max(other.last_rejected);
-        for (sum, part) in [
-            (&mut self.accepted_latency, &other.accepted_latency),
-            (&mut self.refused_latency, &other.refused_latency),
-        ] {
-            // It fails only for a part of a wider range, and all of these are alike.
-            let added = sum.add(part);
-            debug_assert!(added.is_ok());
-        }
-    }
-}
-
-impl Default for Span {
-    fn default() -> Self {
-        #[expect(clippy::expect_used, reason = "both limits are constants that it accepts")]
-        let latency = Histogram::new_with_max(LATENCY_MAX_MICROS, SPAN_DIGITS)
-            .expect("constants within the limits of the histogram");
-        Self {
-            offered: 0,
-            accepted: 0,
-            queued: 0,
-            retry_later: 0,
-            refused: 0,
-            failed: 0,
-            not_sent: 0,
-            goodput: 0,
-            last_rejected: None,
-            accepted_latency: latency.clone(),
-            refused_latency: latency,
-        }
-    }
-}
-
-/// Collects while the load runs.
-pub(super) struct Recording {
-    measurement: Measurement,
-    useful_within: Duration,
-}
-
-impl Recording {
-    pub(super) fn new(useful_within: Duration) -> Self {
-        Self { measurement: Measurement::default(), useful_within }
-    }
-
-    /// A request has this intended start.
-    pub(super) fn offered(&mut self, intended: Duration) {
-        self.second(intended).offered += 1;
-    }
-
-    /// A request starts, so much later than intended.
-    pub(super) fn sent(&mut self, late: Duration) {
-        self.measurement.lateness.saturating_record(micros(late));
-    }
-
-    /// A request of that intended start has a response, so much later than that.
-    pub(super) fn responded(&mut self, outcome: Outcome, intended: Duration, took: Duration) {
-        self.measurement.summary.record_response(outcome, took);
-        let (is_useful, took_micros) = (took <= self.useful_within, micros(took));
-        let second = self.ended(outcome, intended);
-        match OutcomeClass::from(outcome) {
-            OutcomeClass::Accepted => {
-                second.accepted_latency.saturating_record(took_micros);
-                if is_useful && outcome != QUEUED {
-                    self.second(intended + took).goodput += 1;
-                }
-            }
-            OutcomeClass::Refused => second.refused_latency.saturating_record(took_micros),
-            OutcomeClass::Failed => {}
-        }
-    }
-
-    /// A request of that intended start has no response.
-    pub(super) fn failed(&mut self, error: RequestError, intended: Duration) {
-        self.measurement.summary.record_error(error);
-        self.ended(Outcome::Socket, intended);
-    }
-
-    /// A request was not sent, because too many were in flight.
-    pub(super) fn not_sent(&mut self, intended: Duration) {
-        self.measurement.summary.record(Outcome::NotSent);
-        self.ended(Outcome::NotSent, intended);
-    }
-
-    pub(super) fn finish(&mut self, elapsed: Duration) -> Measurement {
-        let mut measurement = mem::take(&mut self.measurement);
-        measurement.summary.elapsed = elapsed;
-        measurement
-    }
-
-    fn ended(&mut self, outcome: Outcome, intended: Duration) -> &mut Span {
-        let second = self.second(intended);
-        *match outcome {
-            QUEUED => &mut second.queued,
-            Outcome::RetryLater(_) => &mut second.retry_later,
-            Outcome::NotSent => &mut second.not_sent,
-            Outcome::Status(_) | Outcome::Socket => match OutcomeClass::from(outcome) {
-                OutcomeClass::Accepted => &mut second.accepted,
-                OutcomeClass::Refused => &mut second.refused,
-                OutcomeClass::Failed => &mut second.failed,
-            },
-        } += 1;
-        if OutcomeClass::from(outcome) != OutcomeClass::Accepted {
-            second.last_rejected = second.last_rejected.max(Some(intended));
-        }
-        second
-    }
-
-    /// The second that a time lies in. They are as many as the longest schedule and the longest
-    /// response time make.
-    fn second(&mut self, time: Duration) -> &mut Span {
-        let number = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
-        let seconds = &mut self.measurement.seconds;
-        if seconds.len() <= number {
-            seconds.resize_with(number + 1, Span::default);
-        }
-        &mut seconds[number]
+        self.accepted_took.extend(&other.accepted_took);
+        self.refused_took.extend(&other.refused_took);
     }
 }
 
 /// The request is in the waiting queue.
 const QUEUED: Outcome = Outcome::Status(202);
 
-fn percentile_ms(latencies: &Histogram<u32>, percent: f64) -> Option<f64> {
-    (!latencies.is_empty()).then(|| milliseconds(latencies.value_at_percentile(percent)))
-}
-
-fn milliseconds(micros: u64) -> f64 {
-    Duration::from_micros(micros).as_secs_f64() * 1_000.0
+fn percentile_ms(took: &[Duration], percent: f64) -> Option<f64> {
+    let took = latencies(took.iter().copied());
+    (!took.is_empty()).then(|| milliseconds(took.value_at_percentile(percent)))
 }
 
 #[cfg(test)]
@@ -252,19 +173,18 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn measured(outcomes: &[(Outcome, u32, u32)]) -> Measurement {
-        let mut recording = Recording::new(3_000 * MS);
+        let mut measured = Measurement::default();
         for &(outcome, intended_ms, took_ms) in outcomes {
             let (intended, took) = (intended_ms * MS, took_ms * MS);
-            recording.offered(intended);
             match outcome {
-                Outcome::Socket => recording.failed(RequestError::Closed, intended),
-                Outcome::NotSent => recording.not_sent(intended),
+                Outcome::Socket => measured.failed(RequestError::Closed, intended),
+                Outcome::NotSent => measured.not_sent(intended),
                 Outcome::Status(_) | Outcome::RetryLater(_) => {
-                    recording.responded(outcome, intended, took);
+                    measured.responded(outcome, intended, took, took <= 3_000 * MS);
                 }
             }
         }
-        recording.finish(5_000 * MS)
+        measured
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use drill::{Load, Outcome, Reconnect, Request, Requests, Response, Stop, Target, User};
+use drill::{Load, Outcome, Reconnect, Request, Requests, Response, Stop, Target};
 
 use crate::server::{Answer, Server, answer, status};
 
@@ -64,7 +64,7 @@ async fn it_connects_for_each_request_on_demand() {
 #[tokio::test]
 async fn every_request_may_differ() {
     let server = healthy().await;
-    let make = |User(user), number| Request::get(&format!("/{user}/{number}"));
+    let make = |number| Request::get(&format!("/{number}"));
     let load = Load { request: Requests::made(make), ..load(Stop::requests(8)) };
     load.run(&server.target).await;
     let requests = server.requests();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use drill::{
-    Load, OpenLoad, Outcome, Reconnect, Request, Requests, Schedule, Stop, Summary, Target, User,
+    Load, OpenLoad, Outcome, Reconnect, Request, Requests, Schedule, Stop, Summary, Target,
 };
 use tokio::time::{Instant, advance, sleep};
 
@@ -79,7 +79,7 @@ async fn a_late_generator_is_late_in_the_latencies_too() {
 #[tokio::test(start_paused = true)]
 async fn requests_are_sent_on_schedule_and_counted_in_their_seconds() {
     let server = healthy().await;
-    let schedule = Schedule::step((10.0, SECOND), (50.0, 2 * SECOND));
+    let schedule = Schedule::constant(10.0, SECOND).then(Schedule::constant(50.0, 2 * SECOND));
     let began = Instant::now();
     let measured = OpenLoad::new(schedule, Request::get("/")).run(&server.target).await;
     let offered: Vec<_> = measured.seconds.iter().map(|second| second.offered).collect();
@@ -141,9 +141,8 @@ async fn it_ends_before_its_schedule_at_its_stop() {
 #[tokio::test(start_paused = true)]
 async fn every_request_may_differ() {
     let server = healthy().await;
-    let make = |User(_), number| {
-        Request::post_json("/", "{}").header("idempotency-key", &format!("k{number}"))
-    };
+    let make =
+        |number| Request::post_json("/", "{}").header("idempotency-key", &format!("k{number}"));
     let request = Requests::made(make);
     let load = OpenLoad { request, ..open(8.0, SECOND) };
     load.run(&server.target).await;

@@ -1,89 +1,97 @@
-//! Code and comments that are refused, everywhere or in certain places.
+//! Text and code that is refused, everywhere or in certain places.
 
 use super::{
-    finding::Finding,
-    source::{Line, has_word, is_of_name},
-    tree::{File, Tree},
+    rule::{Part, Rule, if_so},
+    source::{has_word, is_of_name},
+    tree::File,
 };
 
 /// The comment, with a reason behind it, on a test that has to wait for real.
 const PACED: &str = "tidy: paced";
 
-/// Code that is refused in certain lines of certain files.
-struct Rule {
-    applies_to: fn(&File) -> bool,
-    part: Part,
-    is_refused: fn(&str) -> bool,
-    what: &'static str,
-    do_this: &'static str,
-}
+const PRODUCTION_LINES_MAX: usize = 500;
 
-#[derive(PartialEq, Eq)]
-enum Part {
-    Production,
-    Tests,
-    All,
-}
+/// File names that fit any content. clippy refuses none of them.
+const EMPTY_NAMES: [&str; 4] = ["mod.rs", "utils.rs", "helpers.rs", "common.rs"];
 
 /// clippy refuses `#[allow]` (`allow_attributes`), but no inner attribute.
-const RULES: [Rule; 5] = [
+pub(super) const RULES: &[Rule] = &[
     Rule {
-        applies_to: |file| !may_read_environment(file),
+        applies_to: |file| file.is_rust() && !may_read_environment(file),
         part: Part::Production,
-        is_refused: reads_environment,
-        what: "the environment is read here",
+        refused: |_, line| if_so(reads_environment(&line.code), "the environment is read here"),
         do_this: "read it in the crate's config.rs, and pass the value on",
     },
     Rule {
-        applies_to: |_| true,
+        applies_to: File::is_rust,
         part: Part::All,
-        is_refused: |code| code.contains("#![allow("),
-        what: "a lint is switched off for good",
+        refused: |_, line| {
+            if_so(line.code.contains("#![allow("), "a lint is switched off for good")
+        },
         do_this: "write #![expect(lint, reason = \"…\")], which warns once it is not needed",
     },
     Rule {
-        applies_to: |_| true,
+        applies_to: File::is_rust,
         part: Part::All,
-        is_refused: |code| code.contains("#[ignore"),
-        what: "a test that does not run",
+        refused: |_, line| if_so(line.code.contains("#[ignore"), "a test that does not run"),
         do_this: "make it run everywhere, or delete it",
     },
     Rule {
-        applies_to: |_| true,
+        applies_to: File::is_rust,
         part: Part::All,
-        is_refused: |code| has_word(code, "should_panic"),
-        what: "a test that passes with any panic",
+        refused: |_, line| {
+            if_so(has_word(&line.code, "should_panic"), "a test that passes with any panic")
+        },
         do_this: "return the error as a value, and assert on it",
     },
     Rule {
-        applies_to: |_| true,
+        applies_to: File::is_rust,
         part: Part::Tests,
-        is_refused: sleeps,
-        what: "a test that sleeps",
+        refused: |file, line| {
+            if_so(sleeps(&line.code) && !is_paced(file, line.number), "a test that sleeps")
+        },
         do_this: "await what the test waits for, or pause the clock; if it is paced on purpose, \
                   end the line with `// tidy: paced, because …`",
     },
+    Rule {
+        // Prose may mention the mark.
+        applies_to: |file| file.is_written_by_hand() && file.extension() != Some("md"),
+        part: Part::All,
+        refused: |_, line| if_so(has_word(&line.comment, "FIXME"), "a known defect"),
+        do_this: "fix it now, or write a TODO that names an issue",
+    },
+    Rule {
+        // rustfmt checks Rust files only.
+        applies_to: File::is_written_by_hand,
+        part: Part::All,
+        refused: |_, line| if_so(line.text.ends_with([' ', '\t', '\r']), "trailing whitespace"),
+        do_this: "delete it; an editor can do so when it saves",
+    },
+    Rule {
+        applies_to: File::is_rust,
+        part: Part::All,
+        refused: |file, line| {
+            let begun = ["//!", "#![doc = include_str!"];
+            let is_open = begun.iter().any(|begun| file.text.starts_with(begun));
+            if_so(line.number == 1 && !is_open, "the file has no documentation")
+        },
+        do_this: "open it with `//!` and a sentence that says what the file is for",
+    },
+    Rule {
+        applies_to: |file| EMPTY_NAMES.contains(&file.name()),
+        part: Part::All,
+        refused: |_, line| if_so(line.number == 1, "the name of the file fits any file"),
+        do_this: "name the file after its subject; a module `foo` is foo.rs next to foo/",
+    },
+    Rule {
+        applies_to: File::is_rust,
+        part: Part::Production,
+        refused: |_, line| {
+            if_so(line.number == PRODUCTION_LINES_MAX + 1, "more than 500 lines before the tests")
+        },
+        do_this: "move one of its subjects into a file of its own",
+    },
 ];
-
-pub(super) fn refused_code_is_absent(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (file, source) in tree.rust_files() {
-        let production = file.production_lines();
-        for rule in RULES.iter().filter(|rule| (rule.applies_to)(file)) {
-            for (number, line) in source.numbered() {
-                let in_part = match rule.part {
-                    Part::Production => number <= production,
-                    Part::Tests => number > production && !is_paced(&source.lines, number),
-                    Part::All => true,
-                };
-                if in_part && (rule.is_refused)(&line.code) {
-                    findings.push(Finding::at(&file.path, number, rule.what, rule.do_this));
-                }
-            }
-        }
-    }
-    findings
-}
 
 fn may_read_environment(file: &File) -> bool {
     file.path.starts_with("tools/") || ["config.rs", "logs.rs", "build.rs"].contains(&file.name())
@@ -107,29 +115,11 @@ fn sleeps(code: &str) -> bool {
 }
 
 /// The comment may be on the line itself or on the one above.
-fn is_paced(lines: &[Line], number: usize) -> bool {
-    lines[number.saturating_sub(2)..number].iter().any(|line| {
+fn is_paced(file: &File, number: usize) -> bool {
+    file.lines[number.saturating_sub(2)..number].iter().any(|line| {
         let reason = line.comment.split_once(PACED).map_or("", |(_, reason)| reason);
         reason.chars().any(char::is_alphabetic)
     })
-}
-
-pub(super) fn nothing_is_left_for_later(tree: &Tree) -> Vec<Finding> {
-    const MARK: &str = "FIXME";
-    let mut findings = Vec::new();
-    // Prose may mention the mark.
-    let code = |file: &&File| file.is_written_by_hand() && file.extension() != Some("md");
-    for file in tree.files().filter(code) {
-        let comments: Vec<&str> = match file.source() {
-            Some(source) => source.lines.iter().map(|line| line.comment.as_str()).collect(),
-            None => file.text.lines().collect(),
-        };
-        for (index, _) in comments.iter().enumerate().filter(|(_, text)| has_word(text, MARK)) {
-            let advice = "fix it now, or write a TODO that names an issue";
-            findings.push(Finding::at(&file.path, index + 1, "a known defect", advice));
-        }
-    }
-    findings
 }
 
 #[cfg(test)]

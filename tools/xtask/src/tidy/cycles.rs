@@ -1,18 +1,21 @@
 //! The files of a crate use each other without circles. A file that uses an item of its parent while
 //! the parent uses the file is a circle of two. Tests are left out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    iter,
+};
 
 use super::{
-    finding::Finding,
-    source::{has_word, is_of_name},
+    rule::Finding,
+    source::has_word,
     tree::{File, Tree},
 };
 
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 pub(super) fn files_of_a_crate_have_no_circles(tree: &Tree) -> Vec<Finding> {
-    let files = tree.rust_files().map(|(file, _)| file).filter(|file| !file.is_test());
+    let files = tree.files().filter(|file| !file.is_test());
     let modules: Vec<_> = files.filter_map(|file| Some((module(&file.path)?, file))).collect();
     let edges: Edges<'_> =
         modules.iter().map(|(own, file)| (file.path.as_str(), used(own, file, &modules))).collect();
@@ -23,12 +26,8 @@ pub(super) fn files_of_a_crate_have_no_circles(tree: &Tree) -> Vec<Finding> {
         if circle.iter().all(|file| !known.contains(file)) {
             known.extend(circle.iter().copied());
             let what = format!("a circle of files: {} → {path}", circle.join(" → "));
-            findings.push(Finding::at(
-                path,
-                1,
-                what,
-                "move what they share into a file below them",
-            ));
+            let advice = "move what they share into a file below them";
+            findings.push(Finding::at(path, 1, what, advice));
         }
     }
     findings
@@ -55,8 +54,8 @@ fn used<'a>(own: &str, file: &File, modules: &[(String, &'a File)]) -> BTreeSet<
         found.find(|file| path != root || is_root(file))
     };
     let mut used = BTreeSet::new();
-    for path in paths(file) {
-        let (first, rest) = path.split_once("::").unwrap_or((&path, ""));
+    for path in file.production().iter().flat_map(|line| &line.paths).map(|path| &path.name) {
+        let (first, rest) = path.split_once("::").unwrap_or((path, ""));
         let mut target = match first {
             "crate" => format!("{root}::{rest}"),
             "self" => format!("{own}::{rest}"),
@@ -67,33 +66,11 @@ fn used<'a>(own: &str, file: &File, modules: &[(String, &'a File)]) -> BTreeSet<
         while let Some((above, below)) = target.split_once("::super") {
             target = format!("{}{below}", above.rsplit_once("::").map_or(above, |(it, _)| it));
         }
-        let mut part = Some(target.as_str());
-        let found = std::iter::from_fn(|| {
-            let this = part?;
-            part = this.rsplit_once("::").map(|(above, _)| above);
-            Some(this)
-        });
-        used.extend(found.into_iter().find_map(find).map(|file| file.path.as_str()));
+        let mut folders = iter::successors(Some(&*target), |this| Some(this.rsplit_once("::")?.0));
+        used.extend(folders.find_map(find).map(|file| file.path.as_str()));
     }
     used.remove(file.path.as_str());
     used
-}
-
-/// The paths of the production code: of imports, and elsewhere names with `::`.
-fn paths(file: &File) -> Vec<String> {
-    let Some(source) = file.source() else { return Vec::new() };
-    let production = file.production_lines();
-    let imports = source.imports().into_iter().filter(|(line, _)| *line <= production);
-    let mut paths: Vec<_> = imports.map(|(_, path)| path).collect();
-    let mut in_import = false;
-    for (_, line) in source.numbered().take(production) {
-        in_import |= has_word(&line.code, "use");
-        let words = line.code.split(|c| !is_of_name(c) && c != ':');
-        let named = words.filter(|word| word.contains("::") && !in_import);
-        paths.extend(named.map(|word| word.trim_matches(':').to_owned()));
-        in_import &= !line.code.contains(';');
-    }
-    paths
 }
 
 /// The shortest way from a file back to it.

@@ -1,6 +1,6 @@
 //! Documents exist, decisions are numbered, and links resolve.
 
-use super::{finding::Finding, tree::Tree};
+use super::{rule::Finding, tree::Tree};
 
 const STANDING: [&str; 5] = ["README.md", "ARCHITECTURE.md", "STYLE.md", "CHANGELOG.md", "LICENSE"];
 
@@ -8,7 +8,7 @@ const DECISIONS: &str = "docs/adr";
 
 pub(super) fn standing_documents_exist(tree: &Tree) -> Vec<Finding> {
     let of_the_whole = STANDING.iter().map(|name| (*name).to_owned());
-    let of_each_crate = tree.crates().iter().map(|member| format!("{}/README.md", member.folder));
+    let of_each_crate = tree.crates.iter().map(|member| format!("{}/README.md", member.folder()));
     of_the_whole
         .chain(of_each_crate)
         .filter(|path| !tree.has_file(path))
@@ -23,38 +23,25 @@ pub(super) fn decisions_are_numbered(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut expected = 1;
     for name in tree.names_in(DECISIONS) {
-        let path = format!("{DECISIONS}/{name}");
-        let Some(number) = decision_number(name) else {
-            findings.push(Finding::at(
-                &path,
-                1,
-                "the name of a decision is NNNN-title.md",
-                "rename it: four digits, then lower-case words with hyphens between them",
-            ));
-            continue;
-        };
-        if number != expected {
-            findings.push(Finding::at(
-                &path,
-                1,
-                format!("{expected:04} was the next number"),
-                "give each decision the number after the one before it",
-            ));
+        let number = decision_number(name);
+        if number != Some(expected) {
+            let what = format!("the next decision is {expected:04}-title.md");
+            let advice = "rename it: the number after the one before it in four digits, then \
+                          lower-case words with hyphens between them";
+            findings.push(Finding::at(&format!("{DECISIONS}/{name}"), 1, what, advice));
         }
-        expected = number + 1;
+        expected = number.map_or(expected, |number| number + 1);
     }
     findings
 }
 
 fn decision_number(name: &str) -> Option<u32> {
     let (number, title) = name.strip_suffix(".md")?.split_once('-')?;
-    let is_word =
-        |word: &str| !word.is_empty() && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9'));
-    let is_number = number.len() == 4 && number.chars().all(|c| c.is_ascii_digit());
-    if !is_number || !title.split('-').all(is_word) {
-        return None;
-    }
-    number.parse().ok()
+    let is_word = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    };
+    let is_name = number.len() == 4 && title.split('-').all(is_word);
+    number.parse().ok().filter(|_| is_name)
 }
 
 pub(super) fn links_resolve(tree: &Tree) -> Vec<Finding> {
@@ -63,12 +50,10 @@ pub(super) fn links_resolve(tree: &Tree) -> Vec<Finding> {
         for (line, link) in links(&file.text).into_iter().filter(|(_, link)| is_file(link)) {
             let target = resolve(&file.path, &link);
             if !target.is_some_and(|path| tree.has_file(&path) || tree.has_folder(&path)) {
-                findings.push(Finding::at(
-                    &file.path,
-                    line,
-                    format!("the link to {link} is broken"),
-                    "correct the path, which starts at the folder of this file, or drop the link",
-                ));
+                let what = format!("the link to {link} is broken");
+                let advice =
+                    "correct the path, which starts at the folder of this file, or drop the link";
+                findings.push(Finding::at(&file.path, line, what, advice));
             }
         }
     }
@@ -87,16 +72,12 @@ fn links(text: &str) -> Vec<(usize, String)> {
             (Some(open), Some(mark)) if open == mark => fence = None,
             (Some(_), _) => {}
             (None, None) => {
-                let prose = without_code(line);
-                links.extend(targets(&prose).map(|target| (index + 1, target.to_owned())));
+                let without_code: String = line.split('`').step_by(2).collect();
+                links.extend(targets(&without_code).map(|target| (index + 1, target.to_owned())));
             }
         }
     }
     links
-}
-
-fn without_code(line: &str) -> String {
-    line.split('`').step_by(2).collect()
 }
 
 fn targets(prose: &str) -> impl Iterator<Item = &str> {

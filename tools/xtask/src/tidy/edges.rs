@@ -1,6 +1,6 @@
 //! Crates depend on each other as drawn in ARCHITECTURE.md. Dev-dependencies are free.
 
-use super::{finding::Finding, tree::Tree};
+use super::{rule::Finding, tree::Tree};
 
 /// Folders of crates, and the folders that each may depend on; the first row that matches counts.
 /// `*` is any name. `?` at the end allows an optional dependency only, since `xtask` is the first
@@ -31,26 +31,29 @@ const EDGES: &[(&str, &[&str])] = &[
 
 pub(super) fn crates_depend_downwards(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for member in tree.crates() {
-        let manifest = format!("{}/Cargo.toml", member.folder);
-        let Some((_, allowed)) = EDGES.iter().find(|(from, _)| matches(from, &member.folder))
-        else {
+    for member in &tree.crates {
+        let folder = member.folder();
+        let manifest = format!("{folder}/Cargo.toml");
+        let Some((_, allowed)) = EDGES.iter().find(|(from, _)| matches(from, folder)) else {
             let advice = "move it below services/, platform/ or tools/, or draw it in \
                           ARCHITECTURE.md and add a row to EDGES in xtask/src/tidy/edges.rs";
-            let what = format!("{} is not in the table of edges", member.folder);
+            let what = format!("{folder} is not in the table of edges");
             findings.push(Finding::at(&manifest, 1, what, advice));
             continue;
         };
-        for need in &member.needs {
-            let is_allowed = allowed.iter().any(|to| match to.strip_suffix('?') {
-                Some(to) => need.optional && matches(to, &need.folder),
-                None => matches(to, &need.folder),
-            });
+        for needed in &member.dependencies {
+            let Some(path) = needed.path.as_deref() else { continue };
+            let is_allowed = needed.kind.as_deref() == Some("dev")
+                || allowed.iter().any(|to| match to.strip_suffix('?') {
+                    Some(to) => needed.optional && matches(to, path),
+                    None => matches(to, path),
+                });
             if !is_allowed {
                 let text = tree.text(&manifest).unwrap_or_default();
-                let names_it = |line: &str| line.split(['=', '.', ' ']).next() == Some(&need.name);
+                let names_it =
+                    |line: &str| line.split(['=', '.', ' ']).next() == Some(&needed.name);
                 let line = text.lines().position(names_it).map_or(1, |index| index + 1);
-                let what = format!("{} depends on {}", member.folder, need.folder);
+                let what = format!("{folder} depends on {path}");
                 let advice = "move what both need into a crate below them, or write an ADR for a \
                               new edge; xtask may depend on tools/drill optionally";
                 findings.push(Finding::at(&manifest, line, what, advice));
@@ -116,6 +119,13 @@ mod tests {
             let tree = Tree::of(&[]).with_crate(from, &[to]);
             assert_eq!(found(&tree), [format!("{from} depends on {to}")]);
         }
+    }
+
+    #[test]
+    fn a_dev_dependency_is_free() {
+        let mut tree = Tree::of(&[]).with_crate("contracts", &["tools/drill"]);
+        tree.crates[0].dependencies[0].kind = Some("dev".to_owned());
+        assert!(found(&tree).is_empty());
     }
 
     #[test]

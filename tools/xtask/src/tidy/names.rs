@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    finding::Finding,
+    rule::Finding,
     source::is_of_name,
     tree::{File, Tree},
 };
@@ -16,23 +16,21 @@ const OF_EACH_SERVICE: [&str; 5] = ["Command", "Config", "Queries", "Refusal", "
 pub(super) fn public_types_have_their_own_names(tree: &Tree) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &File> = BTreeMap::new();
     let mut findings = Vec::new();
-    for (file, source) in tree.rust_files() {
-        for (number, line) in source.numbered().take(file.production_lines()) {
-            let code = line.code.trim_start();
-            let Some(rest) = KINDS.iter().find_map(|kind| code.strip_prefix(kind)) else {
-                continue;
-            };
-            let name = rest.split(|c| !is_of_name(c)).next().unwrap_or_default();
-            if file.path.starts_with("services/") && OF_EACH_SERVICE.contains(&name) {
-                continue;
-            }
-            if let Some(other) = first.get(name) {
-                let what = format!("{} has a public type {name} too", other.path);
-                let advice = "name one of them after what distinguishes it, or make one private";
-                findings.push(Finding::at(&file.path, number, what, advice));
-            } else {
-                first.insert(name, file);
-            }
+    for (file, line) in
+        tree.files().flat_map(|file| file.production().iter().map(move |it| (file, it)))
+    {
+        let code = line.code.trim_start();
+        let Some(rest) = KINDS.iter().find_map(|kind| code.strip_prefix(kind)) else { continue };
+        let name = rest.split(|c| !is_of_name(c)).next().unwrap_or_default();
+        if file.path.starts_with("services/") && OF_EACH_SERVICE.contains(&name) {
+            continue;
+        }
+        if let Some(other) = first.get(name) {
+            let what = format!("{} has a public type {name} too", other.path);
+            let advice = "name one of them after what distinguishes it, or make one private";
+            findings.push(Finding::at(&file.path, line.number, what, advice));
+        } else {
+            first.insert(name, file);
         }
     }
     findings

@@ -2,9 +2,9 @@
 //! numbers.
 
 use super::{
-    finding::Finding,
-    source::{has_word, is_of_name},
-    tree::{File, Tree},
+    rule::{Part, Rule},
+    source::{Line, has_word, is_of_name},
+    tree::File,
 };
 
 /// Crates and modules that do I/O, wait, or read a clock.
@@ -29,66 +29,46 @@ const OUTSIDE: &[&str] = &[
 /// Functions of pure types that read a clock or random numbers.
 const IMPURE_CALLS: &[&str] = &["Timestamp::now", "Zoned::now", "Uuid::new_v4", "Uuid::now_v7"];
 
-pub(super) fn domain_code_is_pure(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (file, source) in tree.rust_files().filter(|(file, _)| is_domain(file)) {
-        let mut found = |line, what: String| {
-            findings.push(Finding::at(
-                &file.path,
-                line,
-                what,
-                "take the value as an argument (a duration as core::time::Duration); \
-                 what waits, reads or sends belongs to api.rs, store.rs or lib.rs",
-            ));
-        };
-        let production = file.production_lines();
-        for (line, path) in source.imports().into_iter().filter(|(line, _)| *line <= production) {
-            if let Some(outside) = OUTSIDE.iter().find(|outside| leads_to(&path, outside)) {
-                found(line, format!("domain code imports {outside}"));
-            }
-        }
-        for (line, parts) in source.numbered().take(production) {
-            let code = parts.code.as_str();
-            for outside in OUTSIDE.iter().filter(|outside| calls_into(code, outside)) {
-                found(line, format!("domain code calls into {outside}"));
-            }
-            for call in IMPURE_CALLS.iter().filter(|call| has_word(code, call)) {
-                found(line, format!("domain code calls {call}"));
-            }
-            if has_word(code, "async") || has_word(code, "await") {
-                found(line, "domain code waits".to_owned());
-            }
-        }
-    }
-    findings
-}
+pub(super) const RULE: Rule = Rule {
+    applies_to: is_domain,
+    part: Part::Production,
+    refused: impurities,
+    do_this: "take the value as an argument (a duration as core::time::Duration); what waits, reads \
+              or sends belongs to api.rs, store.rs or lib.rs",
+};
 
 fn is_domain(file: &File) -> bool {
-    let path: Vec<_> = file.path.split('/').collect();
-    match &path[..] {
-        [.., "src", "domain.rs"] => true,
-        path => path.windows(2).any(|pair| pair == ["src", "domain"]),
-    }
+    let below_src = file.path.rsplit_once("src/").map_or("", |(_, below)| below);
+    below_src == "domain.rs" || below_src.starts_with("domain/")
 }
 
-/// `path` is `outside` itself, below it, or another name for it.
+fn impurities(_: &File, line: &Line) -> Vec<String> {
+    let mut found = Vec::new();
+    for path in &line.paths {
+        let verb = if path.is_import { "imports" } else { "calls into" };
+        let outside = OUTSIDE.iter().filter(|outside| leads_to(&path.name, outside));
+        found.extend(outside.map(|outside| format!("domain code {verb} {outside}")));
+    }
+    let calls = IMPURE_CALLS.iter().filter(|call| has_word(&line.code, call));
+    found.extend(calls.map(|call| format!("domain code calls {call}")));
+    if has_word(&line.code, "async") || has_word(&line.code, "await") {
+        found.push("domain code waits".to_owned());
+    }
+    found
+}
+
+/// `path` is `outside` itself, or below it.
 fn leads_to(path: &str, outside: &str) -> bool {
     path.strip_prefix(outside).is_some_and(|rest| !rest.starts_with(is_of_name))
-}
-
-/// A path in code other than an import; imports may be nested and are checked as a whole.
-fn calls_into(code: &str, outside: &str) -> bool {
-    let is_import = code.contains("use ");
-    let begins_a_path = |at| !code[..at].ends_with(|c| is_of_name(c) || c == ':');
-    !is_import && code.match_indices(&format!("{outside}::")).any(|(at, _)| begins_a_path(at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tidy::tree::Tree;
 
     fn found(domain: &str) -> Vec<String> {
-        let findings = domain_code_is_pure(&Tree::of(&[("booking/src/domain.rs", domain)]));
+        let findings = RULE.findings(&Tree::of(&[("booking/src/domain.rs", domain)]));
         findings.into_iter().map(|finding| format!("{}: {}", finding.line, finding.what)).collect()
     }
 
@@ -110,7 +90,7 @@ mod tests {
         assert_eq!(found("use tracing as log;"), ["1: domain code imports tracing"]);
         assert_eq!(
             found("use std::{\n    fmt,\n    time::Instant,\n    fs,\n};"),
-            ["1: domain code imports std::time", "1: domain code imports std::fs"]
+            ["3: domain code imports std::time", "4: domain code imports std::fs"]
         );
         assert_eq!(
             found("use {axum::Json, http};"),
@@ -145,9 +125,9 @@ mod tests {
         let wait = "async fn f() {}";
         let free =
             [("a/src/api.rs", wait), ("a/tests/domain.rs", wait), ("a/src/b/domain.rs", wait)];
-        assert!(domain_code_is_pure(&Tree::of(&free)).is_empty());
+        assert!(RULE.findings(&Tree::of(&free)).is_empty());
         for path in ["a/src/domain/slots.rs", "services/a/src/domain.rs"] {
-            assert_eq!(domain_code_is_pure(&Tree::of(&[(path, wait)])).len(), 1);
+            assert_eq!(RULE.findings(&Tree::of(&[(path, wait)])).len(), 1);
         }
     }
 }

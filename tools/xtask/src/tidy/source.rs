@@ -1,74 +1,69 @@
-//! A Rust file split into code, comments and string literals, so that a check of one does not match
-//! the others. It only finds where literals and comments begin and end, which takes no parser.
+//! A file as lines, and a Rust line as code, comment, string literals and paths, so that a check of
+//! one does not match the others.
 
-pub(super) struct Source {
-    pub(super) lines: Vec<Line>,
-    pub(super) literals: Vec<Literal>,
-    /// How many lines stand before the module of tests, if there is one.
-    pub(super) production_lines: usize,
-}
+use std::ops::Range;
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 
 #[derive(Default)]
 pub(super) struct Line {
+    /// Counted from 1.
+    pub(super) number: usize,
+    /// As it stands in the file.
+    pub(super) text: String,
     /// Without comments; of a string literal only the quotes are left.
     pub(super) code: String,
+    /// The whole line if the file is not Rust.
     pub(super) comment: String,
+    /// The string literals that begin here.
+    pub(super) literals: Vec<String>,
+    pub(super) paths: Vec<Path>,
 }
 
-pub(super) struct Literal {
-    /// Where it begins, counted from 1.
-    pub(super) line: usize,
-    pub(super) text: String,
+/// A path with `::`, or what a `use` names, written out: `a::{b, c::{d}}` is `a::b` and `a::c::d`.
+pub(super) struct Path {
+    pub(super) name: String,
+    pub(super) is_import: bool,
 }
 
-impl Source {
-    pub(super) fn read(text: &str) -> Self {
-        let mut reader = Reader { rest: text, lines: vec![Line::default()], literals: Vec::new() };
-        reader.read();
-        let Reader { rest: _, lines, literals } = reader;
-        let production_lines = first_test_line(&lines).unwrap_or(text.lines().count());
-        Self { lines, literals, production_lines }
-    }
-
-    /// The lines with their numbers, counted from 1.
-    pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, &Line)> {
-        self.lines.iter().enumerate().map(|(index, line)| (index + 1, line))
-    }
-
-    /// Every path that a `use` names, written out, with the line on which its statement begins.
-    pub(super) fn imports(&self) -> Vec<(usize, String)> {
-        let mut imports = Vec::new();
-        let mut lines = self.numbered();
-        while let Some((number, line)) = lines.next() {
-            let Some(begun) = use_statement(&line.code) else { continue };
-            let mut statement = begun.to_owned();
-            while !statement.contains(';') {
-                let Some((_, line)) = lines.next() else { break };
-                statement.push_str(line.code.trim());
-            }
-            let tree = statement.split(';').next().unwrap_or_default();
-            write_out("", tree, &mut |path| imports.push((number, path)));
+/// The lines of a file. One that is not Rust, or that the compiler refuses, has only comments.
+pub(super) fn read(text: &str, is_rust: bool) -> Vec<Line> {
+    let numbered = (1..).zip(text.split('\n'));
+    let mut lines: Vec<_> = numbered
+        .map(|(number, text)| Line { number, text: text.to_owned(), ..Line::default() })
+        .collect();
+    let tokens: TokenStream =
+        if is_rust { text.parse().unwrap_or_default() } else { TokenStream::new() };
+    let mut ranges = Vec::new();
+    flatten(text, tokens.clone(), &mut ranges);
+    ranges.push(text.len()..text.len());
+    // The next byte, and the line that it is on.
+    let (mut at, mut line) = (0, 0);
+    for range in ranges {
+        let token = &text[range.clone()];
+        for (index, between) in text[at..range.start].split('\n').enumerate() {
+            line += usize::from(index > 0);
+            lines[line].comment += between.trim();
+            lines[line].code += if between.is_empty() { "" } else { " " };
         }
-        imports
+        let quoted = || Some(token.split_once('"')?.1.rsplit_once('"')?.0);
+        if token.trim_start_matches('b').starts_with('\'') && token.len() > 1 {
+            lines[line].code += "' '";
+        } else if let Some(literal) = quoted() {
+            lines[line].code += "\"\"";
+            lines[line].literals.push(literal.to_owned());
+        } else {
+            lines[line].code += token;
+        }
+        line += token.matches('\n').count();
+        at = range.end;
     }
+    read_paths(tokens, "", &mut |span, path| lines[span.start().line - 1].paths.push(path));
+    lines
 }
 
-/// Whether `word` stands in `code` with nothing of a name on either side.
-pub(super) fn has_word(code: &str, word: &str) -> bool {
-    code.match_indices(word).any(|(at, _)| {
-        let before = code[..at].chars().next_back();
-        let after = code[at + word.len()..].chars().next();
-        !before.is_some_and(is_of_name) && !after.is_some_and(is_of_name)
-    })
-}
-
-/// Whether a character may stand in the name of something.
-pub(super) fn is_of_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// A module of tests that stands in the file. A single item for tests does not end production.
-fn first_test_line(lines: &[Line]) -> Option<usize> {
+/// How many lines stand before the module of tests. A single item for tests does not end production.
+pub(super) fn production_lines(lines: &[Line]) -> Option<usize> {
     lines.iter().enumerate().position(|(index, line)| {
         let mut after =
             lines[index + 1..].iter().map(|line| line.code.trim()).filter(|code| !code.is_empty());
@@ -79,161 +74,86 @@ fn first_test_line(lines: &[Line]) -> Option<usize> {
     })
 }
 
-fn use_statement(code: &str) -> Option<&str> {
-    let code = code.trim();
-    let visible = code.strip_prefix("pub").map(str::trim_start);
-    let code = match visible {
-        Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1.trim_start(),
-        Some(rest) => rest,
-        None => code,
-    };
-    code.strip_prefix("use ")
+/// Whether `word` stands in `code` with nothing of a name on either side.
+pub(super) fn has_word(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(at, _)| {
+        !code[..at].ends_with(is_of_name) && !code[at + word.len()..].starts_with(is_of_name)
+    })
 }
 
-/// `a::{b, c::{d}}` is `a::b` and `a::c::d`.
-fn write_out(above: &str, tree: &str, each: &mut impl FnMut(String)) {
-    let tree = tree.trim();
-    let Some((path, list)) = tree.split_once('{') else {
-        if !tree.is_empty() {
-            each(format!("{above}{tree}"));
-        }
-        return;
-    };
-    let above = format!("{above}{}", path.trim());
-    let list = list.trim_end().strip_suffix('}').unwrap_or(list);
-    let mut depth = 0_usize;
-    let between = |c: char| {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ',' && depth == 0
-    };
-    for branch in list.split(between) {
-        write_out(&above, branch, each);
-    }
+/// Whether a character may stand in the name of something.
+pub(super) fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
-/// Walks through a file; `rest` is what has not been read.
-struct Reader<'a> {
-    rest: &'a str,
-    lines: Vec<Line>,
-    literals: Vec<Literal>,
-}
-
-impl Reader<'_> {
-    fn read(&mut self) {
-        while let Some(next) = self.rest.chars().next() {
-            if self.rest.starts_with("//") {
-                self.comment(self.rest.find('\n').unwrap_or(self.rest.len()));
-            } else if self.rest.starts_with("/*") {
-                self.comment(block_comment_len(self.rest));
-            } else if let Some(hashes) = raw_string_hashes(self.rest) {
-                self.code(1 + hashes + 1);
-                let end = format!("\"{}", "#".repeat(hashes));
-                self.literal(self.rest.find(&end).unwrap_or(self.rest.len()));
-                self.code(end.len());
-            } else if next == '"' {
-                self.code(1);
-                self.literal(string_len(self.rest));
-                self.code(1);
-            } else if next == '\'' {
-                self.code(char_literal_len(self.rest));
-            } else {
-                self.code(next.len_utf8());
+/// Where the tokens stand, in bytes. Those of a doc comment are left out.
+fn flatten(text: &str, tokens: TokenStream, ranges: &mut Vec<Range<usize>>) {
+    for token in tokens {
+        let range = token.span().byte_range();
+        let is_comment = ["//", "/*"].iter().any(|mark| text[range.clone()].starts_with(mark));
+        match token {
+            _ if is_comment => {}
+            TokenTree::Group(group) => {
+                ranges.push(group.span_open().byte_range());
+                flatten(text, group.stream(), ranges);
+                ranges.push(group.span_close().byte_range());
             }
-        }
-    }
-
-    fn code(&mut self, len: usize) {
-        let text = self.take(len);
-        // The character may be a quote, which would read as the start of a string.
-        let text = if text.starts_with('\'') && text.len() > 1 { "' '" } else { text };
-        self.push(text, |line| &mut line.code);
-    }
-
-    fn comment(&mut self, len: usize) {
-        let text = self.take(len);
-        self.push(text, |line| &mut line.comment);
-    }
-
-    fn literal(&mut self, len: usize) {
-        let line = self.lines.len();
-        let text = self.take(len);
-        self.literals.push(Literal { line, text: text.to_owned() });
-        // Keeps the numbers of the lines right and drops the text.
-        self.lines.extend(text.matches('\n').map(|_| Line::default()));
-    }
-
-    fn push(&mut self, text: &str, part: fn(&mut Line) -> &mut String) {
-        for (index, piece) in text.split('\n').enumerate() {
-            if index > 0 {
-                self.lines.push(Line::default());
-            }
-            if let Some(line) = self.lines.last_mut() {
-                part(line).push_str(piece);
-            }
+            _ => ranges.push(range),
         }
     }
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> &'a str {
-        let (text, rest) = self.rest.split_at(len.min(self.rest.len()));
-        self.rest = rest;
-        text
-    }
-}
-
-/// Block comments nest.
-fn block_comment_len(text: &str) -> usize {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while at < text.len() {
-        if text[at..].starts_with("/*") {
-            depth += 1;
-            at += 2;
-        } else if text[at..].starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return at;
+/// `above` is the path before the braces of an import.
+fn read_paths(tokens: TokenStream, above: &str, each: &mut impl FnMut(Span, Path)) {
+    let mut is_import = !above.is_empty();
+    let mut path = String::new();
+    let mut start = Span::call_site();
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let joins = match &token {
+            TokenTree::Ident(_) => path.is_empty() || path.ends_with("::"),
+            TokenTree::Punct(punct) => punct.as_char() == ':',
+            TokenTree::Group(_) | TokenTree::Literal(_) => false,
+        };
+        let is_list = matches!(&token, TokenTree::Group(group)
+            if group.delimiter() == Delimiter::Brace)
+            && (path.ends_with("::") || is_import && path.is_empty());
+        if !joins && !is_list {
+            end(&mut path, above, is_import, |path| each(start, path));
+        }
+        if path.is_empty() {
+            start = token.span();
+        }
+        match token {
+            TokenTree::Group(group) if is_list => {
+                // A list without a path before it is an import too.
+                let above = if path.is_empty() && above.is_empty() { "::" } else { above };
+                read_paths(group.stream(), &format!("{above}{path}"), each);
+                path.clear();
             }
-        } else {
-            at += text[at..].chars().next().map_or(1, char::len_utf8);
+            TokenTree::Group(group) => read_paths(group.stream(), "", each),
+            TokenTree::Ident(word) if word == "use" => {
+                // Not the `use<'a>` of a bound.
+                is_import =
+                    !matches!(tokens.peek(), Some(TokenTree::Punct(p)) if p.as_char() == '<');
+            }
+            TokenTree::Ident(word) if word == "as" && is_import => drop(tokens.next()),
+            TokenTree::Ident(word) => path += &word.to_string(),
+            TokenTree::Punct(punct) if joins => path.push(punct.as_char()),
+            TokenTree::Punct(punct) => is_import &= punct.as_char() != ';',
+            TokenTree::Literal(_) => {}
         }
     }
-    text.len()
+    end(&mut path, above, is_import, |path| each(start, path));
 }
 
-fn raw_string_hashes(text: &str) -> Option<usize> {
-    let after = text.strip_prefix('r')?;
-    let quoted = after.trim_start_matches('#');
-    quoted.starts_with('"').then_some(after.len() - quoted.len())
-}
-
-/// Up to the closing quote.
-fn string_len(text: &str) -> usize {
-    let mut escaped = false;
-    let closing = text.find(|c| {
-        let closes = c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        closes
-    });
-    closing.unwrap_or(text.len())
-}
-
-/// With both quotes; 1 if it is the quote of a lifetime.
-fn char_literal_len(text: &str) -> usize {
-    let mut chars = text.char_indices().skip(1);
-    let Some((_, first)) = chars.next() else { return 1 };
-    let closing = if first == '\\' {
-        chars.skip(1).find(|(_, c)| *c == '\'')
-    } else {
-        chars.next().filter(|(_, c)| *c == '\'')
-    };
-    closing.map_or(1, |(at, _)| at + 1)
+fn end(path: &mut String, above: &str, is_import: bool, each: impl FnOnce(Path)) {
+    let name = std::mem::take(path);
+    let name = name.trim_matches(':');
+    if name.contains("::") || is_import && !name.is_empty() {
+        let name = format!("{above}{name}").trim_start_matches(':').to_owned();
+        each(Path { name, is_import });
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! SQL is text in the `store.rs` of its service, for both databases; a migration has two texts.
 
-use std::collections::BTreeSet;
-
 use super::{
-    finding::Finding,
+    rule::{Finding, Part, Rule, if_so},
     source::is_of_name,
     tree::{File, Tree},
 };
@@ -23,44 +21,28 @@ const FOLDERS: [&str; 2] = ["migrations", "store"];
 /// The file of a service that may.
 const FILE: &str = "store.rs";
 
-pub(super) fn sql_stays_in_stores(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (file, source) in tree.rust_files().filter(|(file, _)| !may_contain_sql(file)) {
-        let production = file.production_lines();
-        for literal in source.literals.iter().filter(|literal| literal.line <= production) {
-            if let Some((first, second)) = statement(&literal.text) {
-                findings.push(Finding::at(
-                    &file.path,
-                    literal.line,
-                    format!("the statement {first} … {second} is out of place"),
-                    "move it into the store.rs of its service, and call it from there",
-                ));
-            }
-        }
-    }
-    findings
-}
+pub(super) const SQL_STAYS_IN_STORES: Rule = Rule {
+    applies_to: |file| file.is_rust() && !may_contain_sql(file),
+    part: Part::Production,
+    refused: |_, line| {
+        let found = line.literals.iter().filter_map(|text| statement(text));
+        found.map(|(a, b)| format!("the statement {a} … {b} is out of place")).collect()
+    },
+    do_this: "move it into the store.rs of its service, and call it from there",
+};
 
 /// Both cost more the longer a list is. The tests of query plans check the pages.
-pub(super) fn no_statement_skips_or_counts_rows(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (file, source) in tree.rust_files().filter(|(file, _)| may_contain_sql(file)) {
-        let production = file.production_lines();
-        for literal in source.literals.iter().filter(|literal| literal.line <= production) {
-            let text = &literal.text;
-            if statement(text).is_some() && (counts(text) || skips(text)) {
-                findings.push(Finding::at(
-                    &file.path,
-                    literal.line,
-                    "this statement costs more the longer the list is",
-                    "begin at a keyset cursor (`platform_store::Keyset`), keep a counter, or leave \
-                     the total out",
-                ));
-            }
-        }
-    }
-    findings
-}
+pub(super) const NO_STATEMENT_SKIPS_OR_COUNTS_ROWS: Rule = Rule {
+    applies_to: |file| file.is_rust() && may_contain_sql(file),
+    part: Part::Production,
+    refused: |_, line| {
+        let is_costly = |text: &String| statement(text).is_some() && (counts(text) || skips(text));
+        let what = "this statement costs more the longer the list is";
+        if_so(line.literals.iter().any(is_costly), what)
+    },
+    do_this: "begin at a keyset cursor (`platform_store::Keyset`), keep a counter, or leave the \
+              total out",
+};
 
 /// Dead letters are few.
 fn counts(text: &str) -> bool {
@@ -77,23 +59,20 @@ fn skips(text: &str) -> bool {
 
 pub(super) fn migrations_have_twins(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for member in tree.crates() {
-        let folders =
-            ["sqlite", "postgres"].map(|backend| format!("{}/migrations/{backend}", member.folder));
-        let names = folders.each_ref().map(|folder| tree.names_in(folder));
-        if names.iter().any(BTreeSet::is_empty) {
+    for member in &tree.crates {
+        let folders = ["sqlite", "postgres"]
+            .map(|backend| format!("{}/migrations/{backend}", member.folder()));
+        let [sqlite, postgres] = folders.each_ref().map(|folder| tree.names_in(folder));
+        if sqlite.is_empty() || postgres.is_empty() {
             continue;
         }
-        for (here, there) in [(0, 1), (1, 0)] {
-            for name in names[there].difference(&names[here]) {
-                findings.push(Finding::at(
-                    &format!("{}/{name}", folders[here]),
-                    1,
-                    "only the other backend has this migration",
-                    "write the same step for this backend, under the same name",
-                ));
-            }
-        }
+        let [of_sqlite, of_postgres] = folders;
+        let missing = postgres.difference(&sqlite).map(|name| format!("{of_sqlite}/{name}"));
+        let others = sqlite.difference(&postgres).map(|name| format!("{of_postgres}/{name}"));
+        findings.extend(missing.chain(others).map(|path| {
+            let advice = "write the same step for this backend, under the same name";
+            Finding::at(&path, 1, "only the other backend has this migration", advice)
+        }));
     }
     findings
 }
@@ -124,7 +103,7 @@ mod tests {
             ("booking/tests/store.rs", QUERY),
             ("booking/src/api.rs", &in_tests),
         ]);
-        assert_eq!(sql_stays_in_stores(&tree), []);
+        assert_eq!(SQL_STAYS_IN_STORES.findings(&tree), []);
     }
 
     #[test]
@@ -138,11 +117,15 @@ mod tests {
         ];
         for sql in statements {
             let text = format!("//!\nconst Q: &str = \"{sql}\";\n");
-            let findings = sql_stays_in_stores(&Tree::of(&[("booking/src/api.rs", &text)]));
+            let findings =
+                SQL_STAYS_IN_STORES.findings(&Tree::of(&[("booking/src/api.rs", &text)]));
             assert_eq!(findings.len(), 1, "{sql}");
             assert_eq!(findings[0].line, 2);
         }
-        assert_eq!(sql_stays_in_stores(&Tree::of(&[("booking/src/stores.rs", QUERY)])).len(), 1);
+        assert_eq!(
+            SQL_STAYS_IN_STORES.findings(&Tree::of(&[("booking/src/stores.rs", QUERY)])).len(),
+            1
+        );
     }
 
     #[test]
@@ -154,13 +137,13 @@ mod tests {
             "const SELECT: &str = \"\"; const FROM: &str = \"\";",
         ] {
             let tree = Tree::of(&[("web/src/pages.rs", text)]);
-            assert_eq!(sql_stays_in_stores(&tree), [], "{text}");
+            assert_eq!(SQL_STAYS_IN_STORES.findings(&tree), [], "{text}");
         }
     }
 
     fn costly(path: &str, sql: &str) -> Vec<usize> {
         let text = format!("//!\nconst Q: &str = \"{sql}\";\n");
-        let findings = no_statement_skips_or_counts_rows(&Tree::of(&[(path, &text)]));
+        let findings = NO_STATEMENT_SKIPS_OR_COUNTS_ROWS.findings(&Tree::of(&[(path, &text)]));
         findings.iter().map(|finding| finding.line).collect()
     }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
 };
 
 use serde::Deserialize;
@@ -11,50 +10,47 @@ use servers::Failure;
 
 use xtask::child;
 
-use super::source::Source;
+use super::source::{self, Line};
 
 /// Extensions of files that people write; vendored and generated files have others.
 const WRITTEN_BY_HAND: [&str; 8] = ["rs", "md", "toml", "sql", "yml", "yaml", "sh", "html"];
 
 pub(super) struct Tree {
     files: BTreeMap<String, File>,
-    crates: Vec<Crate>,
+    pub(super) crates: Vec<Crate>,
 }
 
 pub(super) struct File {
     /// Relative to the root, with `/` between folders.
     pub(super) path: String,
     pub(super) text: String,
-    /// Of Rust files only.
-    source: Option<Source>,
+    pub(super) lines: Vec<Line>,
+    /// How many lines stand before those for tests.
+    pub(super) production_lines: usize,
 }
 
+/// As `cargo metadata` prints it, with paths relative to the root.
+#[derive(Deserialize)]
 pub(super) struct Crate {
-    /// Relative to the root, as in [`File::path`].
-    pub(super) folder: String,
-    /// Dependencies within the workspace, without dev-dependencies.
-    pub(super) needs: Vec<Need>,
+    manifest_path: String,
+    pub(super) dependencies: Vec<Dependency>,
 }
 
-pub(super) struct Need {
+#[derive(Deserialize)]
+pub(super) struct Dependency {
     pub(super) name: String,
-    pub(super) folder: String,
+    pub(super) kind: Option<String>,
     pub(super) optional: bool,
+    /// The folder of a crate of this workspace.
+    pub(super) path: Option<String>,
 }
 
 impl Tree {
     /// The checkout that this program was built from.
     pub(super) fn load() -> Result<Self, Failure> {
-        let listing = child::printed(
-            child::program("git").args([
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ]),
-            "run it in a git checkout",
-        )?;
+        let mut git = child::program("git");
+        git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        let listing = child::printed(&mut git, "run it in a git checkout")?;
         let metadata = child::printed(
             &mut child::cargo(["metadata", "--no-deps", "--format-version", "1"]),
             "fix the Cargo.toml that cargo names above",
@@ -64,7 +60,7 @@ impl Tree {
             let bytes = fs::read(child::root().join(path)).ok()?;
             Some((path.to_owned(), String::from_utf8_lossy(&bytes).into_owned()))
         });
-        Ok(Self::new(files, crates(&metadata)?))
+        Ok(Self::new(files, crates(&metadata, &child::root().to_string_lossy())?))
     }
 
     fn new(files: impl Iterator<Item = (String, String)>, crates: Vec<Crate>) -> Self {
@@ -74,14 +70,6 @@ impl Tree {
 
     pub(super) fn files(&self) -> impl Iterator<Item = &File> {
         self.files.values()
-    }
-
-    pub(super) fn rust_files(&self) -> impl Iterator<Item = (&File, &Source)> {
-        self.files().filter_map(|file| Some((file, file.source()?)))
-    }
-
-    pub(super) fn crates(&self) -> &[Crate] {
-        &self.crates
     }
 
     pub(super) fn text(&self, path: &str) -> Option<&str> {
@@ -105,13 +93,18 @@ impl Tree {
 
 impl File {
     fn new(path: String, text: String) -> Self {
-        let is_rust = Path::new(&path).extension().is_some_and(|extension| extension == "rs");
-        let source = is_rust.then(|| Source::read(&text));
-        Self { path, text, source }
+        let mut file = Self { path, text, lines: Vec::new(), production_lines: 0 };
+        file.lines = source::read(&file.text, file.is_rust());
+        if !file.is_test() {
+            let all = file.text.lines().count();
+            file.production_lines = source::production_lines(&file.lines).unwrap_or(all);
+        }
+        file
     }
 
-    pub(super) fn source(&self) -> Option<&Source> {
-        self.source.as_ref()
+    /// The lines before those for tests.
+    pub(super) fn production(&self) -> &[Line] {
+        &self.lines[..self.production_lines]
     }
 
     pub(super) fn name(&self) -> &str {
@@ -120,6 +113,10 @@ impl File {
 
     pub(super) fn extension(&self) -> Option<&str> {
         Some(self.name().rsplit_once('.')?.1)
+    }
+
+    pub(super) fn is_rust(&self) -> bool {
+        self.extension() == Some("rs")
     }
 
     pub(super) fn is_written_by_hand(&self) -> bool {
@@ -135,62 +132,27 @@ impl File {
     pub(super) fn is_test(&self) -> bool {
         self.is_in("tests") || self.is_in("benches") || self.name() == "tests.rs"
     }
+}
 
-    /// The number of lines before the module of tests.
-    pub(super) fn production_lines(&self) -> usize {
-        if self.is_test() {
-            return 0;
-        }
-        self.source.as_ref().map_or(usize::MAX, |source| source.production_lines)
+impl Crate {
+    pub(super) fn folder(&self) -> &str {
+        self.manifest_path.trim_end_matches("/Cargo.toml")
     }
 }
 
-/// The part of the answer of `cargo metadata` that is used here.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_root: String,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    manifest_path: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    kind: Option<String>,
-    optional: bool,
-    /// Of crates of this workspace only.
-    path: Option<String>,
-}
-
-fn crates(metadata: &str) -> Result<Vec<Crate>, Failure> {
-    let Metadata { packages, workspace_root } =
-        serde_json::from_str(metadata).map_err(|error| {
-            Failure::new(
-                format!("`cargo metadata` answered with something unknown: {error}"),
-                "use the version of Rust that Cargo.toml names, or adapt src/tidy/tree.rs of xtask",
-            )
-        })?;
-    Ok(packages.into_iter().map(|package| member(package, &workspace_root)).collect())
-}
-
-fn member(package: Package, root: &str) -> Crate {
-    let Package { manifest_path, dependencies } = package;
-    let manifest = manifest_path.strip_prefix(root).unwrap_or(&manifest_path);
-    let folder = manifest.trim_end_matches("Cargo.toml").trim_matches('/').to_owned();
-    let needs = dependencies
-        .into_iter()
-        .filter(|needed| needed.kind.as_deref() != Some("dev"))
-        .filter_map(|Dependency { name, optional, path, .. }| {
-            let folder = path?.strip_prefix(root)?.trim_matches('/').to_owned();
-            Some(Need { name, folder, optional })
-        })
-        .collect();
-    Crate { folder, needs }
+fn crates(metadata: &str, root: &str) -> Result<Vec<Crate>, Failure> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Crate>,
+    }
+    let relative = metadata.replace(&format!("{root}/"), "");
+    let metadata: Metadata = serde_json::from_str(&relative).map_err(|error| {
+        Failure::new(
+            format!("`cargo metadata` answered with something unknown: {error}"),
+            "use the version of Rust that Cargo.toml names, or adapt src/tidy/tree.rs of xtask",
+        )
+    })?;
+    Ok(metadata.packages)
 }
 
 #[cfg(test)]

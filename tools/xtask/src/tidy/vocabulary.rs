@@ -3,9 +3,9 @@
 //! `EventsTold` contain the word "told".
 
 use super::{
-    finding::Finding,
-    source::has_word,
-    tree::{File, Tree},
+    rule::{Part, Rule},
+    source::{Line, has_word},
+    tree::File,
 };
 
 /// Refused words, with the word to use. A lower-case word or phrase is refused in any case and
@@ -47,26 +47,23 @@ const RANDOM: [&str; 3] = ["seed: u64", "with_seed", "_SEED"];
 /// This list with its tests, the examples of what not to write, the history, and the licence.
 const EXCEPT: &[&str] = &["src/tidy/vocabulary.rs", "STYLE.md", "CHANGELOG.md", "LICENSE"];
 
-pub(super) fn words_are_standard(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for file in tree.files().filter(|file| is_checked(file)) {
-        let is_random = RANDOM.iter().any(|code| file.text.contains(code));
-        for (index, line) in file.text.lines().enumerate() {
-            let words = words(line);
-            for (refused, instead) in REFUSED {
-                for refused in refused.iter().filter(|refused| contains(line, &words, refused)) {
-                    if *refused == THE_SEED && is_random {
-                        continue;
-                    }
-                    let what = format!("the word \"{refused}\"; write: {instead}");
-                    let advice =
-                        "use the standard term; the list is in xtask/src/tidy/vocabulary.rs";
-                    findings.push(Finding::at(&file.path, index + 1, what, advice));
-                }
-            }
-        }
+pub(super) const RULE: Rule = Rule {
+    applies_to: is_checked,
+    part: Part::All,
+    refused: refused_words,
+    do_this: "use the standard term; the list is in xtask/src/tidy/vocabulary.rs",
+};
+
+fn refused_words(file: &File, line: &Line) -> Vec<String> {
+    let words = words(&line.text);
+    let mut found = Vec::new();
+    for (refused, instead) in REFUSED {
+        let refused = refused.iter().filter(|refused| contains(&line.text, &words, refused));
+        found.extend(refused.map(|refused| format!("the word \"{refused}\"; write: {instead}")));
     }
-    findings
+    let is_random = || RANDOM.iter().any(|code| file.text.contains(code));
+    found.retain(|what| !(what.contains(THE_SEED) && is_random()));
+    found
 }
 
 /// JSON below docs/ is generated from the code.
@@ -104,9 +101,10 @@ fn words(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tidy::tree::Tree;
 
     fn found(path: &str, text: &str) -> Vec<String> {
-        let findings = words_are_standard(&Tree::of(&[(path, text)]));
+        let findings = RULE.findings(&Tree::of(&[(path, text)]));
         findings.into_iter().map(|finding| format!("{}: {}", finding.line, finding.what)).collect()
     }
 

@@ -1,6 +1,6 @@
 //! A Python environment below `target` with the packages of `deploy/check/requirements.txt`.
 
-use std::{fmt::Display, fs, io, path::PathBuf};
+use std::{fmt::Display, fs, path::PathBuf};
 
 use servers::Failure;
 
@@ -48,15 +48,11 @@ impl Environment {
     }
 
     fn create(&self, machine: &mut impl Machine) -> Result<(), String> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
-            Err(_) | Ok(()) => {}
-        }
         let folder = self.folder.to_string_lossy();
         let python = self.programs().join("python");
         let list = self.list.to_string_lossy();
         // pip in the environment would need one more package of the system.
-        machine.run(&["python3", "-m", "venv", "--without-pip", &folder])?;
+        machine.run(&["python3", "-m", "venv", "--without-pip", "--clear", &folder])?;
         let pip = ["pip3", "--python", &python.to_string_lossy(), "--disable-pip-version-check"];
         machine.run(&[pip.as_slice(), &["install", "--quiet", "--requirement", &list]].concat())
     }

@@ -1,6 +1,6 @@
 //! Where and when something was measured, and how much memory it took.
 
-use std::{fs, io, pin::pin, process::Command, time::Duration};
+use std::{fs, pin::pin, process::Command, time::Duration};
 
 use drill::DrillError;
 use tokio::{select, time::interval};
@@ -57,12 +57,6 @@ pub(crate) async fn highest_while<T>(
             _ = ticks.tick() => highest = read()?.max(highest),
         }
     }
-}
-
-/// One core for the load generator, the others for what it measures.
-pub(crate) fn on_one_thread<T>(work: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(work))
 }
 
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts stay below 2^53")]

@@ -19,11 +19,7 @@ mod system;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use drill::DrillError;
-use xtask::{
-    background::{self, ServerKind},
-    child,
-};
+use xtask::background::{self, ServerKind};
 
 /// Measures durable bookings beside a constant response, PostgreSQL and Redis; or, as a subcommand,
 /// something else
@@ -43,12 +39,6 @@ enum What {
     Outage(outage::Options),
     /// Offers several times the capacity
     Overload(overload::Options),
-    /// Measures what a call costs in the guards of `resilience`, beside other crates
-    Resilience {
-        /// Passed to the benchmark; `--help` lists what it takes
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
     /// Compares our load generator with the real siege: counts and rate
     Siege(siege::Options),
     /// Runs servers in the background until its input ends
@@ -56,14 +46,15 @@ enum What {
     Servers { kinds: Vec<ServerKind> },
 }
 
-fn main() -> ExitCode {
+/// One core for the load generator, the others for what it measures.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
     let Cli { what, performance } = Cli::parse();
     let done = match &what {
-        None => performance::run(&performance),
-        Some(What::Outage(options)) => outage::run(options),
-        Some(What::Overload(options)) => overload::run(options),
-        Some(What::Resilience { args }) => guards(args),
-        Some(What::Siege(options)) => siege::run(options),
+        None => performance::run(&performance).await,
+        Some(What::Outage(options)) => outage::run(options).await,
+        Some(What::Overload(options)) => overload::run(options).await,
+        Some(What::Siege(options)) => siege::run(options).await,
         Some(What::Servers { kinds }) => background::run(kinds).map_err(Into::into),
     };
     match done {
@@ -73,12 +64,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn guards(args: &[String]) -> Result<(), DrillError> {
-    let mut bench =
-        child::cargo(["bench", "--package", "platform-resilience", "--bench", "guards", "--"]);
-    Ok(child::succeed(bench.args(args), "read what cargo printed above")?)
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use self::network::Network;
 use crate::{
-    machine::{self, count_of},
+    machine::count_of,
     report::{self, Cell, Row, Source},
-    system::{self, TestSystem},
+    system::{self, STOCK, TestSystem},
 };
 
 const VACCINE: ServiceProcess = ServiceProcess::vaccine(0);
@@ -42,60 +42,40 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Killed,
-    Slow,
-    Flapping,
-    Silent,
-    BlackHoled,
-}
-
-const FAULTS: [Fault; 5] =
-    [Fault::Killed, Fault::Slow, Fault::Flapping, Fault::Silent, Fault::BlackHoled];
-
-impl Fault {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Killed => "killed, and started again",
-            Self::Slow => "slow: every response after 5 s",
-            Self::Flapping => "flapping: fails half of every second",
-            Self::Silent => "silent: accepts requests, never responds",
-            Self::BlackHoled => "black-holed: packets dropped",
-        }
-    }
-
-    fn setting(self) -> Option<Value> {
-        match self {
-            Self::Slow => Some(json!({"mode": "slow", "delayMs": 5_000})),
-            Self::Flapping => Some(json!({"mode": "bursts", "everyMs": 1_000, "forMs": 500})),
-            Self::Silent => Some(json!({"mode": "silent"})),
-            Self::Killed | Self::BlackHoled => None,
-        }
-    }
-}
+const KILLED: &str = "killed, and started again";
+const BLACK_HOLED: &str = "black-holed: packets dropped";
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
-    system::build()?;
-    let source = Source::of(format!("cargo xtask bench outage --seconds {}", options.seconds))?;
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
+    system::build(&system::PROGRAM)?;
+    let source = Source::of_this_run()?;
+    let lasting = Duration::from_secs(options.seconds);
     let mut outages = Vec::new();
-    for fault in FAULTS {
-        eprintln!("{}", fault.name());
-        let lasting = Duration::from_secs(options.seconds);
-        outages.push(machine::on_one_thread(measure(fault, lasting))??);
+    for (name, faults) in [
+        (KILLED, None),
+        ("slow: every response after 5 s", Some(json!({"mode": "slow", "delayMs": 5_000}))),
+        (
+            "flapping: fails half of every second",
+            Some(json!({"mode": "bursts", "everyMs": 1_000, "forMs": 500})),
+        ),
+        ("silent: accepts requests, never responds", Some(json!({"mode": "silent"}))),
+        (BLACK_HOLED, None),
+    ] {
+        eprintln!("{name}");
+        outages.push(measure(name, faults, lasting).await?);
     }
     println!("\n{}\n{USERS} users who reconnect for every request\n", source.line());
     println!("{}", report::table(&outages));
     report::write_json(options.json.as_deref(), &source, &outages)
 }
 
-async fn measure(fault: Fault, lasting: Duration) -> Result<Row, DrillError> {
+/// `faults` are those that vaccine injects itself.
+async fn measure(name: &str, faults: Option<Value>, lasting: Duration) -> Result<Row, DrillError> {
     let mut vaccine = TestSystem::vaccine().await?;
-    let id = vaccine.stock().await?;
-    let network = match fault {
-        Fault::BlackHoled => Some(Network::around(&mut vaccine.system).await?),
-        Fault::Killed | Fault::Slow | Fault::Flapping | Fault::Silent => None,
+    let id = vaccine.register(STOCK).await?;
+    let network = match name {
+        BLACK_HOLED => Some(Network::around(&mut vaccine.system)?),
+        _ => None,
     };
     let url = network.as_ref().map_or_else(|| vaccine.entry.to_string(), Network::url);
     let booking = TestSystem::booking(&url).await?;
@@ -111,9 +91,17 @@ async fn measure(fault: Fault, lasting: Duration) -> Result<Row, DrillError> {
     let control = async {
         tokio::time::sleep(BEFORE).await;
         let from = recorder.elapsed();
-        set(fault, true, &mut vaccine, network.as_ref()).await?;
+        match (&faults, &network) {
+            (Some(faults), _) => drill::set_faults(&vaccine.entry, faults).await?,
+            (None, Some(network)) => network.drop_packets()?,
+            (None, None) => vaccine.system.kill(VACCINE)?,
+        }
         tokio::time::sleep(lasting).await;
-        set(fault, false, &mut vaccine, network.as_ref()).await?;
+        match (&faults, &network) {
+            (Some(_), _) => drill::set_faults(&vaccine.entry, &json!({"mode": "none"})).await?,
+            (None, Some(network)) => network.pass_packets()?,
+            (None, None) => vaccine.system.start_service(VACCINE).await?,
+        }
         Ok::<_, DrillError>(from..recorder.elapsed())
     };
     let (summary, outage) = tokio::join!(running, control);
@@ -122,44 +110,19 @@ async fn measure(fault: Fault, lasting: Duration) -> Result<Row, DrillError> {
     let before = seen.rate(WARM_UP..outage.start);
     let recovered = seen.recovered_after(outage.end, before * RECOVERED_SHARE, Duration::MAX);
     let other = summary.sent - booked - summary.retry_later() - no_response;
-    let [open, recovered] = [seen.opened_after(&outage), recovered].map(|it| it.map(in_seconds));
+    let [open, recovered] =
+        [seen.opened_after(&outage), recovered].map(|it| it.map(|it| it.as_secs_f64()));
+    let refused_ms = seen.p99_of_refusals(&outage).map(|it| it.as_secs_f64() * 1_000.0);
     let cells = vec![
         Cell("201", Some(count_of(booked)), ""),
         Cell("503 with `Retry-After`", Some(count_of(summary.retry_later())), ""),
         Cell("other responses", Some(count_of(other)), ""),
         Cell("none", Some(count_of(no_response)), ""),
-        Cell("longest response (≤ 3.2 s)", Some(in_seconds(seen.longest())), " s"),
+        Cell("longest response (≤ 3.2 s)", Some(seen.longest().as_secs_f64()), " s"),
         Cell("circuit open after", open, " s"),
-        Cell("p99 of 503 while open (≤ 20 ms)", seen.p99_of_refusals(&outage).map(millis), " ms"),
+        Cell("p99 of 503 while open (≤ 20 ms)", refused_ms, " ms"),
         Cell("bookings before", Some(before), "/s"),
         Cell("95 % of that after (≤ 2 s)", recovered, " s"),
     ];
-    Ok(Row { name: fault.name().to_owned(), cells })
-}
-
-/// Begins or ends the fault.
-async fn set(
-    fault: Fault,
-    begins: bool,
-    vaccine: &mut TestSystem,
-    network: Option<&Network>,
-) -> Result<(), DrillError> {
-    match (fault.setting(), network) {
-        (Some(setting), _) => {
-            let setting = if begins { setting } else { json!({"mode": "none"}) };
-            drill::set_faults(&vaccine.entry, &setting).await
-        }
-        (None, Some(network)) if begins => network.drop_packets(),
-        (None, Some(network)) => network.pass_packets(),
-        (None, None) if begins => vaccine.system.kill(VACCINE),
-        (None, None) => vaccine.system.start_service(VACCINE).await,
-    }
-}
-
-fn in_seconds(time: Duration) -> f64 {
-    time.as_secs_f64()
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
+    Ok(Row { name: name.to_owned(), cells })
 }

@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::{
     machine::{self, count_of},
     report::{self, Cell, Row, Source},
-    system::{self, TestSystem},
+    system::{self, STOCK, TestSystem},
 };
 
 /// Closed loops that measure the capacity; the best rate counts.
@@ -66,51 +66,50 @@ pub(crate) struct Options {
     docs: Option<PathBuf>,
 }
 
-#[derive(Default, Serialize)]
-struct Figures {
-    /// The capacity.
-    peak_per_second: f64,
-    overloads: Vec<Row>,
-    /// Of each overload.
-    seconds: Vec<Vec<Second>>,
-}
-
+/// A load of a multiple of the capacity.
 #[derive(Serialize)]
-struct Second {
-    goodput_percent: f64,
-    accepted_p99_ms: Option<f64>,
+struct Overload {
+    #[serde(flatten)]
+    row: Row,
+    /// Of each second, in percent of the capacity.
+    goodput_percent: Vec<f64>,
+    /// Likewise; NaN without an accepted booking.
+    accepted_p99_ms: Vec<f64>,
 }
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
     let Options { seconds, store_delay_us, json, docs } = options;
-    system::build()?;
-    let command = "cargo xtask bench overload --seconds";
-    let source =
-        Source::of(format!("{command} {seconds} --store-delay-us {store_delay_us} --docs docs"))?;
-    let figures = machine::on_one_thread(measure(options))??;
-    let measured = format!("{}\n{}", source.line(), figures.text(options));
+    system::build(&system::PROGRAM)?;
+    let source = Source::of_this_run()?;
+    let (peak, overloads) = measure(options).await?;
+    let measured = format!(
+        "{}\nCapacity: {peak:.0} bookings per second, the best of closed loops of {PEAK_USERS:?} users, \
+         with vaccine's store delayed by {store_delay_us} µs per command. The overload lasts \
+         {seconds} s.\n\n{}",
+        source.line(),
+        report::table(overloads.iter().map(|overload| &overload.row))
+    );
     println!("\n{measured}");
+    let figures = json!({"peak_per_second": peak, "overloads": overloads});
     report::write_json(json.as_deref(), &source, &figures)?;
     let Some(folder) = docs else { return Ok(()) };
-    report::write_page(folder, "overload.md", &measured, &figures.charts(*seconds))
+    report::write_page(folder, "overload.md", &measured, &charts(&overloads, *seconds))
 }
 
-async fn measure(options: &Options) -> Result<Figures, DrillError> {
-    let vaccine = TestSystem::vaccine().await?;
-    let id = vaccine.stock().await?;
-    let delayed = json!({"mode": "none", "storeDelayUs": options.store_delay_us});
-    drill::set_faults(&vaccine.entry, &delayed).await?;
-    let booking = TestSystem::booking(&vaccine.entry.to_string()).await?;
+/// The capacity, and the loads of its multiples.
+async fn measure(options: &Options) -> Result<(f64, Vec<Overload>), DrillError> {
+    let (booking, vaccine) = TestSystem::pair(options.store_delay_us).await?;
+    let id = vaccine.register(STOCK).await?;
     let peak = peak(&booking, id).await?;
-    let mut figures = Figures { peak_per_second: peak, ..Figures::default() };
+    let mut overloads = Vec::new();
     for factor in FACTORS {
         eprintln!("{factor} times {peak:.0}/s");
         wait_until_idle(&booking, id).await?;
         vaccine.no_open_holds(IDLE_WITHIN).await?;
-        figures.overload(&booking, id, factor, options.seconds).await?;
+        overloads.push(overload(&booking, id, (peak, factor), options.seconds).await?);
     }
-    Ok(figures)
+    Ok((peak, overloads))
 }
 
 /// Bookings per second of the best of several closed loops.
@@ -141,42 +140,37 @@ async fn wait_until_idle(booking: &TestSystem, id: i64) -> Result<(), DrillError
     }
 }
 
-impl Figures {
-    /// Offers a share of the capacity, then a multiple of it, then the share again.
-    async fn overload(
-        &mut self,
-        booking: &TestSystem,
-        id: i64,
-        factor: u32,
-        seconds: u64,
-    ) -> Result<(), DrillError> {
-        let peak = self.peak_per_second;
-        let offer =
-            |times: f64, seconds| Schedule::constant(peak * times, Duration::from_secs(seconds));
-        let normal = offer(NORMAL_SHARE, BEFORE).then(offer(f64::from(factor), seconds));
-        let load = OpenLoad {
-            response_timeout: RESPONSE_TIMEOUT,
-            useful_within: USEFUL_WITHIN,
-            ..OpenLoad::new(normal.then(offer(NORMAL_SHARE, AFTER)), drill::booking_request(id))
-        };
-        let before = booking.memory_mib()?;
-        let running = load.run(&booking.entry);
-        let (measured, highest) =
-            machine::highest_while(running, MEMORY_INTERVAL, || booking.memory_mib()).await?;
-        let mut cells = cells(&measured, peak, seconds)?;
-        cells.extend([
-            Cell("memory before", Some(before), " MiB"),
-            Cell("highest", Some(highest), " MiB"),
-            Cell("after", Some(booking.memory_mib()?), " MiB"),
-        ]);
-        self.overloads.push(Row { name: format!("{factor} times the capacity"), cells });
-        let seconds = measured.seconds.iter().map(|second| Second {
-            goodput_percent: 100.0 * count_of(second.goodput) / peak,
-            accepted_p99_ms: second.accepted_ms(99.0),
-        });
-        self.seconds.push(seconds.collect());
-        Ok(())
-    }
+/// Offers a share of the capacity, then a multiple of it, then the share again.
+async fn overload(
+    booking: &TestSystem,
+    id: i64,
+    (peak, factor): (f64, u32),
+    seconds: u64,
+) -> Result<Overload, DrillError> {
+    let offer =
+        |times: f64, seconds| Schedule::constant(peak * times, Duration::from_secs(seconds));
+    let normal = offer(NORMAL_SHARE, BEFORE).then(offer(f64::from(factor), seconds));
+    let load = OpenLoad {
+        response_timeout: RESPONSE_TIMEOUT,
+        useful_within: USEFUL_WITHIN,
+        ..OpenLoad::new(normal.then(offer(NORMAL_SHARE, AFTER)), drill::booking_request(id))
+    };
+    let before = booking.memory_mib()?;
+    let running = load.run(&booking.entry);
+    let (measured, highest) =
+        machine::highest_while(running, MEMORY_INTERVAL, || booking.memory_mib()).await?;
+    let mut cells = cells(&measured, peak, seconds)?;
+    cells.extend([
+        Cell("memory before", Some(before), " MiB"),
+        Cell("highest", Some(highest), " MiB"),
+        Cell("after", Some(booking.memory_mib()?), " MiB"),
+    ]);
+    let each = || measured.seconds.iter();
+    Ok(Overload {
+        row: Row { name: format!("{factor} times the capacity"), cells },
+        goodput_percent: each().map(|it| 100.0 * count_of(it.goodput) / peak).collect(),
+        accepted_p99_ms: each().map(|it| it.accepted_ms(99.0).unwrap_or(f64::NAN)).collect(),
+    })
 }
 
 fn cells(measured: &Measurement, peak: f64, seconds: u64) -> Result<Vec<Cell>, DrillError> {
@@ -207,46 +201,28 @@ fn cells(measured: &Measurement, peak: f64, seconds: u64) -> Result<Vec<Cell>, D
     ])
 }
 
-impl Figures {
-    fn text(&self, options: &Options) -> String {
-        format!(
-            "Capacity: {:.0} bookings per second, the best of closed loops of {PEAK_USERS:?} users, \
-             with vaccine's store delayed by {} µs per command. The overload lasts {} s.\n\n{}",
-            self.peak_per_second,
-            options.store_delay_us,
-            options.seconds,
-            report::table(&self.overloads)
-        )
-    }
-
-    fn charts(&self, seconds: u64) -> [(&'static str, Chart); 2] {
-        let goodput = Chart {
-            y_label: "goodput (% of the capacity)".to_owned(),
-            ..self.chart("Goodput over time", seconds, |second| second.goodput_percent)
-        };
-        let latency = |second: &Second| second.accepted_p99_ms.unwrap_or(f64::NAN);
-        let latency = Chart {
-            y_label: "latency (ms)".to_owned(),
-            y_scale: Scale::Logarithmic,
-            ..self.chart("99th percentile of accepted bookings over time", seconds, latency)
-        };
-        [("overload-goodput", goodput), ("overload-latency", latency)]
-    }
-
-    fn chart(&self, title: &str, seconds: u64, value: impl Fn(&Second) -> f64) -> Chart {
-        let mark = |second: u64, name: &str| Mark { x: count_of(second), name: name.to_owned() };
-        let series = self.overloads.iter().zip(&self.seconds).map(|(row, each)| {
-            // In the middle of its second.
-            let middles = (0..BEFORE + seconds + AFTER).map(|second| count_of(second) + 0.5);
-            let points = middles.zip(each).map(|(x, second)| (x, value(second))).collect();
-            Series { name: row.name.clone(), style: Style::Line, points }
-        });
-        Chart {
-            title: title.to_owned(),
-            x_label: "time (s)".to_owned(),
-            series: series.collect(),
-            marks: vec![mark(BEFORE, "load rises"), mark(BEFORE + seconds, "load falls")],
-            ..Chart::default()
-        }
-    }
+fn charts(overloads: &[Overload], seconds: u64) -> [(&'static str, Chart); 2] {
+    let mark = |second: u64, name: &str| Mark { x: count_of(second), name: name.to_owned() };
+    let chart = |title: &str, y: &str, values: fn(&Overload) -> &[f64]| Chart {
+        title: title.to_owned(),
+        x_label: "time (s)".to_owned(),
+        y_label: y.to_owned(),
+        series: overloads
+            .iter()
+            .map(|overload| {
+                // In the middle of its second.
+                let middles = (0..BEFORE + seconds + AFTER).map(|second| count_of(second) + 0.5);
+                let points = middles.zip(values(overload).iter().copied()).collect();
+                Series { name: overload.row.name.clone(), style: Style::Line, points }
+            })
+            .collect(),
+        marks: vec![mark(BEFORE, "load rises"), mark(BEFORE + seconds, "load falls")],
+        ..Chart::default()
+    };
+    let goodput =
+        chart("Goodput over time", "goodput (% of the capacity)", |it| &it.goodput_percent);
+    let title = "99th percentile of accepted bookings over time";
+    let latency = chart(title, "latency (ms)", |it| &it.accepted_p99_ms);
+    let latency = Chart { y_scale: Scale::Logarithmic, ..latency };
+    [("overload-goodput", goodput), ("overload-latency", latency)]
 }

@@ -4,17 +4,16 @@
 //! All contestants run, and take turns within each round. A ratio is computed within a round, since
 //! other load on the machine affects neighbouring turns alike; the median of the rounds counts.
 
-mod aim;
 mod alone;
 mod contest;
 mod figures;
+mod page;
 mod pgbench;
 mod plan;
 mod redis;
-mod rounds;
 mod stored;
 
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use drill::{DrillError, Siege, SiegeLimit, Target};
 use xtask::{
@@ -22,86 +21,78 @@ use xtask::{
     tools::{self, ThisMachine},
 };
 
-pub(crate) use self::{plan::Options, rounds::median};
+pub(crate) use self::{figures::median, plan::Options};
 
 use self::{
-    figures::{Figures, Starts},
+    figures::Figures,
     plan::{CLIENTS, CONTESTANTS, Plan, Subject},
-    rounds::{Rounds, Turn},
 };
 use crate::{
     machine,
     report::{self, Source},
-    system::{self, TestSystem},
+    system::{self, STOCK, TestSystem},
 };
 
 const STARTS: usize = 5;
 
 /// Measures and reports.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
     let plan = Plan::of(options);
-    let mut source = Source::of(plan.command())?;
+    let mut source = Source::of_this_run()?;
     for tool in plan.tools() {
         tools::provide(&tool, &mut ThisMachine)?;
         let program = tool.programs.last().ok_or("a tool without programs")?;
         write!(source.machine, ", {} {}", tool.package, machine::version(program)?)?;
     }
-    system::build()?;
-    system::build_echo()?;
+    system::build(&system::PROGRAM)?;
+    system::build(&system::ECHO_PROGRAM)?;
     let mut figures = Figures::default();
-    let done = machine::on_one_thread(measure(&plan, &mut figures))?;
+    let done = measure(&plan, &mut figures).await;
     // Also after a failure, for the figures before it.
-    let measured = format!("{}\n{}", source.line(), figures.table(&plan));
+    let measured = format!("{}\n{}", source.line(), page::table(&figures, &plan));
     println!("\n{measured}");
     report::write_json(options.json.as_deref(), &source, &figures)?;
     done?;
     let usual = plan.is_everything().then(|| child::root().join("docs"));
     let Some(folder) = options.docs.clone().or(usual) else { return Ok(()) };
-    report::write_page(&folder, "performance.md", &measured, &figures.charts())
+    report::write_page(&folder, "performance.md", &measured, &page::charts(&figures))
 }
 
 async fn measure(plan: &Plan, figures: &mut Figures) -> Result<(), DrillError> {
-    if CONTESTANTS.iter().any(|&who| plan.includes(who)) {
-        contest::run(plan, &mut figures.rounds).await?;
+    if plan.includes_any(&CONTESTANTS) {
+        contest::run(plan, figures).await?;
     }
     if plan.includes(Subject::Alone) {
-        figures.alone = Some(alone::measure(plan).await?);
+        alone::measure(plan, figures).await?;
     }
     if plan.includes(Subject::Siege) {
-        sieges(plan, &mut figures.sieges).await?;
+        sieges(plan, figures).await?;
     }
     if plan.includes(Subject::Start) {
-        figures.start = Some(starts().await?);
+        for _ in 0..STARTS {
+            let system = TestSystem::serve().await?;
+            let ready_ms = system.ready_after.as_secs_f64() * 1_000.0;
+            let start = [("ready_ms", ready_ms), ("memory_mib", system.memory_mib()?)];
+            figures.push("start", start.to_vec());
+        }
     }
     if plan.includes(Subject::Stored) {
-        figures.stored = Some(stored::measure(plan).await?);
+        stored::measure(plan, figures).await?;
     }
     Ok(())
 }
 
-async fn starts() -> Result<Starts, DrillError> {
-    let mut starts = Starts::default();
-    for _ in 0..STARTS {
-        let system = TestSystem::serve().await?;
-        starts.ready_ms.push(system.ready_after.as_secs_f64() * 1_000.0);
-        starts.memory_mib.push(system.memory_mib()?);
-    }
-    Ok(starts)
-}
-
 /// The reference's load with the real siege, which opens a connection for every request: on the
 /// system and on the echo server, in turns.
-async fn sieges(plan: &Plan, rounds: &mut Rounds) -> Result<(), DrillError> {
+async fn sieges(plan: &Plan, figures: &mut Figures) -> Result<(), DrillError> {
     let (echo, ours) = (TestSystem::echo().await?, TestSystem::serve().await?);
-    let vaccine = ours.stock().await?;
+    let vaccine = ours.register(STOCK).await?;
     for round in 1..=plan.turns {
         let under = siege(&echo.entry, vaccine, plan.lasting)?;
         let over = siege(&ours.entry, vaccine, plan.lasting)?;
-        let caught_up = ours.caught_up(vaccine, contest::CAUGHT_UP_WITHIN).await?;
+        ours.caught_up(vaccine, contest::CAUGHT_UP_WITHIN).await?;
         eprintln!("siege {round}: {over:.0}/s, echo {under:.0}/s");
-        let over = Turn { caught_up_s: Some(caught_up.as_secs_f64()), ..Turn::of_rate(over) };
-        let turns = [(Subject::Echo, Turn::of_rate(under)), (Subject::Sqlite, over)];
-        rounds.push(BTreeMap::from(turns));
+        figures.push("siege", vec![("ours_per_second", over), ("echo_per_second", under)]);
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Where the figures of a measurement go: a JSON file, and a page whose text is partly written by hand.
 
-use std::{fmt::Write, fs, iter, path::Path};
+use std::{env, fmt::Write, fs, path::Path};
 
 use drill::{Chart, DrillError};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::machine;
 
@@ -12,7 +13,7 @@ const FROM: &str = "<!-- measured:";
 const TO: &str = "<!-- /measured -->";
 
 /// Where, when and how something was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) machine: String,
     date: String,
@@ -20,7 +21,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn of(command: String) -> Result<Self, DrillError> {
+    pub(crate) fn of_this_run() -> Result<Self, DrillError> {
+        let words = ["cargo", "xtask", "bench"].map(str::to_owned).into_iter();
+        let command = words.chain(env::args().skip(1)).collect::<Vec<_>>().join(" ");
         Ok(Self { machine: machine::describe()?, date: machine::today()?, command })
     }
 
@@ -43,20 +46,22 @@ pub(crate) struct Row {
 pub(crate) struct Cell(pub(crate) &'static str, pub(crate) Option<f64>, pub(crate) &'static str);
 
 /// The rows, which have the same headings.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let Some(first) = rows.first() else { return String::new() };
-    let headings = first.cells.iter().map(|Cell(heading, ..)| (*heading).to_owned());
-    let mut text = line(iter::once(String::new()).chain(headings).collect());
-    text += &line(vec!["---".to_owned(); first.cells.len() + 1]);
+pub(crate) fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
+    let line = |first: &str, cells: Vec<String>| format!("| {first} | {} |\n", cells.join(" | "));
+    let mut text = String::new();
     for Row { name, cells } in rows {
-        let cells = cells.iter().map(|Cell(_, figure, unit)| match figure {
+        if text.is_empty() {
+            text +=
+                &line("", cells.iter().map(|Cell(heading, ..)| (*heading).to_owned()).collect());
+            text += &line("---", vec!["---".to_owned(); cells.len()]);
+        }
+        let figures = cells.iter().map(|Cell(_, figure, unit)| match figure {
             None => "–".to_owned(),
             Some(figure) if *figure < 10.0 => format!("{figure:.2}{unit}"),
             Some(figure) if *figure < 1_000.0 => format!("{figure:.1}{unit}"),
             Some(figure) => format!("{figure:.0}{unit}"),
         });
-        text += &line(iter::once(name.clone()).chain(cells).collect());
+        text += &line(name, figures.collect());
     }
     text
 }
@@ -67,14 +72,11 @@ pub(crate) fn write_json(
     source: &Source,
     figures: &impl Serialize,
 ) -> Result<(), DrillError> {
-    #[derive(Serialize)]
-    struct Document<'a, F> {
-        #[serde(flatten)]
-        source: &'a Source,
-        figures: &'a F,
-    }
     if let Some(file) = file {
-        let text = serde_json::to_string_pretty(&Document { source, figures })?;
+        let Source { machine, date, command } = source;
+        let document =
+            json!({"machine": machine, "date": date, "command": command, "figures": figures});
+        let text = serde_json::to_string_pretty(&document)?;
         fs::write(file, text + "\n")?;
         println!("Every figure is in {}.", file.display());
     }

@@ -7,13 +7,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use drill::{DrillError, Load, Reconnect, Siege, SiegeLimit, SiegeSummary, Stop, Summary};
-use serde_json::json;
+use drill::{DrillError, Load, Reconnect, Siege, SiegeLimit, SiegeSummary, Stop, Summary, Target};
 
 use crate::{
-    machine,
     performance::median,
-    system::{self, TestSystem},
+    system::{self, STOCK, TestSystem},
 };
 
 /// As many as the smaller siege has.
@@ -41,78 +39,50 @@ pub(crate) struct Options {
 }
 
 /// Measures and reports; an error if the two differ.
-pub(crate) fn run(options: &Options) -> Result<(), DrillError> {
-    system::build()?;
-    machine::on_one_thread(compare(options))?
-}
-
-async fn compare(options: &Options) -> Result<(), DrillError> {
-    let vaccine = TestSystem::vaccine().await?;
-    drill::set_faults(&vaccine.entry, &json!({"storeDelayUs": STORE_DELAY_US})).await?;
-    let booking = TestSystem::booking(&vaccine.entry.to_string()).await?;
-    let pair = Pair { booking, vaccine };
-    let (theirs, ours) = pair.counts().await?;
+pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
+    system::build(&system::PROGRAM)?;
+    let (booking, vaccine) = TestSystem::pair(STORE_DELAY_US).await?;
+    // The same number of requests for the same number of doses.
+    let id = vaccine.register(DOSES).await?;
+    let theirs = siege(&booking.entry, id, SiegeLimit::RequestsPerUser(EACH)).await?;
+    let id = vaccine.register(DOSES).await?;
+    let all = u64::from(EACH) * u64::from(USERS);
+    let ours = load(&booking.entry, id, Stop::requests(all)).await;
     println!(
         "\n| {USERS} users, {EACH} requests each, {DOSES} doses | siege | ours |\n|---|---|---|"
     );
     for (name, theirs, ours) in [
-        ("transactions", theirs.transactions, ours[0]),
-        ("successful", theirs.successful, ours[1]),
-        ("failed", theirs.failed, ours[2]),
+        ("transactions", theirs.transactions, ours.transactions()),
+        ("successful", theirs.successful, ours.successful()),
+        ("failed", theirs.failed, ours.failed()),
     ] {
         println!("| {name} | {theirs} | {ours} |");
-        if theirs != ours {
+        if u64::try_from(theirs)? != ours {
             return Err(format!("{name}: siege counts {theirs}, we count {ours}").into());
         }
     }
-    let [theirs, ours] = pair.rates(options).await?;
+    let id = vaccine.register(STOCK).await?;
+    let lasting = Duration::from_secs(options.seconds);
+    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..options.turns {
+        theirs.push(siege(&booking.entry, id, SiegeLimit::Time(lasting)).await?.rate);
+        ours.push(load(&booking.entry, id, Stop::after(lasting)).await.rate_per_second(201));
+    }
+    eprintln!("siege: {theirs:.0?}, ours: {ours:.0?}");
+    let [theirs, ours] = [theirs, ours].map(|rates| median(&rates).unwrap_or(f64::NAN));
     let difference = ours / theirs - 1.0;
     println!("| rate, median of {} turns | {theirs:.0}/s | {ours:.0}/s |", options.turns);
     println!("\nThe rates differ by {:.1} %.", 100.0 * difference);
     if difference.abs() > DIFFERENCE_MAX { Err("that is too much".into()) } else { Ok(()) }
 }
 
-/// The service under load, and the one that it calls for doses.
-struct Pair {
-    booking: TestSystem,
-    vaccine: TestSystem,
+async fn siege(booking: &Target, id: i64, limit: SiegeLimit) -> Result<SiegeSummary, DrillError> {
+    let siege = Siege { limit, ..Siege::reference(USERS, id) };
+    let booking = booking.clone();
+    tokio::task::spawn_blocking(move || siege.run(&booking)).await?
 }
 
-impl Pair {
-    /// The same number of requests for the same number of doses.
-    async fn counts(&self) -> Result<(SiegeSummary, [i64; 3]), DrillError> {
-        let id = self.vaccine.register(DOSES).await?;
-        let theirs = self.siege(id, SiegeLimit::RequestsPerUser(EACH)).await?;
-        let id = self.vaccine.register(DOSES).await?;
-        let all = u64::from(EACH) * u64::from(USERS);
-        let ours = self.load(id, Stop::requests(all)).await;
-        let counts = [ours.transactions(), ours.successful(), ours.failed()];
-        let [transactions, successful, failed] = counts.map(i64::try_from);
-        Ok((theirs, [transactions?, successful?, failed?]))
-    }
-
-    /// The median transactions per second of each.
-    async fn rates(&self, options: &Options) -> Result<[f64; 2], DrillError> {
-        let id = self.vaccine.stock().await?;
-        let lasting = Duration::from_secs(options.seconds);
-        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..options.turns {
-            theirs.push(self.siege(id, SiegeLimit::Time(lasting)).await?.rate);
-            ours.push(self.load(id, Stop::after(lasting)).await.rate_per_second(201));
-        }
-        eprintln!("siege: {theirs:.0?}, ours: {ours:.0?}");
-        Ok([theirs, ours].map(|rates| median(&rates).unwrap_or(f64::NAN)))
-    }
-
-    async fn siege(&self, id: i64, limit: SiegeLimit) -> Result<SiegeSummary, DrillError> {
-        let (booking, siege) = (self.booking.entry.clone(), Siege::reference(USERS, id));
-        let siege = Siege { limit, ..siege };
-        tokio::task::spawn_blocking(move || siege.run(&booking)).await?
-    }
-
-    async fn load(&self, id: i64, stop: Stop) -> Summary {
-        let request = drill::booking_request(id).into();
-        let load = Load { users: USERS, reconnect: Reconnect::EachRequest, stop, request };
-        load.run(&self.booking.entry).await
-    }
+async fn load(booking: &Target, id: i64, stop: Stop) -> Summary {
+    let request = drill::booking_request(id).into();
+    Load { users: USERS, reconnect: Reconnect::EachRequest, stop, request }.run(booking).await
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use drill::{DrillError, Request, ServiceList, ServiceProcess, System, Target, TestEnvironment};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::{child, services};
 
 use crate::machine;
@@ -15,6 +15,13 @@ use crate::machine;
 /// The example server of `platform-service`, and its port.
 const ECHO: ServiceProcess = ServiceProcess::new("echo", 0);
 const ECHO_SERVICES: ServiceList = &[("echo", 8090)];
+
+/// What cargo builds.
+pub(crate) const PROGRAM: [&str; 2] = ["anticorona", "--bins"];
+pub(crate) const ECHO_PROGRAM: [&str; 3] = ["platform-service", "--example", "echo"];
+
+/// More doses than any measurement books.
+pub(crate) const STOCK: i64 = 1_000_000_000;
 
 /// The interval at which a service is asked whether its work is done.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -29,17 +36,9 @@ pub(crate) struct TestSystem {
     pids: Vec<u32>,
 }
 
-/// Builds `anticorona` as it is shipped.
-pub(crate) fn build() -> Result<(), DrillError> {
-    build_package(&["--package", "anticorona", "--bins"])
-}
-
-pub(crate) fn build_echo() -> Result<(), DrillError> {
-    build_package(&["--package", "platform-service", "--example", "echo"])
-}
-
-fn build_package(arguments: &[&str]) -> Result<(), DrillError> {
-    let mut build = child::cargo(["build", "--quiet", "--profile", child::DIST]);
+/// Builds a program as it is shipped.
+pub(crate) fn build(arguments: &[&str]) -> Result<(), DrillError> {
+    let mut build = child::cargo(["build", "--quiet", "--profile", child::DIST, "--package"]);
     Ok(child::succeed(build.args(arguments), "read what cargo printed above")?)
 }
 
@@ -59,6 +58,13 @@ impl TestSystem {
         let names = service_list()?.iter().map(|(name, _)| ServiceProcess::new(name, 0));
         let environment = environment()?.with_setting("DATABASE_URL", url);
         Self::start(environment, &names.collect::<Vec<_>>(), ServiceProcess::booking(0)).await
+    }
+
+    /// Booking, and the vaccine that it calls, whose store is delayed so that it limits the rate.
+    pub(crate) async fn pair(store_delay_us: u32) -> Result<(Self, Self), DrillError> {
+        let vaccine = Self::vaccine().await?;
+        drill::set_faults(&vaccine.entry, &json!({"storeDelayUs": store_delay_us})).await?;
+        Ok((Self::booking(&vaccine.entry.to_string()).await?, vaccine))
     }
 
     /// Vaccine alone, with fault injection.
@@ -85,11 +91,8 @@ impl TestSystem {
         services: &[ServiceProcess],
         entry: ServiceProcess,
     ) -> Result<Self, DrillError> {
-        let mut system = System::start(environment, &[]).await?;
         let start = Instant::now();
-        for service in services {
-            system.start_service(*service).await?;
-        }
+        let mut system = System::start(environment, services).await?;
         let ready_after = start.elapsed();
         let pids = services.iter().map(|service| system.pid(*service)).collect::<Result<_, _>>()?;
         let entry = system.target(entry)?;
@@ -103,11 +106,6 @@ impl TestSystem {
     /// Registers a vaccine; its id.
     pub(crate) async fn register(&self, stock: i64) -> Result<i64, DrillError> {
         drill::register_vaccine(&self.target("vaccine")?, stock).await
-    }
-
-    /// Registers a vaccine with a larger stock than any measurement books.
-    pub(crate) async fn stock(&self) -> Result<i64, DrillError> {
-        self.register(1_000_000_000).await
     }
 
     /// Resident memory of all processes.

@@ -11,15 +11,17 @@ impl Tree {
 
     /// Adds a crate; dependencies are given by folder, optional ones with a `?` at the end.
     pub(in crate::tidy) fn with_crate(mut self, folder: &str, needs: &[&str]) -> Self {
-        let name = |folder: &str| folder.rsplit('/').next().unwrap_or(folder).to_owned();
-        let needs = needs
-            .iter()
-            .map(|need| {
-                let folder = need.trim_end_matches('?').to_owned();
-                Need { name: name(&folder), folder, optional: need.ends_with('?') }
-            })
-            .collect();
-        self.crates.push(Crate { folder: folder.to_owned(), needs });
+        let needed = needs.iter().map(|need| {
+            let path = need.trim_end_matches('?');
+            Dependency {
+                name: path.rsplit('/').next().unwrap_or(path).to_owned(),
+                kind: None,
+                optional: need.ends_with('?'),
+                path: Some(path.to_owned()),
+            }
+        });
+        let manifest_path = format!("{folder}/Cargo.toml");
+        self.crates.push(Crate { manifest_path, dependencies: needed.collect() });
         self
     }
 }
@@ -38,7 +40,7 @@ fn tests_are_recognised_by_their_path() {
     let text = "//! A.\n#[cfg(test)]\nmod tests {\n}\n";
     let tree = Tree::of(&[("a/tests/api.rs", text), ("a/src/b/tests.rs", text), ("a/b.rs", text)]);
     let lines: Vec<_> =
-        tree.files().map(|file| (file.path.as_str(), file.production_lines())).collect();
+        tree.files().map(|file| (file.path.as_str(), file.production_lines)).collect();
     assert_eq!(lines, [("a/b.rs", 1), ("a/src/b/tests.rs", 0), ("a/tests/api.rs", 0)]);
 }
 
@@ -55,7 +57,7 @@ fn a_name_may_have_an_extension_and_folders() {
 #[test]
 fn crates_are_read_with_their_dependencies_in_the_workspace() {
     let crates = crates(
-        r#"{ "workspace_root": "/home/ana/code", "packages": [{
+        r#"{ "packages": [{
             "name": "booking", "manifest_path": "/home/ana/code/services/booking/Cargo.toml",
             "dependencies": [
                 { "name": "platform-rest", "kind": null, "optional": false, "path": "/home/ana/code/platform/rest" },
@@ -64,25 +66,27 @@ fn crates_are_read_with_their_dependencies_in_the_workspace() {
                 { "name": "serde", "kind": null, "optional": false }
             ]
         }]}"#,
+        "/home/ana/code",
     )
     .expect("the answer is well formed");
-    let [Crate { folder, needs }] = &crates[..] else { panic!("there is one crate") };
-    assert_eq!(folder, "services/booking");
-    let needs: Vec<_> = needs.iter().map(|need| (need.folder.as_str(), need.optional)).collect();
-    assert_eq!(needs, [("platform/rest", false), ("platform/store", true)]);
+    let [booking] = &crates[..] else { panic!("there is one crate") };
+    assert_eq!(booking.folder(), "services/booking");
+    let paths = booking.dependencies.iter().map(|needed| needed.path.as_deref());
+    let expected = [Some("platform/rest"), Some("tools/drill"), Some("platform/store"), None];
+    assert_eq!(paths.collect::<Vec<_>>(), expected);
 }
 
 #[test]
 fn unknown_output_of_cargo_is_an_error() {
-    assert!(crates("[]").is_err());
+    assert!(crates("[]", "").is_err());
 }
 
 #[test]
 fn the_tree_of_this_checkout_loads() {
     let tree = Tree::load().expect("the tests run in a git checkout");
     assert!(tree.has_file("README.md"));
-    let xtask =
-        tree.crates().iter().find(|member| member.folder.ends_with("xtask")).expect("this crate");
-    assert!(tree.has_file(&format!("{}/src/tidy/tree.rs", xtask.folder)));
-    assert!(xtask.needs.iter().any(|need| need.name == "servers"));
+    let xtask = tree.crates.iter().find(|member| member.folder().ends_with("xtask"));
+    let xtask = xtask.expect("this crate");
+    assert!(tree.has_file(&format!("{}/src/tidy/tree.rs", xtask.folder())));
+    assert!(xtask.dependencies.iter().any(|need| need.name == "servers"));
 }

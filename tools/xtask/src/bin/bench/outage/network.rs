@@ -7,10 +7,11 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     process::{self, Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use drill::{DrillError, ServiceProcess, System};
+use servers::poll;
 
 /// The two ends of the pair.
 const NEAR: Ipv4Addr = Ipv4Addr::new(10, 213, 77, 1);
@@ -23,36 +24,41 @@ const VACCINE: ServiceProcess = ServiceProcess::vaccine(0);
 
 const START_WITHIN: Duration = Duration::from_secs(10);
 
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
-
+/// A network namespace with its interface on our side, and the vaccine in it. Dropping it ends all.
 pub(super) struct Network {
-    namespace: Namespace,
-    vaccine: Child,
+    name: String,
+    near: String,
+    vaccine: Option<Child>,
     address: SocketAddr,
 }
 
 impl Network {
     /// Kills the vaccine of the system and starts it again, with its data, in the namespace.
-    pub(super) async fn around(system: &mut System) -> Result<Self, DrillError> {
-        let namespace = Namespace::create()?;
+    pub(super) fn around(system: &mut System) -> Result<Self, DrillError> {
+        let (pid, offset) = (process::id(), system.port_offset());
+        let (name, near) = (format!("anticorona-{pid}"), format!("ac{pid}"));
+        let address = SocketAddr::from((FAR, PORT + offset));
+        let mut network = Self { name, near, vaccine: None, address };
+        let Self { name, near, .. } = &network;
+        for command in [
+            format!("ip netns add {name}"),
+            format!("ip link add {near} type veth peer name far netns {name}"),
+            format!("ip addr add {NEAR}/30 dev {near}"),
+            format!("ip link set {near} up"),
+            format!("ip -n {name} addr add {FAR}/30 dev far"),
+            format!("ip -n {name} link set far up"),
+        ] {
+            run(&command)?;
+        }
         system.kill(VACCINE)?;
-        let offset = system.port_offset();
         let plain = system.command(&["vaccine", "--faults", "--bind", &FAR.to_string()]);
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &namespace.name]);
-        command.arg(plain.get_program()).args(plain.get_args());
+        command.args(["netns", "exec", name]).arg(plain.get_program()).args(plain.get_args());
         command.args(["--port-offset", &offset.to_string(), "--data"]);
         command.arg(system.data(VACCINE)).env("RUST_LOG", "warn").stdout(Stdio::null());
-        let address = SocketAddr::from((FAR, PORT + offset));
-        let network = Self { vaccine: command.spawn()?, namespace, address };
-        let start = Instant::now();
-        while TcpStream::connect_timeout(&address, POLL_INTERVAL).is_err() {
-            if start.elapsed() > START_WITHIN {
-                return Err("vaccine is not ready in its namespace".into());
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-        Ok(network)
+        network.vaccine = Some(command.spawn()?);
+        let ready = poll(START_WITHIN, || TcpStream::connect(address).ok());
+        ready.map(|_| network).ok_or_else(|| "vaccine is not ready in its namespace".into())
     }
 
     /// The URL of vaccine in the namespace.
@@ -61,55 +67,29 @@ impl Network {
     }
 
     pub(super) fn drop_packets(&self) -> Result<(), DrillError> {
-        let tbf = ["root", "tbf", "rate", "8bit", "burst", "1", "latency", "1ms"];
-        run("tc", &[&["qdisc", "add", "dev", &self.namespace.near], tbf.as_slice()].concat())
+        run(&format!("tc qdisc add dev {} root tbf rate 8bit burst 1 latency 1ms", self.near))
     }
 
     pub(super) fn pass_packets(&self) -> Result<(), DrillError> {
-        run("tc", &["qdisc", "del", "dev", &self.namespace.near, "root"])
+        run(&format!("tc qdisc del dev {} root", self.near))
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        drop(self.vaccine.kill());
-        drop(self.vaccine.wait());
+        if let Some(vaccine) = &mut self.vaccine {
+            drop(vaccine.kill());
+            drop(vaccine.wait());
+        }
+        drop(run(&format!("ip netns del {}", self.name)));
     }
 }
 
-/// A network namespace with its interface on our side. Dropping it deletes both.
-struct Namespace {
-    name: String,
-    near: String,
-}
-
-impl Namespace {
-    fn create() -> Result<Self, DrillError> {
-        let pid = process::id();
-        let this = Self { name: format!("anticorona-{pid}"), near: format!("ac{pid}") };
-        let Self { name, near } = &this;
-        let [near_address, far_address] = [NEAR, FAR].map(|address| format!("{address}/30"));
-        run("ip", &["netns", "add", name])?;
-        let pair = ["link", "add", near, "type", "veth", "peer", "name", "far", "netns", name];
-        run("ip", &pair)?;
-        run("ip", &["addr", "add", &near_address, "dev", near])?;
-        run("ip", &["link", "set", near, "up"])?;
-        run("ip", &["-n", name, "addr", "add", &far_address, "dev", "far"])?;
-        run("ip", &["-n", name, "link", "set", "far", "up"])?;
-        Ok(this)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        drop(run("ip", &["netns", "del", &self.name]));
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<(), DrillError> {
-    let status = Command::new(program).args(arguments).status()?;
+fn run(command: &str) -> Result<(), DrillError> {
+    let mut words = command.split(' ');
+    let status = Command::new(words.next().unwrap_or_default()).args(words).status()?;
     if status.success() {
         return Ok(());
     }
-    Err(format!("{program} {}: {status}; dropping packets needs root", arguments.join(" ")).into())
+    Err(format!("{command}: {status}; dropping packets needs root").into())
 }

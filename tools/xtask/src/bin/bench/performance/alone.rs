@@ -8,14 +8,13 @@ use std::{
 };
 
 use drill::{DrillError, Stop};
-use serde::Serialize;
 
 use super::{
     contest,
+    figures::{Figures, median},
     plan::Plan,
-    rounds::{median, median_or_nan},
 };
-use crate::system::TestSystem;
+use crate::system::{STOCK, TestSystem};
 
 /// As large as a page of SQLite and a block of the file system.
 const BLOCK: [u8; 4_096] = [0x5a; 4_096];
@@ -24,43 +23,23 @@ const BLOCK: [u8; 4_096] = [0x5a; 4_096];
 const SYNCS: u64 = 300;
 const SYNCS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Medians of each round, in milliseconds.
-#[derive(Debug, Default, Serialize)]
-#[expect(clippy::struct_field_names, reason = "a quantity ends in its unit")]
-pub(super) struct Alone {
-    pub(super) booking_ms: Vec<f64>,
-    /// An `fdatasync` after a block was appended, so that the file system keeps a new length too.
-    pub(super) appended_ms: Vec<f64>,
-    /// An `fdatasync` after a block was written over.
-    pub(super) overwritten_ms: Vec<f64>,
-}
-
-impl Alone {
-    /// The latency of a booking in syncs, computed within each round; NaN without rounds.
-    pub(super) fn ratio(&self, sync_ms: &[f64]) -> f64 {
-        let ratios = self.booking_ms.iter().zip(sync_ms).map(|(booking, sync)| booking / sync);
-        median_or_nan(&ratios.collect::<Vec<_>>())
-    }
-}
-
-pub(super) async fn measure(plan: &Plan) -> Result<Alone, DrillError> {
+/// In each round, the medians of bookings, and of an `fdatasync` after a block was appended, so that
+/// the file system keeps a new length too, and after one was written over.
+pub(super) async fn measure(plan: &Plan, figures: &mut Figures) -> Result<(), DrillError> {
     let test = TestSystem::serve().await?;
-    let vaccine = test.stock().await?;
+    let vaccine = test.register(STOCK).await?;
     let folder = tempfile::tempdir()?;
-    let folder = folder.path();
-    let mut alone = Alone::default();
     for round in 1..=plan.turns {
-        let appended = sync_ms(folder, |number| number)?;
-        let overwritten = sync_ms(folder, |_| 0)?;
+        let appended = sync_ms(folder.path(), |number| number)?;
+        let overwritten = sync_ms(folder.path(), |_| 0)?;
         let stop = Stop::after(plan.lasting);
         let summary = contest::load_expecting(&test.entry, 1, stop, (201, vaccine)).await?;
         let booking = summary.percentile_ms(50.0);
         eprintln!("alone {round}: booking {booking:.2} ms, {appended:.2} and {overwritten:.2} ms");
-        alone.booking_ms.push(booking);
-        alone.appended_ms.push(appended);
-        alone.overwritten_ms.push(overwritten);
+        let syncs = [("appended_ms", appended), ("overwritten_ms", overwritten)];
+        figures.push("alone", [syncs.as_slice(), &[("booking_ms", booking)]].concat());
     }
-    Ok(alone)
+    Ok(())
 }
 
 /// The median latency of an `fdatasync` after writing a block; `block` maps the number of the write
@@ -90,18 +69,6 @@ fn sync_ms(folder: &Path, block: impl Fn(u64) -> u64) -> Result<f64, DrillError>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_booking_is_compared_with_the_syncs_of_its_round() {
-        let alone = Alone {
-            booking_ms: vec![2.0, 20.0, 3.0],
-            appended_ms: vec![1.0, 10.0, 1.0],
-            overwritten_ms: vec![0.5, 5.0, 0.5],
-        };
-        let ratios = [&alone.appended_ms, &alone.overwritten_ms].map(|ms| alone.ratio(ms));
-        assert_eq!(format!("{ratios:?}"), "[2.0, 4.0]");
-        assert!(Alone::default().ratio(&[]).is_nan());
-    }
 
     #[test]
     fn the_file_of_the_sync_measurement_is_removed() {

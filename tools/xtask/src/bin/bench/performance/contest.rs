@@ -1,17 +1,20 @@
 //! The contestants, each started once, and their turns.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use drill::{DrillError, Load, Reconnect, Stop, Summary, Target};
 use xtask::background::{BackgroundServers, ServerKind};
 
 use super::{
-    pgbench::{Pgbench, Script},
+    figures::{Figures, Turn, of_load},
+    pgbench::Pgbench,
     plan::{CLIENTS, CONTESTANTS, ON_POSTGRES, Plan, Subject},
     redis::Redis,
-    rounds::{Rounds, Turn},
 };
-use crate::{machine, system::TestSystem};
+use crate::{
+    machine,
+    system::{STOCK, TestSystem},
+};
 
 /// A first turn of each, which does not count.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -22,138 +25,120 @@ const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) const CAUGHT_UP_WITHIN: Duration = Duration::from_mins(2);
 
 /// The contestants take turns in every round, in reverse order in every second one.
-pub(super) async fn run(plan: &Plan, rounds: &mut Rounds) -> Result<(), DrillError> {
+pub(super) async fn run(plan: &Plan, figures: &mut Figures) -> Result<(), DrillError> {
     let mut field = Field::start(plan).await?;
-    let mut contestants: Vec<_> =
-        CONTESTANTS.into_iter().filter(|&who| plan.includes(who)).collect();
-    for &who in &contestants {
-        field.turn(who, WARM_UP).await?;
+    for (_, contestant) in &mut field.contestants {
+        contestant.turn(WARM_UP).await?;
     }
     for round in 1..=plan.turns {
-        let mut turns = BTreeMap::new();
-        for &who in &contestants {
-            let turn = field.turn(who, plan.lasting).await?;
-            eprintln!("round {round} of {}: {who} {:.0}/s", plan.turns, turn.per_second);
-            turns.insert(who, turn);
+        let mut turns = Vec::new();
+        for (who, contestant) in &mut field.contestants {
+            let turn = contestant.turn(plan.lasting).await?;
+            eprintln!("round {round} of {}: {who} {turn:.1?}", plan.turns);
+            turns.push((*who, turn));
         }
-        rounds.push(turns);
-        contestants.reverse();
+        // Only whole rounds, since a ratio compares turns of one round.
+        for (who, turn) in turns {
+            figures.push(who, turn);
+        }
+        field.contestants.reverse();
     }
     Ok(())
 }
 
 /// The contestants that take part, running.
 struct Field {
-    echo: Option<TestSystem>,
-    sqlite: Option<Ours>,
-    postgres: Option<Ours>,
-    pgbench: Option<Pgbench>,
-    redis: Option<Redis>,
+    contestants: Vec<(Subject, Contestant)>,
     // Dropped last, since the others are their clients.
     _servers: Option<BackgroundServers>,
 }
 
-/// The system with a vaccine in stock and one that is sold out.
-struct Ours {
-    system: TestSystem,
-    vaccine: i64,
-    sold_out: i64,
+enum Contestant {
+    /// Our load generator books the vaccine, and every response must have the status.
+    Http {
+        system: Rc<TestSystem>,
+        vaccine: i64,
+        status: u16,
+        postgres: Option<Pgbench>,
+    },
+    Pgbench(Pgbench, &'static str),
+    Redis(Redis),
 }
 
 impl Field {
     async fn start(plan: &Plan) -> Result<Self, DrillError> {
-        let any_of = |subjects: &[Subject]| subjects.iter().any(|&who| plan.includes(who));
-        let mut kinds = Vec::new();
-        if any_of(&ON_POSTGRES) {
-            kinds.push(ServerKind::DurablePostgres);
-        }
-        if plan.includes(Subject::Redis) {
-            kinds.push(ServerKind::Redis);
-        }
+        let on_postgres = plan.includes_any(&ON_POSTGRES).then_some(ServerKind::DurablePostgres);
+        let on_redis = plan.includes(Subject::Redis).then_some(ServerKind::Redis);
+        let kinds: Vec<_> = on_postgres.into_iter().chain(on_redis).collect();
         let servers = if kinds.is_empty() { None } else { Some(BackgroundServers::start(&kinds)?) };
-        let address = |kind| servers.as_ref().and_then(|servers| servers.address(kind));
-        let postgres = address(ServerKind::DurablePostgres);
-        let echo =
-            if plan.includes(Subject::Echo) { Some(TestSystem::echo().await?) } else { None };
-        let sqlite = if any_of(&[Subject::Sqlite, Subject::SoldOut]) {
-            Some(Ours::with_stock(TestSystem::serve().await?).await?)
-        } else {
-            None
+        let address = |kind| {
+            let address = servers.as_ref().and_then(|servers| servers.address(kind));
+            address.ok_or("a server without an address")
         };
-        let on_postgres = match postgres {
-            Some(url) if plan.includes(Subject::Postgres) => {
-                Some(Ours::with_stock(TestSystem::on_postgres(url).await?).await?)
-            }
-            _ => None,
-        };
-        let pgbench = postgres.map(Pgbench::prepare).transpose()?;
-        let redis = address(ServerKind::Redis).map(Redis::prepare).transpose()?;
-        Ok(Self { echo, sqlite, postgres: on_postgres, pgbench, redis, _servers: servers })
-    }
-
-    async fn turn(&mut self, who: Subject, lasting: Duration) -> Result<Turn, DrillError> {
-        let absent = || format!("{who} was not started");
-        let turn = match who {
-            Subject::Echo => {
-                let echo = self.echo.as_ref().ok_or_else(absent)?;
-                // Its responses do not depend on the vaccine.
-                Turn::of_load(&load(&echo.entry, lasting, 200, 1).await?, 200)
-            }
-            Subject::Sqlite => self.sqlite.as_ref().ok_or_else(absent)?.book(lasting).await?,
-            Subject::Postgres => self.postgres.as_ref().ok_or_else(absent)?.book(lasting).await?,
-            Subject::SoldOut => self.sqlite.as_ref().ok_or_else(absent)?.sell_out(lasting).await?,
-            Subject::HotRow => {
-                self.pgbench.as_ref().ok_or_else(absent)?.turn(Script::HotRow, lasting)?
-            }
-            Subject::OneStatement => {
-                self.pgbench.as_ref().ok_or_else(absent)?.turn(Script::OneStatement, lasting)?
-            }
-            Subject::Redis => self.redis.as_mut().ok_or_else(absent)?.turn(lasting)?,
-            Subject::Alone | Subject::Siege | Subject::Start | Subject::Stored => {
-                return Err(format!("{who} is no contestant").into());
-            }
-        };
-        match &self.pgbench {
-            Some(pgbench) if ON_POSTGRES.contains(&who) => pgbench.write_back()?,
-            _ => {}
+        let pgbench = || Pgbench::prepare(address(ServerKind::DurablePostgres)?);
+        let mut sqlite = None;
+        let mut contestants = Vec::new();
+        for who in CONTESTANTS.into_iter().filter(|&who| plan.includes(who)) {
+            let contestant = match who {
+                Subject::Echo => {
+                    let system = Rc::new(TestSystem::echo().await?);
+                    // Its responses do not depend on the vaccine.
+                    Contestant::Http { system, vaccine: 1, status: 200, postgres: None }
+                }
+                Subject::Sqlite | Subject::SoldOut => {
+                    let system = match sqlite.take() {
+                        Some(system) => system,
+                        None => Rc::new(TestSystem::serve().await?),
+                    };
+                    sqlite = Some(Rc::clone(&system));
+                    let is_sold_out = who == Subject::SoldOut;
+                    let status = if is_sold_out { 409 } else { 201 };
+                    let vaccine = system.register(if is_sold_out { 0 } else { STOCK }).await?;
+                    Contestant::Http { system, vaccine, status, postgres: None }
+                }
+                Subject::Postgres => {
+                    let url = address(ServerKind::DurablePostgres)?;
+                    let system = Rc::new(TestSystem::on_postgres(url).await?);
+                    let (vaccine, postgres) = (system.register(STOCK).await?, Some(pgbench()?));
+                    Contestant::Http { system, vaccine, status: 201, postgres }
+                }
+                Subject::HotRow => Contestant::Pgbench(pgbench()?, "hot_row"),
+                Subject::OneStatement => Contestant::Pgbench(pgbench()?, "one_statement"),
+                Subject::Redis => Contestant::Redis(Redis::prepare(address(ServerKind::Redis)?)?),
+                Subject::Alone | Subject::Siege | Subject::Start | Subject::Stored => continue,
+            };
+            contestants.push((who, contestant));
         }
-        Ok(turn)
+        Ok(Self { contestants, _servers: servers })
     }
 }
 
-impl Ours {
-    async fn with_stock(system: TestSystem) -> Result<Self, DrillError> {
-        let (vaccine, sold_out) = (system.stock().await?, system.register(0).await?);
-        Ok(Self { system, vaccine, sold_out })
+impl Contestant {
+    async fn turn(&mut self, lasting: Duration) -> Result<Turn, DrillError> {
+        match self {
+            Self::Http { system, vaccine, status, postgres } => {
+                let (stop, expected) = (Stop::after(lasting), (*status, *vaccine));
+                let load = load_expecting(&system.entry, CLIENTS, stop, expected);
+                let (summary, memory) =
+                    machine::highest_while(load, MEMORY_INTERVAL, || system.memory_mib()).await?;
+                let mut turn = of_load(&summary?, *status);
+                turn.push(("memory_mib", memory));
+                // No work is left for the next turn.
+                if *status == 201 {
+                    let caught_up = system.caught_up(*vaccine, CAUGHT_UP_WITHIN).await?;
+                    turn.push(("caught_up_s", caught_up.as_secs_f64()));
+                }
+                postgres.as_ref().map_or(Ok(()), Pgbench::write_back)?;
+                Ok(turn)
+            }
+            Self::Pgbench(pgbench, script) => {
+                let turn = pgbench.turn(script, lasting)?;
+                pgbench.write_back()?;
+                Ok(turn)
+            }
+            Self::Redis(redis) => redis.turn(lasting),
+        }
     }
-
-    /// Books, then waits until every consumer has caught up, so that no work is left for the next
-    /// turn.
-    async fn book(&self, lasting: Duration) -> Result<Turn, DrillError> {
-        let Self { system, vaccine, .. } = self;
-        let booking = load(&system.entry, lasting, 201, *vaccine);
-        let (summary, memory) =
-            machine::highest_while(booking, MEMORY_INTERVAL, || system.memory_mib()).await?;
-        let caught_up = system.caught_up(*vaccine, CAUGHT_UP_WITHIN).await?;
-        Ok(Turn {
-            caught_up_s: Some(caught_up.as_secs_f64()),
-            memory_mib: Some(memory),
-            ..Turn::of_load(&summary?, 201)
-        })
-    }
-
-    async fn sell_out(&self, lasting: Duration) -> Result<Turn, DrillError> {
-        Ok(Turn::of_load(&load(&self.system.entry, lasting, 409, self.sold_out).await?, 409))
-    }
-}
-
-async fn load(
-    target: &Target,
-    lasting: Duration,
-    expected: u16,
-    vaccine: i64,
-) -> Result<Summary, DrillError> {
-    load_expecting(target, CLIENTS, Stop::after(lasting), (expected, vaccine)).await
 }
 
 /// One load on keep-alive connections; an error if any response has another status.

@@ -5,7 +5,7 @@ use std::{process::Command, time::Duration};
 use drill::DrillError;
 use xtask::{child, tools};
 
-use super::rounds::Turn;
+use super::figures::Turn;
 
 /// A common number; more would only wait for the same row.
 const CLIENTS: &str = "32";
@@ -13,15 +13,6 @@ const CLIENTS: &str = "32";
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/bench/performance/pgbench");
 
 const DO_THIS: &str = "read what it printed above, or leave d and e out with `--only`";
-
-/// A way to book.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Script {
-    /// `SELECT … FOR UPDATE`, `UPDATE`, `INSERT`.
-    HotRow,
-    /// A conditional `UPDATE` and the `INSERT` in one statement.
-    OneStatement,
-}
 
 /// A server with its tables.
 #[derive(Debug)]
@@ -42,20 +33,17 @@ impl Pgbench {
         Ok(this)
     }
 
-    pub(super) fn turn(&self, script: Script, lasting: Duration) -> Result<Turn, DrillError> {
-        let file = match script {
-            Script::HotRow => "hot_row.sql",
-            Script::OneStatement => "one_statement.sql",
-        };
+    /// Books with one of the scripts.
+    pub(super) fn turn(&self, script: &str, lasting: Duration) -> Result<Turn, DrillError> {
         let seconds = lasting.as_secs().max(1).to_string();
         let mut pgbench = program("pgbench");
         pgbench.args(["--no-vacuum", "--protocol", "prepared", "--jobs", "2"]);
         pgbench.args(["--client", CLIENTS, "--time", &seconds]);
-        pgbench.args(["--file", &format!("{SCRIPTS}/{file}"), &self.address]);
+        pgbench.args(["--file", &format!("{SCRIPTS}/{script}.sql"), &self.address]);
         let printed = child::printed(&mut pgbench, DO_THIS)?;
         let per_second =
             rate(&printed).ok_or_else(|| format!("pgbench printed no rate:\n{printed}"))?;
-        Ok(Turn::of_rate(per_second))
+        Ok(vec![("per_second", per_second)])
     }
 
     /// Writes dirty pages to disk, so that this does not happen in the next turn.

@@ -2,8 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
-use serde::{Serialize, Serializer};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use xtask::tools::{self, Tool};
 
 /// Clients, each on a connection of its own.
@@ -34,28 +33,28 @@ pub(crate) struct Options {
     pub(super) docs: Option<PathBuf>,
 }
 
-/// A measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+/// A measurement. The help of a contestant is its name in the table, with an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Subject {
-    /// A constant response on the same HTTP stack
+    /// echo; a constant response on the same HTTP stack
     #[value(name = "a")]
     Echo,
-    /// Ours on SQLite, everything in one process
+    /// ours on SQLite; everything in one process
     #[value(name = "b")]
     Sqlite,
-    /// Ours on PostgreSQL, one process per service
+    /// ours on PostgreSQL; one process per service
     #[value(name = "c")]
     Postgres,
-    /// PostgreSQL alone, one transaction per booking
+    /// PostgreSQL's hot row; SELECT … FOR UPDATE, UPDATE, INSERT, 32 clients, no HTTP
     #[value(name = "d")]
     HotRow,
-    /// PostgreSQL alone, one statement per booking
+    /// PostgreSQL's one statement; UPDATE and INSERT, 32 clients, no HTTP
     #[value(name = "e")]
     OneStatement,
-    /// Redis alone, with a script
+    /// Redis; decrement in Lua, appendfsync always, 100 clients, no HTTP
     #[value(name = "f")]
     Redis,
-    /// Ours on SQLite when the vaccine is sold out
+    /// sold out; ours on SQLite, no dose left
     #[value(name = "g")]
     SoldOut,
     /// One client alone, beside disk syncs
@@ -90,9 +89,15 @@ impl fmt::Display for Subject {
     }
 }
 
-impl Serialize for Subject {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl Subject {
+    pub(super) fn name(self) -> String {
+        let help = |value: PossibleValue| Some(value.get_help()?.to_string());
+        self.to_possible_value().and_then(help).unwrap_or_default()
+    }
+
+    /// The name up to its explanation.
+    pub(super) fn short_name(self) -> String {
+        self.name().split(';').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -132,6 +137,10 @@ impl Plan {
         Subject::value_variants().iter().all(|&subject| self.includes(subject))
     }
 
+    pub(super) fn includes_any(&self, subjects: &[Subject]) -> bool {
+        subjects.iter().any(|&subject| self.includes(subject))
+    }
+
     /// The installed programs that it needs.
     pub(super) fn tools(&self) -> Vec<Tool> {
         let needs: [(Tool, &[Subject]); 3] = [
@@ -139,23 +148,8 @@ impl Plan {
             (tools::REDIS, &[Subject::Redis]),
             (tools::SIEGE, &[Subject::Siege]),
         ];
-        let needed = needs.into_iter().filter(|(_, by)| by.iter().any(|&who| self.includes(who)));
+        let needed = needs.into_iter().filter(|(_, by)| self.includes_any(by));
         needed.map(|(tool, _)| tool).collect()
-    }
-
-    /// The command line that measures the same.
-    pub(super) fn command(&self) -> String {
-        let Self { subjects, turns, lasting, bookings } = self;
-        let seconds = lasting.as_secs();
-        let mut words = vec![format!("cargo xtask bench --turns {turns} --seconds {seconds}")];
-        if self.includes(Subject::Stored) {
-            words.push(format!("--bookings {bookings}"));
-        }
-        if !self.is_everything() {
-            let names: Vec<_> = subjects.iter().map(Subject::to_string).collect();
-            words.push(format!("--only {}", names.join(",")));
-        }
-        words.join(" ")
     }
 }
 
@@ -190,17 +184,6 @@ mod tests {
         assert_eq!((plan("--quick").turns, plan("--quick").lasting.as_secs()), (2, 2));
         assert_eq!((plan("").turns, plan("").lasting.as_secs()), (5, 5));
         assert_eq!(plan("--quick --turns 3 --seconds 1").turns, 3);
-    }
-
-    #[test]
-    fn the_printed_command_measures_the_same() {
-        for line in ["", "--quick", "--only b,f,alone --turns 2", "--bookings 0 --seconds 9"] {
-            let first = plan(line);
-            let command = first.command();
-            let again = plan(command.strip_prefix("cargo xtask bench").unwrap());
-            let of = |plan: &Plan| (plan.subjects.clone(), plan.turns, plan.lasting);
-            assert_eq!(of(&again), of(&first), "{command}");
-        }
     }
 
     #[test]

@@ -1,20 +1,16 @@
-//! Parameters, encoded when their statement is enqueued.
+//! A parameter, encoded when its statement is enqueued.
 
 use bytes::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::error::Cause;
 
-pub(super) fn refs<T: ToSql + Sync>(params: &[T]) -> Vec<&(dyn ToSql + Sync)> {
-    params.iter().map(|param| -> &(dyn ToSql + Sync) { param }).collect()
-}
-
 /// A parameter as it is sent; `None` is NULL.
 #[derive(Debug)]
 pub(super) struct Encoded(Option<BytesMut>);
 
 impl Encoded {
-    pub(super) fn of(param: &(dyn ToSql + Sync), r#type: &Type) -> Result<Self, Cause> {
+    pub(super) fn of(param: &impl ToSql, r#type: &Type) -> Result<Self, Cause> {
         let mut bytes = BytesMut::new();
         Ok(match param.to_sql_checked(r#type, &mut bytes)? {
             IsNull::Yes => Self(None),

@@ -1,0 +1,140 @@
+//! While the own store cannot write, no dose is taken from other citizens, and every answer stays true.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use booking::{
+    domain::{Bookings, Command, Reply},
+    protocol::{BookingError, BookingRequest},
+};
+use contracts::{
+    ids::{BookingId, ReservationId},
+    vaccine::AbortBatch,
+};
+use platform_store::{AggregateStore, Input, Output, Store, StoreError};
+use testkit::TEST_TIMEOUT;
+use tokio::{
+    select,
+    task::yield_now,
+    time::{timeout, timeout_at},
+};
+use uuid::Uuid;
+
+use crate::{
+    fixture::{ProtocolFixture, with_key, without_key},
+    late::Slow,
+    vaccine::{ABORTS, FakeReply},
+};
+
+/// A store that cannot write while it is down.
+struct Down {
+    store: AggregateStore<Bookings>,
+    is_down: Arc<AtomicBool>,
+}
+
+impl Store for Down {
+    type Command = Input<Command>;
+    type Reply = Output<Reply>;
+
+    fn apply(&mut self, batch: &[Input<Command>]) -> Result<Vec<Output<Reply>>, StoreError> {
+        self.probe()?;
+        self.store.apply(batch)
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is full".into()));
+        }
+        self.store.probe()
+    }
+}
+
+fn down() -> (ProtocolFixture, Arc<AtomicBool>) {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let shared = Arc::clone(&is_down);
+    (ProtocolFixture::with_store(|store| Down { store, is_down: shared }), is_down)
+}
+
+/// The attempts that `vaccine` was asked to abort, as soon as there are so many requests.
+async fn aborts(fixture: &ProtocolFixture, requests: usize) -> Vec<ReservationId> {
+    let requests = fixture.vaccine.wait_for_requests(ABORTS, requests).await;
+    let batches = requests.into_iter().map(|request| {
+        let batch: AbortBatch = serde_json::from_slice(&request.body).unwrap();
+        batch.reservation_ids
+    });
+    batches.flatten().collect()
+}
+
+#[tokio::test]
+async fn nothing_is_held_while_the_store_cannot_write_and_bookings_continue_afterwards() {
+    let (fixture, is_down) = down();
+    for request in [without_key(), without_key(), with_key(), without_key()] {
+        assert_eq!(fixture.book(request).await, Err(BookingError::RetryLater));
+    }
+    let noticed = fixture.reservation(0).await;
+    assert_eq!(fixture.vaccine.batches(1).await.len(), 1, "it was noticed with the first one");
+    assert_eq!(aborts(&fixture, 1).await, [noticed], "whose dose is released");
+
+    is_down.store(false, Ordering::SeqCst);
+    let unknown = fixture.protocol.cancel(BookingId(9)).await;
+    assert_eq!(unknown, Err(BookingError::NoSuchBooking), "it is written");
+    assert_eq!(fixture.book(without_key()).await, Ok(1));
+}
+
+#[tokio::test]
+async fn an_attempt_is_aborted_as_soon_as_the_ledger_or_the_store_answers() {
+    let (fixture, is_down) = down();
+    fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect);
+    fixture.vaccine.reply_next(ABORTS, FakeReply::Response(503, String::new()));
+    assert_eq!(fixture.book(without_key()).await, Err(BookingError::RetryLater));
+    let reservation = fixture.reservation(0).await;
+    assert_eq!(aborts(&fixture, 3).await, [reservation; 3]);
+
+    for _ in 0..100 {
+        fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect); // Until the store can write.
+    }
+    fixture.protocol.aborts.abort(reservation);
+    aborts(&fixture, 4).await;
+    is_down.store(false, Ordering::SeqCst);
+    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
+}
+
+#[tokio::test]
+async fn an_attempt_that_ends_while_the_service_drains_is_aborted() {
+    let fixture = ProtocolFixture::start();
+    fixture.protocol.runtime.stop.cancel();
+    for _ in 0..10 {
+        yield_now().await; // Every task notices the stop.
+    }
+    fixture.protocol.aborts.abort(ReservationId(Uuid::from_u128(1)));
+    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
+}
+
+/// The process may end before the disk answers: then only the ledger remembers.
+#[tokio::test]
+async fn an_attempt_that_is_written_too_late_is_aborted_at_the_ledger_before_the_disk_answers() {
+    let (proceed, proceeds) = mpsc::channel();
+    let fixture = ProtocolFixture::with_store(|store| Slow { store, begun: None, proceeds });
+    let deadline = Instant::now() + Duration::from_secs(2);
+    select! {
+        _ = fixture.book(BookingRequest { deadline, ..without_key() }) => panic!("it is written"),
+        _ = timeout_at(deadline.into(), pending::<()>()) => {}
+    }
+    let reservation = fixture.reservation(0).await;
+    assert_eq!(aborts(&fixture, 1).await, [reservation]);
+    let refused = timeout(TEST_TIMEOUT, fixture.book(without_key())).await;
+    assert_eq!(refused.expect("at once"), Err(BookingError::RetryLater), "nothing is held");
+    assert_eq!(fixture.vaccine.batches(1).await.len(), 1);
+
+    drop(proceed);
+    assert_eq!(fixture.wait_for_events(1).await, ["Booked"], "until the resolver finds it");
+    fixture.protocol.aborts.abort(reservation); // As the resolver does with what the ledger lists.
+    assert_eq!(fixture.wait_for_events(2).await, ["Booked", "BookingCancelled"]);
+}

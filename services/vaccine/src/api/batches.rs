@@ -1,0 +1,140 @@
+//! What booking stores request: many holds at once, and which of them are not resolved.
+
+use std::time::{Duration, Instant};
+
+use axum::{extract::State, http::StatusCode};
+use contracts::{
+    ids::StoreId,
+    vaccine::{AbortBatch, HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply, OrphanedHolds},
+};
+use platform_rest::{
+    RequestDeadline,
+    json::{Json, Query},
+    openapi::{BodyProblems, Unavailable},
+    problem::Problem,
+};
+use platform_store::{CommandError, WriteError};
+use platform_telemetry::clock;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::{
+    problems::{InvalidQuery, NotReleased, problem},
+    stock::{Stock, WRITE_TIMEOUT},
+};
+use crate::domain::{AbortReservation, HoldDose, Name, Refusal};
+
+/// Reservations in one response to `GET /holds`: more than one store can leave behind.
+const ORPHANED_MAX: u32 = 10_000;
+
+/// Holds many doses in one commit; each is decided for itself
+#[utoipa::path(
+    post, path = "/holds", tag = "internal",
+    request_body(
+        content = HoldBatch,
+        example = json!({
+            "owner": "019abcde-0000-7000-8000-000000000001",
+            "holds": [{"reservationId": "019abcde-0000-7000-8000-00000000000a", "vaccineId": 1}]
+        })
+    ),
+    responses(
+        (
+            status = 200, description = "One outcome per hold, in their order", body = HoldReply,
+            example = json!({"outcomes": [{"outcome": "held", "vcName": "FIZER"}]})
+        ),
+        BodyProblems, Unavailable,
+    )
+)]
+pub(super) async fn hold_many(
+    State(stock): State<Stock>,
+    RequestDeadline(deadline): RequestDeadline,
+    Json(batch): Json<HoldBatch>,
+) -> Result<Json<HoldReply>, Problem> {
+    if batch.holds.len() > HOLDS_MAX {
+        return Err(Problem::invalid("holds", format!("at most {HOLDS_MAX} in one request")));
+    }
+    let at = clock::now();
+    let hold = |hold: Hold| HoldDose {
+        reservation: hold.reservation_id,
+        owner: Some(batch.owner),
+        claims: vec![hold.vaccine_id.into()],
+        at,
+    };
+    let holds = batch.holds.into_iter().map(hold).collect();
+    // After the deadline the client is gone: a hold that has not begun by then is not committed.
+    let replies = stock.holds.take(holds, deadline).await?;
+    Ok(Json(HoldReply { outcomes: replies.into_iter().map(outcome).collect() }))
+}
+
+/// Releases holds whose owner cannot record now that there will be no booking
+///
+/// The owner finds them in `GET /holds?owner=` until its event says that it has recorded them.
+#[utoipa::path(
+    post, path = "/aborts", tag = "internal",
+    request_body(
+        content = AbortBatch,
+        example = json!({
+            "owner": "019abcde-0000-7000-8000-000000000001",
+            "reservationIds": ["019abcde-0000-7000-8000-00000000000a"]
+        })
+    ),
+    responses(
+        (status = 204, description = "None of them takes a dose"),
+        NotReleased, BodyProblems, Unavailable,
+    )
+)]
+pub(super) async fn abort_many(
+    State(stock): State<Stock>,
+    Json(batch): Json<AbortBatch>,
+) -> Result<StatusCode, Problem> {
+    if batch.reservation_ids.len() > HOLDS_MAX {
+        return Err(Problem::invalid("reservationIds", format!("at most {HOLDS_MAX}")));
+    }
+    let at = clock::now();
+    let abort = |reservation| AbortReservation { reservation, owner: batch.owner, at };
+    let aborts = batch.reservation_ids.into_iter().map(abort).collect();
+    for reply in stock.commands.submit_all(aborts, Instant::now() + WRITE_TIMEOUT).await? {
+        reply.map_err(WriteError::from)?.map_err(problem)?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct OrphanedQuery {
+    /// Only those of this store
+    owner: Option<Uuid>,
+    /// Only those that were requested so many milliseconds ago or earlier
+    #[param(example = 10_000)]
+    held_for_ms: u32,
+}
+
+/// Lists holds that their owner has not resolved, oldest first, and what was aborted for it
+#[utoipa::path(
+    get, path = "/holds", tag = "internal", params(OrphanedQuery),
+    responses(
+        (status = 200, description = "Their reservations", body = OrphanedHolds),
+        InvalidQuery, Unavailable,
+    )
+)]
+pub(super) async fn orphaned(
+    State(stock): State<Stock>,
+    Query(query): Query<OrphanedQuery>,
+) -> Result<Json<OrphanedHolds>, Problem> {
+    let until = clock::now() - Duration::from_millis(query.held_for_ms.into());
+    let owner = query.owner.map(StoreId);
+    Ok(Json(stock.queries.orphaned_holds(owner, until, ORPHANED_MAX).await?))
+}
+
+fn outcome(reply: Result<Result<Name, Refusal>, CommandError>) -> HoldOutcome {
+    match reply {
+        Ok(Ok(name)) => HoldOutcome::Held { vc_name: name.as_str().to_owned() },
+        Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
+        Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
+        Ok(Err(Refusal::Released)) => HoldOutcome::Released,
+        Ok(Err(Refusal::Conflict | Refusal::Administered)) => HoldOutcome::Conflict,
+        Ok(Err(_)) | Err(CommandError::Rejected | CommandError::Unavailable) => HoldOutcome::Failed,
+    }
+}

@@ -1,0 +1,253 @@
+//! Pools and reservations, the commands on them, and the replies.
+
+use contracts::{
+    ids::{ReservationId, StoreId},
+    vaccine::ReservationState,
+};
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::values::{Doses, Name, PoolId};
+
+/// A pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: Name,
+    /// Units that exist.
+    pub stock: Doses,
+    /// Units held or booked; at most `stock`.
+    pub taken: i64,
+}
+
+impl Pool {
+    /// Units that are neither held nor booked.
+    pub fn free(&self) -> i64 {
+        self.stock.count() - self.taken
+    }
+}
+
+/// A reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationRecord {
+    /// The store that resolves it; none, for a reservation that stands until it is released.
+    pub owner: Option<StoreId>,
+    /// One unit of each of these pools; none, if it was released before its hold arrived.
+    pub claims: Vec<PoolId>,
+    /// Its state.
+    pub state: ReservationState,
+    /// When it was requested.
+    pub held_at: Timestamp,
+}
+
+impl ReservationRecord {
+    pub(super) fn is_released(&self) -> bool {
+        matches!(self.state, ReservationState::Released | ReservationState::Aborted)
+    }
+
+    pub(super) fn matches(&self, hold: &HoldDose) -> bool {
+        self.claims == hold.claims && self.owner == hold.owner
+    }
+}
+
+/// Every command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Registers a vaccine.
+    Register(RegisterVaccine),
+    /// Changes the name or the stock of a vaccine.
+    Change(ChangeVaccine),
+    /// Removes a vaccine.
+    Remove(RemoveVaccine),
+    /// Holds a dose.
+    Hold(HoldDose),
+    /// A booking was made for a hold.
+    Confirm(ConfirmHold),
+    /// Releases a reservation.
+    Release(ReleaseReservation),
+    /// Its owner says that there is no booking and will be none.
+    Return(ReturnDose),
+    /// Its owner wants to say so, and cannot record it now.
+    Abort(AbortReservation),
+    /// A dose was used.
+    Administer(AdministerDose),
+}
+
+/// Registers a vaccine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterVaccine {
+    /// Its name.
+    pub name: Name,
+    /// Its stock.
+    pub stock: Doses,
+    /// When it was registered.
+    pub at: Timestamp,
+}
+
+/// Changes the name or the stock of a vaccine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeVaccine {
+    /// The vaccine.
+    pub pool: PoolId,
+    /// The new name.
+    pub name: Option<Name>,
+    /// The new stock.
+    pub stock: Option<Doses>,
+    /// When it was changed.
+    pub at: Timestamp,
+}
+
+/// Removes a vaccine that has no doses held or booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoveVaccine {
+    /// The vaccine.
+    pub pool: PoolId,
+}
+
+/// Holds one unit of each pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldDose {
+    /// The id of the reservation; a repeated command has the same reply.
+    pub reservation: ReservationId,
+    /// The store that will resolve it.
+    pub owner: Option<StoreId>,
+    /// The pools.
+    pub claims: Vec<PoolId>,
+    /// When it was requested.
+    pub at: Timestamp,
+}
+
+/// Marks a hold as booked. A ledger that was restored from a backup, and does not know the hold, takes it
+/// over from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfirmHold(pub HoldDose);
+
+/// Releases a reservation, or prevents one that has not arrived yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleaseReservation {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// Only if it claims this pool.
+    pub of: Option<PoolId>,
+    /// When it was released.
+    pub at: Timestamp,
+}
+
+/// Releases a reservation on behalf of its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnDose {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// Its owner.
+    pub owner: StoreId,
+    /// When it was returned.
+    pub at: Timestamp,
+}
+
+/// Releases a hold for its owner, which cannot record now that there will be no booking, and does so later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortReservation {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// Its owner.
+    pub owner: StoreId,
+    /// When it was aborted.
+    pub at: Timestamp,
+}
+
+/// Records that the units were used: they leave the stock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdministerDose {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// The pools, for a reservation that is not known here.
+    pub claims: Vec<PoolId>,
+    /// When they were used.
+    pub at: Timestamp,
+}
+
+/// Every reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To [`Command::Register`]: the new vaccine.
+    Registered(PoolId, Pool),
+    /// To [`Command::Change`].
+    Changed(Result<ChangedPool, Refusal>),
+    /// To [`Command::Remove`].
+    Removed(Result<(), Refusal>),
+    /// To [`Command::Hold`]: the name of the vaccine.
+    Held(Result<Name, Refusal>),
+    /// To [`Command::Confirm`].
+    Confirmed(Result<(), Refusal>),
+    /// To [`Command::Release`].
+    Released(Result<(), Refusal>),
+    /// To [`Command::Return`].
+    Returned(Result<(), Refusal>),
+    /// To [`Command::Abort`].
+    Aborted(Result<(), Refusal>),
+    /// To [`Command::Administer`].
+    Administered(Result<(), Refusal>),
+}
+
+impl Reply {
+    /// Why the command changed nothing, if it was refused.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Registered(..) => None,
+            Self::Changed(reply) => reply.as_ref().err().copied(),
+            Self::Held(reply) => reply.as_ref().err().copied(),
+            Self::Removed(reply)
+            | Self::Confirmed(reply)
+            | Self::Released(reply)
+            | Self::Returned(reply)
+            | Self::Aborted(reply)
+            | Self::Administered(reply) => reply.err(),
+        }
+    }
+}
+
+/// A vaccine after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedPool {
+    /// Its number.
+    pub id: PoolId,
+    /// The vaccine after the change.
+    pub pool: Pool,
+    /// The stock before.
+    pub stock_before: Doses,
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// No pool has this number.
+    #[error("there is no such vaccine")]
+    NoSuchPool,
+    /// Every unit is taken.
+    #[error("every dose is held or booked")]
+    SoldOut,
+    /// The reservation was released before.
+    #[error("the reservation was released before")]
+    Released,
+    /// The dose of the reservation was used.
+    #[error("the dose was administered")]
+    Administered,
+    /// The id belongs to a reservation with other claims or another owner.
+    #[error("the reservation id is taken by another one")]
+    Conflict,
+    /// No reservation of that pool has this id.
+    #[error("there is no such reservation")]
+    NoSuchReservation,
+    /// The new stock would be less than what is taken.
+    #[error("{taken} doses are held or booked")]
+    StockBelowTaken {
+        /// Doses held or booked.
+        taken: i64,
+    },
+    /// Units are held or booked.
+    #[error("{taken} doses are held or booked")]
+    InUse {
+        /// Doses held or booked.
+        taken: i64,
+    },
+}
