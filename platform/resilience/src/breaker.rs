@@ -67,16 +67,10 @@ impl Breaker {
         Ok(Permit { breaker: Arc::clone(self), call, ended })
     }
 
-    /// Whether a call would be permitted now. Reserves nothing, so the call may still be refused; a
-    /// refusal here counts as a refused call.
+    /// Whether a call would be permitted now. Reserves nothing and counts nothing: the call may still be
+    /// refused.
     pub fn check(&self, now: Moment) -> Result<(), CircuitOpenError> {
-        let mut circuit = lock(&self.circuit);
-        circuit.check(now).map_err(|error| circuit.refused(error))
-    }
-
-    /// As [`Breaker::check`], but counts nothing.
-    pub fn admits(&self, now: Moment) -> bool {
-        lock(&self.circuit).check(now).is_ok()
+        lock(&self.circuit).check(now)
     }
 
     /// The state that the next call would find.

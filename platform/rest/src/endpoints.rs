@@ -38,8 +38,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Endpoints of one service at most; further addresses are not called.
 const ENDPOINTS_MAX: usize = 64;
 
-/// Whether calls to a service are sent now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether calls to a service are sent now; the best state first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CircuitState {
     /// All calls are sent.
     Closed,
@@ -115,16 +115,18 @@ impl Endpoints {
         self.refresh().await?;
         let current = self.current.load();
         let now = Coarse.now();
-        let previous = previous.and_then(|it| current.iter().position(|one| Arc::ptr_eq(it, one)));
-        let load = |one: &Arc<Endpoint>| one.breaker.admits(now).then(|| one.load.weight(now));
-        let index = balance::pick(&current, previous, fastrand::u64(..), load);
-        match index.and_then(|index| current.get(index)) {
+        let is_previous = |one: &Arc<Endpoint>| previous.is_some_and(|it| Arc::ptr_eq(it, one));
+        let excluded = current.iter().position(is_previous);
+        let load =
+            |one: &Arc<Endpoint>| one.breaker.check(now).is_ok().then(|| one.load.weight(now));
+        let index = balance::pick(&current, excluded, fastrand::u64(..), load);
+        let open_for = |one: &&Arc<Endpoint>| one.breaker.check(now).err().map(|it| it.retry_after);
+        // If no breaker admits a call, the one that will be the first to do so refuses and counts it.
+        let first = || current.iter().filter(|one| !is_previous(one)).min_by_key(open_for);
+        match index.and_then(|index| current.get(index)).or_else(first) {
             Some(endpoint) => ChosenEndpoint::new(Arc::clone(endpoint), now),
-            None => match open_for(&current, now) {
-                Some(retry_after) => Err(CallError::CircuitOpen { retry_after }),
-                // The name resolves to no address, or only to one that was already called.
-                None => Err(CallError::unreachable("there is no other endpoint")),
-            },
+            // The name resolves to no address, or only to one that was already called.
+            None => Err(CallError::unreachable("there is no other endpoint")),
         }
     }
 
@@ -135,19 +137,12 @@ impl Endpoints {
     /// The best state of all endpoints; closed before the first lookup.
     pub(crate) fn circuit_state(&self) -> CircuitState {
         let now = Coarse.now();
-        let current = self.current.load();
-        let mut is_half_open = false;
-        for admitting in current.iter().filter(|one| one.breaker.admits(now)) {
-            if admitting.breaker.state(now) != State::HalfOpen {
-                return CircuitState::Closed;
-            }
-            is_half_open = true;
-        }
-        match open_for(&current, now) {
-            _ if is_half_open => CircuitState::HalfOpen,
-            Some(retry_after) => CircuitState::Open { retry_after },
-            None => CircuitState::Closed,
-        }
+        let state = |one: &Arc<Endpoint>| match (one.breaker.check(now), one.breaker.state(now)) {
+            (Err(refused), _) => CircuitState::Open { retry_after: refused.retry_after },
+            (Ok(()), State::HalfOpen) => CircuitState::HalfOpen,
+            (Ok(()), State::Closed | State::Open | State::Ramping) => CircuitState::Closed,
+        };
+        self.current.load().iter().map(state).min().unwrap_or(CircuitState::Closed)
     }
 
     /// Resolves the name: the first lookup delays the call, later ones run beside the calls.
@@ -217,13 +212,6 @@ impl Endpoints {
     }
 }
 
-/// When the first of these breakers admits a call; `None` if one does now.
-/// A breaker that does not counts a rejected call.
-fn open_for(endpoints: &[Arc<Endpoint>], now: Moment) -> Option<Duration> {
-    let rejections = endpoints.iter().filter_map(|endpoint| endpoint.breaker.check(now).err());
-    rejections.map(|rejection| rejection.retry_after).min()
-}
-
 impl ChosenEndpoint {
     fn new(endpoint: Arc<Endpoint>, now: Moment) -> Result<Self, CallError> {
         let permit = endpoint.breaker.enter(now);
@@ -263,10 +251,29 @@ mod tests {
                 while let Ok(chosen) = ChosenEndpoint::new(Arc::clone(&endpoint), now) {
                     chosen.permit.record(CallOutcome::Failure, None, now);
                 }
-                open_for(&[endpoint], now).unwrap()
+                endpoint.breaker.check(now).unwrap_err().retry_after
             })
             .collect();
         assert!(open_for.len() > 1, "all of them {open_for:?}");
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_counts_once_and_asking_for_the_state_does_not() {
+        let endpoints = Arc::new(endpoints("http://127.0.0.1:81"));
+        let addresses = [1, 2, 3].map(|host| SocketAddr::from(([127, 0, 0, host], 81)));
+        endpoints.update(addresses.into_iter());
+        let breakers: Vec<_> =
+            endpoints.current.load().iter().map(|one| Arc::clone(&one.breaker)).collect();
+        for breaker in &breakers {
+            breaker.set_mode(Mode::ForcedOpen, Coarse.now());
+        }
+        let refused = || -> u64 {
+            breakers.iter().map(|one| one.snapshot(Coarse.now()).totals.refused).sum()
+        };
+        assert!(matches!(endpoints.circuit_state(), CircuitState::Open { .. }));
+        assert_eq!(refused(), 0);
+        endpoints.choose(None).await.unwrap_err();
+        assert_eq!(refused(), 1);
     }
 
     #[test]

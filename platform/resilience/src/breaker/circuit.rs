@@ -123,7 +123,7 @@ impl Circuit {
     }
 
     /// Counts a refused call.
-    pub(super) fn refused(&mut self, error: CircuitOpenError) -> CircuitOpenError {
+    fn refused(&mut self, error: CircuitOpenError) -> CircuitOpenError {
         self.totals.refused += 1;
         error
     }
