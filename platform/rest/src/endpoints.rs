@@ -10,7 +10,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,7 +29,8 @@ use tracing::warn;
 
 use crate::{base_url::BaseUrl, call::CallError};
 
-/// The age after which a name is resolved again: a new process is called within this time.
+/// How long after a lookup, failed or not, a name is resolved again: a new process is called within this
+/// time. Longer than [`RESOLVE_TIMEOUT`], so that there is one lookup at a time.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a DNS lookup may take.
@@ -62,9 +63,8 @@ pub(crate) struct Endpoints {
     /// [`Mode::ForcedClosed`] for calls without a breaker.
     mode: Mode,
     current: ArcSwap<Vec<Arc<Endpoint>>>,
-    /// When the name was resolved, in nanoseconds; `None` if the host is an IP address.
-    resolved_at: Option<AtomicU64>,
-    is_resolving: AtomicBool,
+    /// When the last lookup of the name began, in nanoseconds; `None` if the host is an IP address.
+    lookup_at: Option<AtomicU64>,
 }
 
 /// One address of a service.
@@ -100,8 +100,7 @@ impl Endpoints {
             config,
             mode,
             current: ArcSwap::default(),
-            resolved_at: address.is_none().then(AtomicU64::default),
-            is_resolving: AtomicBool::new(false),
+            lookup_at: address.is_none().then(AtomicU64::default),
         };
         endpoints.update(address.into_iter());
         endpoints
@@ -145,22 +144,22 @@ impl Endpoints {
         self.current.load().iter().map(state).min().unwrap_or(CircuitState::Closed)
     }
 
-    /// Resolves the name: the first lookup delays the call, later ones run beside the calls.
+    /// Resolves the name: later lookups run beside the calls. Until the first has succeeded, each call
+    /// waits for its own, since without an endpoint it could only fail.
     async fn refresh(self: &Arc<Self>) -> Result<(), CallError> {
-        let Some(resolved_at) = &self.resolved_at else { return Ok(()) };
+        let Some(lookup_at) = &self.lookup_at else { return Ok(()) };
+        let now = Coarse.now();
         if self.current.load().is_empty() {
+            lookup_at.store(now.as_nanos(), Ordering::Relaxed);
             return self.resolve().await.map_err(CallError::unreachable);
         }
-        let resolved_at = Moment::from_nanos(resolved_at.load(Ordering::Relaxed));
-        let is_old = Coarse.now().since(resolved_at) >= RESOLVE_INTERVAL;
-        if is_old && !self.is_resolving.swap(true, Ordering::Relaxed) {
+        if begin_lookup(lookup_at, now) {
             let this = Arc::clone(self);
             TaskTracker::new().spawn(async move {
                 if let Err(cause) = this.resolve().await {
                     let base = &this.base;
                     warn!(%cause, "DNS lookup of {base} failed; keeping the known endpoints");
                 }
-                this.is_resolving.store(false, Ordering::Relaxed);
             });
         }
         Ok(())
@@ -172,9 +171,6 @@ impl Endpoints {
             .await
             .unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)))?;
         self.update(addresses.take(ENDPOINTS_MAX));
-        if let Some(resolved_at) = &self.resolved_at {
-            resolved_at.store(Coarse.now().as_nanos(), Ordering::Relaxed);
-        }
         Ok(())
     }
 
@@ -203,13 +199,22 @@ impl Endpoints {
 
     /// The breakers, each by the name of the service, with the address where there may be several.
     pub(crate) fn breakers(&self) -> Vec<(String, Arc<Breaker>)> {
-        let name = |address| match self.resolved_at {
+        let name = |address| match self.lookup_at {
             Some(_) => format!("{}-{address}", self.service),
             None => self.service.to_owned(),
         };
         let current = self.current.load();
         current.iter().map(|one| (name(one.address), Arc::clone(&one.breaker))).collect()
     }
+}
+
+/// Whether a lookup is due; the one caller that gets `true` makes it.
+fn begin_lookup(lookup_at: &AtomicU64, now: Moment) -> bool {
+    let last = lookup_at.load(Ordering::Relaxed);
+    let is_due = now.since(Moment::from_nanos(last)) >= RESOLVE_INTERVAL;
+    let begin =
+        || lookup_at.compare_exchange(last, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed);
+    is_due && begin().is_ok()
 }
 
 impl ChosenEndpoint {
@@ -233,6 +238,8 @@ impl ChosenEndpoint {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use tokio::{runtime::Handle, task::yield_now};
 
     use super::*;
 
@@ -274,6 +281,29 @@ mod tests {
         assert_eq!(refused(), 0);
         endpoints.choose(None).await.unwrap_err();
         assert_eq!(refused(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_lookup_is_not_repeated_with_the_next_call() {
+        let no_name = "x".repeat(64); // Longer than a label may be.
+        let endpoints = Arc::new(endpoints(&format!("http://{no_name}:81")));
+        endpoints.update([SocketAddr::from(([127, 0, 0, 1], 81))].into_iter());
+        let lookups = || Handle::current().metrics().num_alive_tasks();
+        endpoints.refresh().await.unwrap();
+        assert_eq!(lookups(), 1);
+        while lookups() > 0 {
+            yield_now().await;
+        }
+        endpoints.refresh().await.unwrap();
+        assert_eq!(lookups(), 0);
+    }
+
+    #[test]
+    fn a_lookup_is_due_once_in_its_interval() {
+        let (lookup_at, now) = (AtomicU64::default(), Moment::default().after(RESOLVE_INTERVAL));
+        let just_before = now.after(RESOLVE_INTERVAL.saturating_sub(Duration::from_nanos(1)));
+        let begin = |now| begin_lookup(&lookup_at, now);
+        assert_eq!([now, just_before, now.after(RESOLVE_INTERVAL)].map(begin), [true, false, true]);
     }
 
     #[test]
