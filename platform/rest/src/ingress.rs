@@ -26,10 +26,10 @@ use axum::{
 };
 use hyper::body::Incoming;
 use platform_resilience::{
-    admission::{Admission, AdmissionConfig, AdmissionConfigError, Admitted, ShedError},
+    admission::{Admission, AdmissionConfig, Admitted, ShedError},
+    config::GuardConfigError,
     deadline::{self, Deadline},
     limiter::{LimiterConfig, Sample},
-    time::{Clock, Monotonic},
     wait_queue::Priority,
 };
 use tokio::time::timeout;
@@ -76,13 +76,10 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestDeadline {
 
 impl Ingress {
     /// The guards in front of these routes, which promise a response within that time.
-    pub(crate) fn new(
-        router: Router,
-        request_timeout: Duration,
-    ) -> Result<Self, AdmissionConfigError> {
+    pub(crate) fn new(router: Router, request_timeout: Duration) -> Result<Self, GuardConfigError> {
         let limiter = LimiterConfig { min: ALWAYS_ADMITTED, ..LimiterConfig::default() };
         let config = AdmissionConfig { limiter, ..AdmissionConfig::default() };
-        let admission = Admission::new(config, Monotonic::default())?;
+        let admission = Admission::new(config)?;
         Ok(Self { router, admission, request_timeout })
     }
 
