@@ -71,6 +71,19 @@ fn without_the_url_of_vaccine_booking_names_the_missing_setting() {
 }
 
 #[test]
+fn every_image_has_a_tag() {
+    for overlay in overlays() {
+        for workload in objects(&overlay).iter().filter(|it| it["spec"]["template"].is_object()) {
+            for container in list(&workload["spec"]["template"]["spec"]["containers"]) {
+                let image = container["image"].as_str().unwrap();
+                let name = image.rsplit('/').next().unwrap();
+                assert!(name.contains(':'), "{overlay}: {image} is in no list of images");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_url_in_an_overlay_is_that_of_a_kubernetes_service() {
     for overlay in overlays() {
         let objects = objects(&overlay);

@@ -1,0 +1,45 @@
+//! The runbooks agree with the overlays.
+
+use std::fs;
+
+use super::objects;
+use crate::overlay::{deploy, object};
+
+fn runbook(name: &str) -> String {
+    fs::read_to_string(deploy("../docs/runbooks").join(name)).unwrap()
+}
+
+/// The text below a heading.
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, below) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    below.split("\n## ").next().unwrap()
+}
+
+#[test]
+fn after_opening_day_the_autoscalers_have_the_numbers_of_production_again() {
+    let objects = objects("production");
+    let page = runbook("opening-day.md");
+    let (before, after) = (section(&page, "An hour before"), section(&page, "Afterwards"));
+    // It would deploy the images of the checkout.
+    assert!(!after.contains("apply -k"), "{after}");
+    let patched = before.lines().filter_map(|line| line.strip_prefix("k patch hpa "));
+    for name in patched.map(|line| line.split(' ').next().unwrap()) {
+        let min = &object(&objects, "HorizontalPodAutoscaler", name)["spec"]["minReplicas"];
+        let patch = format!(
+            r#"k patch hpa {name} --type merge --patch '{{"spec":{{"minReplicas":{min}}}}}'"#
+        );
+        assert!(after.contains(&patch), "{patch} is missing");
+    }
+    assert!(before.contains("k patch hpa booking"), "{before}");
+}
+
+#[test]
+fn wherever_a_runbook_applies_an_overlay_it_says_which_images_that_deploys() {
+    for entry in fs::read_dir(deploy("../docs/runbooks")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let page = runbook(&name);
+        if page.contains("apply -k") {
+            assert!(page.contains("#where-images-come-from"), "{name}");
+        }
+    }
+}
