@@ -1,6 +1,7 @@
 //! Every overlay renders to objects that are valid for Kubernetes and Istio.
 
 mod numbers;
+mod pod_security;
 mod runbooks;
 mod settings;
 
