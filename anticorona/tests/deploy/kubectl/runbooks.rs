@@ -43,3 +43,14 @@ fn wherever_a_runbook_applies_an_overlay_it_says_which_images_that_deploys() {
         }
     }
 }
+
+#[test]
+fn after_a_restore_services_without_an_autoscaler_have_the_replicas_of_the_overlay() {
+    let objects = objects("production");
+    assert_eq!(object(&objects, "Deployment", "mypage")["spec"]["replicas"], 2);
+    let page = runbook("restore.md");
+    let restore = section(&page, "Restore");
+    let at = |command: &str| restore.find(command).unwrap();
+    let scale = at("k scale deployment --all --replicas 1\n");
+    assert!(scale < at("kubectl apply -k"), "the last one decides: {restore}");
+}
