@@ -54,3 +54,12 @@ fn after_a_restore_services_without_an_autoscaler_have_the_replicas_of_the_overl
     let scale = at("k scale deployment --all --replicas 1\n");
     assert!(scale < at("kubectl apply -k"), "the last one decides: {restore}");
 }
+
+#[test]
+fn the_first_step_of_a_deployment_needs_nothing_that_runs() {
+    let page = runbook("deploy.md");
+    let before = section(&page, "Before");
+    let first = before.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(!first.contains("exec"), "{first}");
+    assert!(first.contains("--dry-run=server"), "{first}");
+}
