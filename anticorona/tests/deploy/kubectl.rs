@@ -1,5 +1,6 @@
 //! Every overlay renders to objects that are valid for Kubernetes and Istio.
 
+mod capacity;
 mod numbers;
 mod pod_security;
 mod runbooks;
