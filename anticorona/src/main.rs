@@ -8,6 +8,7 @@ use platform_telemetry::logs;
 
 mod asyncapi;
 mod audit;
+mod command;
 mod config_check;
 mod demo;
 mod events;
@@ -29,6 +30,7 @@ const SETTINGS: &str = "Settings from the environment:
   EVENTS_URL     nats://HOST:PORT, or http (the default: services publish to each other directly)
   VACCINE_URL, BOOKING_URL, INJECTION_URL, MYPAGE_URL
                  where the other services listen, for a service that runs alone
+  BIND_ADDRESS   the address to listen on, unless --bind is given
   RUST_LOG       the filter of the log (default info)";
 
 /// Takes vaccination bookings, never more than there are doses
