@@ -6,7 +6,7 @@ CREATE TABLE pools (
     stock         BIGINT NOT NULL CHECK (stock >= 0),
     taken         BIGINT NOT NULL CHECK (taken >= 0),
     -- Doses that were used, and bookings that were made, although every dose was taken. No hold adds to it.
-    overcommitted BIGINT NOT NULL CHECK (overcommitted >= 0),
+    overcommitted BIGINT NOT NULL DEFAULT 0 CHECK (overcommitted >= 0),
     CHECK (taken <= stock + overcommitted)
 );
 
