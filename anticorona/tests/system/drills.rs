@@ -161,7 +161,7 @@ fn autoscale_on_postgres_passes() {
 #[test]
 fn autoscale_on_postgres_fails_without_an_autoscaler() {
     let finished = drill(&[&AUTOSCALE[..], &["--without-protection"]].concat());
-    finished.assert_failed("booking scales up under the load: to 1");
+    finished.assert_failed("booking scales up under the load: from 1 to 1");
 }
 
 #[test]
