@@ -150,8 +150,10 @@ fn unguarded(settings: &Settings<'_>) -> Configured {
 /// The same table without its checks.
 pub(crate) const UNCHECKED: &str = "
     ALTER TABLE pools RENAME TO checked;
-    CREATE TABLE pools (id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER);
-    INSERT INTO pools SELECT id, name, stock, taken FROM checked;
+    CREATE TABLE pools (
+        id INTEGER PRIMARY KEY, name TEXT, stock INTEGER, taken INTEGER, overcommitted INTEGER
+    );
+    INSERT INTO pools SELECT id, name, stock, taken, overcommitted FROM checked;
     DROP TABLE checked;";
 
 /// Vaccine without the guard in its decision, and booking as it is.
