@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Version, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     response::Response,
 };
 use platform_resilience::deadline;
@@ -13,7 +13,7 @@ use platform_rest::{
     RequestDeadline,
     client::{Call, CallError, Client},
     headers::SHED,
-    json::{self, BODY_MAX},
+    json::{self, BODY_MAX, RESPONSE_MAX},
     problem::Problem,
 };
 
@@ -72,6 +72,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 fn problem(error: &CallError) -> Problem {
     let (retry_after, detail) = match error {
+        CallError::TooLarge => return too_large(),
         CallError::Unreachable(_) => {
             (RETRY_AFTER, "nothing has happened; the service cannot be reached")
         }
@@ -83,4 +84,14 @@ fn problem(error: &CallError) -> Problem {
         }
     };
     Problem::retry_later(retry_after, detail)
+}
+
+/// A retry would not help, and others are answered: no 503.
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "urn:anticorona:response-too-large",
+        "The response is too large",
+    )
+    .detail(format!("it may have happened; a response has at most {RESPONSE_MAX} bytes"))
 }

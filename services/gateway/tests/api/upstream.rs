@@ -99,7 +99,9 @@ async fn connection(
         record.send_modify(|requests| requests.push(request));
         let (Behaviour::Responds(bytes) | Behaviour::Closes(bytes) | Behaviour::Hangs(bytes)) =
             behaviour;
-        stream.write_all(bytes.as_bytes()).await.unwrap();
+        if stream.write_all(bytes.as_bytes()).await.is_err() {
+            return; // The caller does not read it to its end.
+        }
         match behaviour {
             Behaviour::Responds(_) => {}
             Behaviour::Closes(_) => return,
