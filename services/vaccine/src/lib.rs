@@ -61,5 +61,6 @@ where
         queries,
         runtime: runtime.clone(),
     };
-    Ok(store.app(api::router(stock), RESPONSE_TIMEOUT, &runtime))
+    let app = store.app(api::router(stock), RESPONSE_TIMEOUT, &runtime);
+    Ok(app.counting_items(api::count_items))
 }
