@@ -9,13 +9,10 @@ use std::{
 use clap::Subcommand;
 use contracts::event::DeadLetteredEvents;
 use platform_rest::client::Client;
-use platform_service::{Env, run as run_process};
-use platform_telemetry::{
-    BoxError, error_chain,
-    logs::{self, LogFormat},
-};
+use platform_service::Env;
+use platform_telemetry::{BoxError, error_chain};
 
-use crate::services;
+use crate::{command, services};
 
 /// How long a service may take to answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,8 +29,7 @@ pub(crate) enum EventsCommand {
 }
 
 pub(crate) fn run(EventsCommand::DeadLetters { port_offset }: EventsCommand) -> ExitCode {
-    logs::start(LogFormat::Pretty);
-    run_process(|_| dead_letters(port_offset))
+    command::run(dead_letters(port_offset))
 }
 
 async fn dead_letters(port_offset: u16) -> Result<(), BoxError> {

@@ -8,14 +8,14 @@ use std::{
 
 use clap::Args;
 use platform_rest::client::{BaseUrl, Client};
-use platform_service::{Service, run as run_process};
-use platform_telemetry::{
-    BoxError, error_chain,
-    logs::{self, LogFormat},
-};
+use platform_service::Service;
+use platform_telemetry::{BoxError, error_chain};
 use serde_json::Value;
 
-use crate::services::{SERVICES, named};
+use crate::{
+    command,
+    services::{SERVICES, named},
+};
 
 /// How long a service may take to answer; below the 3 s of container health checks.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,8 +37,7 @@ pub(crate) struct HealthArgs {
 }
 
 pub(crate) fn run(args: HealthArgs) -> ExitCode {
-    logs::start(LogFormat::Pretty);
-    run_process(|_| check(args))
+    command::run(check(args))
 }
 
 async fn check(args: HealthArgs) -> Result<(), BoxError> {

@@ -8,6 +8,7 @@ use platform_telemetry::logs;
 
 mod asyncapi;
 mod audit;
+mod command;
 mod config_check;
 mod demo;
 mod events;
@@ -29,6 +30,7 @@ const SETTINGS: &str = "Settings from the environment:
   EVENTS_URL     nats://HOST:PORT, or http (the default: services publish to each other directly)
   VACCINE_URL, BOOKING_URL, INJECTION_URL, MYPAGE_URL
                  where the other services listen, for a service that runs alone
+  BIND_ADDRESS   the address to listen on, unless --bind is given
   RUST_LOG       the filter of the log (default info)";
 
 /// Takes vaccination bookings, never more than there are doses
@@ -56,7 +58,7 @@ enum Task {
     },
     /// Asks services on this machine whether they accept requests; ends with 1 if one does not
     Health(health::HealthArgs),
-    /// Compares the ledgers of all services; ends with 1 if anything is oversold, leaked, lost or double
+    /// Compares the ledgers of all services; ends with 1 if anything is oversold, leaked, lost, double or overcommitted
     Audit(audit::AuditArgs),
     /// Runs a drill on a system that it starts itself, or on yours; ends with 0 if it passed, 1 if it failed,
     /// 2 if it could not be run

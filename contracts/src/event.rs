@@ -227,6 +227,7 @@ mod tests {
             vc_name: "FIZER".to_owned(),
             stock: 9,
             book_qty: 1,
+            overcommitted: 0,
         };
         let changed = StockChanged { stock_before: 3, vaccine: vaccine.clone() };
         let booking = Booking {

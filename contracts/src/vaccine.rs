@@ -22,8 +22,17 @@ pub struct Vaccine {
     pub vc_name: String,
     /// Doses that exist.
     pub stock: i64,
-    /// Doses held or booked; never more than `stock`.
+    /// Doses held or booked; never more than `stock`, and what is overcommitted.
     pub book_qty: i64,
+    /// Doses that were used, or booked, although every dose was taken; given if there are any. So many of its
+    /// newest bookings have no dose.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub overcommitted: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(doses: &i64) -> bool {
+    *doses == 0
 }
 
 /// The body of `POST`, `PUT` and `PATCH` on vaccines.
@@ -45,6 +54,9 @@ pub struct VaccineBody {
     #[serde(default, rename = "bookQty")]
     #[schema(ignore)]
     _book_qty: IgnoredAny,
+    #[serde(default, rename = "overcommitted")]
+    #[schema(ignore)]
+    _overcommitted: IgnoredAny,
     #[serde(default, rename = "_links")]
     #[schema(ignore)]
     _links: IgnoredAny,
@@ -141,6 +153,15 @@ pub struct AbortBatch {
     pub owner: StoreId,
     /// At most [`HOLDS_MAX`].
     pub reservation_ids: Vec<ReservationId>,
+}
+
+/// What came of an [`AbortBatch`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AbortBatchReply {
+    /// Those of another owner, and those that are booked, which their owner has to cancel; none of the
+    /// others takes a dose.
+    pub refused: Vec<ReservationId>,
 }
 
 /// Holds that their owner has not resolved, oldest first.

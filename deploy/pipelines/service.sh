@@ -5,10 +5,12 @@
 #   service.sh build SERVICE     builds its image
 #   service.sh push SERVICE      pushes the image
 #   service.sh deploy SERVICE    deploys the image, and rolls back if it does not become ready
+#   service.sh record SERVICE    commits the image to deploy/kubernetes/images, so that `kubectl apply -k` keeps it
 #
 # REGISTRY   image registry, without a trailing slash
 # TAG        image tag, for instance the commit
 # NAMESPACE  Kubernetes namespace (default: anticorona)
+# BRANCH     branch of `origin` that `record` commits to (default: main)
 # REGISTRY_USER, REGISTRY_PASSWORD   if the registry requires a login
 set -eu
 cd "$(dirname "$0")/../.."
@@ -25,6 +27,10 @@ fi
 # A process is ready within a second, five are replaced one by one, each old one has 30 s to end.
 ROLLOUT_TIMEOUT=180s
 
+# How often `record` tries again when the pipeline of another service has pushed first.
+RECORD_ATTEMPTS=5
+
+branch=${BRANCH:-main}
 namespace=${NAMESPACE:-anticorona}
 
 image() {
@@ -33,6 +39,18 @@ image() {
 
 roll_out() {
     kubectl --namespace "$namespace" rollout status "deployment/$service" --timeout "$ROLLOUT_TIMEOUT"
+}
+
+# Pushes the head of the branch with the image in the list. Nothing happens if it is there already.
+push_image() {
+    git -C "$checkout" fetch --quiet origin "$branch" || return
+    git -C "$checkout" reset --quiet --hard FETCH_HEAD || return
+    line="{name: anticorona/$service, newName: ${image%:*}, newTag: \"$TAG\"}"
+    sed -i "s|{name: anticorona/$service,.*}|$line|" "$checkout/deploy/kubernetes/images/kustomization.yaml" || return
+    git -C "$checkout" diff --quiet && return
+    git -C "$checkout" -c user.name=service.sh -c user.email=service.sh@localhost \
+        commit --quiet --all --message "deploy: $service is $image" || return
+    git -C "$checkout" push --quiet origin "HEAD:$branch"
 }
 
 case $step in
@@ -62,8 +80,24 @@ case $step in
             exit 1
         fi
         ;;
+    record)
+        image=$(image)
+        git fetch --quiet origin "$branch"
+        # A checkout of its own: this one may be of another commit, or changed.
+        checkout=$(mktemp -d)
+        trap 'git worktree remove --force "$checkout"' EXIT
+        git worktree add --quiet --detach "$checkout" FETCH_HEAD
+        attempt=1
+        until push_image; do
+            if [ "$attempt" -ge "$RECORD_ATTEMPTS" ]; then
+                echo "service.sh: $image is deployed but not recorded: \`kubectl apply -k\` would undo it" >&2
+                exit 1
+            fi
+            attempt=$((attempt + 1))
+        done
+        ;;
     *)
-        echo "service.sh: unknown step '$step', expected test, build, push or deploy" >&2
+        echo "service.sh: unknown step '$step', expected test, build, push, deploy or record" >&2
         exit 64
         ;;
 esac

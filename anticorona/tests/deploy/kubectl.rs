@@ -1,6 +1,9 @@
 //! Every overlay renders to objects that are valid for Kubernetes and Istio.
 
+mod capacity;
 mod numbers;
+mod pod_security;
+mod runbooks;
 mod settings;
 
 use std::{

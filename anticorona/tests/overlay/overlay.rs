@@ -1,6 +1,9 @@
 //! The overlays of deploy/kubernetes, rendered.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -11,7 +14,12 @@ pub(crate) fn deploy(path: &str) -> PathBuf {
 
 /// The objects of an overlay.
 pub(crate) fn objects(overlay: &str) -> Vec<Value> {
-    let script = deploy("check/rendered.py");
+    objects_in(&deploy(""), overlay)
+}
+
+/// The objects of an overlay in a copy of deploy/.
+pub(crate) fn objects_in(deploy: &Path, overlay: &str) -> Vec<Value> {
+    let script = deploy.join("check/rendered.py");
     let rendered = Command::new("python3").arg(script).arg(overlay).output().unwrap();
     let error = String::from_utf8_lossy(&rendered.stderr).into_owned();
     assert!(

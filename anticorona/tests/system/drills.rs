@@ -180,7 +180,8 @@ async fn an_audit_finds_nothing_in_a_healthy_system_and_finds_a_leaked_dose() {
         send(&system.gateway(), book(id)).await;
     }
     assert_eq!(send(&system.gateway(), cancel(1)).await.status, 200);
-    let clean = "oversold 0, leaked 0, lost 0, double 0, in 1 vaccines and 5 bookings\n";
+    let clean = "oversold 0, leaked 0, lost 0, double 0, overcommitted 0, in 1 vaccines and 5 \
+                 bookings\n";
     let audit = |arguments: &[&str]| {
         let output = anticorona(&[&["audit"], arguments].concat());
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
@@ -194,11 +195,17 @@ async fn an_audit_finds_nothing_in_a_healthy_system_and_finds_a_leaked_dose() {
     assert_eq!(audit(&["--data", folder]), (Some(0), clean.to_owned()));
 
     let file = Database::Sqlite(data.join("vaccine.sqlite"));
-    let opened = database::open(&file, vaccine::SERVICE.name, MIGRATIONS).await;
-    let (mut ledger, _) = opened.unwrap();
-    ledger.transaction(|tx| tx.run_script("UPDATE pools SET taken = taken + 1")).unwrap();
-    drop(ledger);
+    let change = async |sql: &str| {
+        let opened = database::open(&file, vaccine::SERVICE.name, MIGRATIONS).await;
+        opened.unwrap().0.transaction(|tx| tx.run_script(sql)).unwrap();
+    };
+    change("UPDATE pools SET taken = taken + 1").await;
     let (code, printed) = audit(&["--data", folder]);
     assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("leaked 1, lost 0"), "{printed}");
+
+    change("UPDATE pools SET stock = 4, taken = taken - 1, overcommitted = 1").await;
+    let (code, printed) = audit(&["--data", folder]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("without a dose: bookings [5]"), "{printed}");
 }

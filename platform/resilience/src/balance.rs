@@ -34,33 +34,22 @@ pub fn pick<E>(
     random: u64,
     load: impl Fn(&E) -> Option<u64>,
 ) -> Option<usize> {
-    let accepting = || {
-        let others = endpoints.iter().enumerate().filter(|(index, _)| Some(*index) != previous);
-        others.filter_map(|(index, endpoint)| Some((index, load(endpoint)?)))
-    };
-    let count = u64::try_from(accepting().count()).unwrap_or(u64::MAX);
-    let first = scaled(random >> 32, count);
+    let others = endpoints.iter().enumerate().filter(|(index, _)| Some(*index) != previous);
+    let accepting: Vec<(usize, u64)> =
+        others.filter_map(|(index, endpoint)| Some((index, load(endpoint)?))).collect();
+    let first = scaled(random >> 32, accepting.len());
     // The second is one of the others: those behind the first move up by one.
-    let second = scaled(random & u64::from(u32::MAX), count.saturating_sub(1));
+    let second = scaled(random & u64::from(u32::MAX), accepting.len().saturating_sub(1));
     let second = if second >= first { second + 1 } else { second };
-
-    let mut picked: Option<(usize, u64)> = None;
-    for (number, (index, load)) in (0..).zip(accepting()) {
-        let is_choice = number == first || number == second;
-        // Among equals the first choice is picked, wherever it stands.
-        let is_better =
-            picked.is_none_or(|(_, least)| load < least || load == least && number == first);
-        if is_choice && is_better {
-            picked = Some((index, load));
-        }
-    }
-    // An endpoint that was counted may have stopped accepting: then any that still accepts.
-    picked.or_else(|| accepting().next()).map(|(index, _)| index)
+    // Among equals the first choice is picked, wherever it stands.
+    let choices = [first, second].into_iter().filter_map(|number| accepting.get(number));
+    choices.min_by_key(|(_, load)| *load).map(|(index, _)| *index)
 }
 
 /// A number below `count` (or 0) from 32 random bits.
-const fn scaled(random: u64, count: u64) -> u64 {
-    (random * (count & 0xFFFF_FFFF)) >> 32
+fn scaled(random: u64, count: usize) -> usize {
+    let count = u64::try_from(count).unwrap_or(0).min(u64::from(u32::MAX));
+    usize::try_from((random * count) >> 32).unwrap_or(0)
 }
 
 /// The load of an endpoint, seen from this process.
@@ -78,17 +67,13 @@ impl EndpointLoad {
         InFlight { load: Arc::clone(self) }
     }
 
-    /// How many calls are in flight.
-    pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
     /// The load for [`pick`].
     pub fn weight(&self, now: Moment) -> u64 {
         let failed_at = self.failed_at.load(Ordering::Relaxed);
         let since = now.as_nanos().saturating_sub(failed_at.saturating_sub(1));
         let failed_lately = failed_at > 0 && since < nanos(FAILURE_MEMORY);
-        self.in_flight() + if failed_lately { FAILURE_LOAD } else { 0 }
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        in_flight + if failed_lately { FAILURE_LOAD } else { 0 }
     }
 }
 

@@ -23,30 +23,27 @@
 mod circuit;
 mod config;
 mod counts;
-mod events;
-mod snapshot;
 mod state;
 
 use std::{
-    fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use crate::{
     breaker::circuit::{Call, Circuit},
+    config::GuardConfigError,
     sync::lock,
     time::Moment,
 };
 
 pub use crate::breaker::{
-    config::{
-        BreakerConfig, BreakerConfigError, DURATION_MAX, DURATION_MIN, HALF_OPEN_CALLS_MAX,
-        WINDOW_MIN,
+    circuit::EVENTS_MAX,
+    config::BreakerConfig,
+    state::{
+        BreakerEvent, BreakerSnapshot, CallOutcome, CallTotals, Cause, Change, CircuitOpenError,
+        Mode, State,
     },
-    events::{BreakerEvent, Cause, Change, EVENTS_MAX},
-    snapshot::{BreakerSnapshot, CallTotals},
-    state::{CallOutcome, CircuitOpenError, Mode, State},
 };
 
 /// A circuit breaker, shared by all callers of one endpoint.
@@ -58,7 +55,7 @@ pub struct Breaker {
 
 impl Breaker {
     /// A closed breaker in [`Mode::Auto`].
-    pub fn new(config: BreakerConfig) -> Result<Self, BreakerConfigError> {
+    pub fn new(config: BreakerConfig) -> Result<Self, GuardConfigError> {
         config.validate()?;
         Ok(Self { config, circuit: Mutex::new(Circuit::new(config)) })
     }
@@ -66,29 +63,19 @@ impl Breaker {
     /// Permits a call, or says when to retry. The permit keeps the breaker alive.
     pub fn enter(self: &Arc<Self>, now: Moment) -> Result<Permit, CircuitOpenError> {
         let call = lock(&self.circuit).enter(now)?;
-        Ok(Permit { breaker: Arc::clone(self), call, recorded: false })
+        let ended = (CallOutcome::Cancelled, None, now);
+        Ok(Permit { breaker: Arc::clone(self), call, ended })
     }
 
-    /// Whether a call would be permitted now. Reserves nothing, so the call may still be refused; a
-    /// refusal here counts as a refused call.
+    /// Whether a call would be permitted now. Reserves nothing and counts nothing: the call may still be
+    /// refused.
     pub fn check(&self, now: Moment) -> Result<(), CircuitOpenError> {
-        let mut circuit = lock(&self.circuit);
-        circuit.check(now).map_err(|error| circuit.refused(error))
-    }
-
-    /// As [`Breaker::check`], but counts nothing.
-    pub fn admits(&self, now: Moment) -> bool {
-        lock(&self.circuit).check(now).is_ok()
+        lock(&self.circuit).check(now)
     }
 
     /// The state that the next call would find.
     pub fn state(&self, now: Moment) -> State {
         lock(&self.circuit).state(now)
-    }
-
-    /// Who decides about calls.
-    pub fn mode(&self) -> Mode {
-        lock(&self.circuit).mode()
     }
 
     /// The configuration that it was made with.
@@ -101,9 +88,9 @@ impl Breaker {
         lock(&self.circuit).snapshot(now)
     }
 
-    /// The kept events after that sequence number, oldest first; 0 for all.
-    pub fn events(&self, after: u64) -> Vec<BreakerEvent> {
-        lock(&self.circuit).events(after)
+    /// The last [`EVENTS_MAX`] events, oldest first.
+    pub fn events(&self) -> Vec<BreakerEvent> {
+        lock(&self.circuit).events()
     }
 
     /// Lets an operator decide, or the breaker again. A new mode begins closed (or forced open) with
@@ -121,18 +108,18 @@ impl Breaker {
 
 /// A permitted call. [`Permit::record`] counts how it ended; a permit that is dropped counts as
 /// [`CallOutcome::Cancelled`], and another probe may take its turn.
+#[derive(Debug)]
 #[must_use = "a permit that is dropped counts as a cancelled call"]
 pub struct Permit {
     breaker: Arc<Breaker>,
     call: Call,
-    recorded: bool,
+    ended: (CallOutcome, Option<Duration>, Moment),
 }
 
 impl Permit {
     /// Counts how the call ended; `retry_after` is what the endpoint asked for, if it did.
     pub fn record(mut self, outcome: CallOutcome, retry_after: Option<Duration>, now: Moment) {
-        self.recorded = true;
-        lock(&self.breaker.circuit).record(self.call, outcome, retry_after, now);
+        self.ended = (outcome, retry_after, now);
     }
 
     /// Whether this call decides if the breaker closes again.
@@ -143,15 +130,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.recorded {
-            let now = self.call.started_at; // A cancelled call is counted in no window.
-            lock(&self.breaker.circuit).record(self.call, CallOutcome::Cancelled, None, now);
-        }
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("call", &self.call).finish_non_exhaustive()
+        let (outcome, retry_after, now) = self.ended;
+        lock(&self.breaker.circuit).record(self.call, outcome, retry_after, now);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{str, time::Duration};
 
-use crate::time::{Moment, nanos};
+use crate::time::Moment;
 
 /// The header that carries the time left, in whole milliseconds.
 pub const HEADER: &str = "x-request-deadline-ms";
@@ -15,21 +15,17 @@ pub const CAP: Duration = Duration::from_secs(3);
 /// What each hop keeps for itself, so that its own answer still arrives in time.
 pub const MARGIN: Duration = Duration::from_millis(50);
 
-/// The longest header value that can be a number of milliseconds worth reading.
-const DIGITS_MAX: usize = 19;
-
 /// The moment after which no caller waits for the answer any more.
 ///
 /// ```
 /// use std::time::Duration;
-/// use platform_resilience::{deadline::{Deadline, MARGIN}, time::Moment};
+/// use platform_resilience::{deadline::Deadline, time::Moment};
 ///
 /// let arrived = Moment::from_nanos(0);
 /// let deadline = Deadline::from_header(Some(b"1200"), arrived);
 /// assert_eq!(deadline.left(arrived), Duration::from_millis(1_200));
-/// // What the next hop receives, 400 ms later:
 /// let later = arrived.after(Duration::from_millis(400));
-/// assert_eq!(deadline.earlier(MARGIN).to_header(later), 750);
+/// assert_eq!(deadline.left(later), Duration::from_millis(800));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Moment);
@@ -51,11 +47,6 @@ impl Deadline {
         Self::within(value.and_then(millis).unwrap_or(CAP), now)
     }
 
-    /// The value of the header now: whole milliseconds left, rounded down.
-    pub fn to_header(self, now: Moment) -> u64 {
-        nanos(self.left(now)) / 1_000_000
-    }
-
     /// The time left; zero once it has passed.
     pub const fn left(self, now: Moment) -> Duration {
         self.0.since(now)
@@ -65,19 +56,12 @@ impl Deadline {
     pub fn has_passed(self, now: Moment) -> bool {
         now >= self.0
     }
-
-    /// The same, less what a hop keeps for itself.
-    #[must_use]
-    pub fn earlier(self, margin: Duration) -> Self {
-        Self(Moment::from_nanos(self.0.as_nanos().saturating_sub(nanos(margin))))
-    }
 }
 
 fn millis(value: &[u8]) -> Option<Duration> {
-    let digits =
-        !value.is_empty() && value.len() <= DIGITS_MAX && value.iter().all(u8::is_ascii_digit);
-    let value = if digits { str::from_utf8(value).ok() } else { None };
-    value?.parse().ok().map(Duration::from_millis)
+    // Unlike `parse`, no sign is accepted.
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
+    str::from_utf8(digits).ok()?.parse().ok().map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -104,17 +88,6 @@ mod tests {
 
     #[test]
     fn zero_milliseconds_have_passed_at_once() {
-        let deadline = Deadline::from_header(Some(b"0"), NOW);
-        assert!(deadline.has_passed(NOW));
-        assert_eq!(deadline.to_header(NOW), 0);
-    }
-
-    #[test]
-    fn the_next_hop_has_what_is_left_less_the_margin() {
-        let deadline = Deadline::from_header(Some(b"900"), NOW);
-        let later = NOW.after(Duration::from_micros(300_900));
-        assert_eq!(deadline.to_header(later), 599);
-        assert_eq!(deadline.earlier(MARGIN).to_header(later), 549);
-        assert_eq!(deadline.earlier(CAP).to_header(later), 0);
+        assert!(Deadline::from_header(Some(b"0"), NOW).has_passed(NOW));
     }
 }

@@ -6,12 +6,13 @@ pub mod admission;
 pub mod balance;
 pub mod breaker;
 pub mod codel;
+pub mod config;
 pub mod deadline;
 pub mod limiter;
 pub mod retry_budget;
+pub mod sync;
 pub mod throughput;
 pub mod time;
 pub mod wait_queue;
 
-mod sync;
 mod window;

@@ -9,14 +9,15 @@
 //! earlier limit, nor from a few answers, nor from requests that never reached the system behind; it
 //! does not raise the limit on timeouts, nor while the limit is not used; at its bounds it stays.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
+use std::{mem, time::Duration};
+
+use crate::{
+    config::{DURATION_MAX, DURATION_MIN, GuardConfigError, in_range},
+    time::Moment,
 };
 
-use thiserror::Error;
-
-use crate::{sync::lock, time::Moment};
+/// The limit changes at most once in this time.
+const WINDOW: Duration = Duration::from_millis(100);
 
 /// Answers that a window must have before it changes the limit.
 const SAMPLES_MIN: u32 = 16;
@@ -41,40 +42,12 @@ pub struct LimiterConfig {
     pub initial: u32,
     /// The latency that nine of ten answers should stay below.
     pub target: Duration,
-    /// The limit changes at most once in this time.
-    pub window: Duration,
 }
 
 impl Default for LimiterConfig {
     fn default() -> Self {
-        Self {
-            min: 64,
-            max: 8_192,
-            initial: 1_024,
-            target: Duration::from_millis(250),
-            window: Duration::from_millis(100),
-        }
+        Self { min: 64, max: 8_192, initial: 1_024, target: Duration::from_millis(250) }
     }
-}
-
-/// A configuration with which a limiter could not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum LimiterConfigError {
-    /// The bounds are not in order.
-    #[error(
-        "limits must satisfy 1 <= min <= initial <= max, not min {min}, initial {initial}, max {max}"
-    )]
-    Bounds {
-        /// As configured.
-        min: u32,
-        /// As configured.
-        initial: u32,
-        /// As configured.
-        max: u32,
-    },
-    /// The target or the window is zero.
-    #[error("the latency target and the window must be longer than zero")]
-    NoTime,
 }
 
 /// How a request that was admitted ended.
@@ -88,11 +61,26 @@ pub enum Sample {
     Ignored,
 }
 
-/// The state machine of a limiter.
+/// Limits the items in flight.
+///
+/// ```
+/// use std::time::Duration;
+/// use platform_resilience::{limiter::{Limiter, LimiterConfig, Sample}, time::Moment};
+///
+/// let config = LimiterConfig { min: 1, initial: 10, ..LimiterConfig::default() };
+/// let mut limiter = Limiter::new(config)?;
+/// let now = Moment::from_nanos(0);
+/// assert!(limiter.try_acquire(8, limiter.limit()));
+/// assert!(!limiter.try_acquire(3, limiter.limit()));
+/// limiter.learn(Sample::Answered, now, now.after(Duration::from_millis(3)));
+/// limiter.release(8);
+/// assert_eq!(limiter.in_flight(), 0);
+/// # Ok::<(), platform_resilience::config::GuardConfigError>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Limit {
+pub struct Limiter {
     config: LimiterConfig,
-    allowed: u32,
+    limit: u32,
     in_flight: u32,
     /// When the current window may be closed.
     window_end: Moment,
@@ -112,18 +100,15 @@ struct Counts {
     in_flight_max: u32,
 }
 
-impl Limit {
-    pub(crate) fn new(config: LimiterConfig) -> Result<Self, LimiterConfigError> {
-        let LimiterConfig { min, max, initial, target, window } = config;
-        if min == 0 || min > initial || initial > max {
-            return Err(LimiterConfigError::Bounds { min, initial, max });
-        }
-        if target.is_zero() || window.is_zero() {
-            return Err(LimiterConfigError::NoTime);
-        }
+impl Limiter {
+    /// A limiter that has learned nothing yet.
+    pub fn new(config: LimiterConfig) -> Result<Self, GuardConfigError> {
+        in_range("min", config.min, 1..=config.initial)?;
+        in_range("initial", config.initial, config.min..=config.max)?;
+        in_range("target", config.target, DURATION_MIN..=DURATION_MAX)?;
         Ok(Self {
             config,
-            allowed: initial,
+            limit: config.initial,
             in_flight: 0,
             window_end: Moment::default(),
             window: Counts::default(),
@@ -131,23 +116,19 @@ impl Limit {
         })
     }
 
-    pub(crate) const fn config(&self) -> &LimiterConfig {
-        &self.config
-    }
-
     /// Items allowed in flight now.
-    pub(crate) const fn limit(&self) -> u32 {
-        self.allowed
+    pub const fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// Items in flight now.
-    pub(crate) const fn in_flight(&self) -> u32 {
+    pub const fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
     /// Counts the items as in flight if that stays within `room`; says whether it did. More items
     /// than that are admitted when nothing else is in flight: they could never be otherwise.
-    pub(crate) fn try_acquire(&mut self, items: u32, room: u32) -> bool {
+    pub fn try_acquire(&mut self, items: u32, room: u32) -> bool {
         let Some(sum) = self.in_flight.checked_add(items) else { return false };
         let fits = sum <= room || self.in_flight == 0;
         if fits {
@@ -157,12 +138,12 @@ impl Limit {
     }
 
     /// The items are not in flight any more.
-    pub(crate) const fn release(&mut self, items: u32) {
+    pub const fn release(&mut self, items: u32) {
         self.in_flight -= items;
     }
 
     /// Learns from how a request ended whose items are still counted as in flight.
-    pub(crate) fn learn(&mut self, sample: Sample, admitted_at: Moment, now: Moment) {
+    pub fn learn(&mut self, sample: Sample, admitted_at: Moment, now: Moment) {
         let latency = now.since(admitted_at);
         let (near, late) = match sample {
             Sample::Ignored => return,
@@ -178,15 +159,15 @@ impl Limit {
         window.near += u32::from(near);
         window.late += u32::from(late);
         if now >= self.window_end && window.all >= SAMPLES_MIN {
-            self.window_end = now.after(self.config.window);
+            self.window_end = now.after(WINDOW);
             self.close_window(now);
         }
     }
 
     /// Decides whether the limit was too high, too low, or neither.
     fn close_window(&mut self, now: Moment) {
-        let Counts { all, near, late, in_flight_max } = std::mem::take(&mut self.window);
-        let limit = self.allowed;
+        let Counts { all, near, late, in_flight_max } = mem::take(&mut self.window);
+        let limit = self.limit;
         let used = in_flight_max.saturating_mul(2) >= limit;
         let next = if late.saturating_mul(LATE_SHARE) >= all {
             // Where far less was in flight than allowed, the limit is lowered from what was used.
@@ -203,89 +184,8 @@ impl Limit {
         let next = next.clamp(self.config.min, self.config.max);
         if next != limit {
             self.changed_at = now;
-            self.allowed = next;
+            self.limit = next;
         }
-    }
-}
-
-/// Limits the items in flight.
-///
-/// ```
-/// use std::{sync::Arc, time::Duration};
-/// use platform_resilience::{limiter::{Limiter, LimiterConfig, Sample}, time::Moment};
-///
-/// let config = LimiterConfig { min: 1, initial: 10, ..LimiterConfig::default() };
-/// let limiter = Arc::new(Limiter::new(config)?);
-/// let now = Moment::from_nanos(0);
-/// let permit = limiter.try_acquire(8, now).expect("room for ten");
-/// assert!(limiter.try_acquire(3, now).is_none());
-/// permit.finish(Sample::Answered, now.after(Duration::from_millis(3)));
-/// assert_eq!(limiter.in_flight(), 0);
-/// # Ok::<(), platform_resilience::limiter::LimiterConfigError>(())
-/// ```
-#[derive(Debug)]
-pub struct Limiter {
-    config: LimiterConfig,
-    limit: Mutex<Limit>,
-}
-
-impl Limiter {
-    /// A limiter that has learned nothing yet.
-    pub fn new(config: LimiterConfig) -> Result<Self, LimiterConfigError> {
-        Ok(Self { config, limit: Mutex::new(Limit::new(config)?) })
-    }
-
-    /// Room for so many items (0 counts as 1), if there is any now. More items than the limit are
-    /// admitted when nothing else is in flight: they could never be otherwise.
-    pub fn try_acquire(self: &Arc<Self>, items: u32, now: Moment) -> Option<LimiterPermit> {
-        let items = items.max(1);
-        let mut limit = lock(&self.limit);
-        let room = limit.limit();
-        let permit = || LimiterPermit { limiter: Arc::clone(self), items, admitted_at: now };
-        limit.try_acquire(items, room).then(permit)
-    }
-
-    /// Items allowed in flight now.
-    pub fn limit(&self) -> u32 {
-        lock(&self.limit).limit()
-    }
-
-    /// Items in flight now.
-    pub fn in_flight(&self) -> u32 {
-        lock(&self.limit).in_flight()
-    }
-
-    /// The configuration that it was made with.
-    pub const fn config(&self) -> &LimiterConfig {
-        &self.config
-    }
-}
-
-/// Items in flight until it is dropped. Dropped without [`LimiterPermit::finish`], nothing is
-/// learned.
-#[derive(Debug)]
-#[must_use = "dropped at once, it limits nothing"]
-pub struct LimiterPermit {
-    limiter: Arc<Limiter>,
-    items: u32,
-    admitted_at: Moment,
-}
-
-impl LimiterPermit {
-    /// The items are not in flight any more; `sample` is how the request ended.
-    pub fn finish(self, sample: Sample, now: Moment) {
-        lock(&self.limiter.limit).learn(sample, self.admitted_at, now);
-    }
-
-    /// How many items.
-    pub const fn items(&self) -> u32 {
-        self.items
-    }
-}
-
-impl Drop for LimiterPermit {
-    fn drop(&mut self) {
-        lock(&self.limiter.limit).release(self.items);
     }
 }
 

@@ -36,7 +36,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// nanoseconds.
 const ITEM: u128 = 1_000_000_000_000;
 
-/// Items that are served while there is work, per second.
+/// Items that are served while there is work, per second. By default, nothing is known yet.
 #[derive(Clone, Debug, Default)]
 pub struct Throughput {
     /// When the current window may be closed.
@@ -60,11 +60,6 @@ pub struct Throughput {
 }
 
 impl Throughput {
-    /// Nothing is known yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// There was no work, and now there is.
     pub fn begin(&mut self, now: Moment) {
         self.busy_since = now;

@@ -1,11 +1,9 @@
 //! Time as the state machines see it: a number that the caller passes in.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 /// A moment: nanoseconds since an origin that the clock chose. Moments of two clocks do not compare.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,16 +37,17 @@ pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Reads the time; tests have clocks of their own.
-pub trait Clock: Clone + fmt::Debug + Send + Sync + 'static {
-    /// The moment now; never earlier than one read before.
-    fn now(&self) -> Moment;
-}
-
-/// The system's clock in nanoseconds: for latencies.
+/// The clock of Tokio, which tests can pause, in nanoseconds: for latencies.
 #[derive(Clone, Copy, Debug)]
 pub struct Monotonic {
     origin: Instant,
+}
+
+impl Monotonic {
+    /// The moment now; never earlier than one read before.
+    pub fn now(&self) -> Moment {
+        Moment(nanos(self.origin.elapsed()))
+    }
 }
 
 impl Default for Monotonic {
@@ -57,39 +56,16 @@ impl Default for Monotonic {
     }
 }
 
-impl Clock for Monotonic {
-    fn now(&self) -> Moment {
-        Moment(nanos(self.origin.elapsed()))
-    }
-}
-
 /// The system's clock as of its last tick (1 to 4 ms ago), which is cheaper to read: for times of
 /// seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Coarse;
 
-impl Clock for Coarse {
-    fn now(&self) -> Moment {
+impl Coarse {
+    /// The moment now; never earlier than one read before.
+    pub fn now(self) -> Moment {
         let now = clock_gettime(ClockId::MonotonicCoarse);
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         Moment(seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0))
-    }
-}
-
-/// Tokio's clock, which tests can pause.
-#[derive(Clone, Copy, Debug)]
-pub struct Tokio {
-    origin: tokio::time::Instant,
-}
-
-impl Default for Tokio {
-    fn default() -> Self {
-        Self { origin: tokio::time::Instant::now() }
-    }
-}
-
-impl Clock for Tokio {
-    fn now(&self) -> Moment {
-        Moment(nanos(self.origin.elapsed()))
     }
 }

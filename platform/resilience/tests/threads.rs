@@ -15,7 +15,6 @@ use platform_resilience::{
     admission::{Admission, AdmissionConfig},
     deadline::Deadline,
     limiter::{LimiterConfig, Sample},
-    time::{Clock, Monotonic},
     wait_queue::Priority,
 };
 use tokio::{
@@ -34,9 +33,8 @@ fn admission() -> Admission {
         wait_max: LONG,
         codel_target: LONG,
         codel_interval: LONG,
-        ..AdmissionConfig::default()
     };
-    Admission::new(config, Monotonic::default()).unwrap()
+    Admission::new(config).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

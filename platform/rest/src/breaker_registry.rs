@@ -3,10 +3,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
 };
 
-use platform_resilience::{admission::Admission, breaker::Breaker, retry_budget::RetryBudget};
+use platform_resilience::{
+    admission::Admission, breaker::Breaker, retry_budget::RetryBudget, sync::lock,
+};
 
 use crate::endpoints::Endpoints;
 
@@ -23,7 +25,7 @@ struct Guards {
 impl BreakerRegistry {
     /// Adds the guards of the calls to a service.
     pub(crate) fn add(&self, endpoints: &Arc<Endpoints>) {
-        self.called().push(Arc::clone(endpoints));
+        lock(&self.0.called).push(Arc::clone(endpoints));
     }
 
     /// Sets the admission of the listener; only the first one counts.
@@ -33,22 +35,17 @@ impl BreakerRegistry {
 
     /// The breaker of every endpoint that is called now, by name.
     pub fn breakers(&self) -> BTreeMap<String, Arc<Breaker>> {
-        self.called().iter().flat_map(|endpoints| endpoints.breakers()).collect()
+        lock(&self.0.called).iter().flat_map(|endpoints| endpoints.breakers()).collect()
     }
 
     /// Every retry budget, by the service that is called.
     pub fn budgets(&self) -> BTreeMap<&'static str, Arc<RetryBudget>> {
-        let called = self.called();
+        let called = lock(&self.0.called);
         called.iter().map(|it| (it.service, Arc::clone(&it.retry_budget))).collect()
     }
 
     /// The admission of the listener, once it listens.
     pub fn admission(&self) -> Option<&Admission> {
         self.0.admission.get()
-    }
-
-    /// A panic while the lock was held cannot have left the list half changed.
-    fn called(&self) -> MutexGuard<'_, Vec<Arc<Endpoints>>> {
-        self.0.called.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,9 +21,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use platform_resilience::{
-    breaker::{BreakerConfig, BreakerConfigError, CallOutcome, Mode},
+    breaker::{BreakerConfig, CallOutcome, Mode},
+    config::GuardConfigError,
     deadline,
-    time::{Clock, Coarse},
+    time::Coarse,
 };
 use platform_telemetry::trace;
 use serde::{Serialize, de::DeserializeOwned};
@@ -72,7 +73,7 @@ impl Client {
         base: BaseUrl,
         config: &BreakerConfig,
         runtime: &Runtime,
-    ) -> Result<Self, BreakerConfigError> {
+    ) -> Result<Self, GuardConfigError> {
         config.validate()?;
         let client = Self::of(Endpoints::new(service, base, *config, Mode::Auto));
         runtime.breakers.add(&client.endpoints);

@@ -10,7 +10,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,8 +20,8 @@ use axum::http::uri::Authority;
 use platform_resilience::{
     balance::{self, EndpointLoad, InFlight},
     breaker::{Breaker, BreakerConfig, CallOutcome, Mode, Permit, State},
-    retry_budget::{RetryBudget, RetryBudgetConfig},
-    time::{Clock, Coarse, Moment},
+    retry_budget::RetryBudget,
+    time::{Coarse, Moment},
 };
 use tokio::{net::lookup_host, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -29,7 +29,8 @@ use tracing::warn;
 
 use crate::{base_url::BaseUrl, call::CallError};
 
-/// The age after which a name is resolved again: a new process is called within this time.
+/// How long after a lookup, failed or not, a name is resolved again: a new process is called within this
+/// time. Longer than [`RESOLVE_TIMEOUT`], so that there is one lookup at a time.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a DNS lookup may take.
@@ -38,8 +39,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Endpoints of one service at most; further addresses are not called.
 const ENDPOINTS_MAX: usize = 64;
 
-/// Whether calls to a service are sent now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether calls to a service are sent now; the best state first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CircuitState {
     /// All calls are sent.
     Closed,
@@ -62,9 +63,8 @@ pub(crate) struct Endpoints {
     /// [`Mode::ForcedClosed`] for calls without a breaker.
     mode: Mode,
     current: ArcSwap<Vec<Arc<Endpoint>>>,
-    /// When the name was resolved, in nanoseconds; `None` if the host is an IP address.
-    resolved_at: Option<AtomicU64>,
-    is_resolving: AtomicBool,
+    /// When the last lookup of the name began, in nanoseconds; `None` if the host is an IP address.
+    lookup_at: Option<AtomicU64>,
 }
 
 /// One address of a service.
@@ -92,19 +92,15 @@ impl Endpoints {
         config: BreakerConfig,
         mode: Mode,
     ) -> Self {
-        #[expect(clippy::expect_used, reason = "a test of resilience shows it")]
-        let retry_budget =
-            RetryBudget::new(RetryBudgetConfig::default()).expect("the default is valid");
         let address = base.address();
         let endpoints = Self {
             service,
             base,
-            retry_budget: Arc::new(retry_budget),
+            retry_budget: Arc::default(),
             config,
             mode,
             current: ArcSwap::default(),
-            resolved_at: address.is_none().then(AtomicU64::default),
-            is_resolving: AtomicBool::new(false),
+            lookup_at: address.is_none().then(AtomicU64::default),
         };
         endpoints.update(address.into_iter());
         endpoints
@@ -118,16 +114,18 @@ impl Endpoints {
         self.refresh().await?;
         let current = self.current.load();
         let now = Coarse.now();
-        let previous = previous.and_then(|it| current.iter().position(|one| Arc::ptr_eq(it, one)));
-        let load = |one: &Arc<Endpoint>| one.breaker.admits(now).then(|| one.load.weight(now));
-        let index = balance::pick(&current, previous, fastrand::u64(..), load);
-        match index.and_then(|index| current.get(index)) {
+        let is_previous = |one: &Arc<Endpoint>| previous.is_some_and(|it| Arc::ptr_eq(it, one));
+        let excluded = current.iter().position(is_previous);
+        let load =
+            |one: &Arc<Endpoint>| one.breaker.check(now).is_ok().then(|| one.load.weight(now));
+        let index = balance::pick(&current, excluded, fastrand::u64(..), load);
+        let open_for = |one: &&Arc<Endpoint>| one.breaker.check(now).err().map(|it| it.retry_after);
+        // If no breaker admits a call, the one that will be the first to do so refuses and counts it.
+        let first = || current.iter().filter(|one| !is_previous(one)).min_by_key(open_for);
+        match index.and_then(|index| current.get(index)).or_else(first) {
             Some(endpoint) => ChosenEndpoint::new(Arc::clone(endpoint), now),
-            None => match open_for(&current, now) {
-                Some(retry_after) => Err(CallError::CircuitOpen { retry_after }),
-                // The name resolves to no address, or only to one that was already called.
-                None => Err(CallError::unreachable("there is no other endpoint")),
-            },
+            // The name resolves to no address, or only to one that was already called.
+            None => Err(CallError::unreachable("there is no other endpoint")),
         }
     }
 
@@ -138,37 +136,30 @@ impl Endpoints {
     /// The best state of all endpoints; closed before the first lookup.
     pub(crate) fn circuit_state(&self) -> CircuitState {
         let now = Coarse.now();
-        let current = self.current.load();
-        let mut is_half_open = false;
-        for admitting in current.iter().filter(|one| one.breaker.admits(now)) {
-            if admitting.breaker.state(now) != State::HalfOpen {
-                return CircuitState::Closed;
-            }
-            is_half_open = true;
-        }
-        match open_for(&current, now) {
-            _ if is_half_open => CircuitState::HalfOpen,
-            Some(retry_after) => CircuitState::Open { retry_after },
-            None => CircuitState::Closed,
-        }
+        let state = |one: &Arc<Endpoint>| match (one.breaker.check(now), one.breaker.state(now)) {
+            (Err(refused), _) => CircuitState::Open { retry_after: refused.retry_after },
+            (Ok(()), State::HalfOpen) => CircuitState::HalfOpen,
+            (Ok(()), State::Closed | State::Open | State::Ramping) => CircuitState::Closed,
+        };
+        self.current.load().iter().map(state).min().unwrap_or(CircuitState::Closed)
     }
 
-    /// Resolves the name: the first lookup delays the call, later ones run beside the calls.
+    /// Resolves the name: later lookups run beside the calls. Until the first has succeeded, each call
+    /// waits for its own, since without an endpoint it could only fail.
     async fn refresh(self: &Arc<Self>) -> Result<(), CallError> {
-        let Some(resolved_at) = &self.resolved_at else { return Ok(()) };
+        let Some(lookup_at) = &self.lookup_at else { return Ok(()) };
+        let now = Coarse.now();
         if self.current.load().is_empty() {
+            lookup_at.store(now.as_nanos(), Ordering::Relaxed);
             return self.resolve().await.map_err(CallError::unreachable);
         }
-        let resolved_at = Moment::from_nanos(resolved_at.load(Ordering::Relaxed));
-        let is_old = Coarse.now().since(resolved_at) >= RESOLVE_INTERVAL;
-        if is_old && !self.is_resolving.swap(true, Ordering::Relaxed) {
+        if begin_lookup(lookup_at, now) {
             let this = Arc::clone(self);
             TaskTracker::new().spawn(async move {
                 if let Err(cause) = this.resolve().await {
                     let base = &this.base;
                     warn!(%cause, "DNS lookup of {base} failed; keeping the known endpoints");
                 }
-                this.is_resolving.store(false, Ordering::Relaxed);
             });
         }
         Ok(())
@@ -180,9 +171,6 @@ impl Endpoints {
             .await
             .unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)))?;
         self.update(addresses.take(ENDPOINTS_MAX));
-        if let Some(resolved_at) = &self.resolved_at {
-            resolved_at.store(Coarse.now().as_nanos(), Ordering::Relaxed);
-        }
         Ok(())
     }
 
@@ -211,7 +199,7 @@ impl Endpoints {
 
     /// The breakers, each by the name of the service, with the address where there may be several.
     pub(crate) fn breakers(&self) -> Vec<(String, Arc<Breaker>)> {
-        let name = |address| match self.resolved_at {
+        let name = |address| match self.lookup_at {
             Some(_) => format!("{}-{address}", self.service),
             None => self.service.to_owned(),
         };
@@ -220,11 +208,13 @@ impl Endpoints {
     }
 }
 
-/// When the first of these breakers admits a call; `None` if one does now.
-/// A breaker that does not counts a rejected call.
-fn open_for(endpoints: &[Arc<Endpoint>], now: Moment) -> Option<Duration> {
-    let rejections = endpoints.iter().filter_map(|endpoint| endpoint.breaker.check(now).err());
-    rejections.map(|rejection| rejection.retry_after).min()
+/// Whether a lookup is due; the one caller that gets `true` makes it.
+fn begin_lookup(lookup_at: &AtomicU64, now: Moment) -> bool {
+    let last = lookup_at.load(Ordering::Relaxed);
+    let is_due = now.since(Moment::from_nanos(last)) >= RESOLVE_INTERVAL;
+    let begin =
+        || lookup_at.compare_exchange(last, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed);
+    is_due && begin().is_ok()
 }
 
 impl ChosenEndpoint {
@@ -249,6 +239,8 @@ impl ChosenEndpoint {
 mod tests {
     use std::collections::BTreeSet;
 
+    use tokio::{runtime::Handle, task::yield_now};
+
     use super::*;
 
     fn endpoints(base: &str) -> Endpoints {
@@ -266,10 +258,52 @@ mod tests {
                 while let Ok(chosen) = ChosenEndpoint::new(Arc::clone(&endpoint), now) {
                     chosen.permit.record(CallOutcome::Failure, None, now);
                 }
-                open_for(&[endpoint], now).unwrap()
+                endpoint.breaker.check(now).unwrap_err().retry_after
             })
             .collect();
         assert!(open_for.len() > 1, "all of them {open_for:?}");
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_counts_once_and_asking_for_the_state_does_not() {
+        let endpoints = Arc::new(endpoints("http://127.0.0.1:81"));
+        let addresses = [1, 2, 3].map(|host| SocketAddr::from(([127, 0, 0, host], 81)));
+        endpoints.update(addresses.into_iter());
+        let breakers: Vec<_> =
+            endpoints.current.load().iter().map(|one| Arc::clone(&one.breaker)).collect();
+        for breaker in &breakers {
+            breaker.set_mode(Mode::ForcedOpen, Coarse.now());
+        }
+        let refused = || -> u64 {
+            breakers.iter().map(|one| one.snapshot(Coarse.now()).totals.refused).sum()
+        };
+        assert!(matches!(endpoints.circuit_state(), CircuitState::Open { .. }));
+        assert_eq!(refused(), 0);
+        endpoints.choose(None).await.unwrap_err();
+        assert_eq!(refused(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_lookup_is_not_repeated_with_the_next_call() {
+        let no_name = "x".repeat(64); // Longer than a label may be.
+        let endpoints = Arc::new(endpoints(&format!("http://{no_name}:81")));
+        endpoints.update([SocketAddr::from(([127, 0, 0, 1], 81))].into_iter());
+        let lookups = || Handle::current().metrics().num_alive_tasks();
+        endpoints.refresh().await.unwrap();
+        assert_eq!(lookups(), 1);
+        while lookups() > 0 {
+            yield_now().await;
+        }
+        endpoints.refresh().await.unwrap();
+        assert_eq!(lookups(), 0);
+    }
+
+    #[test]
+    fn a_lookup_is_due_once_in_its_interval() {
+        let (lookup_at, now) = (AtomicU64::default(), Moment::default().after(RESOLVE_INTERVAL));
+        let just_before = now.after(RESOLVE_INTERVAL.saturating_sub(Duration::from_nanos(1)));
+        let begin = |now| begin_lookup(&lookup_at, now);
+        assert_eq!([now, just_before, now.after(RESOLVE_INTERVAL)].map(begin), [true, false, true]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use platform_resilience::sync::lock;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -115,7 +116,7 @@ impl FaultInjection {
         if path.starts_with("/actuator/") {
             return response.await;
         }
-        let fault = self.active().fault();
+        let fault = lock(&self.active).fault();
         match fault {
             None => response.await,
             Some(Fault::Error) => injected().into_response(),
@@ -126,16 +127,12 @@ impl FaultInjection {
             }
         }
     }
-
-    fn active(&self) -> MutexGuard<'_, Active> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 async fn show(State(faults): State<FaultInjection>) -> Json<Settings> {
     let delay = faults.store_delay_us.load(Ordering::Relaxed);
     let store_delay_us = Some(u32::try_from(delay).unwrap_or(u32::MAX));
-    Json(Settings { store_delay_us, ..faults.active().settings })
+    Json(Settings { store_delay_us, ..lock(&faults.active).settings })
 }
 
 async fn set(
@@ -144,7 +141,7 @@ async fn set(
 ) -> Result<Json<Settings>, Problem> {
     settings.validate()?;
     if settings.mode.is_some() {
-        *faults.active() = Active { settings, since: Instant::now() };
+        *lock(&faults.active) = Active { settings, since: Instant::now() };
     }
     if let Some(delay) = settings.store_delay_us {
         faults.store_delay_us.store(delay.into(), Ordering::Relaxed);

@@ -28,10 +28,10 @@ use axum::{
 };
 use hyper::body::Incoming;
 use platform_resilience::{
-    admission::{Admission, AdmissionConfig, AdmissionConfigError, Admitted, ShedError},
+    admission::{Admission, AdmissionConfig, Admitted, ShedError},
+    config::GuardConfigError,
     deadline::{self, Deadline},
     limiter::{LimiterConfig, Sample},
-    time::{Clock, Monotonic},
     wait_queue::Priority,
 };
 use tokio::time::timeout;
@@ -94,10 +94,10 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestDeadline {
 
 impl Ingress {
     /// The guards in front of these routes.
-    pub(crate) fn new(router: Router, config: IngressConfig) -> Result<Self, AdmissionConfigError> {
+    pub(crate) fn new(router: Router, config: IngressConfig) -> Result<Self, GuardConfigError> {
         let limiter = LimiterConfig { min: ALWAYS_ADMITTED, ..LimiterConfig::default() };
         let admission = AdmissionConfig { limiter, ..AdmissionConfig::default() };
-        let admission = Admission::new(admission, Monotonic::default())?;
+        let admission = Admission::new(admission)?;
         Ok(Self { router, admission, config })
     }
 

@@ -13,7 +13,7 @@ use std::{
 use axum::http::StatusCode;
 use platform_resilience::{
     breaker::{BreakerConfig, State},
-    time::{Clock, Coarse},
+    time::Coarse,
 };
 use platform_rest::{
     client::{Call, CallError, CircuitState, Client},

@@ -12,7 +12,7 @@ use platform_telemetry::logs::LogFormat;
 #[derive(Clone, Debug, Args)]
 pub struct ListenArgs {
     /// Address to listen on; a loopback address is reachable from this machine only
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDR")]
+    #[arg(long, env = "BIND_ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDR")]
     pub bind: IpAddr,
     /// Added to every port, so that several systems can run side by side
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=50_000))]

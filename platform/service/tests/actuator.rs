@@ -12,7 +12,7 @@ use axum::{Router, body::Bytes, http::Request, routing::get};
 use insta::assert_snapshot;
 use platform_resilience::{
     breaker::{Breaker, BreakerConfig, CallOutcome},
-    time::{Clock, Coarse},
+    time::Coarse,
 };
 use platform_rest::{
     client::{Call, Client},

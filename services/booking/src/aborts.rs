@@ -5,12 +5,14 @@
 //! lists the attempt until it is recorded here: see [`crate::resolver`]. So it survives a restart. Where
 //! neither answers, it is tried again until one does.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use axum::http::StatusCode;
 use contracts::{
     ids::{ReservationId, StoreId},
-    vaccine::{AbortBatch, HOLDS_MAX},
+    vaccine::{AbortBatch, AbortBatchReply, HOLDS_MAX},
 };
 use platform_rest::{
     client::{Call, CallError, Client},
@@ -62,6 +64,11 @@ impl Aborts {
         Self { queue, worker }
     }
 
+    /// Whether none waits.
+    pub fn is_idle(&self) -> bool {
+        self.queue.capacity() == self.queue.max_capacity()
+    }
+
     /// Aborts an attempt, now or as soon as that can be kept.
     pub fn abort(&self, reservation: ReservationId) {
         match self.queue.try_send(reservation) {
@@ -69,7 +76,11 @@ impl Aborts {
             // The service drains; requests that it has accepted may still end after the task.
             Err(TrySendError::Closed(reservation)) => {
                 let worker = self.worker.clone();
-                self.worker.runtime.spawn(async move { worker.keep(&[reservation]).await });
+                self.worker.runtime.spawn(async move {
+                    if !worker.keep(vec![reservation]).await.is_empty() {
+                        error!(%reservation, "stopping before an attempt could be aborted");
+                    }
+                });
             }
             Err(TrySendError::Full(reservation)) => {
                 error!(%reservation, "too many attempts wait to be aborted; this one may hold a dose");
@@ -88,41 +99,47 @@ struct Worker {
 
 impl Worker {
     async fn run(self, mut queue: mpsc::Receiver<ReservationId>) {
-        let mut batch = Vec::with_capacity(HOLDS_MAX);
+        let mut pending = VecDeque::new();
         loop {
+            let mut received = Vec::new();
             select! {
                 biased;
-                count = queue.recv_many(&mut batch, HOLDS_MAX) => if count == 0 { return },
-                () = self.runtime.stop.cancelled() => {
+                count = queue.recv_many(&mut received, QUEUE_MAX) => {
+                    if count == 0 && pending.is_empty() {
+                        return;
+                    }
+                }
+                () = self.runtime.stop.cancelled(), if !queue.is_closed() => {
                     queue.close(); // What is queued is still received.
                     continue;
                 }
+                () = sleep(PAUSE), if !pending.is_empty() => {}
             }
-            self.keep(&batch).await;
-            batch.clear();
+            pending.extend(received);
+            // Those that are tried again go behind the others, so that one that is refused stops none.
+            let batch: Vec<_> = pending.drain(..pending.len().min(HOLDS_MAX)).collect();
+            pending.extend(self.keep(batch).await);
+            if !pending.is_empty() && self.runtime.stop.is_cancelled() {
+                return error!(
+                    attempts = pending.len(),
+                    "stopping before attempts could be aborted"
+                );
+            }
         }
     }
 
-    /// Tries until it is kept, or the service stops.
-    async fn keep(&self, batch: &[ReservationId]) {
-        while !self.is_kept(batch).await {
-            if self.runtime.stop.is_cancelled() {
-                return error!(attempts = batch.len(), "stopping before attempts could be aborted");
-            }
-            sleep(PAUSE).await;
+    /// Tries once; those that could not be kept.
+    async fn keep(&self, batch: Vec<ReservationId>) -> Vec<ReservationId> {
+        if self.commands.health().can_write() && self.write(&batch).await {
+            return Vec::new();
         }
-    }
-
-    async fn is_kept(&self, batch: &[ReservationId]) -> bool {
-        if self.commands.health().can_write() && self.write(batch).await {
-            return true;
-        }
-        match self.call(batch).await {
-            Ok(()) => true,
+        match self.call(&batch).await {
+            // They are booked: only the own store can cancel that.
+            Ok(AbortBatchReply { refused }) => refused,
             Err(cause) => {
                 let (cause, attempts) = (error_chain(&cause), batch.len());
                 warn!(cause, attempts, "attempts could not be aborted, retrying");
-                false
+                batch
             }
         }
     }
@@ -136,13 +153,9 @@ impl Worker {
         replies.iter().all(Result::is_ok)
     }
 
-    async fn call(&self, batch: &[ReservationId]) -> Result<(), CallError> {
+    async fn call(&self, batch: &[ReservationId]) -> Result<AbortBatchReply, CallError> {
         let body = AbortBatch { owner: self.owner, reservation_ids: batch.to_vec() };
         let call = Call::post("/aborts", "application/json", &body)?;
-        let response = self.vaccine.send(call, Instant::now() + CALL_TIMEOUT).await?;
-        match response.status() {
-            StatusCode::NO_CONTENT => Ok(()),
-            status => Err(CallError::Status(status)),
-        }
+        self.vaccine.call(call, Instant::now() + CALL_TIMEOUT).await
     }
 }

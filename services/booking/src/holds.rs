@@ -10,7 +10,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Mutex as StdMutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -22,7 +22,8 @@ use contracts::{
 };
 use platform_resilience::{
     limiter::{Limiter, LimiterConfig, Sample},
-    time::{Clock, Monotonic},
+    sync::lock,
+    time::Monotonic,
 };
 use platform_rest::client::{Call, CallError, CircuitState, Client};
 use platform_telemetry::error_chain;
@@ -52,7 +53,7 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct HoldClient {
     vaccine: Client,
     owner: StoreId,
-    limiter: Arc<Limiter>,
+    limiter: StdMutex<Limiter>,
     /// Half of the last batch that got no answer; twice as many after each one that did.
     answered_max: AtomicUsize,
     clock: Monotonic,
@@ -65,9 +66,9 @@ pub struct HoldClient {
 pub(crate) enum Backlog {
     /// None, or only such as arrived after the last turn of the queue.
     Empty,
-    /// The queue is being served.
+    /// The queue is being served, or `vaccine` is not called.
     Waiting,
-    /// Some wait, and the last request for them has failed.
+    /// Some wait, and several requests for them have failed.
     Stalled,
     /// The queue is not served any more: the service drains.
     Ended,
@@ -80,7 +81,7 @@ impl HoldClient {
     /// Doses are held for this owner.
     pub fn new(vaccine: Client, owner: StoreId) -> Self {
         let backlog = watch::Sender::new(Backlog::Empty);
-        let (limiter, clock) = (limiter(), Monotonic::default());
+        let (limiter, clock) = (StdMutex::new(limiter()), Monotonic::default());
         Self {
             vaccine,
             owner,
@@ -100,12 +101,16 @@ impl HoldClient {
     /// How many attempts a batch may have now. The limiter needs many samples; a batch that got no answer
     /// would not get one the next time either.
     pub(crate) fn limit(&self) -> usize {
-        let limit = usize::try_from(self.limiter.limit()).unwrap_or(HOLDS_MAX);
+        let limit = usize::try_from(lock(&self.limiter).limit()).unwrap_or(HOLDS_MAX);
         limit.min(self.answered_max.load(Ordering::Relaxed))
     }
 
-    /// A ticket has joined the queue.
+    /// A ticket has joined the queue. While `vaccine` is called, the next turn of the queue is near, and one
+    /// batch of the others may go before: tickets that keep arriving would keep it from them.
     pub(crate) fn enqueued(&self) {
+        if self.circuit_state() == CircuitState::Closed {
+            return;
+        }
         self.backlog.send_if_modified(|backlog| {
             let was_empty = *backlog == Backlog::Empty;
             if was_empty {
@@ -115,7 +120,7 @@ impl HoldClient {
         });
     }
 
-    /// What the queue has found.
+    /// What the queue has found. Those who wait for their turn look again.
     pub(crate) fn set_backlog(&self, backlog: Backlog) {
         self.backlog.send_replace(backlog);
     }
@@ -143,7 +148,8 @@ impl HoldClient {
     fn goes_first(&self, backlog: Backlog) -> bool {
         match backlog {
             Backlog::Empty | Backlog::Ended => false,
-            Backlog::Waiting => true,
+            // While it is open, the others are refused at once.
+            Backlog::Waiting => !matches!(self.circuit_state(), CircuitState::Open { .. }),
             Backlog::Stalled => self.circuit_state() == CircuitState::HalfOpen,
         }
     }
@@ -157,7 +163,7 @@ impl HoldClient {
         let holds: Vec<_> = attempts.map(hold_of).collect();
         let count = holds.len();
         let items = u32::try_from(count).unwrap_or(u32::MAX);
-        let permit = self.limiter.try_acquire(items, self.clock.now());
+        let sent_at = self.clock.now();
         let held = self.request(holds, deadline).await;
         let sample = sample(&held);
         let max = self.answered_max.load(Ordering::Relaxed);
@@ -167,9 +173,11 @@ impl HoldClient {
             Sample::Ignored => max,
         };
         self.answered_max.store(max, Ordering::Relaxed);
-        if let Some(permit) = permit {
-            permit.finish(sample, self.clock.now());
-        }
+        let mut limiter = lock(&self.limiter);
+        // Nothing else is in flight, so the batch may as well be counted now.
+        limiter.try_acquire(items, items);
+        limiter.learn(sample, sent_at, self.clock.now());
+        limiter.release(items);
         held
     }
 
@@ -200,17 +208,11 @@ fn hold_of(attempt: &BookingAttempt) -> Hold {
 
 /// Limits a batch: fewer attempts when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
 /// sooner, since the fixed cost of a commit is the same for fewer.
-fn limiter() -> Arc<Limiter> {
+fn limiter() -> Limiter {
     let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
-    let config = LimiterConfig {
-        min: BATCH_LIMIT_MIN,
-        initial: max,
-        max,
-        target: TRY_TIMEOUT / 2,
-        ..LimiterConfig::default()
-    };
+    let config = LimiterConfig { min: BATCH_LIMIT_MIN, initial: max, max, target: TRY_TIMEOUT / 2 };
     #[expect(clippy::expect_used, reason = "BATCH_LIMIT_MIN is below HOLDS_MAX")]
-    Arc::new(Limiter::new(config).expect("its bounds are in order"))
+    Limiter::new(config).expect("its bounds are in order")
 }
 
 /// What the limiter learns from a batch; nothing from one that `vaccine` never received.

@@ -224,17 +224,20 @@ impl BookingProtocol {
         request: &BookingRequest,
         key: &IdempotencyKey,
     ) -> Result<Accepted, BookingError> {
-        match self.queries.ticket(request.ticket(key, self.owner)).await? {
-            Some((ticket, _)) if ticket.attempt.fingerprint != Some(key.fingerprint) => {
-                return Err(BookingError::KeyReused);
-            }
-            Some((ticket, position)) if key.wants_ticket => {
-                return Ok(Accepted::Ticket(ticket, position));
-            }
-            Some((QueuedTicket { end: Some(end), .. }, _)) => end.refusal().map_or(Ok(()), Err)?,
-            Some(_) | None => {}
-        }
         for number in 0..ATTEMPTS_MAX {
+            // Also before a further attempt: a ticket may have ended the one before.
+            match self.queries.ticket(request.ticket(key, self.owner)).await? {
+                Some((ticket, _)) if ticket.attempt.fingerprint != Some(key.fingerprint) => {
+                    return Err(BookingError::KeyReused);
+                }
+                Some((ticket, position)) if key.wants_ticket => {
+                    return Ok(Accepted::Ticket(ticket, position));
+                }
+                Some((QueuedTicket { end: Some(end), .. }, _)) => {
+                    end.refusal().map_or(Ok(()), Err)?;
+                }
+                Some(_) | None => {}
+            }
             let attempt =
                 request.attempt(reservation_id(self.owner, request.user, &key.key, number));
             match self.queries.attempt(attempt.reservation).await? {

@@ -54,12 +54,7 @@ pub fn start(protocol: &Arc<BookingProtocol>, vaccine: &Client) {
 async fn resolve_orphaned(protocol: &BookingProtocol, vaccine: &Client) {
     let OrphanedHolds { reservation_ids: old, aborted } =
         old_holds(protocol, vaccine, ORPHANED_AFTER_MS).await;
-    if !aborted.is_empty() {
-        info!(attempts = aborted.len(), "recording attempts that were aborted at the ledger");
-    }
-    for reservation in aborted {
-        protocol.aborts.abort(reservation);
-    }
+    record_aborted(protocol, aborted).await;
     if old.is_empty() {
         return;
     }
@@ -69,9 +64,27 @@ async fn resolve_orphaned(protocol: &BookingProtocol, vaccine: &Client) {
     resolve(protocol, &orphaned, "resolving orphaned holds").await;
 }
 
+/// Records what was aborted at the ledger, as soon as the own store can write. The events of those that are
+/// recorded are on their way.
+async fn record_aborted(protocol: &BookingProtocol, aborted: Vec<ReservationId>) {
+    if aborted.is_empty() || !protocol.commands.health().can_write() || !protocol.aborts.is_idle() {
+        return;
+    }
+    let Ok(unrecorded) = protocol.queries.not_aborted(aborted).await else {
+        return warn!("cannot read the attempts that were aborted; the next round will");
+    };
+    if !unrecorded.is_empty() {
+        info!(attempts = unrecorded.len(), "recording attempts that were aborted at the ledger");
+    }
+    for reservation in unrecorded {
+        protocol.aborts.abort(reservation);
+    }
+}
+
 /// Publishes again how attempts ended whose events count as lost.
 async fn repeat_lost(protocol: &BookingProtocol, vaccine: &Client) {
-    let lost = old_holds(protocol, vaccine, LOST_AFTER_MS).await;
+    let mut lost = old_holds(protocol, vaccine, LOST_AFTER_MS).await;
+    lost.reservation_ids.append(&mut lost.aborted);
     resolve(protocol, &lost.reservation_ids, "publishing the ends of very old holds again").await;
 }
 

@@ -325,6 +325,22 @@ impl Queries {
             .await
     }
 
+    /// Those of these attempts that are not aborted.
+    pub async fn not_aborted(
+        &self,
+        attempts: Vec<ReservationId>,
+    ) -> Result<Vec<ReservationId>, ReadError> {
+        self.0
+            .read(move |tx| {
+                let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
+                let ended = tx.find_each(ATTEMPTS.id, &keys, attempt_end)?;
+                let known = attempts.iter().zip(ended);
+                let open = known.filter(|(_, end)| *end != Some(AttemptEnd::Aborted));
+                Ok(open.map(|(id, _)| *id).collect())
+            })
+            .await
+    }
+
     /// Those of these attempts that have not ended, and that no ticket waits with.
     pub async fn orphaned(
         &self,

@@ -33,8 +33,12 @@ const HOLD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long its answer may wait for the commit.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The shortest and the longest pause after an incomplete round; it doubles in between.
+/// The pause after an incomplete round, times their number in a row, and its limit.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+
+/// After so many incomplete rounds in a row, others may request doses in the pauses: what keeps these tickets
+/// from being served may concern only them.
+const STALLED_AFTER: u32 = 4;
 
 /// How often an empty queue is read without a notification: another process may have added tickets.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -64,24 +68,30 @@ enum Round {
     /// Some have not, and repeating the request at once would not help. Another process may be serving the
     /// same tickets.
     Incomplete,
-    /// Nothing: `vaccine` is not called for so long. The next round is the probe.
-    CircuitOpen(Duration),
+    /// Nothing: `vaccine` is not called for so long, or nothing can be written. The next round is the probe.
+    NotCalled(Duration),
 }
 
 impl QueueWorker {
     async fn run(mut self) {
-        let mut pause = PAUSE.0;
+        let mut incomplete = 0;
         let runtime = self.protocol.runtime.clone();
         loop {
+            self.enqueued.mark_seen();
             let round = self.round().await;
+            match round {
+                Round::Complete | Round::Empty => incomplete = 0,
+                Round::Incomplete => incomplete += 1,
+                Round::NotCalled(_) => self.holds.set_backlog(Backlog::Waiting),
+            }
+            if incomplete >= STALLED_AFTER {
+                self.holds.set_backlog(Backlog::Stalled);
+            }
             let wait = async {
                 match round {
-                    Round::Complete => pause = PAUSE.0,
-                    Round::Incomplete => {
-                        sleep(pause).await;
-                        pause = (pause * 2).min(PAUSE.1);
-                    }
-                    Round::CircuitOpen(retry_after) => sleep(retry_after).await,
+                    Round::Complete => {}
+                    Round::Incomplete => sleep(PAUSE.1.min(PAUSE.0 * incomplete)).await,
+                    Round::NotCalled(retry_after) => sleep(retry_after).await,
                     Round::Empty => select! {
                         () = self.enqueued.changed() => {}
                         () = sleep(POLL_INTERVAL) => {}
@@ -96,32 +106,30 @@ impl QueueWorker {
         }
     }
 
-    async fn round(&mut self) -> Round {
-        self.enqueued.mark_seen();
-        let round = match self.holds.circuit_state() {
-            _ if !self.protocol.commands.health().can_write() => Round::Incomplete,
-            CircuitState::Open { retry_after } => Round::CircuitOpen(retry_after),
-            CircuitState::HalfOpen => self.serve_head(PROBE_MAX).await,
-            CircuitState::Closed => self.serve_head(self.holds.limit()).await,
-        };
-        match round {
-            // While they wait for their commit, others may request doses, unless more tickets wait.
-            Round::Complete | Round::Empty => {}
-            Round::Incomplete | Round::CircuitOpen(_) => self.holds.set_backlog(Backlog::Stalled),
-        }
-        round
-    }
-
-    /// Requests doses for so many tickets, and writes what came of it.
-    async fn serve_head(&self, limit: usize) -> Round {
+    /// Requests doses for the head of the queue, and writes what came of it.
+    async fn round(&self) -> Round {
         let turn = self.holds.ticket_turn().await;
+        let limit = match self.holds.circuit_state() {
+            _ if !self.protocol.commands.health().can_write() => return Round::NotCalled(PAUSE.0),
+            CircuitState::Open { retry_after } => return Round::NotCalled(retry_after),
+            CircuitState::HalfOpen => PROBE_MAX,
+            CircuitState::Closed => self.holds.limit(),
+        };
         // The errors are logged where they occur.
         let Ok(tickets) = self.protocol.queries.queue_head(limit).await else {
             return Round::Incomplete;
         };
         let is_all = tickets.len() < limit;
         let outcomes = if tickets.is_empty() { Ok(Vec::new()) } else { self.hold(&tickets).await };
-        let Ok(outcomes) = outcomes else { return Round::Incomplete };
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            // It recovers, and is called more often every moment.
+            Err(CallError::CircuitOpen { retry_after }) => {
+                return Round::NotCalled(retry_after.min(PAUSE.0));
+            }
+            Err(_) => return Round::Incomplete,
+        };
+        // While they wait for their commit, others may request doses, unless more tickets wait.
         self.holds.set_backlog(if is_all { Backlog::Empty } else { Backlog::Waiting });
         drop(turn);
         if tickets.is_empty() { Round::Empty } else { self.write(&tickets, outcomes).await }

@@ -14,6 +14,9 @@
 //! An *aborted* reservation is released, and its owner has still to record that there is no booking.
 //! A release may arrive before its hold, and an administration before its booking.
 //! Every command may be repeated, late, or in another order, and counts once.
+//!
+//! The guard decides about holds. A booking that was made and a dose that was used are facts, and counted also
+//! where every unit is taken: the pool is then *overcommitted*.
 
 use contracts::{
     ids::{ReservationId, StoreId},
@@ -68,16 +71,16 @@ impl Ledger {
     fn register(&mut self, RegisterVaccine { name, stock, at: _ }: &RegisterVaccine) -> Reply {
         self.last_pool += 1;
         let id = PoolId(self.last_pool);
-        let pool = Pool { name: name.clone(), stock: *stock, taken: 0 };
+        let pool = Pool { name: name.clone(), stock: *stock, taken: 0, overcommitted: 0 };
         self.pools.insert(id, pool.clone());
         Reply::Registered(id, pool)
     }
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
         let ChangeVaccine { pool: id, name, stock, at: _ } = change;
-        let Pool { taken, stock: stock_before, name: _ } =
+        let Pool { taken, stock: stock_before, name: _, overcommitted: _ } =
             *self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
-        if stock.is_some_and(|stock| stock.count() < taken) {
+        if stock.is_some_and(|stock| stock.count() < taken && stock < stock_before) {
             return Err(Refusal::StockBelowTaken { taken });
         }
         let pool = self.pools.get_mut(id).ok_or(Refusal::NoSuchPool)?;
@@ -86,6 +89,7 @@ impl Ledger {
         }
         if let Some(stock) = stock {
             pool.stock = *stock;
+            pool.reduce_overcommitted();
         }
         Ok(ChangedPool { id: *id, pool: pool.clone(), stock_before })
     }
@@ -114,7 +118,14 @@ impl Ledger {
     /// Also for a booking whose hold is unknown, since the ledger may have been restored from a backup.
     fn confirm(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
         let Some(known) = self.reservations.get(&hold.reservation) else {
-            return self.claim(hold, ReservationState::Booked).map(drop);
+            if hold.owner.is_none() {
+                // There is no booking, only somebody who wants one.
+                return self.claim(hold, ReservationState::Booked).map(drop);
+            }
+            self.check_pools(&hold.claims)?;
+            self.take(hold, ReservationState::Booked);
+            self.each_pool(&hold.claims, Pool::overcommit);
+            return Ok(());
         };
         match known.state {
             ReservationState::Released | ReservationState::Aborted => Err(Refusal::Released),
@@ -135,11 +146,12 @@ impl Ledger {
     /// The guard against overselling: a unit of every pool, or nothing.
     fn claim(&mut self, hold: &HoldDose, state: ReservationState) -> Result<Name, Refusal> {
         let name = self.room(&hold.claims)?;
-        for id in &hold.claims {
-            if let Some(pool) = self.pools.get_mut(id) {
-                pool.taken += 1;
-            }
-        }
+        self.take(hold, state);
+        Ok(name)
+    }
+
+    fn take(&mut self, hold: &HoldDose, state: ReservationState) {
+        self.each_pool(&hold.claims, |pool| pool.taken += 1);
         let reservation = ReservationRecord {
             owner: hold.owner,
             claims: hold.claims.clone(),
@@ -147,7 +159,20 @@ impl Ledger {
             held_at: hold.at,
         };
         self.reservations.insert(hold.reservation, reservation);
-        Ok(name)
+    }
+
+    fn each_pool(&mut self, claims: &[PoolId], change: impl Fn(&mut Pool)) {
+        for id in claims {
+            if let Some(pool) = self.pools.get_mut(id) {
+                change(pool);
+            }
+        }
+    }
+
+    /// Of no pool there is nothing to take.
+    fn check_pools(&self, claims: &[PoolId]) -> Result<(), Refusal> {
+        let exist = !claims.is_empty() && claims.iter().all(|id| self.pools.get(id).is_some());
+        if exist { Ok(()) } else { Err(Refusal::NoSuchPool) }
     }
 
     fn room(&self, claims: &[PoolId]) -> Result<Name, Refusal> {
@@ -212,11 +237,11 @@ impl Ledger {
         if was_released {
             return;
         }
-        for pool in known.claims.clone() {
-            if let Some(pool) = self.pools.get_mut(&pool) {
-                pool.taken -= 1;
-            }
-        }
+        let claims = known.claims.clone();
+        self.each_pool(&claims, |pool| {
+            pool.taken -= 1;
+            pool.reduce_overcommitted();
+        });
     }
 
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
@@ -258,26 +283,17 @@ impl Ledger {
     fn administer(&mut self, administer: &AdministerDose) -> Result<(), Refusal> {
         let AdministerDose { reservation: id, claims, at } = administer;
         let known = self.reservations.get(id);
-        let (taken, claims) = match known {
+        let claims = match known {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
-            Some(known) if !known.is_released() => (1, known.claims.clone()),
-            Some(_) | None => (0, claims.clone()),
+            Some(known) if !known.is_released() => known.claims.clone(),
+            Some(_) | None => claims.clone(),
         };
-        for id in &claims {
-            let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
-            if taken == 0 && pool.free() < units(&claims, *id) {
-                return Err(Refusal::SoldOut);
-            }
-        }
-        for id in &claims {
-            if let Some(pool) = self.pools.get_mut(id) {
-                pool.stock.take_one();
-                pool.taken -= taken;
-            }
-        }
-        match self.reservations.get_mut(id) {
-            Some(known) => known.state = ReservationState::Administered,
-            None => self.reservations.insert(
+        self.check_pools(&claims)?;
+        let is_known = known.is_some();
+        self.give_back(*id, ReservationState::Administered);
+        self.each_pool(&claims, Pool::use_one);
+        if !is_known {
+            self.reservations.insert(
                 *id,
                 ReservationRecord {
                     owner: None,
@@ -285,7 +301,7 @@ impl Ledger {
                     state: ReservationState::Administered,
                     held_at: *at,
                 },
-            ),
+            );
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ pub fn vaccine(id: PoolId, pool: &Pool) -> Vaccine {
         vc_name: pool.name.as_str().to_owned(),
         stock: pool.stock.count(),
         book_qty: pool.taken,
+        overcommitted: pool.overcommitted,
     }
 }
 

@@ -8,7 +8,7 @@ use platform_service::{
     App, ConfigError, Configured, Consumes, DataConfig, DataStore, Service, Settings,
 };
 use platform_store::Aggregate;
-use platform_telemetry::BoxError;
+use platform_telemetry::{BoxError, metrics::family::MetricFamily};
 
 pub mod api;
 pub mod domain;
@@ -55,6 +55,7 @@ where
 {
     let store = DataStore::<Ledger>::open_as::<A>(&SERVICE, &config, &runtime).await?;
     let queries = Queries(store.reads.clone());
+    export_overcommitted(&runtime, queries.clone());
     let stock = api::Stock {
         commands: store.commands.clone(),
         holds: Holds::new(store.commands.clone(), queries.clone()),
@@ -63,4 +64,17 @@ where
     };
     let app = store.app(api::router(stock), RESPONSE_TIMEOUT, &runtime);
     Ok(app.counting_items(api::count_items))
+}
+
+fn export_overcommitted(runtime: &Runtime, queries: Queries) {
+    runtime.metrics.collector("stock", move || {
+        let queries = queries.clone();
+        async move {
+            let overcommitted = MetricFamily::gauge(
+                "anticorona_overcommitted_doses",
+                "Doses that were used or booked although every dose was taken, in doses",
+            );
+            Ok(vec![overcommitted.sample([], queries.overcommitted().await?)])
+        }
+    });
 }

@@ -31,7 +31,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 }];
 
 const LOAD_POOL: &str = "
-    SELECT id, name, stock, taken
+    SELECT id, name, stock, taken, overcommitted
       FROM pools
      WHERE id = ?1";
 
@@ -45,12 +45,12 @@ const SAVE_LAST_POOL: &str = "
      WHERE id < ?1";
 
 const INSERT_POOL: &str = "
-    INSERT INTO pools (id, name, stock, taken)
-         VALUES (?1, ?2, ?3, ?4)";
+    INSERT INTO pools (id, name, stock, taken, overcommitted)
+         VALUES (?1, ?2, ?3, ?4, ?5)";
 
 const UPDATE_POOL: &str = "
     UPDATE pools
-       SET name = ?2, stock = ?3, taken = ?4
+       SET name = ?2, stock = ?3, taken = ?4, overcommitted = ?5
      WHERE id = ?1";
 
 const DELETE_POOL: &str = "
@@ -58,7 +58,13 @@ const DELETE_POOL: &str = "
      WHERE id = ?1";
 
 /// All pools, by number.
-const POOLS: Keyset = keyset!(SELECT "id, name, stock, taken" FROM "pools" ORDER BY "id");
+const POOLS: Keyset =
+    keyset!(SELECT "id, name, stock, taken, overcommitted" FROM "pools" ORDER BY "id");
+
+const OVERCOMMITTED: &str = "
+    SELECT overcommitted
+      FROM pools
+     WHERE overcommitted > 0";
 
 const RESERVATIONS: ById = by_id!(
     SELECT "owner, claims, state, held_at_ms, id"
@@ -204,6 +210,7 @@ fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
         name: name.ok_or(SqlError::Decode { column: 1, expected: "a name" })?,
         stock: stock.ok_or(SqlError::Decode { column: 2, expected: "a number of doses" })?,
         taken: row.int(3)?,
+        overcommitted: row.int(4)?,
     };
     Ok((PoolId(row.int(0)?), pool))
 }
@@ -245,8 +252,13 @@ fn code_of(state: ReservationState) -> i64 {
 
 fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     for (id, pool, change) in ledger.pools.changes() {
-        let row =
-            [id.0.into(), pool.name.as_str().into(), pool.stock.count().into(), pool.taken.into()];
+        let row = [
+            id.0.into(),
+            pool.name.as_str().into(),
+            pool.stock.count().into(),
+            pool.taken.into(),
+            pool.overcommitted.into(),
+        ];
         match change {
             RowChange::Inserted => tx.execute(INSERT_POOL, &row)?,
             RowChange::Updated => tx.execute(UPDATE_POOL, &row)?,
@@ -312,6 +324,12 @@ impl Queries {
             named.add_hold(hold);
         }
         self.0.read(move |tx| load(tx, &named)).await
+    }
+
+    /// Doses by which all vaccines are overcommitted.
+    pub async fn overcommitted(&self) -> Result<i64, ReadError> {
+        let doses = self.0.read(move |tx| tx.all(OVERCOMMITTED, &[], |row| row.int(0))).await?;
+        Ok(doses.into_iter().sum())
     }
 
     /// One reservation.

@@ -18,8 +18,8 @@ use vaccine::domain::{
 };
 
 use commands::{
-    abort_by, administer, administer_doses, change_vaccine, confirm, hold, hold_doses, owner,
-    register, release, release_of, remove, rename, return_by, return_dose,
+    abort_by, administer, administer_doses, change_vaccine, confirm, confirm_without_owner, hold,
+    hold_doses, owner, register, release, release_of, remove, rename, return_by, return_dose,
 };
 
 /// A ledger with vaccines of so many doses, numbered from 1.
@@ -77,8 +77,12 @@ fn replies_and_stock(ledger: &mut Ledger, commands: &[Command]) -> String {
     let mut replies = String::new();
     for command in commands {
         let reply = in_words(&decide(ledger, command));
-        let Pool { taken, stock, .. } = ledger.pools.get(&PoolId(1)).unwrap();
-        writeln!(replies, "{reply} ({taken} taken of {})", stock.count()).unwrap();
+        let Pool { taken, stock, overcommitted, .. } = ledger.pools.get(&PoolId(1)).unwrap();
+        let missing = match overcommitted {
+            0 => String::new(),
+            missing => format!(", {missing} overcommitted"),
+        };
+        writeln!(replies, "{reply} ({taken} taken of {}{missing})", stock.count()).unwrap();
     }
     replies
 }
@@ -147,7 +151,8 @@ fn a_reservation_id_belongs_to_one_owner_and_one_vaccine() {
 #[test]
 fn the_last_dose_is_taken_once_and_again_after_its_release() {
     let mut ledger = ledger(&[1]);
-    let commands = [hold(1, 1), hold(2, 1), confirm(3, 1), release(1), confirm(3, 1), hold(4, 1)];
+    let third = Command::Confirm(confirm_without_owner(3, 1));
+    let commands = [hold(1, 1), hold(2, 1), third.clone(), release(1), third, hold(4, 1)];
     assert_snapshot!(replies(&mut ledger, &commands), @"
     held FIZER (1 taken)
     refused, every dose is held or booked (1 taken)
@@ -279,41 +284,91 @@ fn an_administered_dose_leaves_the_stock_in_any_order_of_events() {
 }
 
 #[test]
-fn a_dose_that_was_returned_and_taken_by_another_reservation_cannot_be_administered() {
+fn a_dose_that_was_returned_booked_by_another_and_used_after_all_is_missing_until_one_is_free() {
     let commands = [
         hold(1, 1),
         return_dose(1),
         hold(2, 1),
+        confirm(2, 1),
         administer(1, 1),
+        administer(1, 1),
+        hold(3, 1),
         return_dose(2),
-        administer(1, 1),
+        hold(3, 1),
         administer(3, 1),
+        change_stock(1, 1),
         administer(4, 9),
     ];
     assert_snapshot!(replies_and_stock(&mut ledger(&[1]), &commands), @"
     held FIZER (1 taken of 1)
     returned (0 taken of 1)
     held FIZER (1 taken of 1)
-    refused, every dose is held or booked (1 taken of 1)
-    returned (0 taken of 1)
-    administered (0 taken of 0)
+    confirmed (1 taken of 1)
+    administered (1 taken of 0, 1 overcommitted)
+    administered (1 taken of 0, 1 overcommitted)
+    refused, every dose is held or booked (1 taken of 0, 1 overcommitted)
+    returned (0 taken of 0)
     refused, every dose is held or booked (0 taken of 0)
-    refused, there is no such vaccine (0 taken of 0)
+    administered (0 taken of 0, 1 overcommitted)
+    1: 0 of 1 FIZER, before of 0 (0 taken of 1)
+    refused, there is no such vaccine (0 taken of 1)
     ");
 }
 
 #[test]
-fn several_doses_of_one_vaccine_are_administered_together_or_not_at_all() {
+fn who_booked_without_a_dose_can_use_one_that_arrives_later() {
+    let mut ledger = ledger(&[1]);
+    let commands = [
+        confirm(1, 1),
+        return_dose(1),
+        confirm(2, 1),
+        administer(1, 1),
+        rename(1, "MODERNA"),
+        change_stock(1, 0),
+        change_stock(1, 2),
+        hold(3, 1),
+        administer(2, 1),
+    ];
+    assert_snapshot!(replies_and_stock(&mut ledger, &commands), @"
+    confirmed (1 taken of 1)
+    returned (0 taken of 1)
+    confirmed (1 taken of 1)
+    administered (1 taken of 0, 1 overcommitted)
+    1: 1 of 0 MODERNA, before of 0 (1 taken of 0, 1 overcommitted)
+    1: 1 of 0 MODERNA, before of 0 (1 taken of 0, 1 overcommitted)
+    1: 1 of 2 MODERNA, before of 0 (1 taken of 2)
+    held MODERNA (2 taken of 2)
+    administered (1 taken of 1)
+    ");
+}
+
+#[test]
+fn a_booking_whose_dose_is_unknown_here_is_counted_also_where_every_dose_is_taken() {
+    let nobodys = Command::Confirm(confirm_without_owner(3, 1));
+    let commands =
+        [hold(1, 1), confirm(2, 1), nobodys, return_dose(1), hold(4, 1), administer(2, 1)];
+    assert_snapshot!(replies_and_stock(&mut ledger(&[1]), &commands), @"
+    held FIZER (1 taken of 1)
+    confirmed (2 taken of 1, 1 overcommitted)
+    refused, every dose is held or booked (2 taken of 1, 1 overcommitted)
+    returned (1 taken of 1)
+    refused, every dose is held or booked (1 taken of 1)
+    administered (0 taken of 0)
+    ");
+}
+
+#[test]
+fn several_doses_of_one_vaccine_are_administered_together() {
     let twice = |number| administer_doses(number, &[1, 1]);
     let held_twice = Command::Hold(hold_doses(3, &[1, 1]));
     let commands = [hold(1, 1), twice(2), release(1), held_twice, twice(3), twice(4)];
     assert_snapshot!(replies_and_stock(&mut ledger(&[2]), &commands), @"
     held FIZER (1 taken of 2)
-    refused, every dose is held or booked (1 taken of 2)
-    released (0 taken of 2)
-    held FIZER (2 taken of 2)
-    administered (0 taken of 0)
+    administered (1 taken of 0, 1 overcommitted)
+    released (0 taken of 0)
     refused, every dose is held or booked (0 taken of 0)
+    administered (0 taken of 0, 2 overcommitted)
+    administered (0 taken of 0, 4 overcommitted)
     ");
 }
 

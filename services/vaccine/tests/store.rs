@@ -180,7 +180,7 @@ fn what_was_committed_is_there_after_reopening(new: fn() -> TestDatabase) {
     let mut after = open::<Ledger>(before.close());
     assert_eq!(after.read(rows), expected);
     let replies = after.submit(&[confirm(1, 1), hold(2, 1), hold(3, 1), hold(4, 2), register(1)]);
-    let registered = Pool { name: name("FIZER"), stock: doses(1), taken: 0 };
+    let registered = Pool { name: name("FIZER"), stock: doses(1), taken: 0, overcommitted: 0 };
     assert_eq!(
         replies,
         [

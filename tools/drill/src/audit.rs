@@ -1,4 +1,4 @@
-//! Whether the ledgers of all services agree: nothing oversold, leaked, lost or double.
+//! Whether the ledgers of all services agree: nothing oversold, leaked, lost, double or overcommitted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +43,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Doses {
     pub(crate) stock: i64,
     pub(crate) taken: i64,
+    /// Used or booked although every dose was taken.
+    pub(crate) overcommitted: i64,
 }
 
 /// A booking in one service's ledger.
@@ -61,7 +63,7 @@ pub(crate) enum BookingState {
     Completed,
 }
 
-/// The result of the comparison. The first four counts are 0 in a healthy system.
+/// The result of the comparison. The first five counts are 0 in a healthy system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Audit {
     /// Doses taken or booked that do not exist.
@@ -72,6 +74,8 @@ pub struct Audit {
     pub lost: u64,
     /// Bookings that exist twice.
     pub double: u64,
+    /// Bookings whose dose was used by another citizen, after its own booking was cancelled.
+    pub overcommitted: u64,
     /// Vaccines compared.
     pub vaccines: u64,
     /// Bookings compared.
@@ -105,7 +109,7 @@ impl Acknowledged {
 impl Audit {
     /// Whether everything agrees.
     pub fn is_clean(&self) -> bool {
-        self.oversold + self.leaked + self.lost + self.double == 0
+        self.oversold + self.leaked + self.lost + self.double + self.overcommitted == 0
     }
 
     pub(crate) fn compare(snapshot: &Snapshot, acknowledged: &Acknowledged) -> Self {
@@ -156,19 +160,27 @@ impl Audit {
 
     /// Doses against bookings that are not cancelled.
     fn compare_doses(&mut self, snapshot: &Snapshot) {
-        let mut active: BTreeMap<i64, i64> = BTreeMap::new();
+        let mut active: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         let bookings = snapshot.bookings.iter().flatten();
         for entry in bookings.filter(|entry| entry.state == BookingState::Booked) {
-            *active.entry(entry.vaccine).or_default() += 1;
+            active.entry(entry.vaccine).or_default().push(entry.booking);
         }
         let ids: BTreeSet<_> = snapshot.vaccines.keys().chain(active.keys()).collect();
         for id in ids {
-            let Doses { stock, taken } = snapshot.vaccines.get(id).copied().unwrap_or_default();
-            let booked = active.get(id).copied().unwrap_or(0);
+            let doses = snapshot.vaccines.get(id).copied().unwrap_or_default();
+            let Doses { stock, taken, overcommitted } = doses;
+            let bookings = active.get(id).map_or(&[][..], Vec::as_slice);
+            let booked = count(bookings.len()).cast_signed();
             let text = format!("vaccine {id}: {stock} doses, {taken} taken, {booked} booked");
-            self.add(|it| &mut it.oversold, taken.max(booked) - stock, text.clone());
+            let known = stock + overcommitted;
+            self.add(|it| &mut it.oversold, taken.max(booked) - known, text.clone());
             self.add(|it| &mut it.leaked, taken - booked, text.clone());
             self.add(|it| &mut it.lost, booked - taken, text);
+            self.add(
+                |it| &mut it.overcommitted,
+                overcommitted,
+                without_dose(*id, overcommitted, bookings),
+            );
         }
     }
 
@@ -220,9 +232,24 @@ impl Audit {
 
 impl fmt::Display for Audit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { oversold, leaked, lost, double, .. } = self;
-        write!(out, "oversold {oversold}, leaked {leaked}, lost {lost}, double {double}")
+        let Self { oversold, leaked, lost, double, overcommitted, .. } = self;
+        write!(
+            out,
+            "oversold {oversold}, leaked {leaked}, lost {lost}, double {double}, overcommitted \
+             {overcommitted}"
+        )
     }
+}
+
+/// Names the newest bookings: who has booked last has no dose.
+fn without_dose(vaccine: i64, overcommitted: i64, bookings: &[i64]) -> String {
+    let mut newest = bookings.to_vec();
+    newest.sort_unstable_by(|one, other| other.cmp(one));
+    newest.truncate(usize::try_from(overcommitted).unwrap_or(0).min(FINDINGS_MAX));
+    format!(
+        "vaccine {vaccine}: {overcommitted} doses too many were used; without a dose: bookings \
+         {newest:?}"
+    )
 }
 
 fn count(len: usize) -> u64 {
@@ -240,11 +267,15 @@ mod tests {
         Entry { booking, vaccine: 1, state }
     }
 
+    fn doses(stock: i64, taken: i64) -> Doses {
+        Doses { stock, taken, overcommitted: 0 }
+    }
+
     /// Two bookings of three doses, and a cancelled one, in every service.
     fn healthy() -> Snapshot {
         let entries = vec![entry(1, BOOKED), entry(2, CANCELLED), entry(3, BOOKED)];
         Snapshot {
-            vaccines: BTreeMap::from([(1, Doses { stock: 3, taken: 2 })]),
+            vaccines: BTreeMap::from([(1, doses(3, 2))]),
             bookings: vec![entries.clone()],
             followers: vec![("injection", entries.clone()), ("mypage", entries)],
         }
@@ -266,16 +297,26 @@ mod tests {
     #[test]
     fn more_doses_taken_than_there_are_is_oversold() {
         let mut snapshot = healthy();
-        snapshot.vaccines.insert(1, Doses { stock: 1, taken: 2 });
+        snapshot.vaccines.insert(1, doses(1, 2));
         assert_eq!(counts(&snapshot), [1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn the_newest_bookings_of_an_overcommitted_vaccine_are_named() {
+        let mut snapshot = healthy();
+        snapshot.vaccines.insert(1, Doses { overcommitted: 1, ..doses(1, 2) });
+        let audit = Audit::compare(&snapshot, &Acknowledged::default());
+        assert_eq!((audit.overcommitted, audit.oversold, audit.is_clean()), (1, 0, false));
+        let finding = "vaccine 1: 1 doses too many were used; without a dose: bookings [3]";
+        assert_eq!(audit.findings, [finding]);
     }
 
     #[test]
     fn a_taken_dose_without_a_booking_is_leaked_and_a_booking_without_a_dose_is_lost() {
         let mut snapshot = healthy();
-        snapshot.vaccines.insert(1, Doses { stock: 3, taken: 3 });
+        snapshot.vaccines.insert(1, doses(3, 3));
         assert_eq!(counts(&snapshot), [0, 1, 0, 0]);
-        snapshot.vaccines.insert(1, Doses { stock: 3, taken: 1 });
+        snapshot.vaccines.insert(1, doses(3, 1));
         assert_eq!(counts(&snapshot), [0, 0, 1, 0]);
     }
 

@@ -77,9 +77,9 @@ impl HttpConnection {
         let began = Instant::now();
         self.deadline.restart(began);
         // Taken out, so that an error or a dropped future closes it.
-        let mut stream = match self.stream.take() {
-            Some(kept) => kept,
-            None => self.deadline.within(connect(&self.target)).await??,
+        let (mut stream, connecting) = match self.stream.take() {
+            Some(kept) => (kept, Duration::ZERO),
+            None => (self.connect().await?, began.elapsed()),
         };
         match self.deadline.within(stream.write_all(&request.bytes)).await? {
             Ok(()) => {}
@@ -90,10 +90,19 @@ impl HttpConnection {
         }
         let is_kept = self.receive(&mut stream).await?;
         self.response.took = began.elapsed();
+        self.response.connecting = connecting;
         if is_kept && request.reconnect == Reconnect::Never {
             self.stream = Some(stream);
         }
         Ok(&self.response)
+    }
+
+    async fn connect(&mut self) -> Result<TcpStream, RequestError> {
+        let connected = self.deadline.within(connect(&self.target)).await;
+        connected.unwrap_or_else(|_| {
+            let source = io::ErrorKind::TimedOut.into();
+            Err(RequestError::Connect { target: self.target.clone(), source })
+        })
     }
 
     /// Reads one response into `self.response`; whether the server keeps the connection.

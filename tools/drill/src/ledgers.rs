@@ -91,7 +91,11 @@ impl Ledgers {
     async fn read(&self) -> Result<Snapshot, DrillError> {
         let mut snapshot = Snapshot::default();
         for item in list(&self.vaccine, "vaccines").await? {
-            let doses = Doses { stock: whole(&item, "stock")?, taken: whole(&item, "bookQty")? };
+            let doses = Doses {
+                stock: whole(&item, "stock")?,
+                taken: whole(&item, "bookQty")?,
+                overcommitted: item["overcommitted"].as_i64().unwrap_or(0),
+            };
             snapshot.vaccines.insert(whole(&item, "vaccineId")?, doses);
         }
         for target in &self.bookings {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     load::summary::{Outcome, latencies},
-    response::{RequestError, Response},
+    response::{RESPONSE_TIMEOUT, RequestError, Response},
 };
 
 mod charts;
@@ -24,6 +24,10 @@ const OPEN_ROW: usize = 20;
 const HOLDS: Duration = Duration::from_millis(500);
 const STEP: Duration = Duration::from_millis(50);
 
+/// How long a connection takes at least if its first SYN got no answer: the kernel sends it again then
+/// (RFC 6298).
+const SYN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
@@ -31,6 +35,8 @@ pub struct Observation {
     pub ended_at: Duration,
     /// Zero where there was no response.
     pub took: Duration,
+    /// The part of it until the connection was made; the time limit if none was made within that.
+    pub connecting: Duration,
     /// Of the request.
     pub outcome: Outcome,
 }
@@ -61,18 +67,30 @@ impl Recorder {
 
     /// For [`crate::Load::run_observed`].
     pub fn record(&self, ended: Result<&Response, &RequestError>) {
-        let (took, outcome) = match ended {
-            Ok(response) => (response.took, Outcome::of(response)),
-            Err(_) => (Duration::ZERO, Outcome::Socket),
+        let (took, connecting, outcome) = match ended {
+            Ok(response) => (response.took, response.connecting, Outcome::of(response)),
+            Err(error) if error.is_connect_timeout() => {
+                (Duration::ZERO, RESPONSE_TIMEOUT, Outcome::Socket)
+            }
+            Err(_) => (Duration::ZERO, Duration::ZERO, Outcome::Socket),
         };
         let ended_at = self.began.elapsed();
-        self.recorded.lock().push(Observation { ended_at, took, outcome });
+        self.recorded.lock().push(Observation { ended_at, took, connecting, outcome });
     }
 
     /// Takes everything recorded so far.
     pub fn take(&self) -> Observations {
         Observations(std::mem::take(&mut self.recorded.lock()))
     }
+}
+
+/// How many requests had no answer to their first SYN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LostSyns {
+    /// They were connected later.
+    pub(crate) connected: u64,
+    /// They were not connected within the time limit.
+    pub(crate) timed_out: u64,
 }
 
 /// In the order of their ends.
@@ -89,6 +107,32 @@ impl Observations {
     pub fn count(&self, counts: impl Fn(Outcome) -> bool) -> u64 {
         let found = self.0.iter().filter(|it| counts(it.outcome)).count();
         u64::try_from(found).unwrap_or(u64::MAX)
+    }
+
+    /// How many requests had no answer to their first SYN.
+    pub(crate) fn lost_syns(&self) -> LostSyns {
+        let mut lost = LostSyns::default();
+        for it in self.0.iter().filter(|it| it.connecting >= SYN_TIMEOUT) {
+            match it.outcome {
+                Outcome::Socket => lost.timed_out += 1,
+                _ => lost.connected += 1,
+            }
+        }
+        lost
+    }
+
+    /// What the system did once the network had connected a request to it: response times count from then, and
+    /// requests that were never connected are left out.
+    #[must_use]
+    pub(crate) fn once_connected(&self) -> Self {
+        let was_connected =
+            |it: &&Observation| it.outcome != Outcome::Socket || it.connecting.is_zero();
+        let connected = self.0.iter().filter(was_connected).map(|it| Observation {
+            took: it.took.saturating_sub(it.connecting),
+            connecting: Duration::ZERO,
+            ..*it
+        });
+        Self(connected.collect())
     }
 
     /// The longest response time.
@@ -167,7 +211,9 @@ mod tests {
     fn every_10_ms(seconds: Range<u64>, outcome: Outcome, took_ms: u64) -> Vec<Observation> {
         let took = Duration::from_millis(took_ms);
         let times = (seconds.start * 1_000..seconds.end * 1_000).step_by(10);
-        times.map(|ms| Observation { ended_at: Duration::from_millis(ms), took, outcome }).collect()
+        let connecting = Duration::ZERO;
+        let ended_at = times.map(Duration::from_millis);
+        ended_at.map(|ended_at| Observation { ended_at, took, connecting, outcome }).collect()
     }
 
     /// Available for 2 s, refused slowly for 1 s and immediately for 3 s, then available again.
@@ -203,13 +249,40 @@ mod tests {
     #[test]
     fn a_request_without_a_response_has_no_latency() {
         let mut observations = outage();
-        let outcome = Outcome::Socket;
-        observations.0.push(Observation { ended_at: 9 * SECOND, took: Duration::ZERO, outcome });
+        observations.0.push(Observation {
+            ended_at: 9 * SECOND,
+            took: Duration::ZERO,
+            connecting: Duration::ZERO,
+            outcome: Outcome::Socket,
+        });
         assert_eq!(
             (observations.count(|outcome| outcome == Outcome::Socket), observations.0.len()),
             (1, 901)
         );
         assert_eq!(Observations::latencies(observations.all()).len(), 900);
         assert_eq!(observations.longest(), Duration::from_millis(900));
+    }
+
+    #[test]
+    fn what_the_network_lost_is_not_counted_against_the_system() {
+        let recorder = Recorder::start();
+        let answered = |connecting: Duration| Response {
+            status: 201,
+            took: connecting + Duration::from_millis(5),
+            connecting,
+            ..Response::default()
+        };
+        let target = crate::target::Target::parse("http://127.0.0.1:1").expect("loopback");
+        let source = std::io::ErrorKind::TimedOut.into();
+        recorder.record(Ok(&answered(Duration::from_millis(1))));
+        recorder.record(Ok(&answered(3 * SECOND)));
+        recorder.record(Err(&RequestError::Connect { target, source }));
+        recorder.record(Err(&RequestError::Closed));
+        let observations = recorder.take();
+        assert_eq!(observations.lost_syns(), LostSyns { connected: 1, timed_out: 1 });
+        let of_the_system = observations.once_connected();
+        assert_eq!(of_the_system.longest(), Duration::from_millis(5));
+        assert_eq!(of_the_system.count(|outcome| outcome == Outcome::Socket), 1, "the closed one");
+        assert_eq!(of_the_system.all().len(), 3);
     }
 }

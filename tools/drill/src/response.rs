@@ -21,6 +21,8 @@ pub struct Response {
     pub retry_after_seconds: Option<u64>,
     /// From connecting, or the first byte sent, to the last byte received.
     pub took: Duration,
+    /// The part of it until the connection was made; zero on a kept connection, and for [`crate::send`].
+    pub connecting: Duration,
     /// Without framing.
     pub body: Vec<u8>,
     /// Of responses to [`crate::send`]; a load keeps none but Retry-After.
@@ -30,7 +32,7 @@ pub struct Response {
 /// Why there is no complete response.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The target refused the connection, or this machine has no port left.
+    /// The target refused the connection or did not accept it in time, or this machine has no port left.
     #[error("cannot connect to {target}")]
     Connect {
         /// Where the connection was to go.
@@ -65,6 +67,13 @@ pub enum RequestError {
     /// A request that hyper does not send.
     #[error("the request is invalid")]
     Request(#[source] hyper::http::Error),
+}
+
+impl RequestError {
+    /// Whether no connection was made within the time limit of the response.
+    pub(crate) fn is_connect_timeout(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+    }
 }
 
 impl Response {

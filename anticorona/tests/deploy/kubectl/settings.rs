@@ -1,25 +1,39 @@
 //! Each overlay sets what each service needs.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use serde_json::Value;
 
 use super::overlays;
 use crate::{
     SERVICES, checked,
-    overlay::{object, objects},
+    overlay::{deploy, object, objects},
 };
 
 /// The `ConfigMap` with the base URLs of the services.
 const SERVICE_URLS: &str = "service-urls";
 
+fn container<'a>(objects: &'a [Value], service: &str) -> &'a Value {
+    &object(objects, "Deployment", service)["spec"]["template"]["spec"]["containers"][0]
+}
+
 /// `anticorona config check`, with the arguments and the environment of the service's container.
 fn config_check(objects: &[Value], service: &str) -> Result<String, String> {
-    let container =
-        &object(objects, "Deployment", service)["spec"]["template"]["spec"]["containers"][0];
+    let arguments = list(&container(objects, service)["args"]).iter();
+    let arguments: Vec<_> = arguments.map(|word| word.as_str().unwrap()).collect();
+    config_check_inside(objects, service, &arguments)
+}
+
+/// The same with other arguments, as `kubectl exec` runs it: with the environment of the container.
+fn config_check_inside(
+    objects: &[Value],
+    service: &str,
+    arguments: &[&str],
+) -> Result<String, String> {
+    let container = container(objects, service);
     let mut command = Command::new(env!("CARGO_BIN_EXE_anticorona"));
     command.args(["config", "check"]).env_clear();
-    command.args(list(&container["args"]).iter().map(|word| word.as_str().unwrap()));
+    command.args(arguments);
     for source in list(&container["envFrom"]) {
         let reference = &source["configMapRef"];
         let map = objects
@@ -59,15 +73,43 @@ fn every_service_has_the_settings_that_it_needs() {
 }
 
 #[test]
+fn in_the_container_config_check_prints_the_address_that_the_service_listens_on() {
+    for overlay in overlays() {
+        let objects = objects(&overlay);
+        for (service, _) in SERVICES {
+            let with_arguments = config_check(&objects, service.name).unwrap();
+            let inside = config_check_inside(&objects, service.name, &[service.name]).unwrap();
+            let listens = format!("listens on 0.0.0.0:{}\n", service.port);
+            for printed in [with_arguments, inside] {
+                assert!(printed.contains(&listens), "{overlay}: {printed}");
+            }
+        }
+    }
+    let image = fs::read_to_string(deploy("image/Dockerfile")).unwrap();
+    assert!(image.contains("\nENV BIND_ADDRESS=0.0.0.0\n"), "as in the image: {image}");
+}
+
+#[test]
 fn without_the_url_of_vaccine_booking_names_the_missing_setting() {
     let mut objects = objects("reference");
     objects.retain(|it| it["metadata"]["name"] != SERVICE_URLS);
     let error = config_check(&objects, "booking").expect_err("it cannot start");
     assert!(error.contains("VACCINE_URL is not set: where vaccine listens"), "{error}");
     // `kubectl describe pod` shows the last line of the log.
-    let deployment = object(&objects, "Deployment", "booking");
-    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
+    assert_eq!(container(&objects, "booking")["terminationMessagePolicy"], "FallbackToLogsOnError");
+}
+
+#[test]
+fn every_image_has_a_tag() {
+    for overlay in overlays() {
+        for workload in objects(&overlay).iter().filter(|it| it["spec"]["template"].is_object()) {
+            for container in list(&workload["spec"]["template"]["spec"]["containers"]) {
+                let image = container["image"].as_str().unwrap();
+                let name = image.rsplit('/').next().unwrap();
+                assert!(name.contains(':'), "{overlay}: {image} is in no list of images");
+            }
+        }
+    }
 }
 
 #[test]

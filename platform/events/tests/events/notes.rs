@@ -113,8 +113,13 @@ impl EventHandler for Notes {
 }
 
 fn noted(text: &str) -> DomainEvent {
-    let vaccine =
-        Vaccine { vaccine_id: VaccineId(1), vc_name: text.to_owned(), stock: 0, book_qty: 0 };
+    let vaccine = Vaccine {
+        vaccine_id: VaccineId(1),
+        vc_name: text.to_owned(),
+        stock: 0,
+        book_qty: 0,
+        overcommitted: 0,
+    };
     DomainEvent::Registered(vaccine)
 }
 

@@ -1,12 +1,11 @@
-//! The settings of an admission, and which of them are invalid.
+//! The settings of an admission, and which of them are valid.
 
 use std::time::Duration;
 
-use thiserror::Error;
-
 use crate::{
-    codel, deadline,
-    limiter::{LimiterConfig, LimiterConfigError},
+    codel,
+    config::{GuardConfigError, in_range},
+    limiter::LimiterConfig,
     wait_queue::Priority,
 };
 
@@ -20,8 +19,6 @@ pub struct AdmissionConfig {
     pub waiting_max: usize,
     /// The longest expected wait, queue and work together, with which a request is admitted.
     pub wait_max: Duration,
-    /// What must be left of a request's time after its expected wait.
-    pub margin: Duration,
     /// How long a request may wait in a standing queue.
     pub codel_target: Duration,
     /// How long a queue may go without having been empty before it counts as standing.
@@ -34,7 +31,6 @@ impl Default for AdmissionConfig {
             limiter: LimiterConfig::default(),
             waiting_max: 256,
             wait_max: Duration::from_millis(500),
-            margin: deadline::MARGIN,
             codel_target: codel::TARGET,
             codel_interval: codel::INTERVAL,
         }
@@ -42,31 +38,12 @@ impl Default for AdmissionConfig {
 }
 
 /// The most that may be configured as [`AdmissionConfig::waiting_max`].
-pub const WAITING_MAX: usize = 32_767;
-
-/// A configuration with which an admission could not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum AdmissionConfigError {
-    /// The limiter's configuration is invalid.
-    #[error(transparent)]
-    Limiter(#[from] LimiterConfigError),
-    /// The queue is longer than it may be.
-    #[error("at most {WAITING_MAX} requests may wait, not {0}")]
-    WaitingMax(usize),
-    /// The times of the queue are not in order.
-    #[error("codel_target must not be longer than codel_interval")]
-    Codel,
-}
+const WAITING_MAX: usize = 32_767;
 
 impl AdmissionConfig {
-    pub(super) fn validate(&self) -> Result<(), AdmissionConfigError> {
-        if self.waiting_max > WAITING_MAX {
-            return Err(AdmissionConfigError::WaitingMax(self.waiting_max));
-        }
-        if self.codel_target > self.codel_interval {
-            return Err(AdmissionConfigError::Codel);
-        }
-        Ok(())
+    pub(super) fn validate(&self) -> Result<(), GuardConfigError> {
+        in_range("waiting_max", self.waiting_max, 0..=WAITING_MAX)?;
+        in_range("codel_target", self.codel_target, Duration::ZERO..=self.codel_interval)
     }
 }
 

@@ -1,21 +1,25 @@
 //! The state machine of an admission. Takes the time as an argument; knows no lock and no clock.
 
-use std::{mem, task::Waker, time::Duration};
+use std::{
+    mem,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use fastrand::Rng;
 
 use crate::{
     admission::{
-        config::{AdmissionConfig, AdmissionConfigError, share},
-        shed::{ShedError, ShedReason},
-        snapshot::AdmissionSnapshot,
+        config::{AdmissionConfig, share},
+        state::{AdmissionSnapshot, ShedError, ShedReason},
     },
     codel::Codel,
-    deadline::Deadline,
-    limiter::{Limit, Sample},
+    config::GuardConfigError,
+    deadline::{self, Deadline},
+    limiter::{Limiter, Sample},
     throughput::{Throughput, retry_after},
     time::Moment,
-    wait_queue::{Entry, EntryId, EntryState, Priority, WaitQueue},
+    wait_queue::{DecidedEntry, EntryId, Priority, WaitQueue},
 };
 
 /// While nothing is served at all, one request in this time is admitted as a probe.
@@ -29,23 +33,26 @@ pub(super) struct Demand {
     pub(super) deadline: Deadline,
 }
 
+/// What happens to a request that is not rejected at once.
 #[derive(Debug)]
-pub(super) enum Decision {
+pub(super) enum Arrival {
     Admitted {
         at: Moment,
     },
-    Rejected(ShedError),
     /// Queued, for so long at most.
-    Waiting {
+    Queued {
         id: EntryId,
         wait_max: Duration,
     },
 }
 
+/// When a queued request was admitted, or that it is rejected.
+pub(super) type Decision = Result<Moment, ShedError>;
+
 #[derive(Debug)]
 pub(super) struct Gate {
     config: AdmissionConfig,
-    limit: Limit,
+    limiter: Limiter,
     throughput: Throughput,
     queue: WaitQueue<Waker>,
     probe_at: Moment,
@@ -70,13 +77,13 @@ impl Wakers {
 }
 
 impl Gate {
-    pub(super) fn new(config: AdmissionConfig) -> Result<Self, AdmissionConfigError> {
+    pub(super) fn new(config: AdmissionConfig) -> Result<Self, GuardConfigError> {
         config.validate()?;
         let codel = Codel::new(config.codel_target, config.codel_interval);
         Ok(Self {
             config,
-            limit: Limit::new(config.limiter)?,
-            throughput: Throughput::new(),
+            limiter: Limiter::new(config.limiter)?,
+            throughput: Throughput::default(),
             queue: WaitQueue::new(config.waiting_max, codel),
             probe_at: Moment::default(),
             // Only clients of one process must be spread: each process may use the same numbers.
@@ -87,33 +94,40 @@ impl Gate {
     }
 
     /// Admits, queues or rejects a request.
-    pub(super) fn arrive(&mut self, demand: Demand, now: Moment, waker: &Waker) -> Decision {
+    pub(super) fn arrive(
+        &mut self,
+        demand: Demand,
+        now: Moment,
+        waker: &Waker,
+    ) -> Result<Arrival, ShedError> {
+        self.admit_or_queue(demand, now, waker).map_err(|reason| self.reject(reason, now))
+    }
+
+    fn admit_or_queue(
+        &mut self,
+        demand: Demand,
+        now: Moment,
+        waker: &Waker,
+    ) -> Result<Arrival, ShedReason> {
         let Demand { priority, items, deadline } = demand;
-        if priority == Priority::Operator {
-            return self.admit(priority, now);
+        if priority != Priority::Operator {
+            self.expect_in_time(priority, deadline, now)?;
         }
-        if let Err(reason) = self.expect_in_time(priority, deadline, now) {
-            return self.reject(reason, now);
-        }
-        if self.queue.items_ahead(priority) == 0 && self.try_acquire(priority, items, now) {
-            return self.admit(priority, now);
+        let ahead = self.queue.items_ahead(priority);
+        if priority == Priority::Operator || (ahead == 0 && self.try_acquire(priority, items, now))
+        {
+            self.counted.admitted[priority.index()] += 1;
+            return Ok(Arrival::Admitted { at: now });
         }
         let wait_max = self.queue.wait_max(now);
         // Work that is done in batches ends in batches, so half of the time must be enough: a request
         // that is dropped in the end has waited for nothing.
-        if self.throughput.time_for(self.queue.items_ahead(priority)) > wait_max / 2 {
-            return self.reject(ShedReason::Wait, now);
+        if self.throughput.time_for(ahead) > wait_max / 2 {
+            return Err(ShedReason::Wait);
         }
-        let Some(id) = self.queue.push(priority, items, waker.clone(), now) else {
-            return self.reject(ShedReason::Full, now);
-        };
+        let id = self.queue.push(priority, items, waker.clone(), now).ok_or(ShedReason::Full)?;
         self.admit_waiting(now);
-        match self.poll(id, now, waker) {
-            Decision::Waiting { id, .. } => {
-                Decision::Waiting { id, wait_max: wait_max.min(deadline.left(now)) }
-            }
-            decision @ (Decision::Admitted { .. } | Decision::Rejected(_)) => decision,
-        }
+        Ok(Arrival::Queued { id, wait_max: wait_max.min(deadline.left(now)) })
     }
 
     /// Whether the request is expected to be served in time.
@@ -127,11 +141,11 @@ impl Gate {
         if left.is_zero() {
             return Err(ShedReason::Expired);
         }
-        if self.limit.in_flight() < share(priority, self.limit.config().min) {
+        if self.limiter.in_flight() < share(priority, self.config.limiter.min) {
             return Ok(());
         }
         let wait = self.expected_wait(priority, now);
-        if wait > left.saturating_sub(self.config.margin) {
+        if wait > left.saturating_sub(deadline::MARGIN) {
             return Err(ShedReason::Wait);
         }
         if wait <= self.wait_max(priority) || self.may_probe(now) {
@@ -140,15 +154,10 @@ impl Gate {
         Err(ShedReason::Wait)
     }
 
-    /// How long a request that comes now would take; zero while nothing is in flight.
+    /// How long a request that comes now would take. While nothing is in flight, nothing waits either.
     fn expected_wait(&self, priority: Priority, now: Moment) -> Duration {
-        match self.limit.in_flight() {
-            0 => Duration::ZERO,
-            in_flight => {
-                let ahead = in_flight.saturating_add(self.queue.items_ahead(priority));
-                self.throughput.expected_wait(ahead, now)
-            }
-        }
+        let ahead = self.queue.items_ahead(priority);
+        self.throughput.expected_wait(self.limiter.in_flight().saturating_add(ahead), now)
     }
 
     fn wait_max(&self, priority: Priority) -> Duration {
@@ -168,8 +177,8 @@ impl Gate {
 
     /// Takes room for the items, if there is any.
     fn try_acquire(&mut self, priority: Priority, items: u32, now: Moment) -> bool {
-        let was_idle = self.limit.in_flight() == 0;
-        let acquired = self.limit.try_acquire(items, share(priority, self.limit.limit()));
+        let was_idle = self.limiter.in_flight() == 0;
+        let acquired = self.limiter.try_acquire(items, share(priority, self.limiter.limit()));
         if acquired && was_idle {
             self.throughput.begin(now);
         }
@@ -177,63 +186,66 @@ impl Gate {
     }
 
     /// What was decided on a queued request by now; the waker replaces the one before.
-    pub(super) fn poll(&mut self, id: EntryId, now: Moment, waker: &Waker) -> Decision {
-        if let Some(current) = self.queue.waker_mut(&id) {
-            if !current.will_wake(waker) {
-                self.wakers.discard.push(mem::replace(current, waker.clone()));
-            }
-            return Decision::Waiting { id, wait_max: Duration::ZERO };
+    pub(super) fn poll(&mut self, id: EntryId, now: Moment, waker: &Waker) -> Poll<Decision> {
+        if let Some(entry) = self.queue.take_decided(id) {
+            return Poll::Ready(self.decided(id, entry, now));
         }
-        let (entry, _) = self.queue.remove(id, now);
-        self.decided(entry, now)
+        if let Some(current) = self.queue.waker_mut(id)
+            && !current.will_wake(waker)
+        {
+            self.wakers.discard.push(mem::replace(current, waker.clone()));
+        }
+        Poll::Pending
     }
 
     /// The wait of a queued request, or its deadline, is over.
     pub(super) fn time_out(&mut self, id: EntryId, deadline: Deadline, now: Moment) -> Decision {
+        if let Some(entry) = self.queue.take_decided(id) {
+            return self.decided(id, entry, now);
+        }
         let expired = deadline.has_passed(now);
-        let (entry, waker) =
-            if expired { self.queue.remove(id, now) } else { self.queue.time_out(id, now) };
-        self.wakers.discard.extend(waker);
-        if entry.state != EntryState::Waiting {
-            return self.decided(entry, now);
+        if let Some(entry) = self.queue.remove(id, now) {
+            self.wakers.discard.push(entry.waker);
+            self.counted.record_wait(now.since(entry.queued_at));
+        }
+        if !expired {
+            self.queue.record_drop(now);
         }
         self.admit_waiting(now); // It may have been in the way of a smaller request.
-        self.counted.record_wait(now.since(entry.queued_at));
-        self.reject(if expired { ShedReason::Expired } else { ShedReason::Codel }, now)
+        Err(self.reject(if expired { ShedReason::Expired } else { ShedReason::Codel }, now))
     }
 
     /// A queued request was cancelled.
     pub(super) fn cancel(&mut self, id: EntryId, now: Moment) {
-        let (entry, waker) = self.queue.remove(id, now);
-        self.wakers.discard.extend(waker);
-        match entry.state {
-            EntryState::Waiting => self.admit_waiting(now),
-            EntryState::Admitted { at } => self.depart(entry.items, Sample::Ignored, at, now),
-            EntryState::Dropped => {}
+        if let Some(entry) = self.queue.remove(id, now) {
+            self.wakers.discard.push(entry.waker);
+            self.admit_waiting(now);
+        } else if let Some(DecidedEntry { items, admitted_at: Some(at), .. }) =
+            self.queue.take_decided(id)
+        {
+            self.depart(items, Some(Sample::Ignored), at, now);
         }
     }
 
-    fn decided(&mut self, entry: Entry, now: Moment) -> Decision {
-        match entry.state {
-            EntryState::Admitted { at } => {
-                self.counted.record_wait(at.since(entry.queued_at));
-                self.admit(entry.priority, at)
-            }
-            EntryState::Dropped | EntryState::Waiting => {
-                self.counted.record_wait(now.since(entry.queued_at));
-                self.reject(ShedReason::Codel, now)
-            }
-        }
+    fn decided(&mut self, id: EntryId, entry: DecidedEntry, now: Moment) -> Decision {
+        self.counted.record_wait(entry.admitted_at.unwrap_or(now).since(entry.queued_at));
+        let Some(at) = entry.admitted_at else { return Err(self.reject(ShedReason::Codel, now)) };
+        self.counted.admitted[id.priority.index()] += 1;
+        Ok(at)
     }
 
-    /// Items are not in flight any more: queued requests may be admitted.
-    pub(super) fn depart(&mut self, items: u32, sample: Sample, at: Moment, now: Moment) {
-        self.limit.learn(sample, at, now);
+    /// Items are not in flight any more: queued requests may be admitted. Without a sample, the
+    /// request was dropped.
+    pub(super) fn depart(&mut self, items: u32, sample: Option<Sample>, at: Moment, now: Moment) {
+        let is_late = now.since(at) >= self.config.limiter.target;
+        let dropped = if is_late { Sample::Overloaded } else { Sample::Ignored };
+        let sample = sample.unwrap_or(dropped);
+        self.limiter.learn(sample, at, now);
         if sample == Sample::Answered {
-            self.throughput.record(items, self.limit.in_flight(), now);
+            self.throughput.record(items, self.limiter.in_flight(), now);
         }
-        self.limit.release(items);
-        if self.limit.in_flight() == 0 {
+        self.limiter.release(items);
+        if self.limiter.in_flight() == 0 {
             self.throughput.end(now);
         }
         self.admit_waiting(now);
@@ -241,31 +253,19 @@ impl Gate {
 
     /// Drops overdue requests, and admits those that find room, in order.
     fn admit_waiting(&mut self, now: Moment) {
-        while let Some(waker) = self.next_decided(now) {
+        while let Some(waker) = self.queue.drop_overdue(now).or_else(|| self.admit_front(now)) {
             self.wakers.wake.push(waker);
         }
     }
 
-    fn next_decided(&mut self, now: Moment) -> Option<Waker> {
-        if let Some(waker) = self.queue.drop_overdue(now) {
-            return Some(waker);
-        }
-        let front = self.queue.front()?;
-        if self.try_acquire(front.priority, front.items, now) {
-            self.queue.admit_front(now)
-        } else {
-            None
-        }
+    fn admit_front(&mut self, now: Moment) -> Option<Waker> {
+        let (priority, items) = self.queue.front()?;
+        if self.try_acquire(priority, items, now) { self.queue.admit_front(now) } else { None }
     }
 
-    fn admit(&mut self, priority: Priority, at: Moment) -> Decision {
-        self.counted.admitted[priority.index()] += 1;
-        Decision::Admitted { at }
-    }
-
-    fn reject(&mut self, reason: ShedReason, now: Moment) -> Decision {
+    fn reject(&mut self, reason: ShedReason, now: Moment) -> ShedError {
         self.counted.shed[reason.index()] += 1;
-        Decision::Rejected(ShedError { reason, retry_after: self.retry_after(Duration::ZERO, now) })
+        ShedError { reason, retry_after: self.retry_after(Duration::ZERO, now) }
     }
 
     pub(super) fn retry_after(&mut self, wait: Duration, now: Moment) -> Duration {
@@ -273,15 +273,10 @@ impl Gate {
         retry_after(wait.max(expected), &mut self.rng).max(self.throughput.promise(now))
     }
 
-    /// Whether an answer after that time would be later than the target.
-    pub(super) fn is_late(&self, latency: Duration) -> bool {
-        latency >= self.config.limiter.target
-    }
-
     pub(super) fn snapshot(&self, now: Moment) -> AdmissionSnapshot {
         AdmissionSnapshot {
-            limit: self.limit.limit(),
-            in_flight: self.limit.in_flight(),
+            limit: self.limiter.limit(),
+            in_flight: self.limiter.in_flight(),
             waiting: self.queue.waiting_by_class(),
             throughput: self.throughput.rate(),
             expected_wait: self.expected_wait(Priority::Read, now),

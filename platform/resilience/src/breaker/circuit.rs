@@ -1,6 +1,6 @@
 //! The state machine of the breaker. Takes the time as an argument; knows no lock and no clock.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use fastrand::Rng;
 
@@ -8,13 +8,17 @@ use crate::{
     breaker::{
         config::BreakerConfig,
         counts::Counts,
-        events::{BreakerEvent, Cause, Change, EventLog},
-        snapshot::{BreakerSnapshot, CallTotals},
-        state::{CallOutcome, CircuitOpenError, Mode, State},
+        state::{
+            BreakerEvent, BreakerSnapshot, CallOutcome, CallTotals, Cause, Change,
+            CircuitOpenError, Mode, State,
+        },
     },
     time::{Moment, nanos},
     window::Window,
 };
+
+/// Events that are kept.
+pub const EVENTS_MAX: usize = 100;
 
 /// An open time is spread over ± this share of it, so that callers do not retry at the same moment.
 const JITTER_PERCENT: u64 = 20;
@@ -52,7 +56,9 @@ pub(super) struct Circuit {
     /// The latest `Retry-After` of the endpoint: the next opening lasts at least until then.
     retry_not_before: Moment,
     totals: CallTotals,
-    events: EventLog,
+    events: VecDeque<BreakerEvent>,
+    /// The total of refused calls at the last event.
+    refused_before: u64,
     rng: Rng,
 }
 
@@ -74,7 +80,8 @@ impl Circuit {
             doublings: 0,
             retry_not_before: Moment::default(),
             totals: CallTotals::default(),
-            events: EventLog::default(),
+            events: VecDeque::new(),
+            refused_before: 0,
             rng: Rng::with_seed(config.seed),
         }
     }
@@ -116,7 +123,7 @@ impl Circuit {
     }
 
     /// Counts a refused call.
-    pub(super) fn refused(&mut self, error: CircuitOpenError) -> CircuitOpenError {
+    fn refused(&mut self, error: CircuitOpenError) -> CircuitOpenError {
         self.totals.refused += 1;
         error
     }
@@ -180,7 +187,7 @@ impl Circuit {
         (self.entered_at, self.ends_at) = (now, now);
         self.doublings = 0;
         self.begin_generation();
-        self.events.append(change, self.totals.refused, now);
+        self.append(change, now);
     }
 
     pub(super) fn reset(&mut self, now: Moment) {
@@ -198,12 +205,8 @@ impl Circuit {
         }
     }
 
-    pub(super) const fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    pub(super) fn events(&self, after: u64) -> Vec<BreakerEvent> {
-        self.events.after(after)
+    pub(super) fn events(&self) -> Vec<BreakerEvent> {
+        self.events.iter().copied().collect()
     }
 
     pub(super) fn snapshot(&self, now: Moment) -> BreakerSnapshot {
@@ -305,7 +308,16 @@ impl Circuit {
         self.entered_at = now;
         self.state = to;
         self.ramp_calls = 0;
-        self.events.append(Change::State { from, to, cause }, self.totals.refused, now);
+        self.append(Change::State { from, to, cause }, now);
+    }
+
+    fn append(&mut self, change: Change, now: Moment) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        let refused = self.totals.refused - self.refused_before;
+        self.refused_before = self.totals.refused;
+        self.events.push_back(BreakerEvent { at: now, change, refused });
     }
 
     fn begin_generation(&mut self) {

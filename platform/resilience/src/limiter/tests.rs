@@ -8,9 +8,15 @@ const FAST: Duration = Duration::from_millis(5);
 const NEAR: Duration = Duration::from_millis(200);
 const SLOW: Duration = Duration::from_millis(300);
 
+/// A request in flight.
+struct InFlight {
+    items: u32,
+    admitted_at: Moment,
+}
+
 /// A limiter with its own time.
 struct TestSystem {
-    limiter: Arc<Limiter>,
+    limiter: Limiter,
     now: Moment,
 }
 
@@ -18,22 +24,31 @@ impl TestSystem {
     fn new(min: u32, initial: u32, max: u32) -> Self {
         let config = LimiterConfig { min, max, initial, ..LimiterConfig::default() };
         let now = Moment::from_nanos(1_000_000_000);
-        Self { limiter: Arc::new(Limiter::new(config).unwrap()), now }
+        Self { limiter: Limiter::new(config).unwrap(), now }
     }
 
     fn pass(&mut self, time: Duration) {
         self.now = self.now.after(time);
     }
 
+    fn try_acquire(&mut self, items: u32) -> Option<InFlight> {
+        let acquired = self.limiter.try_acquire(items, self.limit());
+        acquired.then_some(InFlight { items, admitted_at: self.now })
+    }
+
+    fn finish(&mut self, request: &InFlight, sample: Sample) {
+        self.limiter.learn(sample, request.admitted_at, self.now);
+        self.limiter.release(request.items);
+    }
+
     /// So many at once, all of which end like this after that time; then the next window.
     fn round(&mut self, requests: u32, sample: Sample, took: Duration) {
-        let take = |_| self.limiter.try_acquire(1, self.now).unwrap();
-        let permits: Vec<_> = (0..requests).map(take).collect();
+        let in_flight: Vec<_> = (0..requests).map(|_| self.try_acquire(1).unwrap()).collect();
         self.pass(took);
-        for permit in permits {
-            permit.finish(sample, self.now);
+        for request in in_flight {
+            self.finish(&request, sample);
         }
-        self.pass(self.limiter.config().window);
+        self.pass(WINDOW);
     }
 
     fn limit(&self) -> u32 {
@@ -95,10 +110,10 @@ fn a_few_slow_answers_change_nothing() {
 #[test]
 fn one_late_answer_among_many_is_no_overload() {
     let mut system = TestSystem::new(20, 100, 1_000);
-    let slow = system.limiter.try_acquire(1, system.now).unwrap();
+    let slow = system.try_acquire(1).unwrap();
     system.pass(SLOW);
     system.round(14, Sample::Answered, FAST);
-    slow.finish(Sample::Answered, system.now);
+    system.finish(&slow, Sample::Answered);
     system.round(60, Sample::Answered, FAST);
     assert_eq!(system.limit(), 200);
 }
@@ -108,9 +123,9 @@ fn nothing_is_learned_from_refused_or_cancelled_requests() {
     let mut system = TestSystem::new(20, 100, 1_000);
     for _ in 0..50 {
         system.round(100, Sample::Ignored, SLOW);
-        let full = system.limiter.try_acquire(100, system.now).unwrap();
-        assert!((0..100).all(|_| system.limiter.try_acquire(1, system.now).is_none()));
-        drop(full);
+        let full = system.try_acquire(100).unwrap();
+        assert!((0..100).all(|_| system.try_acquire(1).is_none()));
+        system.finish(&full, Sample::Ignored);
     }
     assert_eq!((system.limit(), system.limiter.in_flight()), (100, 0));
 }
@@ -118,13 +133,12 @@ fn nothing_is_learned_from_refused_or_cancelled_requests() {
 #[test]
 fn a_limit_is_changed_only_by_requests_that_were_admitted_under_it() {
     let mut system = TestSystem::new(20, 100, 1_000);
-    let take = |_| system.limiter.try_acquire(1, system.now).unwrap();
-    let mut early: Vec<_> = (0..100).map(take).collect();
+    let mut early: Vec<_> = (0..100).map(|_| system.try_acquire(1).unwrap()).collect();
     let late = early.split_off(50);
-    for (permits, limit) in [(early, 80), (late, 80)] {
+    for (requests, limit) in [(early, 80), (late, 80)] {
         system.pass(SLOW);
-        for permit in permits {
-            permit.finish(Sample::Answered, system.now);
+        for request in requests {
+            system.finish(&request, Sample::Answered);
         }
         assert_eq!(system.limit(), limit);
     }
@@ -139,11 +153,11 @@ fn far_above_what_is_used_it_is_lowered_to_what_is_used_at_once() {
 
 #[test]
 fn a_request_larger_than_the_limit_is_admitted_alone() {
-    let system = TestSystem::new(20, 100, 1_000);
-    let large = system.limiter.try_acquire(5_000, system.now).unwrap();
-    assert!(system.limiter.try_acquire(1, system.now).is_none());
-    drop(large);
-    assert!(system.limiter.try_acquire(1, system.now).is_some());
+    let mut system = TestSystem::new(20, 100, 1_000);
+    let large = system.try_acquire(5_000).unwrap();
+    assert!(system.try_acquire(1).is_none());
+    system.finish(&large, Sample::Ignored);
+    assert!(system.try_acquire(1).is_some());
 }
 
 #[test]
@@ -151,10 +165,14 @@ fn invalid_bounds_are_refused() {
     let with = |min, initial, max| {
         Limiter::new(LimiterConfig { min, max, initial, ..LimiterConfig::default() }).unwrap_err()
     };
-    assert_eq!(with(0, 1, 1), LimiterConfigError::Bounds { min: 0, initial: 1, max: 1 });
-    assert!(with(9, 8, 10).to_string().contains("min 9, initial 8, max 10"));
+    assert_eq!(with(0, 1, 1).to_string(), "min: must be 1 to 1, not 0");
+    assert_eq!(with(9, 8, 10).to_string(), "min: must be 1 to 8, not 9");
+    assert_eq!(with(9, 11, 10).to_string(), "initial: must be 9 to 10, not 11");
     let none = LimiterConfig { target: Duration::ZERO, ..LimiterConfig::default() };
-    assert_eq!(Limiter::new(none).unwrap_err(), LimiterConfigError::NoTime);
+    assert_eq!(
+        Limiter::new(none).unwrap_err().to_string(),
+        "target: must be 1ms to 3600s, not 0ns"
+    );
 }
 
 proptest! {
@@ -164,28 +182,30 @@ proptest! {
         steps in prop::collection::vec((0_u8..4, 1_u32..40, 0_u64..400), 1..400),
     ) {
         let mut system = TestSystem::new(10, 40, 200);
-        let mut permits = Vec::new();
+        let mut in_flight: Vec<InFlight> = Vec::new();
         for (step, items, ms) in steps {
             system.pass(Duration::from_millis(ms) / 8);
             let before = system.limiter.in_flight();
             match step {
                 0 | 1 => {
-                    let permit = system.limiter.try_acquire(items, system.now);
+                    let request = system.try_acquire(items);
                     let fits = before == 0 || before + items <= system.limit();
-                    prop_assert_eq!(permit.is_some(), fits);
-                    permits.extend(permit);
+                    prop_assert_eq!(request.is_some(), fits);
+                    in_flight.extend(request);
                 }
-                2 if !permits.is_empty() => {
+                2 if !in_flight.is_empty() => {
                     let sample = if ms % 7 == 0 { Sample::Overloaded } else { Sample::Answered };
-                    permits.remove(0).finish(sample, system.now);
+                    system.finish(&in_flight.remove(0), sample);
                 }
-                _ => drop(permits.pop()),
+                _ => {
+                    if let Some(cancelled) = in_flight.pop() {
+                        system.finish(&cancelled, Sample::Ignored);
+                    }
+                }
             }
-            let held: u32 = permits.iter().map(LimiterPermit::items).sum();
+            let held: u32 = in_flight.iter().map(|request| request.items).sum();
             prop_assert_eq!(system.limiter.in_flight(), held);
             prop_assert!((10..=200).contains(&system.limit()));
         }
-        permits.clear();
-        prop_assert_eq!(system.limiter.in_flight(), 0);
     }
 }

@@ -175,7 +175,7 @@ fn promises_at_short_intervals_are_served_meanwhile() {
 /// A commit takes long or short whatever is in it: its time belongs to all of it.
 #[test]
 fn the_first_of_a_large_batch_does_not_make_the_system_look_slow() {
-    let mut throughput = Throughput::new();
+    let mut throughput = Throughput::default();
     let at = |ms: u64| Moment::from_nanos(ms * 1_000_000);
     throughput.begin(at(0));
     throughput.record(1, 67, at(5)); // Alone in the first batch.

@@ -47,12 +47,12 @@ fn a_full_queue_takes_no_entry_until_one_is_removed() {
     let mut ids: Vec<_> =
         (0..6).map(|waker| queue.push(Priority::Book, 1, waker, ms(0)).unwrap()).collect();
     assert_eq!(queue.push(Priority::Cancel, 1, 9, ms(0)), None);
-    queue.remove(ids.pop().unwrap(), ms(0));
+    queue.remove(ids.pop().unwrap(), ms(0)).unwrap();
     assert!(queue.push(Priority::Cancel, 1, 9, ms(0)).is_some());
 }
 
 #[test]
-fn entries_that_are_decided_and_not_removed_are_bounded_too() {
+fn entries_that_are_decided_and_not_taken_are_bounded_too() {
     let mut queue = queue();
     let push_and_admit = |queue: &mut WaitQueue<u32>| {
         let id = queue.push(Priority::Book, 1, 0, ms(0))?;
@@ -60,7 +60,7 @@ fn entries_that_are_decided_and_not_removed_are_bounded_too() {
         Some(id)
     };
     let ids: Vec<_> = (0..20).map_while(|_| push_and_admit(&mut queue)).collect();
-    assert_eq!((ids.len(), queue.waiting()), (2 * WAITING_MAX, 0));
+    assert_eq!((ids.len(), queue.waiting_by_class()), (2 * WAITING_MAX, [0; CLASSES]));
 }
 
 #[derive(Clone, Debug)]
@@ -127,9 +127,10 @@ proptest! {
                 }
                 Step::Remove(nth) => {
                     let Some(number) = ids.keys().nth(nth).copied() else { continue };
-                    let (entry, waker) = queue.remove(ids.remove(&number).unwrap(), ms(now));
+                    let id = ids.remove(&number).unwrap();
                     let waited = classes.iter().flatten().any(|one| one.0 == number);
-                    prop_assert_eq!(entry.state == EntryState::Waiting, waited);
+                    prop_assert_eq!(queue.take_decided(id).is_some(), !waited);
+                    let waker = queue.remove(id, ms(now)).map(|entry| entry.waker);
                     prop_assert_eq!(waker, waited.then_some(number));
                     for class in &mut classes {
                         class.retain(|one| one.0 != number);
@@ -140,7 +141,8 @@ proptest! {
             if waiting > 0 && waits == 0 {
                 empty_at = now;
             }
-            prop_assert_eq!(queue.waiting(), waits);
+            let by_class: Vec<_> = classes.iter().map(VecDeque::len).collect();
+            prop_assert_eq!(&queue.waiting_by_class()[..], by_class);
             for priority in Priority::ALL {
                 let ahead = classes[..=priority.index()].iter().flatten().map(|one| one.1).sum();
                 prop_assert_eq!(queue.items_ahead(priority), ahead);

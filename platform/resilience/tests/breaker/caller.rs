@@ -82,7 +82,7 @@ impl Caller {
 
     /// Why the state changed, oldest first.
     pub(crate) fn causes(&self) -> Vec<Cause> {
-        let events = self.breaker.events(0).into_iter();
+        let events = self.breaker.events().into_iter();
         events
             .filter_map(|event| match event.change {
                 Change::State { cause, .. } => Some(cause),

@@ -328,7 +328,7 @@ impl Both {
             (snapshot.failures_in_a_row, snapshot.timeouts_in_a_row),
             (model.failures, model.timeouts),
         );
-        assert_eq!(self.caller.breaker.mode(), model.mode);
+        assert_eq!(snapshot.mode, model.mode);
         if self.now < model.at || model.state == State::Closed {
             assert_eq!(snapshot.state, model.state);
         }

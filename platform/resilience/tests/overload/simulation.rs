@@ -6,7 +6,7 @@ use platform_resilience::{
     admission::{Admission, AdmissionConfig},
     deadline::Deadline,
     limiter::Sample,
-    time::{Clock, Tokio},
+    time::Monotonic,
     wait_queue::Priority,
 };
 use tokio::{
@@ -111,8 +111,8 @@ pub(crate) fn run_with_stall(store: Store, loads: &[Load], stall: Range<Duration
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let all = Rc::new(RefCell::new(Vec::new()));
     LocalSet::new().block_on(&runtime, async {
-        let clock = Tokio::default();
-        let admission = Admission::new(AdmissionConfig::default(), clock).unwrap();
+        let admission = Admission::new(AdmissionConfig::default()).unwrap();
+        let clock = *admission.clock();
         let (queue, commits) = mpsc::channel(100_000);
         let store = tokio::task::spawn_local(commit(store, commits, stall, clock));
         let mut requests = tokio::task::JoinSet::new();
@@ -141,7 +141,7 @@ pub(crate) fn run_with_stall(store: Store, loads: &[Load], stall: Range<Duration
 }
 
 async fn request(
-    admission: Admission<Tokio>,
+    admission: Admission,
     class: Priority,
     queue: mpsc::Sender<oneshot::Sender<()>>,
 ) -> Arrival {
@@ -170,7 +170,7 @@ async fn commit(
     store: Store,
     mut queue: mpsc::Receiver<oneshot::Sender<()>>,
     stall: Range<Duration>,
-    clock: Tokio,
+    clock: Monotonic,
 ) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {

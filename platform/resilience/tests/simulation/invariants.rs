@@ -119,7 +119,7 @@ fn the_circuit_closes(model: &Model) -> Option<String> {
     // A call from just before the end may fail for as long as it has time; then the circuit is open
     // for the longest time, half-open, and ramps.
     let bound = TIME_LIMIT + OPEN_MAX * 12 / 10 + config.ramp + ms(500);
-    let events = model.breaker.events(0);
+    let events = model.breaker.events();
     let mut changes = events.iter().filter_map(|event| match event.change {
         Change::State { to, .. } => Some((event.at, to)),
         Change::Mode { .. } => None,

@@ -16,12 +16,12 @@ use std::{
 
 use fastrand::Rng;
 use platform_resilience::{
-    admission::{Admission, AdmissionConfig, Admit, Admitted},
+    admission::{Admission, AdmissionConfig, Admitted, ShedError},
     breaker::{Breaker, BreakerConfig, CallOutcome, Permit},
     deadline::Deadline,
     limiter::{LimiterConfig, Sample},
-    retry_budget::{RetryBudget, RetryBudgetConfig},
-    time::{Clock, Moment, Tokio},
+    retry_budget::RetryBudget,
+    time::{Moment, Monotonic},
     wait_queue::Priority,
 };
 
@@ -32,6 +32,13 @@ pub(crate) const TIME_LIMIT: Duration = ms(3_000);
 pub(crate) const PROBES_MAX: u16 = 5;
 
 type Id = u64;
+
+type Admit = Pin<Box<dyn Future<Output = Result<Admitted, ShedError>>>>;
+
+fn admit(admission: &Admission, deadline: Deadline) -> Admit {
+    let admission = admission.clone();
+    Box::pin(async move { admission.admit(Priority::Book, 1, deadline).await })
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -76,11 +83,11 @@ struct Request {
     arrived_at: Moment,
     deadline: Deadline,
     attempt: u32,
-    admit: Option<Pin<Box<Admit<Tokio>>>>,
-    admitted: Option<Admitted<Tokio>>,
+    admit: Option<Admit>,
+    admitted: Option<Admitted>,
     permit: Option<Permit>,
-    server_admit: Option<Pin<Box<Admit<Tokio>>>>,
-    server_admitted: Option<Admitted<Tokio>>,
+    server_admit: Option<Admit>,
+    server_admitted: Option<Admitted>,
 }
 
 struct RequestWaker {
@@ -96,11 +103,11 @@ impl Wake for RequestWaker {
 
 pub(crate) struct Model {
     pub(crate) scenario: Scenario,
-    clock: Tokio,
+    clock: Monotonic,
     /// When the last event was handled.
     pub(crate) finished_at: Moment,
-    pub(crate) service: Admission<Tokio>,
-    pub(crate) server: Admission<Tokio>,
+    pub(crate) service: Admission,
+    pub(crate) server: Admission,
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) budget: RetryBudget,
     pub(crate) ended: Vec<Ended>,
@@ -120,7 +127,7 @@ pub(crate) struct Model {
     probes: Vec<(u32, Id, u32)>,
 }
 
-fn admission(clock: Tokio) -> Admission<Tokio> {
+fn admission() -> Admission {
     let limiter = LimiterConfig { min: 4, initial: 64, max: 1_024, ..LimiterConfig::default() };
     let config = AdmissionConfig {
         limiter,
@@ -128,12 +135,12 @@ fn admission(clock: Tokio) -> Admission<Tokio> {
         codel_interval: CODEL_INTERVAL,
         ..AdmissionConfig::default()
     };
-    Admission::new(config, clock).unwrap()
+    Admission::new(config).unwrap()
 }
 
 impl Model {
     pub(crate) fn new(scenario: Scenario, rng: Rng, seed: u64) -> Self {
-        let clock = Tokio::default();
+        let clock = Monotonic::default();
         let config = BreakerConfig {
             open_max: OPEN_MAX,
             half_open_calls: PROBES_MAX,
@@ -144,10 +151,10 @@ impl Model {
             scenario,
             clock,
             finished_at: Moment::default(),
-            service: admission(clock),
-            server: admission(clock),
+            service: admission(),
+            server: admission(),
             breaker: Arc::new(Breaker::new(config).unwrap()),
-            budget: RetryBudget::new(RetryBudgetConfig::default()).unwrap(),
+            budget: RetryBudget::default(),
             ended: Vec::new(),
             arrived: 0,
             calls: Vec::new(),
@@ -261,7 +268,7 @@ impl Model {
             arrived_at,
             deadline,
             attempt: 0,
-            admit: Some(Box::pin(self.service.admit(Priority::Book, 1, deadline))),
+            admit: Some(admit(&self.service, deadline)),
             admitted: None,
             permit: None,
             server_admit: None,
@@ -352,8 +359,7 @@ impl Model {
             _ => {}
         }
         let Some(request) = self.requests.get_mut(&id) else { return };
-        let admit = self.server.admit(Priority::Book, 1, request.deadline);
-        request.server_admit = Some(Box::pin(admit));
+        request.server_admit = Some(admit(&self.server, request.deadline));
         self.poll_server_admit(id);
     }
 

@@ -10,7 +10,7 @@ use axum::{Router, extract::State, http::StatusCode, response::Response, routing
 use jiff::{SignedDuration, Timestamp};
 use platform_resilience::{
     breaker::{self, Breaker, Cause, Change, Mode},
-    time::{Clock, Coarse, Moment},
+    time::{Coarse, Moment},
 };
 use platform_rest::{
     breaker_registry::BreakerRegistry,
@@ -128,7 +128,10 @@ async fn update(
     Json(Update { update_state }): Json<Update>,
 ) -> Result<Response, Problem> {
     let (breaker, now) = (find(&breakers, &name)?, Coarse.now());
-    let state = || shown_state(breaker.mode(), breaker.state(now));
+    let state = || {
+        let now = breaker.snapshot(now);
+        shown_state(now.mode, now.state)
+    };
     let from = state();
     match update_state {
         UpdateState::Close => breaker.reset(now),
@@ -185,7 +188,7 @@ fn events_of(name: &str, breaker: &Breaker) -> Vec<Event> {
     let (now, wall) = (Coarse.now(), clock::now());
     let mut events = Vec::new();
     let mut state = "CLOSED";
-    for event in breaker.events(0) {
+    for event in breaker.events() {
         let event_of = |r#type, error_message, state_transition| Event {
             circuit_breaker_name: name.to_owned(),
             r#type,

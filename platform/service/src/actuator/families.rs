@@ -1,12 +1,12 @@
 //! Metrics of circuit breakers (under the names of resilience4j), of retries and of admission.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use platform_resilience::{
-    admission::{Admission, AdmissionSnapshot, ShedReason, WAIT_BOUNDS},
+    admission::{Admission, AdmissionSnapshot, ShedReason, WAIT_BOUNDS_MS},
     breaker::Breaker,
     retry_budget::RetryBudget,
-    time::{Clock, Coarse},
+    time::Coarse,
     wait_queue::Priority,
 };
 use platform_rest::breaker_registry::BreakerRegistry;
@@ -154,7 +154,7 @@ fn of_admission(now: &AdmissionSnapshot) -> [MetricFamily; 8] {
         waiting,
         admitted,
         shed,
-        wait.buckets([], &WAIT_BOUNDS, &now.waits, now.waited),
+        wait.buckets([], &WAIT_BOUNDS_MS.map(Duration::from_millis), &now.waits, now.waited),
         drain.sample([], now.throughput),
         expected.sample([], now.expected_wait.as_secs_f64()),
     ]

@@ -14,10 +14,10 @@ use std::{
 use booking::{
     domain::{
         BookingAttempt, Bookings, Command, Fingerprint, Reply,
-        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd},
+        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, ServeTicket, TicketEnd},
     },
     holds::HoldClient,
-    protocol::Accepted,
+    protocol::{Accepted, BookingError},
     ticket_queue,
 };
 use contracts::{
@@ -328,7 +328,7 @@ async fn tickets_go_before_requests_that_arrived_later() {
 async fn tickets_get_the_first_doses_after_an_outage_however_often_others_retry() {
     let mut app = BookingApp::start_with(FakeVaccine::unreachable());
     let mut tickets = Vec::new();
-    for key in ["a", "b", "c"] {
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
         tickets.push(app.enqueue(key, BODY).await.json()["ticketId"].as_str().unwrap().to_owned());
     }
     let outage = async {
@@ -339,9 +339,60 @@ async fn tickets_get_the_first_doses_after_an_outage_however_often_others_retry(
         }
     };
     timeout(TEST_TIMEOUT, outage).await.expect("it ends");
-    let first = &app.vaccine.batches(1).await[0];
-    let first: Vec<_> = reservations(first).iter().map(ToString::to_string).collect();
-    assert_eq!(first, tickets);
+    // The probe, and what the ramp permits after it.
+    let batches = app.vaccine.batches(2).await;
+    let first = batches.iter().flat_map(reservations).take(tickets.len());
+    assert_eq!(first.map(|id| id.to_string()).collect::<Vec<_>>(), tickets);
+}
+
+/// The circuit stays closed.
+#[tokio::test]
+async fn tickets_keep_their_turn_after_an_answer_of_503() {
+    let fixture = ProtocolFixture::start();
+    let queue = enqueue_all(&fixture, ["a", "b"]).await;
+    fixture.vaccine.reply_next(HOLDS, FakeReply::Response(503, String::new()));
+    serve(&fixture);
+    fixture.vaccine.batches(1).await;
+    assert!(fixture.book(without_key()).await.is_ok());
+    let queue = queue.map(|ticket| ticket.attempt.reservation);
+    let batches = fixture.vaccine.batches(3).await;
+    assert_eq!([&batches[0], &batches[1]].map(reservations), [queue, queue]);
+}
+
+/// Who must not wait for tickets that cannot be served.
+#[tokio::test]
+async fn others_are_served_while_tickets_fail_again_and_again() {
+    let fixture = ProtocolFixture::start();
+    enqueue(&fixture, "a").await;
+    for _ in 0..100 {
+        fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::Failed]));
+    }
+    serve(&fixture);
+    let served =
+        async { while fixture.book(without_key()).await == Err(BookingError::RetryLater) {} };
+    timeout(TEST_TIMEOUT, served).await.expect("they get their turn");
+}
+
+#[tokio::test]
+async fn a_key_whose_ticket_ends_while_the_same_request_is_under_way_has_one_outcome() {
+    let fixture = ProtocolFixture::start();
+    let ticket = enqueue(&fixture, "a").await;
+    let decide = fixture.vaccine.delay_next(HOLDS);
+    let ends_as_sold_out = async {
+        let reservation = fixture.reservation(0).await;
+        let sold_out = ServeTicket {
+            ticket: ticket.id,
+            reservation,
+            next: None,
+            outcome: HoldOutcome::SoldOut,
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let commands = &fixture.protocol.commands;
+        commands.submit(sold_out, Instant::now() + TEST_TIMEOUT).await.unwrap();
+        drop(decide.send(FakeReply::outcomes([held()])));
+    };
+    let (outcome, ()) = join!(fixture.book(with_key_of("a", false)), ends_as_sold_out);
+    assert_eq!(outcome, Err(BookingError::SoldOut));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use booking::{
 };
 use contracts::{
     ids::{BookingId, ReservationId},
-    vaccine::AbortBatch,
+    vaccine::{AbortBatch, AbortBatchReply},
 };
 use platform_store::{AggregateStore, Input, Output, Store, StoreError};
 use testkit::TEST_TIMEOUT;
@@ -103,6 +103,25 @@ async fn an_attempt_is_aborted_as_soon_as_the_ledger_or_the_store_answers() {
     fixture.protocol.aborts.abort(reservation);
     aborts(&fixture, 4).await;
     is_down.store(false, Ordering::SeqCst);
+    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
+}
+
+#[tokio::test]
+async fn an_attempt_that_the_ledger_refuses_to_abort_keeps_no_other_from_it() {
+    let (fixture, is_down) = down();
+    let [booked, other] = [1, 2].map(|number| ReservationId(Uuid::from_u128(number)));
+    for _ in 0..100 {
+        let refused = AbortBatchReply { refused: vec![booked] };
+        fixture.vaccine.reply_next(ABORTS, FakeReply::json(&refused));
+    }
+    fixture.protocol.aborts.abort(booked);
+    assert_eq!(aborts(&fixture, 1).await, [booked]);
+    fixture.protocol.aborts.abort(other);
+    while !aborts(&fixture, 1).await.contains(&other) {
+        yield_now().await;
+    }
+    is_down.store(false, Ordering::SeqCst);
+    // By the own store, when it can write again; the other was aborted at the ledger.
     assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
 }
 

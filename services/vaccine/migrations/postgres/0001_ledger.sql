@@ -1,12 +1,16 @@
 -- What can run out. Today every pool is a vaccine; time slots and lots will be further pools.
 -- The checks are the second line of defence: were a decision wrong, its commit would fail.
 CREATE TABLE pools (
-    id    BIGINT NOT NULL PRIMARY KEY,
-    name  TEXT   NOT NULL,
-    stock BIGINT NOT NULL CHECK (stock >= 0),
-    taken BIGINT NOT NULL CHECK (taken >= 0),
-    CHECK (taken <= stock)
+    id            BIGINT NOT NULL PRIMARY KEY,
+    name          TEXT   NOT NULL,
+    stock         BIGINT NOT NULL CHECK (stock >= 0),
+    taken         BIGINT NOT NULL CHECK (taken >= 0),
+    -- Doses that were used, and bookings that were made, although every dose was taken. No hold adds to it.
+    overcommitted BIGINT NOT NULL DEFAULT 0 CHECK (overcommitted >= 0),
+    CHECK (taken <= stock + overcommitted)
 );
+
+CREATE INDEX overcommitted ON pools (overcommitted) WHERE overcommitted > 0;
 
 -- The highest pool id ever given: an id is never given again, not even after its pool is removed.
 CREATE TABLE last_pool (

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use axum::{
-    extract::State,
-    http::{Method, StatusCode},
-};
+use axum::{extract::State, http::Method};
 use contracts::{
     ids::StoreId,
-    vaccine::{AbortBatch, HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply, OrphanedHolds},
+    vaccine::{
+        AbortBatch, AbortBatchReply, HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply,
+        OrphanedHolds,
+    },
 };
 use platform_rest::{
     RequestDeadline,
@@ -23,7 +23,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{
-    problems::{InvalidQuery, NotReleased, problem},
+    problems::InvalidQuery,
     stock::{Stock, WRITE_TIMEOUT},
 };
 use crate::domain::{AbortReservation, HoldDose, Name, Refusal};
@@ -95,24 +95,29 @@ pub(super) async fn hold_many(
         })
     ),
     responses(
-        (status = 204, description = "None of them takes a dose"),
-        NotReleased, BodyProblems, Unavailable,
+        (status = 200, description = "None of them takes a dose, but for those", body = AbortBatchReply),
+        BodyProblems, Unavailable,
     )
 )]
 pub(super) async fn abort_many(
     State(stock): State<Stock>,
     Json(batch): Json<AbortBatch>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<AbortBatchReply>, Problem> {
     if batch.reservation_ids.len() > HOLDS_MAX {
         return Err(Problem::invalid("reservationIds", format!("at most {HOLDS_MAX}")));
     }
     let at = clock::now();
-    let abort = |reservation| AbortReservation { reservation, owner: batch.owner, at };
-    let aborts = batch.reservation_ids.into_iter().map(abort).collect();
-    for reply in stock.commands.submit_all(aborts, Instant::now() + WRITE_TIMEOUT).await? {
-        reply.map_err(WriteError::from)?.map_err(problem)?;
+    let abort =
+        |reservation: &_| AbortReservation { reservation: *reservation, owner: batch.owner, at };
+    let aborts = batch.reservation_ids.iter().map(abort).collect();
+    let replies = stock.commands.submit_all(aborts, Instant::now() + WRITE_TIMEOUT).await?;
+    let mut refused = Vec::new();
+    for (reservation, reply) in batch.reservation_ids.into_iter().zip(replies) {
+        if reply.map_err(WriteError::from)?.is_err() {
+            refused.push(reservation);
+        }
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(AbortBatchReply { refused }))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -16,14 +16,34 @@ pub struct Pool {
     pub name: Name,
     /// Units that exist.
     pub stock: Doses,
-    /// Units held or booked; at most `stock`.
+    /// Units held or booked; at most `stock`, and what is overcommitted.
     pub taken: i64,
+    /// Units that were used or booked although every unit was taken, until units are free again.
+    pub overcommitted: i64,
 }
 
 impl Pool {
-    /// Units that are neither held nor booked.
+    /// Units that are neither held nor booked; below zero if it is overcommitted.
     pub fn free(&self) -> i64 {
         self.stock.count() - self.taken
+    }
+
+    /// What was taken was taken although there was no room for it.
+    pub(super) fn overcommit(&mut self) {
+        self.overcommitted = self.overcommitted.max(-self.free());
+    }
+
+    /// Records that a unit was used that this pool does not count as taken.
+    pub(super) fn use_one(&mut self) {
+        if self.free() <= 0 {
+            self.overcommitted += 1;
+        }
+        self.stock.take_one();
+    }
+
+    /// After units became free, they are those that were missing.
+    pub(super) fn reduce_overcommitted(&mut self) {
+        self.overcommitted = self.overcommitted.min(-self.free()).max(0);
     }
 }
 

@@ -60,8 +60,8 @@ impl Doses {
         self.0
     }
 
-    /// One less; there must be one.
+    /// One less, if there is one.
     pub(super) fn take_one(&mut self) {
-        self.0 -= 1;
+        self.0 = (self.0 - 1).max(0);
     }
 }

@@ -83,6 +83,28 @@ async fn an_event_without_effect_is_still_consumed() {
     assert_eq!(app.taken().await, 1);
 }
 
+/// Its booking was cancelled, and booked by another citizen, before the injection was recorded.
+#[tokio::test]
+async fn a_dose_that_was_used_after_all_is_recorded_and_shown_as_overcommitted() {
+    let app = VaccineApp::with_doses(1).await;
+    app.publish(&[booked(1, ANA), cancelled(2, ANA), booked(3, BO)]).await;
+    let used = json!({
+        "reservationId": ANA,
+        "injectionId": 1, "bookingId": 1, "vaccineId": 1, "vcName": "FIZER", "userId": 5,
+        "status": "INJECTION_COMPLETED",
+    });
+    app.publish(&[event(SOUTH, 1, "Completed", &used)]).await;
+    let metrics = app.request("GET /actuator/prometheus", "").await;
+    let metrics = metrics.body();
+    assert!(metrics.contains("\nanticorona_overcommitted_doses 1\n"), "{metrics}");
+    let whole = app.request("GET /vaccines/1", "").await.json();
+    assert_eq!([&whole["stock"], &whole["bookQty"], &whole["overcommitted"]], [0, 1, 1]);
+    // What was read may be sent back, with the doses that have arrived.
+    let sent = json!({"vcName": "FIZER", "stock": 1, "bookQty": 1, "overcommitted": 1});
+    let changed = app.request("PUT /vaccines/1", sent.to_string()).await.json();
+    assert_eq!((&changed["stock"], changed.get("overcommitted")), (&json!(1), None));
+}
+
 fn with(field: &str, value: Value) -> Value {
     let mut event = booked(2, BO);
     event[field] = value;

@@ -152,9 +152,9 @@ async fn an_unknown_or_repeated_field_is_refused() {
     .await;
     assert_snapshot!(replies, @r#"
     {"vcName":"FIZER","stok":5}
-      422 invalid-field; stok: unknown field `stok`, expected one of `vcName`, `stock`, `vaccineId`, `bookQty`, `_links` at line 1 column 24
+      422 invalid-field; stok: unknown field `stok`, expected one of `vcName`, `stock`, `vaccineId`, `bookQty`, `overcommitted`, `_links` at line 1 column 24
     {"vcName":"FIZER","stock":5,"stok":5}
-      422 invalid-field; stok: unknown field `stok`, expected one of `vcName`, `stock`, `vaccineId`, `bookQty`, `_links` at line 1 column 34
+      422 invalid-field; stok: unknown field `stok`, expected one of `vcName`, `stock`, `vaccineId`, `bookQty`, `overcommitted`, `_links` at line 1 column 34
     {"vcName":"FIZER","stock":5,"stock":6}
       422 invalid-field; stock: duplicate field `stock` at line 1 column 35
     "#);

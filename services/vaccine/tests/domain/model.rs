@@ -13,9 +13,10 @@ use vaccine::domain::{
     Reply, ReservationRecord, ReturnDose,
 };
 
+/// The guard decides about holds only; bookings and used doses are facts.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    vaccines: BTreeMap<PoolId, (Name, Doses)>,
+    vaccines: BTreeMap<PoolId, (Name, Doses, i64)>,
     reservations: BTreeMap<ReservationId, ReservationRecord>,
     last: i64,
 }
@@ -29,8 +30,8 @@ impl Model {
             .filter(|known| is_counted(known))
             .flat_map(|known| &known.claims);
         let taken = i64::try_from(claims.filter(|claim| **claim == id).count()).unwrap();
-        let (name, stock) = self.vaccines.get(&id)?;
-        Some(Pool { name: name.clone(), stock: *stock, taken })
+        let (name, stock, overcommitted) = self.vaccines.get(&id)?;
+        Some(Pool { name: name.clone(), stock: *stock, taken, overcommitted: *overcommitted })
     }
 
     pub(crate) fn reservation(&self, id: ReservationId) -> Option<&ReservationRecord> {
@@ -42,7 +43,7 @@ impl Model {
             Command::Register(RegisterVaccine { name, stock, at: _ }) => {
                 self.last += 1;
                 let id = PoolId(self.last);
-                Reply::Registered(id, self.set(id, name.clone(), *stock))
+                Reply::Registered(id, self.set(id, name.clone(), *stock, 0))
             }
             Command::Change(change) => Reply::Changed(self.change(change)),
             Command::Remove(RemoveVaccine { pool }) => Reply::Removed(self.remove(*pool)),
@@ -63,13 +64,17 @@ impl Model {
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
         let ChangeVaccine { pool: id, name, stock, at: _ } = change;
-        let Pool { name: name_before, stock: stock_before, taken } =
+        let Pool { name: name_before, stock: stock_before, taken, overcommitted } =
             self.pool(*id).ok_or(Refusal::NoSuchPool)?;
-        if stock.is_some_and(|stock| stock.count() < taken) {
+        if stock.is_some_and(|stock| stock.count() < taken && stock < stock_before) {
             return Err(Refusal::StockBelowTaken { taken });
         }
         let name = name.clone().unwrap_or(name_before);
-        let pool = self.set(*id, name, stock.unwrap_or(stock_before));
+        let overcommitted = match stock {
+            Some(stock) => overcommitted.min((taken - stock.count()).max(0)),
+            None => overcommitted,
+        };
+        let pool = self.set(*id, name, stock.unwrap_or(stock_before), overcommitted);
         Ok(ChangedPool { id: *id, pool, stock_before })
     }
 
@@ -112,6 +117,8 @@ impl Model {
         match self.reservations.get_mut(&reservation) {
             Some(known) if known.state == ReservationState::Held && known.owner == Some(owner) => {
                 known.state = aborted;
+                let freed = known.claims.clone();
+                self.reduce_overcommitted(&freed);
                 Ok(())
             }
             Some(known) if is_counted(known) => Err(Refusal::Conflict),
@@ -125,8 +132,8 @@ impl Model {
         }
     }
 
-    fn set(&mut self, id: PoolId, name: Name, stock: Doses) -> Pool {
-        self.vaccines.insert(id, (name, stock));
+    fn set(&mut self, id: PoolId, name: Name, stock: Doses, overcommitted: i64) -> Pool {
+        self.vaccines.insert(id, (name, stock, overcommitted));
         self.pool(id).unwrap()
     }
 
@@ -158,42 +165,57 @@ impl Model {
             | ReservationState::Released
             | ReservationState::Aborted => {}
         }
+        let freed = if is_counted(known) { known.claims.clone() } else { Vec::new() };
         known.state = ReservationState::Released;
+        self.reduce_overcommitted(&freed);
         Ok(())
     }
 
-    /// There must be enough doses for it and for all other reservations.
+    /// These doses are free again: no more is overcommitted than what is still missing.
+    fn reduce_overcommitted(&mut self, freed: &[PoolId]) {
+        for id in freed {
+            let Some(Pool { stock, taken, .. }) = self.pool(*id) else { continue };
+            let (_, _, overcommitted) = self.vaccines.get_mut(id).unwrap();
+            *overcommitted = (*overcommitted).min((taken - stock.count()).max(0));
+        }
+    }
+
     fn administer(
         &mut self,
         id: ReservationId,
         claims: &[PoolId],
         at: Timestamp,
     ) -> Result<(), Refusal> {
-        let (own, used) = match self.reservations.get(&id) {
+        let used = match self.reservations.get(&id) {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
-            Some(known) if !is_released(known) => (known.claims.clone(), known.claims.clone()),
-            Some(_) | None => (Vec::new(), claims.to_vec()),
+            Some(known) if !is_released(known) => known.claims.clone(),
+            Some(_) | None => claims.to_vec(),
         };
-        for id in &used {
-            let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
-            let count = |claims: &[PoolId]| claims.iter().filter(|claim| *claim == id).count();
-            let others = pool.taken - i64::try_from(count(&own)).unwrap();
-            if pool.stock.count() - others < i64::try_from(count(&used)).unwrap() {
-                return Err(Refusal::SoldOut);
-            }
-        }
-        for id in &used {
-            let (_, stock) = self.vaccines.get_mut(id).unwrap();
-            *stock = Doses::parse(stock.count() - 1).unwrap();
+        if used.is_empty() || used.iter().any(|id| self.pool(*id).is_none()) {
+            return Err(Refusal::NoSuchPool);
         }
         let new = || without_owner(ReservationState::Administered, claims, at);
-        self.reservations.entry(id).or_insert_with(new).state = ReservationState::Administered;
+        let known = self.reservations.entry(id).or_insert_with(new);
+        let was_counted = is_counted(known);
+        known.state = ReservationState::Administered;
+        if was_counted {
+            self.reduce_overcommitted(&used);
+        }
+        for id in &used {
+            let taken = self.pool(*id).unwrap().taken;
+            let (_, stock, overcommitted) = self.vaccines.get_mut(id).unwrap();
+            if stock.count() <= taken {
+                *overcommitted += 1;
+            }
+            *stock = Doses::parse((stock.count() - 1).max(0)).unwrap();
+        }
         Ok(())
     }
 
     fn confirm(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
         match self.reservations.get_mut(&hold.reservation) {
-            None => self.claim(hold, ReservationState::Booked).map(drop),
+            None if hold.owner.is_none() => self.claim(hold, ReservationState::Booked).map(drop),
+            None => self.record_booked(hold),
             Some(known) if is_released(known) => Err(Refusal::Released),
             Some(known) if known.state == ReservationState::Administered => Ok(()),
             Some(known) if (known.owner, &known.claims) != (hold.owner, &hold.claims) => {
@@ -215,15 +237,33 @@ impl Model {
                 return Err(Refusal::SoldOut);
             }
         }
+        self.insert(hold, state);
+        Ok(name)
+    }
+
+    /// Whether there is room or not.
+    fn record_booked(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
+        if hold.claims.is_empty() || hold.claims.iter().any(|id| self.pool(*id).is_none()) {
+            return Err(Refusal::NoSuchPool);
+        }
+        self.insert(hold, ReservationState::Booked);
+        for id in &hold.claims {
+            let Pool { stock, taken, .. } = self.pool(*id).unwrap();
+            let (_, _, overcommitted) = self.vaccines.get_mut(id).unwrap();
+            *overcommitted = (*overcommitted).max(taken - stock.count());
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, hold: &HoldDose, state: ReservationState) {
         let HoldDose { reservation, owner, claims, at } = hold.clone();
         self.reservations
             .insert(reservation, ReservationRecord { owner, claims, state, held_at: at });
-        Ok(name)
     }
 
     fn name(&self, hold: &HoldDose) -> Result<Name, Refusal> {
         let first = hold.claims.first().and_then(|id| self.vaccines.get(id));
-        let (name, _) = first.ok_or(Refusal::NoSuchPool)?;
+        let (name, ..) = first.ok_or(Refusal::NoSuchPool)?;
         Ok(name.clone())
     }
 }

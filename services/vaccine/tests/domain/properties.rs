@@ -39,12 +39,33 @@ proptest! {
     }
 
     #[test]
-    fn the_doses_taken_are_from_zero_to_the_stock(commands in any_commands()) {
+    fn the_doses_taken_are_from_zero_to_the_stock_and_what_is_overcommitted(
+        commands in any_commands()
+    ) {
         let mut ledger = Ledger::default();
         for command in &commands {
             decide(&mut ledger, command);
             for pool in (1..=ledger.last_pool).filter_map(|id| ledger.pools.get(&PoolId(id))) {
-                prop_assert!((0..=pool.stock.count()).contains(&pool.taken), "{:?}", pool);
+                let Pool { stock, taken, overcommitted, name: _ } = pool;
+                prop_assert!((0..=stock.count() + overcommitted).contains(taken), "{:?}", pool);
+                prop_assert!(*overcommitted == 0 || pool.free() <= 0, "{:?}", pool);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_booking_or_a_used_dose_overcommits(commands in any_commands()) {
+        let mut ledger = Ledger::default();
+        for command in &commands {
+            let before = ledger.clone();
+            decide(&mut ledger, command);
+            if matches!(command, Command::Administer(_) | Command::Confirm(_)) {
+                continue;
+            }
+            for id in (1..=before.last_pool).map(PoolId) {
+                if let (Some(before), Some(after)) = (before.pools.get(&id), ledger.pools.get(&id)) {
+                    prop_assert!(after.overcommitted <= before.overcommitted, "{:?}", after);
+                }
             }
         }
     }
@@ -54,7 +75,7 @@ proptest! {
         // Not even whether a loaded row has to be saved.
         let mut ledger = Ledger { last_pool: 2, ..Ledger::default() };
         for id in [PoolId(1), PoolId(2)] {
-            ledger.pools.load(id, Pool { name: name("FIZER"), stock: doses(1), taken: 0 });
+            ledger.pools.load(id, Pool { name: name("FIZER"), stock: doses(1), taken: 0, overcommitted: 0 });
         }
         for command in &commands {
             let before = ledger.clone();
@@ -70,7 +91,9 @@ proptest! {
         for command in &commands {
             let before = ledger.clone();
             let refusal = decide(&mut ledger, command).refusal();
-            if let Command::Hold(hold) | Command::Confirm(ConfirmHold(hold)) = command {
+            if let Command::Hold(hold) | Command::Confirm(ConfirmHold(hold)) = command
+                && (hold.owner.is_none() || matches!(command, Command::Hold(_)))
+            {
                 let is_known = before.reservations.get(&hold.reservation).is_some();
                 let is_refused = refusal == Some(Refusal::SoldOut);
                 prop_assert_eq!(is_sold_out(&before, hold), is_refused && !is_known);

@@ -22,7 +22,7 @@ use vaccine::{
 };
 
 use super::{change_vaccine, hold_doses, name, register_vaccine};
-use crate::commands::release_reservation;
+use crate::commands::{confirm_without_owner, release_reservation};
 
 /// A store that counts its transactions; none begins while the gate is locked.
 struct CountingStore {
@@ -94,10 +94,6 @@ fn held() -> Result<Name, Refusal> {
 
 const SOLD_OUT: Result<Name, Refusal> = Err(Refusal::SoldOut);
 
-fn confirm(number: u128) -> ConfirmHold {
-    ConfirmHold(hold_doses(number, &[1]))
-}
-
 /// A process that remembers its only vaccine as sold out; reservation 1 holds the dose.
 fn sold_out(database: &TestDatabase) -> VaccineProcess<'_> {
     let process = VaccineProcess::start(database);
@@ -135,7 +131,8 @@ fn sold_out_is_replied_while_a_commit_is_running(new: fn() -> TestDatabase) {
     let database = new();
     let process = sold_out(&database);
     let locked = process.gate.lock();
-    let mut commit = Box::pin(process.commands.submit(confirm(1), in_a_minute()));
+    let mut commit =
+        Box::pin(process.commands.submit(ConfirmHold(hold_doses(1, &[1])), in_a_minute()));
     let first_poll = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(first_poll.is_pending(), "it commits behind a locked gate");
     let hold = process.holds.take(vec![hold_doses(3, &[1])], in_a_minute());
@@ -152,7 +149,7 @@ fn a_repeated_hold_that_was_granted_is_granted_again(new: fn() -> TestDatabase) 
         assert_eq!(process.hold(&[(1, 1)]), [held()]);
     }
     assert_eq!(process.hold(&[(3, 1), (1, 1), (4, 1)]), [SOLD_OUT, held(), SOLD_OUT]);
-    process.submit(confirm(1)).unwrap();
+    process.submit(ConfirmHold(hold_doses(1, &[1]))).unwrap();
     assert_eq!(process.hold(&[(1, 1)]), [held()]);
     assert_eq!(process.hold(&[(5, 1)]), [SOLD_OUT]);
 }
@@ -208,10 +205,10 @@ fn a_vaccine_that_was_removed_is_unknown_and_not_sold_out(new: fn() -> TestDatab
 fn a_confirmation_without_a_hold_is_refused_without_a_commit_too(new: fn() -> TestDatabase) {
     let database = new();
     let process = sold_out(&database);
-    assert_eq!(process.take(vec![confirm(3)]), [Err(Refusal::SoldOut)]);
+    assert_eq!(process.take(vec![confirm_without_owner(3, 1)]), [Err(Refusal::SoldOut)]);
     assert_eq!(process.commits(), 0);
     process.submit(release_reservation(1)).unwrap();
-    assert_eq!(process.take(vec![confirm(3)]), [Ok(())]);
+    assert_eq!(process.take(vec![confirm_without_owner(3, 1)]), [Ok(())]);
 }
 
 /// A reservation id of one moment, as [`uuid::Uuid::now_v7`] makes them.

@@ -1,7 +1,12 @@
 //! How the connection of a load reads every kind of response, and how `send` reads those that it does not.
 
+use std::{io, time::Duration};
+
 use drill::{HttpConnection, RESPONSE_BYTES_MAX, Request, RequestError, Response, Target, send};
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpSocket, TcpStream},
+};
 
 use crate::server::{Answer, Server, answer, status};
 
@@ -216,7 +221,7 @@ async fn a_response_that_does_not_come_times_out() {
 #[tokio::test]
 async fn a_refused_connection_is_reported() {
     // Bound, so that no other process gets the port, but not listening.
-    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
     let address = socket.local_addr().expect("a bound port");
     let target = Target::parse(&format!("http://{address}")).expect("loopback");
@@ -225,5 +230,23 @@ async fn a_refused_connection_is_reported() {
     for ended in [connection.send(&request).await, send(&target, &request).await] {
         let error = ended.expect_err("refused");
         assert_eq!(error.to_string(), format!("cannot connect to http://{address}"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_made_in_time_is_another_error_than_a_late_response() {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let listener = socket.listen(1).expect("a listener");
+    let address = listener.local_addr().expect("a bound port");
+    // Linux accepts one more than asked for, then drops SYNs.
+    let _first = TcpStream::connect(address).await.expect("room in the accept queue");
+    let _second = TcpStream::connect(address).await.expect("room in the accept queue");
+    let target = Target::parse(&format!("http://{address}")).expect("loopback");
+    let within = Duration::from_millis(300);
+    let mut connection = HttpConnection::new(&target).response_timeout(within);
+    match connection.send(&Request::get("/")).await.expect_err("the accept queue is full") {
+        RequestError::Connect { source, .. } => assert_eq!(source.kind(), io::ErrorKind::TimedOut),
+        error => panic!("{error}"),
     }
 }

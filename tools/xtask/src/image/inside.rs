@@ -58,7 +58,8 @@ impl<'a> Running<'a> {
     fn start(root: &'a Path) -> Result<Self, Failure> {
         let mut command = in_root(root);
         // As in the Dockerfile.
-        command.args(["vaccine", "--bind", "0.0.0.0", "--data", "/data", "--log", "json"]);
+        command.env("BIND_ADDRESS", "0.0.0.0");
+        command.args(["vaccine", "--data", "/data", "--log", "json"]);
         let child = command.spawn().map_err(|error| failure(&error))?;
         Ok(Self { root, child })
     }

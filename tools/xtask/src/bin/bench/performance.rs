@@ -88,8 +88,8 @@ async fn sieges(plan: &Plan, figures: &mut Figures) -> Result<(), DrillError> {
     let (echo, ours) = (TestSystem::echo().await?, TestSystem::serve().await?);
     let vaccine = ours.register(STOCK).await?;
     for round in 1..=plan.turns {
-        let under = siege(&echo.entry, vaccine, plan.lasting)?;
-        let over = siege(&ours.entry, vaccine, plan.lasting)?;
+        let under = siege(&echo.entry, vaccine, plan.lasting).await?;
+        let over = siege(&ours.entry, vaccine, plan.lasting).await?;
         ours.caught_up(vaccine, contest::CAUGHT_UP_WITHIN).await?;
         eprintln!("siege {round}: {over:.0}/s, echo {under:.0}/s");
         figures.push("siege", vec![("ours_per_second", over), ("echo_per_second", under)]);
@@ -98,9 +98,10 @@ async fn sieges(plan: &Plan, figures: &mut Figures) -> Result<(), DrillError> {
 }
 
 /// Transactions per second; an error unless all succeeded.
-fn siege(target: &Target, vaccine: i64, lasting: Duration) -> Result<f64, DrillError> {
+async fn siege(target: &Target, vaccine: i64, lasting: Duration) -> Result<f64, DrillError> {
     let limit = SiegeLimit::Time(lasting);
-    let summary = Siege { limit, ..Siege::reference(CLIENTS, vaccine) }.run(target)?;
+    let siege = Siege { limit, ..Siege::reference(CLIENTS, vaccine) };
+    let summary = siege.run_again_if_hung(target).await?;
     if summary.availability < 100.0 {
         return Err(format!("not every transaction succeeded: {summary:?}").into());
     }

@@ -77,9 +77,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), DrillError> {
 }
 
 async fn siege(booking: &Target, id: i64, limit: SiegeLimit) -> Result<SiegeSummary, DrillError> {
-    let siege = Siege { limit, ..Siege::reference(USERS, id) };
-    let booking = booking.clone();
-    tokio::task::spawn_blocking(move || siege.run(&booking)).await?
+    Siege { limit, ..Siege::reference(USERS, id) }.run_again_if_hung(booking).await
 }
 
 async fn load(booking: &Target, id: i64, stop: Stop) -> Summary {
