@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use upstream::{
-    Behaviour::{self, Closes, Hangs, Responds},
+    Behaviour::{self, Closes, ClosesFirst, Hangs, Responds},
     Upstream,
 };
 
@@ -63,6 +63,7 @@ const fn service(
         consumes: &[],
         collections,
         items,
+        recognises_attempts: !items.is_empty(),
         migrations: &[],
         openapi: Some(openapi),
         configure: |_| Ok(Configured::new(Vec::new(), async |_| Err("never started".into()))),
@@ -340,9 +341,9 @@ async fn a_service_that_is_down_gives_503() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_response_is_not_repeated() {
+async fn a_request_without_a_response_is_not_repeated_to_a_service_that_would_not_recognise_it() {
     let edge = Edge::with(Closes(""));
-    assert_snapshot!(edge.post("/bookings", "{}").await, @r#"
+    assert_snapshot!(edge.post("/vaccines", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
     retry-after: 3
@@ -351,14 +352,28 @@ async fn a_request_without_a_response_is_not_repeated() {
 
     {"type":"urn:anticorona:retry-later","title":"Please retry later","status":503,"detail":"it may or may not have happened; the service did not answer"}
     "#);
-    assert_eq!(edge.booking.requests().len(), 1);
+    assert_eq!(edge.vaccine.requests().len(), 1);
+}
+
+/// Booking was killed after it had the request. Whether it has booked, only it can say.
+#[tokio::test]
+async fn a_booking_without_a_response_is_repeated_and_recognised_by_its_attempt() {
+    let edge = Edge::with(ClosesFirst(OK));
+    let chosen = "x-attempt: 019abcde-0000-7000-8000-00000000000a\r\ncontent-length: 2\r\n";
+    let response = edge.request("POST /bookings", &format!("{CLOSE}{chosen}"), "{}").await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    let requests = edge.booking.requests();
+    assert_eq!((requests.len(), &requests[0]), (2, &requests[1]));
+    let [Some(first), Some(again)] = &edge.booking.attempts()[..] else { panic!("no attempts") };
+    assert_eq!(*again, format!("{first} again"));
+    assert!(!first.contains("019abcde"), "a client does not choose it");
 }
 
 #[tokio::test]
 async fn half_a_response_gives_503() {
     let edge = Edge::with(Closes("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfi"));
-    assert!(edge.post("/bookings", "{}").await.starts_with("HTTP/1.1 503"));
-    assert_eq!(edge.booking.requests().len(), 1);
+    assert!(edge.post("/vaccines", "{}").await.starts_with("HTTP/1.1 503"));
+    assert_eq!(edge.vaccine.requests().len(), 1);
 }
 
 /// Sends a request, and advances the clock to its deadline.

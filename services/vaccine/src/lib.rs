@@ -34,6 +34,7 @@ pub const SERVICE: Service = Service {
     ],
     collections: &["vaccines"],
     items: &[],
+    recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),
     configure,
