@@ -10,8 +10,6 @@ use platform_telemetry::BoxError;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::headers::ITEMS;
-
 /// A request to another service.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -47,13 +45,6 @@ impl Call {
         Ok(Self::of(request.map_err(CallError::unreachable)?))
     }
 
-    /// States how many items the call carries.
-    #[must_use]
-    pub fn items(mut self, items: usize) -> Self {
-        self.request.headers_mut().insert(ITEMS, HeaderValue::from(items));
-        self
-    }
-
     /// Marks the call as idempotent: it may be sent to another endpoint once the first has failed,
     /// or has not answered within that time.
     #[must_use]
@@ -84,6 +75,9 @@ pub enum CallError {
     /// It was sent, but the response is missing or unreadable: it may or may not have happened.
     #[error("no response")]
     NoResponse(#[source] BoxError),
+    /// It was answered, with a body larger than [`RESPONSE_MAX`](crate::json::RESPONSE_MAX).
+    #[error("the response is too large")]
+    TooLarge,
     /// The status of the response is not a 2xx.
     #[error("answered {0}")]
     Status(StatusCode),

@@ -14,6 +14,10 @@ use crate::call::CallError;
 /// A refusal that takes longer than this counts as a timeout.
 const REFUSAL_MAX: Duration = Duration::from_millis(500);
 
+/// An endpoint that was given less time than this, and did not answer in it, is not to blame: the caller
+/// had no useful time left. A client decides how much that is, by sending its body slowly.
+const SILENCE_MIN: Duration = Duration::from_millis(500);
+
 /// A quick refusal with `Retry-After` is a success: the endpoint protects itself, and a breaker that
 /// opened for it would reject requests that the endpoint would have served. Our services always send
 /// `Retry-After`. So a 503 without it comes from a proxy that reaches no endpoint, and is a failure
@@ -34,8 +38,17 @@ pub(crate) fn from_response<B>(response: &Response<B>, elapsed: Duration) -> Cal
     }
 }
 
-/// A connection attempt that times out is a timeout: the packets may be dropped, or late.
+/// No response in the time that the endpoint was given.
+pub(crate) fn from_silence(given: Duration) -> CallOutcome {
+    if given < SILENCE_MIN { CallOutcome::Cancelled } else { CallOutcome::Timeout }
+}
+
+/// A connection attempt that times out is a timeout: the packets may be dropped, or late. A response that
+/// is too large is one: who requests it must not be able to open the circuit for everybody.
 pub(crate) fn from_error(error: &CallError) -> CallOutcome {
+    if matches!(error, CallError::TooLarge) {
+        return CallOutcome::Success;
+    }
     let mut cause: Option<&dyn Error> = error.source();
     while let Some(this) = cause {
         let io = this.downcast_ref::<io::Error>();
@@ -68,7 +81,12 @@ pub(crate) fn is_retryable<B>(
     match result {
         Err(CallError::Unreachable(_)) => true,
         Err(CallError::NoResponse(_)) => is_idempotent,
-        Err(CallError::CircuitOpen { .. } | CallError::Shed { .. } | CallError::Status(_)) => false,
+        Err(
+            CallError::CircuitOpen { .. }
+            | CallError::Shed { .. }
+            | CallError::TooLarge
+            | CallError::Status(_),
+        ) => false,
         Ok(response) => {
             let status = response.status();
             let is_overload = status == StatusCode::SERVICE_UNAVAILABLE;

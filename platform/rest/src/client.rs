@@ -15,7 +15,7 @@ use axum::{
     body::Bytes,
     http::{HeaderValue, Request, Response, header},
 };
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::{
     client::legacy::{Client as Pool, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -34,6 +34,7 @@ use crate::{
     base_url, call_outcome,
     endpoints::{ChosenEndpoint, Endpoints},
     headers::SHED,
+    json::RESPONSE_MAX,
     runtime::Runtime,
 };
 pub use crate::{
@@ -41,9 +42,6 @@ pub use crate::{
     call::{Call, CallError},
     endpoints::CircuitState,
 };
-
-/// The largest response body that is read.
-const RESPONSE_MAX: usize = 1024 * 1024;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -189,7 +187,9 @@ impl Client {
         let started_at = Instant::now();
         let left = attempt_deadline.saturating_duration_since(started_at);
         let (outcome, result) = match timeout(left, self.exchange(request)).await {
-            Err(elapsed) => (CallOutcome::Timeout, Err(CallError::no_response(elapsed))),
+            Err(elapsed) => {
+                (call_outcome::from_silence(left), Err(CallError::no_response(elapsed)))
+            }
             Ok(Err(error)) => (call_outcome::from_error(&error), Err(error)),
             Ok(Ok(response)) => {
                 (call_outcome::from_response(&response, started_at.elapsed()), Ok(response))
@@ -199,7 +199,8 @@ impl Client {
         chosen.record(outcome, open_for);
         match (&result, outcome) {
             (Ok(response), _) => span.answered(response.status()),
-            (Err(_), CallOutcome::Timeout) => span.failed("timeout"),
+            (Err(_), CallOutcome::Timeout | CallOutcome::Cancelled) => span.failed("timeout"),
+            (Err(CallError::TooLarge), _) => span.failed("too_large"),
             (Err(CallError::Unreachable(_)), _) => span.failed("unreachable"),
             (Err(_), _) => span.failed("no_response"),
         }
@@ -213,8 +214,11 @@ impl Client {
             Err(error) => return Err(CallError::no_response(error)),
         };
         let body = Limited::new(body, RESPONSE_MAX).collect().await;
-        let body = body.map_err(CallError::no_response)?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+        match body {
+            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(CallError::TooLarge),
+            Err(error) => Err(CallError::no_response(error)),
+        }
     }
 
     /// Whether calls are sent now; asking does not use up a probe.

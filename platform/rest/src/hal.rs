@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, convert::Infallible, fmt::Display};
 
 use axum::{
+    body::HttpBody,
     extract::FromRequestParts,
     http::{HeaderValue, StatusCode, header, request::Parts, uri::Authority},
     response::Response,
@@ -12,7 +13,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
-    json,
+    json::{self, RESPONSE_MAX},
     pagination::{Cursor, PageInfo, PageRequest},
 };
 
@@ -129,22 +130,30 @@ impl Collection {
     }
 
     /// 200 with a page of a list; `id` takes the key of an item and the item, and names it in its link.
+    ///
+    /// A page that would have more than [`RESPONSE_MAX`] bytes has fewer items, and a link to the others.
     pub fn page<T: Serialize, I: Display>(
         self,
         origin: &Origin,
         page: &PageRequest,
-        list: List<T>,
+        mut list: List<T>,
         id: impl Fn(i64, &T) -> I,
     ) -> Response {
-        let links = list.links(origin, page);
-        let item = |(key, item)| self.item(origin, id(key, &item), item);
-        let items = list.rows.items.into_iter().map(item);
-        let body = HalPage {
-            _embedded: BTreeMap::from([(self.plural, items.collect())]),
-            _links: links,
-            page: PageInfo::new(page, list.total),
-        };
-        json::reply(StatusCode::OK, MEDIA_TYPE, &body)
+        loop {
+            let rows = list.rows.items.iter();
+            let items = rows.map(|(key, item)| self.item(origin, id(*key, item), item)).collect();
+            let body = HalPage {
+                _embedded: BTreeMap::from([(self.plural, items)]),
+                _links: list.links(origin, page),
+                page: PageInfo::new(page, list.total),
+            };
+            let response = json::reply(StatusCode::OK, MEDIA_TYPE, &body);
+            let length = usize::try_from(response.body().size_hint().lower());
+            if length.is_ok_and(|length| length <= RESPONSE_MAX) || list.rows.items.len() <= 1 {
+                return response;
+            }
+            list.halve(page.range.start);
+        }
     }
 }
 
@@ -158,6 +167,22 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
+    /// Keeps the half that is nearer to where the page begins.
+    fn halve(&mut self, start: PageStart) {
+        let PageRows { items, has_previous, has_next } = &mut self.rows;
+        let half = items.len() / 2;
+        match start {
+            PageStart::Offset(_) | PageStart::After(_) => {
+                items.truncate(half);
+                *has_next = true;
+            }
+            PageStart::Before(_) => {
+                items.drain(..half);
+                *has_previous = true;
+            }
+        }
+    }
+
     fn links(&self, origin: &Origin, page: &PageRequest) -> PageLinks {
         let link = |parameter: Option<&str>| Link::to(page.url(&origin.0, parameter));
         let cursor = |start| link(Some(&format!("cursor={}", Cursor(start))));

@@ -2,12 +2,14 @@
 //!
 //! 1. *Deadline*, outermost: its clock starts with the head of the request and includes everything
 //!    below, the body and the wait for admission too. It is the time that the caller has left, at most
-//!    what the service promises. A request that exceeds it is still answered.
-//! 2. *Body*: a small one is read before admission, so that clients on slow networks do not use
-//!    capacity while they send.
+//!    what the service promises; at the public edge, where callers are clients, it is what the service
+//!    promises. A request that exceeds it is still answered.
+//! 2. *Body*: read to its end before admission, within its own time, so that clients on slow networks
+//!    do not use capacity while they send.
 //! 3. *Admission*: a request is admitted, queued, or shed at once with `Retry-After`. Cancellations
 //!    and completions go before new bookings, and bookings before reads; operators are always
-//!    admitted. It is innermost, since it learns its limit from the duration of what it admits.
+//!    admitted. It is innermost, since it learns its limit from the duration of what it admits. How
+//!    many items a request counts as follows from its body, never from a header.
 //!
 //! On the way out, a 503 gets a `Retry-After` that spreads retries over time, and becomes a page if a
 //! browser asked.
@@ -19,7 +21,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes, HttpBody},
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -36,14 +38,17 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::{
-    headers::{ITEMS, SHED},
+    headers::SHED,
     json::{self, BODY_MAX},
     problem::{OwnRetryAfter, Problem},
     retry_page,
 };
 
-/// The most items that one request may state.
+/// The most items that one request counts as.
 const ITEMS_MAX: u32 = 512;
+
+/// How long a client may take to send the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Items in flight that are always admitted, as long as they have time: more than the 200 users of
 /// the reference, which must be served however slow the machine is.
@@ -52,12 +57,25 @@ const ALWAYS_ADMITTED: u32 = 256;
 /// When to retry after a request that was not answered within its deadline.
 const EXPIRED_RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// How many items a request to that path carries in that body. Admission limits items, not requests.
+pub type CountItems = fn(&Method, &str, &[u8]) -> usize;
+
+/// What the guards of a listener know of its callers and requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IngressConfig {
+    /// How long a response may take.
+    pub(crate) request_timeout: Duration,
+    /// Whether the callers are clients: the time that they state is not believed.
+    pub(crate) is_edge: bool,
+    pub(crate) count_items: CountItems,
+}
+
 /// The guards in front of the routes of one service.
 #[derive(Debug)]
 pub(crate) struct Ingress {
     router: Router,
     admission: Admission,
-    request_timeout: Duration,
+    config: IngressConfig,
 }
 
 /// When a request must be answered. Its time starts with the head of the request, and is never more
@@ -75,12 +93,12 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestDeadline {
 }
 
 impl Ingress {
-    /// The guards in front of these routes, which promise a response within that time.
-    pub(crate) fn new(router: Router, request_timeout: Duration) -> Result<Self, GuardConfigError> {
+    /// The guards in front of these routes.
+    pub(crate) fn new(router: Router, config: IngressConfig) -> Result<Self, GuardConfigError> {
         let limiter = LimiterConfig { min: ALWAYS_ADMITTED, ..LimiterConfig::default() };
-        let config = AdmissionConfig { limiter, ..AdmissionConfig::default() };
-        let admission = Admission::new(config)?;
-        Ok(Self { router, admission, request_timeout })
+        let admission = AdmissionConfig { limiter, ..AdmissionConfig::default() };
+        let admission = Admission::new(admission)?;
+        Ok(Self { router, admission, config })
     }
 
     pub(crate) fn admission(&self) -> &Admission {
@@ -102,18 +120,17 @@ impl Ingress {
 
     fn deadline(&self, headers: &HeaderMap) -> Deadline {
         let now = self.admission.clock().now();
-        let left = headers.get(deadline::HEADER).map(HeaderValue::as_bytes);
-        let left = Deadline::from_header(left, now).left(now);
-        Deadline::within(left.min(self.request_timeout), now)
+        let stated = headers.get(deadline::HEADER).filter(|_| !self.config.is_edge);
+        let left = Deadline::from_header(stated.map(HeaderValue::as_bytes), now).left(now);
+        Deadline::within(left.min(self.config.request_timeout), now)
     }
 
     async fn serve(&self, request: Request<Incoming>, deadline: Deadline) -> Response {
         let priority = priority(request.method(), request.uri().path());
-        let mut request = match with_body(request, priority).await {
-            Ok(request) => request,
+        let (mut request, items) = match self.with_body(request, priority).await {
+            Ok(read) => read,
             Err(problem) => return problem.into_response(),
         };
-        let items = items(request.headers());
         let admitted = match self.admission.admit(priority, items, deadline).await {
             Ok(admitted) => admitted,
             Err(shed) => return rejection(shed),
@@ -123,6 +140,23 @@ impl Ingress {
         let Ok(response) = self.router.clone().oneshot(request).await;
         finish(admitted, response.status());
         response
+    }
+
+    /// Reads the body, and counts its items. Those of operators and publishers, which admission does not
+    /// limit, are read by the handler.
+    async fn with_body(
+        &self,
+        request: Request<Incoming>,
+        priority: Priority,
+    ) -> Result<(Request<Body>, u32), Problem> {
+        if priority == Priority::Operator || request.body().is_end_stream() {
+            return Ok((request.map(Body::new), 1));
+        }
+        let (head, body) = request.into_parts();
+        let body = read_in_time(Body::new(body)).await?;
+        let items = (self.config.count_items)(&head.method, head.uri.path(), &body);
+        let items = u32::try_from(items).unwrap_or(ITEMS_MAX).clamp(1, ITEMS_MAX);
+        Ok((Request::from_parts(head, Body::from(body)), items))
     }
 
     /// Sets a `Retry-After` of at least the wait that a new request would have, spread so that
@@ -141,20 +175,16 @@ impl Ingress {
     }
 }
 
-/// Reads a body whose stated length is at most [`BODY_MAX`]. Larger ones, and those of operators and
-/// of other services, are read by the handler.
-async fn with_body(
-    request: Request<Incoming>,
-    priority: Priority,
-) -> Result<Request<Body>, Problem> {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if priority == Priority::Operator || !length.is_some_and(|it| (1..=BODY_MAX).contains(&it)) {
-        return Ok(request.map(Body::new));
-    }
-    let (head, body) = request.into_parts();
-    let body = json::read(Body::new(body), BODY_MAX).await?;
-    Ok(Request::from_parts(head, Body::from(body)))
+async fn read_in_time(body: Body) -> Result<Bytes, Problem> {
+    let read = timeout(BODY_TIMEOUT, json::read(body, BODY_MAX)).await;
+    read.unwrap_or_else(|_| {
+        Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "urn:anticorona:body-too-slow",
+            "The body was not sent in time",
+        )
+        .detail(format!("at most {} s", BODY_TIMEOUT.as_secs())))
+    })
 }
 
 /// Health, metrics and events keep the system running; they are few, and sent one at a time.
@@ -167,11 +197,6 @@ fn priority(method: &Method, path: &str) -> Priority {
         Method::POST => Priority::Book,
         _ => Priority::Cancel, // Cancels or completes a booking, which frees capacity.
     }
-}
-
-fn items(headers: &HeaderMap) -> u32 {
-    let items = headers.get(ITEMS).and_then(|items| items.to_str().ok()?.parse().ok());
-    items.unwrap_or(1).clamp(1, ITEMS_MAX)
 }
 
 /// Only the duration of a request that was served is a sample of how long serving takes.
@@ -210,16 +235,5 @@ mod tests {
         for path in ["/actuator/health", "/events", "/events/offset"] {
             assert_eq!(priority(&Method::GET, path), Priority::Operator, "{path}");
         }
-    }
-
-    #[test]
-    fn a_request_counts_as_the_items_that_it_states_up_to_a_limit() {
-        let stated = |text: &str| {
-            let name = header::HeaderName::from_static(ITEMS);
-            items(&HeaderMap::from_iter([(name, text.parse().unwrap())]))
-        };
-        assert_eq!([stated("7"), stated("0"), stated("many")], [7, 1, 1]);
-        assert_eq!(stated("1000000"), ITEMS_MAX);
-        assert_eq!(items(&HeaderMap::new()), 1);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -15,6 +15,9 @@ use crate::problem::Problem;
 
 /// The largest body of a client's request: 64 KiB.
 pub const BODY_MAX: usize = 64 * 1024;
+
+/// The largest body of a response that another service reads: 1 MiB.
+pub const RESPONSE_MAX: usize = 1024 * 1024;
 
 /// A JSON body of at most `MAX` bytes.
 #[derive(Clone, Debug)]
@@ -58,18 +61,25 @@ async fn read_json(request: Request, limit: usize) -> Result<Bytes, Problem> {
     .detail("send Content-Type: application/json"))
 }
 
-/// Reads a body to its end, at most `limit` bytes.
+/// Reads a body to its end, at most `limit` bytes. One whose stated length is larger is not read.
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    if !usize::try_from(body.size_hint().lower()).is_ok_and(|length| length <= limit) {
+        return Err(too_large(limit));
+    }
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "urn:anticorona:body-too-large",
-            "The body is too large",
-        )
-        .detail(format!("at most {limit} bytes"))),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
         Err(_) => Err(Problem::malformed("the body ended early")),
     }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "urn:anticorona:body-too-large",
+        "The body is too large",
+    )
+    .detail(format!("at most {limit} bytes"))
 }
 
 /// Parses JSON; an error names the field.

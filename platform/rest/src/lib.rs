@@ -20,4 +20,4 @@ mod retry_page;
 pub mod runtime;
 mod sockets;
 
-pub use ingress::RequestDeadline;
+pub use ingress::{CountItems, RequestDeadline};

@@ -31,7 +31,12 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::{ingress::Ingress, problem::Problem, runtime::Runtime, sockets};
+use crate::{
+    ingress::{CountItems, Ingress, IngressConfig},
+    problem::Problem,
+    runtime::Runtime,
+    sockets,
+};
 
 /// Open connections of one listener at most; further ones wait in the kernel's queue.
 /// Fewer if the system allows this process fewer open files.
@@ -73,6 +78,8 @@ pub struct Listener {
     sockets: Vec<StdListener>,
     address: SocketAddr,
     connections_max: usize,
+    is_edge: bool,
+    count_items: CountItems,
 }
 
 impl Listener {
@@ -80,7 +87,13 @@ impl Listener {
     pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let bound = sockets::bind(address);
         let (sockets, address) = bound.map_err(|source| ListenError { address, source })?;
-        Ok(Self { sockets, address, connections_max: connections_max() })
+        Ok(Self {
+            sockets,
+            address,
+            connections_max: connections_max(),
+            is_edge: false,
+            count_items: |_, _, _| 1,
+        })
     }
 
     /// The bound address (for port 0, with the port that the system chose).
@@ -93,6 +106,18 @@ impl Listener {
     pub fn with_connections_max(self, max: usize) -> Self {
         let connections_max = max.max(self.sockets.len()).min(self.connections_max);
         Self { connections_max, ..self }
+    }
+
+    /// Its callers are clients, not services: it does not believe the time that they have left.
+    #[must_use]
+    pub fn at_edge(self, is_edge: bool) -> Self {
+        Self { is_edge, ..self }
+    }
+
+    /// Admits requests by the items in their bodies; without this, each counts as one.
+    #[must_use]
+    pub fn counting_items(self, count_items: CountItems) -> Self {
+        Self { count_items, ..self }
     }
 
     /// Answers requests until the service stops; returns after the last response.
@@ -112,7 +137,9 @@ impl Listener {
         };
         let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
         let router = runtime.tracer.record_routes(router);
-        let ingress = Ingress::new(router, request_timeout).map_err(io::Error::other)?;
+        let Self { is_edge, count_items, .. } = self;
+        let config = IngressConfig { request_timeout, is_edge, count_items };
+        let ingress = Ingress::new(router, config).map_err(io::Error::other)?;
         runtime.breakers.set_admission(ingress.admission());
         let server = Arc::new(Server {
             ingress,

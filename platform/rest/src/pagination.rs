@@ -3,6 +3,9 @@
 //! `?cursor=after-120&size=20` begins behind the item of key 120, and costs the same anywhere in a list of
 //! any length. `?page=3` is honoured while at most [`PAGE_DEPTH_MAX`] items come before that page; beyond,
 //! the database would have to skip them one by one, so it is refused and points to the cursors.
+//!
+//! A page that would be larger than a caller reads ([`RESPONSE_MAX`](crate::json::RESPONSE_MAX)) has fewer items
+//! than requested, and a link to the others.
 
 use std::{fmt, str::FromStr};
 

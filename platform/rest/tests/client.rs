@@ -21,8 +21,10 @@ use platform_rest::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    join,
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinSet, yield_now},
+    time,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -102,9 +104,18 @@ fn config() -> BreakerConfig {
     }
 }
 
+/// An open circuit stays open for longer than a test.
+const OPEN: Duration = Duration::from_mins(1);
+
 fn client(port: u16, runtime: &Runtime) -> Client {
+    client_with(port, config().open_for, runtime)
+}
+
+/// A client whose circuit, once open, stays so for that time.
+fn client_with(port: u16, open_for: Duration, runtime: &Runtime) -> Client {
+    let config = BreakerConfig { open_for, open_max: open_for, ..config() };
     let base = format!("http://127.0.0.1:{port}").parse().unwrap();
-    Client::guarded("upstream", base, &config(), runtime).unwrap()
+    Client::guarded("upstream", base, &config, runtime).unwrap()
 }
 
 /// A bound port that refuses connections.
@@ -123,9 +134,7 @@ async fn get(client: &Client, within: Duration) -> Result<serde_json::Value, Cal
 async fn the_circuit_opens_after_five_unreachable_calls() {
     let (_socket, port) = refusing();
     let runtime = runtime();
-    let config = BreakerConfig { open_for: TIMEOUT, open_max: TIMEOUT, ..config() };
-    let base = format!("http://127.0.0.1:{port}").parse().unwrap();
-    let client = Client::guarded("upstream", base, &config, &runtime).unwrap();
+    let client = client_with(port, OPEN, &runtime);
     for _ in 0..5 {
         assert_eq!(client.circuit_state(), CircuitState::Closed);
         assert!(matches!(get(&client, TIMEOUT).await, Err(CallError::Unreachable(_))));
@@ -136,15 +145,54 @@ async fn the_circuit_opens_after_five_unreachable_calls() {
     assert_eq!(breaker.state(Coarse.now()), State::Open);
 }
 
+/// Makes a call that the upstream does not answer in that time, which passes at once.
+async fn call_in_vain(upstream: &Upstream, client: &Client, within: Duration) {
+    let before = upstream.requests();
+    let clock = async {
+        while upstream.requests() == before {
+            yield_now().await;
+        }
+        time::pause();
+        time::advance(within).await;
+        time::resume();
+    };
+    let (late, ()) = join!(get(client, within), clock);
+    assert!(matches!(late, Err(CallError::NoResponse(_))), "{late:?}");
+}
+
 #[tokio::test]
 async fn the_circuit_opens_after_two_timeouts() {
     let upstream = Upstream::answering("").await;
-    let client = upstream.client(&runtime());
+    let client = client_with(upstream.port, OPEN, &runtime());
     for _ in 0..2 {
-        let late = get(&client, Duration::from_millis(50)).await;
-        assert!(matches!(late, Err(CallError::NoResponse(_))), "{late:?}");
+        assert_eq!(client.circuit_state(), CircuitState::Closed);
+        call_in_vain(&upstream, &client, TIMEOUT).await;
     }
     assert!(matches!(client.circuit_state(), CircuitState::Open { .. }));
+}
+
+/// Otherwise a client that sends its body slowly, or states a short time, could open the circuit.
+#[tokio::test]
+async fn calls_that_had_no_useful_time_left_open_no_circuit() {
+    let upstream = Upstream::answering("").await;
+    let client = client_with(upstream.port, OPEN, &runtime());
+    for _ in 0..20 {
+        call_in_vain(&upstream, &client, Duration::from_millis(400)).await;
+        assert_eq!(client.circuit_state(), CircuitState::Closed);
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_too_large_opens_no_circuit() {
+    let large = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1024 * 1024 + 1);
+    let large = (large + &" ".repeat(1024 * 1024 + 1)).leak();
+    let upstream = Upstream::answering(large).await;
+    let client = client_with(upstream.port, OPEN, &runtime());
+    for _ in 0..20 {
+        let result = get(&client, TIMEOUT).await;
+        assert!(result.is_err());
+        assert_eq!(client.circuit_state(), CircuitState::Closed);
+    }
 }
 
 #[tokio::test]

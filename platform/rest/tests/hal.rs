@@ -156,6 +156,41 @@ async fn a_page_whose_total_is_not_known_omits_it() {
     assert_snapshot!(page["page"], @r#"{"size":3}"#);
 }
 
+/// A page of 1,000 items of 2 KiB; its keys and its length.
+async fn large_page(query: &str) -> (Vec<i64>, usize) {
+    let (mut parts, ()) = Request::get(format!("/beans{query}")).body(()).unwrap().into_parts();
+    let request = PageRequest::from_request_parts(&mut parts, &()).await.unwrap();
+    let name = &*"a".repeat(2 * 1024).leak();
+    let items = (1..=1_000).map(|key| (key, Bean { name })).collect();
+    let rows = PageRows { items, has_previous: false, has_next: false };
+    let page = BEANS.page(&host().await, &request, List { rows, total: None }, |key, _| key);
+    let text = body(page).await;
+    let page: Value = serde_json::from_str(&text).unwrap();
+    let url = |item: &Value| item["_links"]["self"]["href"].as_str().unwrap().to_owned();
+    let key = |item| url(item).rsplit('/').next().unwrap().parse().unwrap();
+    let keys: Vec<_> = page["_embedded"]["beans"].as_array().unwrap().iter().map(key).collect();
+    let href = |name: &str| page["_links"][name]["href"].as_str().map(str::to_owned);
+    let (first, last) = (keys[0], keys[keys.len() - 1]);
+    let prev = (first > 1).then(|| format!("http://h/beans?cursor=before-{first}&size=1000"));
+    let next = (last < 1_000).then(|| format!("http://h/beans?cursor=after-{last}&size=1000"));
+    assert_eq!((href("prev"), href("next")), (prev, next));
+    (keys, text.len())
+}
+
+#[tokio::test]
+async fn a_page_that_would_be_too_large_ends_earlier_with_a_link_to_the_rest() {
+    let (keys, length) = large_page("?size=1000").await;
+    assert!(length <= 1024 * 1024, "{length} bytes");
+    assert!(keys.len() >= 200 && keys[0] == 1, "{} from {}", keys.len(), keys[0]);
+}
+
+#[tokio::test]
+async fn a_page_before_a_cursor_that_would_be_too_large_begins_later() {
+    let (keys, length) = large_page("?cursor=before-1001&size=1000").await;
+    assert!(length <= 1024 * 1024, "{length} bytes");
+    assert!(keys.len() >= 200 && keys[keys.len() - 1] == 1_000);
+}
+
 async fn requested(query: &str) -> Result<PageRequest, String> {
     let (mut parts, ()) = Request::get(format!("/{query}")).body(()).unwrap().into_parts();
     match PageRequest::from_request_parts(&mut parts, &()).await {

@@ -11,8 +11,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    http::Method,
+    routing::{any, get},
+};
 use insta::assert_snapshot;
+use platform_resilience::admission::Admission;
 use platform_rest::{listener::Listener, runtime::Runtime};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -37,6 +42,7 @@ const KEEP_ALIVE: &[u8] = b"GET / HTTP/1.1\r\nhost: rest.test\r\n\r\n";
 struct Service {
     address: SocketAddr,
     stop: CancellationToken,
+    runtime: Runtime,
     serving: JoinSet<io::Result<()>>,
 }
 
@@ -49,9 +55,10 @@ impl Service {
         let (address, stop) = (listener.address(), CancellationToken::new());
         let runtime = Runtime::new("test", stop.clone());
         let mut serving = JoinSet::new();
+        let served = runtime.clone();
         serving
-            .spawn(async move { listener.serve("test", router, request_timeout, &runtime).await });
-        Self { address, stop, serving }
+            .spawn(async move { listener.serve("test", router, request_timeout, &served).await });
+        Self { address, stop, runtime, serving }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -125,7 +132,7 @@ fn slow() -> (Router, mpsc::Receiver<()>, CancellationToken) {
         cancelled.cancelled().await;
         "slow"
     };
-    (Router::new().route("/", get(handler)), arrivals, answer)
+    (Router::new().route("/", any(handler)), arrivals, answer)
 }
 
 #[tokio::test]
@@ -244,6 +251,98 @@ async fn a_browser_gets_a_503_as_a_page() {
     assert!(response.contains("<!doctype html>"), "{response}");
 }
 
+/// A request whose body the server waits for: it has asked for it (`100 Continue`).
+async fn waiting_for_body(service: &Service, headers: &str) -> TcpStream {
+    let mut stream = service.connect().await;
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: rest.test\r\nexpect: 100-continue\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut asked = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    timeout(TIMEOUT, stream.read_exact(&mut asked)).await.expect("the body is not read").unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100"));
+    stream
+}
+
+/// A handler that reads the body, if nothing before it has.
+fn echo() -> Router {
+    Router::new().route("/", get(async || "hello").post(async |body: String| body))
+}
+
+#[tokio::test]
+async fn bodies_that_never_end_take_no_capacity_whatever_their_headers_state() {
+    let service = Service::start(echo(), TIMEOUT * 2);
+    let mut sending = Vec::new();
+    for _ in 0..8 {
+        let headers = "x-items: 512\r\ntransfer-encoding: chunked\r\n";
+        sending.push(waiting_for_body(&service, headers).await);
+    }
+    for _ in 0..16 {
+        assert!(service.request("GET /").await.ends_with("\n\nhello"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_weighs_as_many_items_as_its_body_has() {
+    let (router, mut arrivals, _answer) = slow();
+    let listener = Listener::bind(LOCALHOST.into()).unwrap();
+    let count = |_: &Method, path: &str, body: &[u8]| if path == "/" { body.len() } else { 1 };
+    let service = Service::start_on(listener.counting_items(count), router, TIMEOUT * 2);
+    let mut stream = service.connect().await;
+    let head = "POST / HTTP/1.1\r\nhost: rest.test\r\ncontent-length: 300\r\n\r\n";
+    stream.write_all((head.to_owned() + &"[".repeat(300)).as_bytes()).await.unwrap();
+    timeout(TIMEOUT, arrivals.recv()).await.expect("it is not admitted").unwrap();
+    let in_flight = |admission: &Admission| admission.snapshot().in_flight;
+    assert_eq!(service.runtime.breakers.admission().map(in_flight), Some(300));
+}
+
+#[tokio::test]
+async fn a_request_does_not_weigh_what_its_headers_state() {
+    let (router, mut arrivals, _answer) = slow();
+    let service = Service::start(router, TIMEOUT * 2);
+    let mut admitted = Vec::new();
+    for _ in 0..4 {
+        let mut stream = service.connect().await;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: rest.test\r\nx-items: 512\r\n\r\n")
+            .await
+            .unwrap();
+        admitted.push(stream);
+        timeout(TIMEOUT, arrivals.recv()).await.expect("it is not admitted").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_body_whose_stated_length_is_too_large_is_refused_before_it_is_sent() {
+    let service = Service::start(echo(), TIMEOUT * 2);
+    let mut stream = service.connect().await;
+    let head = "POST / HTTP/1.1\r\nhost: rest.test\r\ncontent-length: 65537\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_snapshot!(rest(stream).await, @r#"
+    HTTP/1.1 413 Payload Too Large
+    content-type: application/problem+json
+    content-length: 116
+
+    {"type":"urn:anticorona:body-too-large","title":"The body is too large","status":413,"detail":"at most 65536 bytes"}
+    "#);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_sent_in_time_is_a_408() {
+    let service = Service::start(echo(), TIMEOUT * 2);
+    let mut stream = waiting_for_body(&service, "content-length: 4\r\n").await;
+    stream.write_all(b"bod").await.unwrap();
+    time::pause();
+    time::advance(Duration::from_secs(2)).await;
+    time::resume();
+    assert_snapshot!(rest(stream).await, @r#"
+    HTTP/1.1 408 Request Timeout
+    content-type: application/problem+json
+    content-length: 115
+
+    {"type":"urn:anticorona:body-too-slow","title":"The body was not sent in time","status":408,"detail":"at most 2 s"}
+    "#);
+}
+
 #[tokio::test]
 async fn a_large_body_that_is_not_read_does_not_lose_the_response() {
     let service = Service::start(hello(), REQUEST_TIMEOUT);
@@ -253,7 +352,7 @@ async fn a_large_body_that_is_not_read_does_not_lose_the_response() {
     stream.write_all(head.as_bytes()).await.unwrap();
     // The response comes before the body is sent, and then the connection is closed.
     drop(stream.write_all(&body).await);
-    assert!(rest(stream).await.starts_with("HTTP/1.1 405"));
+    assert!(rest(stream).await.starts_with("HTTP/1.1 413"));
 }
 
 #[tokio::test]

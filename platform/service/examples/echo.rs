@@ -24,6 +24,7 @@ const SERVICE: Service = Service {
     consumes: &[],
     collections: &[],
     items: &[],
+    recognises_attempts: false,
     migrations: &[],
     openapi: None,
     configure,

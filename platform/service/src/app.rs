@@ -3,7 +3,7 @@
 use std::{fmt, pin::Pin, time::Duration};
 
 use axum::Router;
-use platform_rest::{listener::Listener, runtime::Runtime};
+use platform_rest::{CountItems, listener::Listener, runtime::Runtime};
 use platform_store::{ReadPool, WriterHealth};
 use platform_telemetry::BoxError;
 use tokio::{select, task::JoinHandle};
@@ -17,6 +17,7 @@ pub struct App {
     pub(crate) response_timeout: Duration,
     pub(crate) store: Option<OpenStore>,
     pub(crate) is_edge: bool,
+    pub(crate) count_items: CountItems,
 }
 
 /// The store of a started service.
@@ -36,9 +37,16 @@ impl fmt::Debug for OpenStore {
 }
 
 impl App {
-    /// A service without a store, at the public edge: its actuator is read-only.
+    /// A service without a store, at the public edge: its actuator is read-only, and no header between
+    /// services is believed.
     pub fn edge(router: Router, response_timeout: Duration) -> Self {
-        Self { router, response_timeout, store: None, is_edge: true }
+        Self { router, response_timeout, store: None, is_edge: true, count_items: |_, _, _| 1 }
+    }
+
+    /// Admits requests by the items in their bodies; without this, each counts as one.
+    #[must_use]
+    pub fn counting_items(self, count_items: CountItems) -> Self {
+        Self { count_items, ..self }
     }
 
     /// Answers requests, also those of publishers and operators; returns when the service has stopped and
@@ -49,10 +57,11 @@ impl App {
         listener: Listener,
         runtime: Runtime,
     ) -> Result<(), BoxError> {
-        let Self { router, response_timeout, store, is_edge } = self;
+        let Self { router, response_timeout, store, is_edge, count_items } = self;
         let health =
             store.as_ref().map(|store| StoreHealth::of(store.reads.clone(), store.health.clone()));
         let actuator = actuator::router(name, &runtime, health, is_edge);
+        let listener = listener.at_edge(is_edge).counting_items(count_items);
         let serving = listener.serve(name, router.merge(actuator), response_timeout, &runtime);
         let Some(OpenStore { mut writer, close, .. }) = store else {
             serving.await?;

@@ -86,6 +86,7 @@ impl<A: EventHandler> DataStore<A> {
             response_timeout,
             store: Some(OpenStore { reads, health, writer, close }),
             is_edge: false,
+            count_items: |_, _, _| 1,
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Service {
     pub collections: &'static [&'static str],
     /// The collections of which only the items are forwarded.
     pub items: &'static [&'static str],
+    /// Whether it recognises a `POST` that is repeated with the same [`platform_rest::headers::ATTEMPT`].
+    pub recognises_attempts: bool,
     /// The migrations of its store; none if it owns no data.
     pub migrations: &'static [Migration],
     /// Its OpenAPI document, if it has one.

@@ -31,6 +31,7 @@ const SERVICE: Service = Service {
     consumes: &[],
     collections: &[],
     items: &[],
+    recognises_attempts: false,
     migrations: &[],
     openapi: None,
     configure: |_| Ok(Configured::new(Vec::new(), async |_| Err("not started here".into()))),

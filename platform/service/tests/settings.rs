@@ -44,6 +44,7 @@ const fn service(name: &'static str, port: u16, consumes: &'static [Consumes]) -
         consumes,
         collections: &[],
         items: &[],
+        recognises_attempts: false,
         migrations: &[],
         openapi: None,
         configure: |settings| {

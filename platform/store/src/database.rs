@@ -52,7 +52,8 @@ pub fn open_blocking(
         Database::Postgres(_) => None,
     };
     let connection = WriteConnection::open(database.clone(), service, lock, migrations)?;
-    Ok((connection, ReadPool::new(database.clone(), service)))
+    let reads = ReadPool::new(database.clone(), connection.file(), service);
+    Ok((connection, reads))
 }
 
 /// A store in memory, deleted when it is dropped; for tests.

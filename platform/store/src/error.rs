@@ -21,6 +21,15 @@ pub enum SqlError {
     /// There is no connection to PostgreSQL.
     #[error("the database cannot be reached")]
     Unreachable(#[source] Cause),
+    /// The file of the store was removed or replaced while it was open.
+    #[error(
+        "{file} was removed or replaced; what it contained is in the open file of this process: copy that before \
+         you end it"
+    )]
+    Replaced {
+        /// Its path.
+        file: String,
+    },
     /// A row holds a value that this program never writes.
     #[error("column {column} is not {expected}")]
     Decode {
@@ -44,7 +53,9 @@ impl SqlError {
                 .and_then(tokio_postgres::Error::code)
                 .is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW),
             Self::Postgres(cause) => cause.is_closed(),
-            Self::Sqlite(_) | Self::Decode { .. } | Self::Encode(_) => false,
+            Self::Sqlite(_) | Self::Replaced { .. } | Self::Decode { .. } | Self::Encode(_) => {
+                false
+            }
         }
     }
 
@@ -61,7 +72,7 @@ impl SqlError {
                 .map(SqlState::code)
                 .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
             Self::Encode(_) | Self::Decode { .. } => true,
-            Self::Unreachable(_) => false,
+            Self::Unreachable(_) | Self::Replaced { .. } => false,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     error::SqlError,
     outbox,
     sql::Tx,
+    write::StoreFile,
 };
 
 /// Reads of one store at the same time, each on a connection of its own; further reads wait, except
@@ -27,6 +28,7 @@ pub struct ReadError;
 #[derive(Clone, Debug)]
 pub struct ReadPool {
     database: Arc<Database>,
+    file: StoreFile,
     service: &'static str,
     idle: Arc<Mutex<Vec<Connection>>>,
     reads: Arc<Semaphore>,
@@ -35,9 +37,10 @@ pub struct ReadPool {
 }
 
 impl ReadPool {
-    pub(crate) fn new(database: Database, service: &'static str) -> Self {
+    pub(crate) fn new(database: Database, file: StoreFile, service: &'static str) -> Self {
         Self {
             database: Arc::new(database),
+            file,
             service,
             idle: Arc::default(),
             reads: Arc::new(Semaphore::new(READ_CONNECTIONS_MAX)),
@@ -73,13 +76,16 @@ impl ReadPool {
         F: FnOnce(&Tx<'_>) -> Result<T, SqlError> + Send + 'static,
     {
         let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| ReadError)?;
-        let Self { database, service, idle, .. } = self.clone();
+        let Self { database, file, service, idle, .. } = self.clone();
         // A cancelled caller does not end the read; its permit is returned when the read has ended.
         let reading = task::spawn_blocking(move || {
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match known.filter(|connection| !connection.is_closed()) {
                 Some(connection) => connection,
-                None => database.connect_read_only(service)?,
+                None => {
+                    file.check(&database)?;
+                    database.connect_read_only(service)?
+                }
             };
             let result = connection.read(read)?; // After an error the connection is dropped.
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);

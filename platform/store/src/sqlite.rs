@@ -35,6 +35,8 @@ pub(crate) fn connect_read_only(path: &Path) -> Result<Connection, SqlError> {
     let connection = Connection::open_with_flags(path, flags)?;
     configure(&connection)?;
     connection.pragma_update(None, "query_only", "ON")?;
+    // It writes no checkpoint either, not even when it is the last one that closes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
 

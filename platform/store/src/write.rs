@@ -27,13 +27,10 @@ pub struct WriteConnection {
     database: Database,
     service: &'static str,
     connection: Option<Connection>,
-    /// The file as it was opened; none in memory, and on PostgreSQL.
-    file: Option<FileId>,
+    /// The file as it was opened.
+    file: StoreFile,
     _lock: Option<File>,
 }
-
-/// The device and the number of a file: another file at the same path has another one.
-type FileId = (u64, u64);
 
 impl WriteConnection {
     /// Connects and migrates. After an error the connection is dropped, and its transaction with it.
@@ -49,7 +46,7 @@ impl WriteConnection {
             .map_err(failed)?
             .map_err(|mismatch| OpenError::Version { database: database.to_string(), mismatch })?;
         connection.commit().map_err(failed)?;
-        let (connection, file) = (Some(connection), file_id(&database));
+        let (connection, file) = (Some(connection), StoreFile::of(&database));
         Ok(Self { store_id, database, service, connection, file, _lock: lock })
     }
 
@@ -59,7 +56,7 @@ impl WriteConnection {
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
-        self.check_file()?;
+        self.file.check(&self.database)?;
         let open = match self.connection.take().filter(|connection| !connection.is_closed()) {
             Some(open) => open,
             None => self.database.connect(self.service)?,
@@ -73,17 +70,9 @@ impl WriteConnection {
         Ok(done?)
     }
 
-    /// What is written to a file that was removed or replaced would be lost with the process.
-    fn check_file(&self) -> Result<(), StoreError> {
-        if self.file.is_none() || file_id(&self.database) == self.file {
-            return Ok(());
-        }
-        let cause = format!(
-            "{} was removed or replaced; what it contained is in the open file of this process: copy that \
-             before you end it",
-            self.database
-        );
-        Err(StoreError::Unavailable(cause.into()))
+    /// The file as it was opened.
+    pub(crate) fn file(&self) -> StoreFile {
+        self.file
     }
 
     /// Whether a commit succeeds: one that changes nothing, but is written.
@@ -92,9 +81,25 @@ impl WriteConnection {
     }
 }
 
-fn file_id(database: &Database) -> Option<FileId> {
-    match database {
-        Database::Sqlite(path) => fs::metadata(path).ok().map(|file| (file.dev(), file.ino())),
-        Database::Postgres(_) => None,
+/// The device and the number of a file: another file at the same path has another one. None in memory, and on
+/// PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoreFile(Option<(u64, u64)>);
+
+impl StoreFile {
+    fn of(database: &Database) -> Self {
+        Self(match database {
+            Database::Sqlite(path) => fs::metadata(path).ok().map(|file| (file.dev(), file.ino())),
+            Database::Postgres(_) => None,
+        })
+    }
+
+    /// What is written to a file that was removed or replaced would be lost with the process; and a new
+    /// connection would apply the log of this file to another.
+    pub(crate) fn check(self, database: &Database) -> Result<(), SqlError> {
+        if self.0.is_none() || Self::of(database) == self {
+            return Ok(());
+        }
+        Err(SqlError::Replaced { file: database.to_string() })
     }
 }

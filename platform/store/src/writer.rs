@@ -280,18 +280,16 @@ impl<S: Store> CommitLoop<S> {
     fn probe(&mut self) {
         *self.health.running_since() = Some(Instant::now());
         match self.store.probe() {
-            Ok(()) => self.succeeded(),
+            Ok(()) => {
+                if self.health.record(false) {
+                    info!("{} can write again", self.name);
+                }
+            }
             Err(StoreError::Rejected(cause) | StoreError::Unavailable(cause)) => {
                 warn!(cause = error_chain(&*cause), "{} still cannot write", self.name);
             }
         }
         *self.health.running_since() = None;
-    }
-
-    fn succeeded(&self) {
-        if self.health.record(false) {
-            info!("{} can write again", self.name);
-        }
     }
 
     fn commit(&mut self, groups: Vec<Group<S::Command, S::Reply>>) {
@@ -328,7 +326,10 @@ impl<S: Store> CommitLoop<S> {
         }
         match self.store.apply(batch) {
             Ok(decided) if decided.len() == batch.len() => {
-                self.succeeded();
+                // It may have changed nothing, which a full disk allows.
+                if self.health.has_failed() {
+                    self.probe();
+                }
                 replies.extend(decided.into_iter().map(Ok));
             }
             Ok(decided) => {

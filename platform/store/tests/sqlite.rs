@@ -139,10 +139,10 @@ fn a_full_disk_makes_the_store_unavailable_and_does_not_reject_the_command() {
     assert!(matches!(large, Err(StoreError::Unavailable(_))), "{large:?}");
 }
 
-#[test]
-fn nothing_is_written_to_a_file_that_was_removed_or_replaced() {
+#[tokio::test]
+async fn nothing_is_written_to_a_file_that_was_removed_or_replaced() {
     let folder = Folder::new();
-    let (mut store, _reads) = folder.open();
+    let (mut store, reads) = folder.open();
     let add = |store: &mut WriteConnection| store.transaction(|tx| tx.execute(ADD, &["a".into()]));
     add(&mut store).expect("writes");
     let kept = folder.file().with_extension("kept");
@@ -152,6 +152,8 @@ fn nothing_is_written_to_a_file_that_was_removed_or_replaced() {
     fs::copy(&kept, folder.file()).expect("copies");
     let replaced = add(&mut store);
     assert!(matches!(replaced, Err(StoreError::Unavailable(_))), "{replaced:?}");
+    assert!(!reads.is_available().await, "its log would be applied to the other file");
     fs::rename(&kept, folder.file()).expect("moves back");
     add(&mut store).expect("writes");
+    assert!(reads.is_available().await);
 }

@@ -317,7 +317,7 @@ async fn an_unavailable_store_is_called_once_and_may_recover() {
     assert_eq!(soon(writer.submit(vec![5], later())).await, committed(&[2]));
 }
 
-/// A store whose commits fail while it is down; the reply is 0.
+/// A store whose commits fail while it is down, but for that of 0, which changes nothing; the reply is 0.
 struct MayBeDown(Arc<AtomicBool>);
 
 impl Store for MayBeDown {
@@ -325,11 +325,23 @@ impl Store for MayBeDown {
     type Reply = u32;
 
     fn apply(&mut self, batch: &[u32]) -> Result<Vec<u32>, StoreError> {
-        if self.0.load(Ordering::SeqCst) {
+        if self.0.load(Ordering::SeqCst) && batch != [0] {
             return Err(StoreError::Unavailable("disk full".into()));
         }
         Ok(vec![0; batch.len()])
     }
+}
+
+#[tokio::test]
+async fn a_commit_that_changes_nothing_does_not_show_that_a_store_can_write() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let (writer, _ended) = Writer::start("full", MayBeDown(Arc::clone(&is_down)));
+    assert_eq!(
+        soon(writer.submit(vec![1], later())).await,
+        Ok(vec![Err(CommandError::Unavailable)])
+    );
+    assert_eq!(soon(writer.submit(vec![0], later())).await, committed(&[0]));
+    assert!(!writer.health().can_write());
 }
 
 #[tokio::test]

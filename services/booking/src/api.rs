@@ -234,7 +234,7 @@ fn parse(
         fingerprint: fingerprint(body),
         wants_ticket: headers.respond_async,
     });
-    Ok(BookingRequest { vaccine, user, key, deadline })
+    Ok(BookingRequest { vaccine, user, key, attempt: headers.attempt, deadline })
 }
 
 fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Problem> {

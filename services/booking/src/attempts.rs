@@ -122,7 +122,7 @@ impl From<&CallError> for AttemptOutcome {
             CallError::CircuitOpen { retry_after } => {
                 Self::CircuitOpen { retry_after: *retry_after }
             }
-            CallError::NoResponse(_) | CallError::Status(_) => Self::Unknown,
+            CallError::NoResponse(_) | CallError::TooLarge | CallError::Status(_) => Self::Unknown,
         }
     }
 }

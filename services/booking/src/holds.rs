@@ -188,8 +188,7 @@ impl HoldClient {
     ) -> Result<Vec<HoldOutcome>, CallError> {
         let count = holds.len();
         let body = HoldBatch { owner: self.owner, holds };
-        let call = Call::post("/holds", "application/json", &body)?;
-        let call = call.items(count).idempotent(TRY_TIMEOUT);
+        let call = Call::post("/holds", "application/json", &body)?.idempotent(TRY_TIMEOUT);
         match self.vaccine.call::<HoldReply>(call, deadline).await {
             Ok(reply) => Ok(reply.outcomes),
             Err(error) => {
@@ -220,9 +219,12 @@ fn limiter() -> Limiter {
 fn sample(held: &Result<Vec<HoldOutcome>, CallError>) -> Sample {
     match held {
         Ok(_) => Sample::Answered,
-        Err(CallError::Shed { .. } | CallError::NoResponse(_) | CallError::Status(_)) => {
-            Sample::Overloaded
-        }
+        Err(
+            CallError::Shed { .. }
+            | CallError::NoResponse(_)
+            | CallError::TooLarge
+            | CallError::Status(_),
+        ) => Sample::Overloaded,
         Err(CallError::Unreachable(_) | CallError::CircuitOpen { .. }) => Sample::Ignored,
     }
 }

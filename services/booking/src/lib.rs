@@ -39,6 +39,7 @@ pub const SERVICE: Service = Service {
     consumes: &[Consumes { publisher: "injection", priority: RelayPriority::Background }],
     collections: &["bookings"],
     items: &["tickets"],
+    recognises_attempts: true,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),
     configure,

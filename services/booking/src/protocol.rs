@@ -19,7 +19,7 @@ use contracts::{
     booking::Booking,
     ids::{BookingId, ReservationId, StoreId, TicketId, UserId, VaccineId},
 };
-use platform_rest::runtime::Runtime;
+use platform_rest::{headers::Attempt, runtime::Runtime};
 use platform_store::{Commands, Notifier, ReadError, WriteError};
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
@@ -79,6 +79,8 @@ pub struct BookingRequest {
     pub user: UserId,
     /// The `Idempotency-Key`, if it has one.
     pub key: Option<IdempotencyKey>,
+    /// The attempt that the edge has given it, if it came from there.
+    pub attempt: Option<Attempt>,
     /// When its response is due.
     pub deadline: Instant,
 }
@@ -199,8 +201,13 @@ impl BookingProtocol {
         self: &Arc<Self>,
         request: &BookingRequest,
     ) -> Result<Booking, BookingError> {
-        let reservation = ReservationId(Uuid::now_v7());
-        let deadline = request.deadline;
+        let given = request.attempt.unwrap_or_else(Attempt::first);
+        let (reservation, deadline) = (ReservationId(given.id), request.deadline);
+        if given.is_repeated
+            && let Some(end) = self.queries.attempt(reservation).await?
+        {
+            return request.attempt(reservation).ended(end);
+        }
         let dropped = guard(Arc::clone(self), move |protocol| {
             if deadline <= Instant::now() {
                 protocol.aborts.abort(reservation);
@@ -212,10 +219,17 @@ impl BookingProtocol {
         let attempt = request.attempt(reservation);
         let outcome = self.attempt(attempt, deadline).await;
         ScopeGuard::into_inner(dropped);
-        if outcome.is_open() {
+        // The first request of a repeated attempt may have held a dose.
+        let is_booked = matches!(outcome, AttemptOutcome::Booked(_));
+        if outcome.is_open() || (given.is_repeated && !is_booked) {
             self.aborts.abort(reservation);
         }
-        outcome.into_booking()?.ok_or(BookingError::RetryLater)
+        match outcome {
+            // Another store has the attempt: it went there first.
+            AttemptOutcome::KeyReused => Err(BookingError::Unknown),
+            AttemptOutcome::Booked(booking) => attempt.own(booking),
+            outcome => outcome.into_booking()?.ok_or(BookingError::RetryLater),
+        }
     }
 
     /// Continues with the first attempt of the key that was not aborted.
@@ -341,6 +355,20 @@ impl TicketEnd {
 }
 
 impl BookingAttempt {
+    /// What a repeated request gets.
+    fn ended(&self, end: AttemptEnd<Record>) -> Result<Booking, BookingError> {
+        match end {
+            AttemptEnd::Aborted => Err(BookingError::RetryLater),
+            AttemptEnd::Booked(record) => self.own(record.booking),
+        }
+    }
+
+    /// The booking, if it is of this request: an id that came from outside shows nobody another one's.
+    fn own(&self, booking: Booking) -> Result<Booking, BookingError> {
+        let is_own = (booking.user_id, booking.vaccine_id) == (self.user, self.vaccine);
+        if is_own { Ok(booking) } else { Err(BookingError::Unknown) }
+    }
+
     fn same_request(&self, record: Record) -> Result<Booking, BookingError> {
         if record.fingerprint == self.fingerprint {
             Ok(record.booking)

@@ -15,7 +15,10 @@ use platform_rest::{
 use platform_service::Service;
 use serde_json::{Map, Value, json};
 
-use crate::{forward::forward, swagger_ui};
+use crate::{
+    forward::{Upstream, forward},
+    swagger_ui,
+};
 
 /// Takes a dose by GET, for old clients inside; from outside every prefetch would take one.
 const INTERNAL: &str = "/vaccines/checkAndBookStock";
@@ -29,26 +32,27 @@ pub(crate) fn router(upstreams: Vec<(&'static Service, Client)>) -> Router {
         .route(INTERNAL, any(internal))
         .merge(swagger_ui::router(&services));
     for (service, client) in upstreams {
+        let upstream = Upstream { client, recognises_attempts: service.recognises_attempts };
         for name in service.collections {
-            router = router.merge(list(name, client.clone()));
+            router = router.merge(list(name, upstream.clone()));
         }
         for name in service.collections.iter().chain(service.items) {
-            router = router.merge(items(name, client.clone()));
+            router = router.merge(items(name, upstream.clone()));
         }
     }
     router
 }
 
 /// A collection and its searches.
-fn list(name: &str, client: Client) -> Router {
+fn list(name: &str, upstream: Upstream) -> Router {
     Router::new()
         .route(&format!("/{name}"), any(forward))
         .route(&format!("/{name}/search/{{search}}"), any(forward))
-        .with_state(client)
+        .with_state(upstream)
 }
 
-fn items(name: &str, client: Client) -> Router {
-    Router::new().route(&format!("/{name}/{{id}}"), any(forward)).with_state(client)
+fn items(name: &str, upstream: Upstream) -> Router {
+    Router::new().route(&format!("/{name}/{{id}}"), any(forward)).with_state(upstream)
 }
 
 /// Links to every collection.

@@ -21,6 +21,7 @@ pub const SERVICE: Service = Service {
     consumes: &[],
     collections: &[],
     items: &[],
+    recognises_attempts: false,
     migrations: &[],
     openapi: None,
     configure,

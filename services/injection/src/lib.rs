@@ -27,6 +27,7 @@ pub const SERVICE: Service = Service {
     consumes: &[Consumes { publisher: "booking", priority: RelayPriority::Background }],
     collections: &["injections", "cancellations"],
     items: &[],
+    recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),
     configure,

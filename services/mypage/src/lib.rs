@@ -33,6 +33,7 @@ pub const SERVICE: Service = Service {
     ],
     collections: &["mypages"],
     items: &[],
+    recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),
     configure,

@@ -41,7 +41,7 @@ mod stock;
 use self::problems::{
     InUse, InvalidQuery, NoSuchReservation, NoSuchVaccine, NotHeld, NotReleased, problem,
 };
-pub use self::stock::Stock;
+pub use self::{batches::count_items, stock::Stock};
 
 /// When `checkAndBookStock` was deprecated: with the first release, 2026-11-23 (RFC 9745).
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");

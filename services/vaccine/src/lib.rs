@@ -34,6 +34,7 @@ pub const SERVICE: Service = Service {
     ],
     collections: &["vaccines"],
     items: &[],
+    recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),
     configure,
@@ -62,7 +63,8 @@ where
         queries,
         runtime: runtime.clone(),
     };
-    Ok(store.app(api::router(stock), RESPONSE_TIMEOUT, &runtime))
+    let app = store.app(api::router(stock), RESPONSE_TIMEOUT, &runtime);
+    Ok(app.counting_items(api::count_items))
 }
 
 fn export_overcommitted(runtime: &Runtime, queries: Queries) {

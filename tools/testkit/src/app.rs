@@ -200,6 +200,7 @@ const fn neighbour(name: &'static str) -> Service {
         ],
         collections: &[],
         items: &[],
+        recognises_attempts: false,
         migrations: &[],
         openapi: None,
         configure: |_| Ok(Configured::new(Vec::new(), async |_| Err("never started".into()))),

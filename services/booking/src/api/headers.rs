@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, request::Parts},
 };
-use platform_rest::problem::Problem;
+use platform_rest::{headers::Attempt, problem::Problem};
 
 /// The longest `Idempotency-Key`, in characters.
 const KEY_MAX: usize = 255;
@@ -15,6 +15,8 @@ pub(super) struct BookingHeaders {
     pub(super) key: Option<String>,
     /// Whether a ticket is preferred. Then there is a key, which the ticket is found by.
     pub(super) respond_async: bool,
+    /// The attempt that the edge has given it.
+    pub(super) attempt: Option<Attempt>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for BookingHeaders {
@@ -37,7 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for BookingHeaders {
                 )));
             }
         };
-        Ok(Self { key, respond_async })
+        Ok(Self { key, respond_async, attempt: Attempt::of(&parts.headers) })
     }
 }
 

@@ -115,6 +115,7 @@ pub(crate) fn without_key() -> BookingRequest {
         vaccine: VaccineId(1),
         user: UserId(5),
         key: None,
+        attempt: None,
         deadline: Instant::now() + RESPONSE_TIMEOUT,
     }
 }

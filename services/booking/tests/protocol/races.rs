@@ -1,7 +1,8 @@
 //! The first command decides, and the late one is refused.
 
 use booking::protocol::{BookingError, BookingRequest};
-use contracts::vaccine::HoldOutcome;
+use contracts::{ids::UserId, vaccine::HoldOutcome};
+use platform_rest::headers::Attempt;
 use platform_store::{PageRange, PageStart};
 use tokio::{join, select};
 
@@ -66,6 +67,45 @@ async fn a_key_has_16_attempts() {
     reservations.sort_unstable();
     reservations.dedup();
     assert_eq!((batches.len(), reservations.len()), (16, 16));
+}
+
+/// A request that the edge has sent, and sends again since its connection broke.
+fn attempt(attempt: Attempt) -> [BookingRequest; 2] {
+    [false, true].map(|is_repeated| BookingRequest {
+        attempt: Some(Attempt { is_repeated, ..attempt }),
+        ..without_key()
+    })
+}
+
+#[tokio::test]
+async fn a_repeated_attempt_has_the_booking_of_the_first() {
+    let fixture = ProtocolFixture::start();
+    let [first, repeated] = attempt(Attempt::first());
+    assert_eq!(fixture.book(first).await, Ok(1));
+    fixture.vaccine.reply_next(HOLDS, FakeReply::Disconnect); // It is not asked.
+    assert_eq!(fixture.book(repeated).await, Ok(1));
+    assert_eq!(fixture.events().await, ["Booked"]);
+}
+
+#[tokio::test]
+async fn a_repeated_attempt_that_is_refused_leaves_no_dose_of_the_first_behind() {
+    let fixture = ProtocolFixture::start();
+    let [_, repeated] = attempt(Attempt::first());
+    fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut]));
+    assert_eq!(fixture.book(repeated.clone()).await, Err(BookingError::SoldOut));
+    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
+    assert_eq!(fixture.book(repeated).await, Err(BookingError::RetryLater));
+}
+
+#[tokio::test]
+async fn an_attempt_shows_nobody_the_booking_of_another() {
+    let fixture = ProtocolFixture::start();
+    let [first, repeated] = attempt(Attempt::first());
+    assert_eq!(fixture.book(first.clone()).await, Ok(1));
+    for request in [first, repeated] {
+        let other = BookingRequest { user: UserId(6), ..request };
+        assert_eq!(fixture.book(other).await, Err(BookingError::Unknown));
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub(crate) enum Behaviour {
     Closes(&'static str),
     /// Sends this and then nothing more.
     Hangs(&'static str),
+    /// Closes the first connection without a response; then sends this response.
+    ClosesFirst(&'static str),
 }
 
 pub(crate) struct Upstream {
@@ -49,14 +51,24 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
-    /// Every request so far, without the header with its remaining time.
+    /// Every request so far, without the headers with its remaining time and its attempt.
     pub(crate) fn requests(&self) -> Vec<String> {
         let requests = self.requests.borrow();
         let lines = |request: &String| -> String {
-            let timeless = |line: &&str| !line.starts_with("x-request-deadline-ms");
-            request.split_inclusive('\n').filter(timeless).collect()
+            let is_constant = |line: &&str| {
+                !line.starts_with("x-request-deadline-ms") && !line.starts_with("x-attempt")
+            };
+            request.split_inclusive('\n').filter(is_constant).collect()
         };
         requests.iter().map(lines).collect()
+    }
+
+    /// The attempts of all requests so far.
+    pub(crate) fn attempts(&self) -> Vec<Option<String>> {
+        let attempt = |request: &String| {
+            request.lines().find_map(|line| Some(line.strip_prefix("x-attempt: ")?.to_owned()))
+        };
+        self.requests.borrow().iter().map(attempt).collect()
     }
 
     /// The remaining time of the first request, in milliseconds.
@@ -97,11 +109,18 @@ async fn connection(
 ) {
     while let Some(request) = read(&mut stream).await {
         record.send_modify(|requests| requests.push(request));
-        let (Behaviour::Responds(bytes) | Behaviour::Closes(bytes) | Behaviour::Hangs(bytes)) =
-            behaviour;
-        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let bytes = match behaviour {
+            Behaviour::ClosesFirst(_) if record.borrow().len() == 1 => return,
+            Behaviour::Responds(bytes)
+            | Behaviour::Closes(bytes)
+            | Behaviour::Hangs(bytes)
+            | Behaviour::ClosesFirst(bytes) => bytes,
+        };
+        if stream.write_all(bytes.as_bytes()).await.is_err() {
+            return; // The caller does not read it to its end.
+        }
         match behaviour {
-            Behaviour::Responds(_) => {}
+            Behaviour::Responds(_) | Behaviour::ClosesFirst(_) => {}
             Behaviour::Closes(_) => return,
             Behaviour::Hangs(_) => std::future::pending().await,
         }

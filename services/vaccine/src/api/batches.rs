@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::{extract::State, http::Method};
 use contracts::{
     ids::StoreId,
     vaccine::{
@@ -18,7 +18,7 @@ use platform_rest::{
 };
 use platform_store::{CommandError, WriteError};
 use platform_telemetry::clock;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -30,6 +30,18 @@ use crate::domain::{AbortReservation, HoldDose, Name, Refusal};
 
 /// Reservations in one response to `GET /holds`: more than one store can leave behind.
 const ORPHANED_MAX: u32 = 10_000;
+
+/// How many items a request carries: a batch of holds as many as it has, any other one.
+pub fn count_items(method: &Method, path: &str, body: &[u8]) -> usize {
+    #[derive(Deserialize)]
+    struct Batch {
+        holds: Vec<IgnoredAny>,
+    }
+    if (method, path) != (&Method::POST, "/holds") {
+        return 1;
+    }
+    serde_json::from_slice(body).map_or(1, |Batch { holds }| holds.len())
+}
 
 /// Holds many doses in one commit; each is decided for itself
 #[utoipa::path(
@@ -144,5 +156,21 @@ fn outcome(reply: Result<Result<Name, Refusal>, CommandError>) -> HoldOutcome {
         Ok(Err(Refusal::Released)) => HoldOutcome::Released,
         Ok(Err(Refusal::Conflict | Refusal::Administered)) => HoldOutcome::Conflict,
         Ok(Err(_)) | Err(CommandError::Rejected | CommandError::Unavailable) => HoldOutcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_holds_counts_as_many_items_as_it_has_and_any_other_request_as_one() {
+        let holds = |holds: &str| format!(r#"{{"owner": "x", "holds": [{holds}]}}"#);
+        let count = |path: &str, body: &str| count_items(&Method::POST, path, body.as_bytes());
+        assert_eq!(count("/holds", &holds(r#"{"vaccineId": 1}, {"note": [{}, {}]}, 7"#)), 3);
+        assert_eq!(count("/vaccines", &holds("1, 2, 3")), 1);
+        for malformed in ["[1, 2, 3]", r#"{"holds": [1, 2"#, ""] {
+            assert_eq!(count("/holds", malformed), 1, "{malformed}");
+        }
     }
 }
