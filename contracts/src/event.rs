@@ -156,6 +156,11 @@ pub struct InjectionCompleted {
 pub struct ConsumerOffset {
     /// The sequence number of the last event of the source that was consumed; 0 before the first.
     pub sequence: u64,
+    /// When that event happened; only in the response to `GET`. In the outbox of a store that was restored from
+    /// a backup, another event has its number.
+    #[serde(default, rename = "lastEventAt", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    pub last_event_at: Option<Timestamp>,
 }
 
 /// The events that a consumer could not apply.

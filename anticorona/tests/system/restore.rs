@@ -1,12 +1,12 @@
 //! The commands of docs/runbooks/restore.md: a backup of all services at one moment can be restored.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use drill::{Load, Reconnect, ServiceProcess, Stop, TestEnvironment};
+use drill::{CONVERGE_WITHIN, Load, Reconnect, Request, ServiceProcess, Stop, TestEnvironment};
 use tempfile::TempDir;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 const SERVICES: [ServiceProcess; 4] = [VACCINE, BOOKING, INJECTION, MYPAGE];
 
 /// What a publisher logs that is older than its consumers.
-const OLDER: &str = "is ahead of the outbox head";
+const OLDER: &str = "is newer than this store";
 
 fn run(program: &str, arguments: &[&str]) {
     let ended = Command::new(program).args(arguments).output().unwrap();
@@ -52,40 +52,53 @@ async fn assert_works(system: &TestSystem, id: i64) {
     }
 }
 
+/// A copy of the data of all services at one moment.
+struct Backup(TempDir);
+
+impl Backup {
+    fn of(&self, service: ServiceProcess) -> PathBuf {
+        self.0.path().join(service.to_string())
+    }
+
+    /// These services lose their data, and are restored.
+    async fn restore(&self, system: &mut TestSystem, lost: &[ServiceProcess]) {
+        for service in lost {
+            system.kill(*service);
+            std::fs::remove_dir_all(system.data(*service)).unwrap();
+            copy(&self.of(*service), &system.data(*service));
+        }
+        for service in lost {
+            system.start_service(*service).await;
+        }
+    }
+}
+
 /// Stopped, copied, restarted, and used; then these services lose their data, and are restored.
-async fn restored(lost: &[ServiceProcess]) -> (TestSystem, i64) {
+async fn restored(lost: &[ServiceProcess]) -> (TestSystem, i64, Backup) {
     let mut system = TestSystem::start(environment::sqlite(), &SERVICES).await;
     let id = register_vaccine(&system.vaccine(), 1_000).await;
     for _ in 0..5 {
         assert_eq!(send(&system.booking(0), book(id)).await.status, 201);
     }
-    let backup = TempDir::new().unwrap();
-    let backup_of = |service: &ServiceProcess| backup.path().join(service.to_string());
+    let backup = Backup(TempDir::new().unwrap());
     for service in SERVICES {
         assert_eq!(system.terminate(service).await, Some(0));
     }
     for service in SERVICES {
-        copy(&system.data(service), &backup_of(&service));
+        copy(&system.data(service), &backup.of(service));
         system.start_service(service).await;
     }
     for _ in 0..3 {
         assert_eq!(send(&system.booking(0), book(id)).await.status, 201);
     }
     wait_until_taken(&system.vaccine(), id, 8).await;
-    for service in lost {
-        system.kill(*service);
-        std::fs::remove_dir_all(system.data(*service)).unwrap();
-        copy(&backup_of(service), &system.data(*service));
-    }
-    for service in lost {
-        system.start_service(*service).await;
-    }
-    (system, id)
+    backup.restore(&mut system, lost).await;
+    (system, id, backup)
 }
 
 #[tokio::test]
 async fn sqlite_folders_that_were_copied_at_one_moment_can_be_restored() {
-    let (system, id) = restored(&SERVICES).await;
+    let (system, id, _) = restored(&SERVICES).await;
     let kept = bookings(&system.booking(0)).await.len();
     assert_eq!(kept, 5, "bookings after the backup are lost");
     assert_works(&system, id).await;
@@ -93,12 +106,26 @@ async fn sqlite_folders_that_were_copied_at_one_moment_can_be_restored() {
 
 /// This is why all services are restored from one backup.
 #[tokio::test]
-async fn a_service_that_alone_was_restored_logs_that_it_is_older() {
-    let (system, _) = restored(&[BOOKING]).await;
+async fn a_service_that_alone_was_restored_takes_no_bookings_before_the_others_are_restored_too() {
+    let (mut system, id, backup) = restored(&[BOOKING]).await;
+    until(&system, 503, || book(id)).await;
+    assert!(system.log(BOOKING).contains(OLDER), "{}", system.log(BOOKING));
+    let ready = || Request::get("/actuator/health/readiness");
+    until(&system, 503, ready).await;
+    backup.restore(&mut system, &[VACCINE, INJECTION, MYPAGE]).await;
+    until(&system, 201, || book(id)).await;
+}
+
+/// Sends requests to booking until one has this status.
+async fn until(system: &TestSystem, status: u16, request: impl Fn() -> Request) {
     let start = Instant::now();
-    while !system.log(BOOKING).contains(OLDER) {
-        assert!(start.elapsed() < Duration::from_secs(20), "{}", system.log(BOOKING));
-        tokio::time::sleep(Duration::from_millis(20)).await; // tidy: paced, polls until it is logged
+    loop {
+        let response = send(&system.booking(0), request()).await;
+        if response.status == status {
+            return;
+        }
+        assert!(start.elapsed() < CONVERGE_WITHIN, "{}", response.text());
+        tokio::time::sleep(Duration::from_millis(100)).await; // tidy: paced, polls until it is so
     }
 }
 

@@ -54,7 +54,7 @@ async fn consume(
         return Err(Problem::invalid("source", "one source in one request"));
     }
     let sequence = consumer.consume(&batch).await.map_err(problem)?;
-    Ok(Json(ConsumerOffset { sequence }))
+    Ok(Json(ConsumerOffset { sequence, last_event_at: None }))
 }
 
 #[derive(Deserialize)]
@@ -66,8 +66,10 @@ async fn offset(
     State(reads): State<ReadPool>,
     Query(query): Query<OffsetQuery>,
 ) -> Result<Json<ConsumerOffset>, Problem> {
-    let sequence = reads.read(move |tx| consumer::offset(tx, query.source)).await?;
-    Ok(Json(ConsumerOffset { sequence }))
+    let last = reads.read(move |tx| consumer::last_event(tx, query.source)).await?;
+    let at = last.and_then(|(_, at_ms)| Timestamp::from_millisecond(at_ms).ok());
+    let sequence = last.map_or(0, |(sequence, _)| sequence);
+    Ok(Json(ConsumerOffset { sequence, last_event_at: at }))
 }
 
 /// The oldest dead letters.

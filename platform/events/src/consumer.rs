@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,9 @@ use uuid::Uuid;
 
 /// How long a batch may wait for its commit.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// How long a gap in the events of a source is normal: the publisher learns of it by the response, and fills it.
+pub const GAP_TOLERATED: Duration = Duration::from_secs(10);
 
 /// How often an event that the store rejects is delivered before it is dead-lettered.
 pub const DELIVERIES_MAX: u32 = 5;
@@ -65,12 +68,16 @@ pub struct Consumer(Arc<dyn ConsumeBatch>);
 
 trait ConsumeBatch: Send + Sync {
     fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>>;
+
+    fn stalled_sources(&self, missing_for: Duration) -> usize;
 }
 
 /// The consumer of one aggregate.
 struct AggregateConsumer<A: Aggregate> {
     commands: Commands<A>,
     rejections: Mutex<BTreeMap<Uuid, Rejection>>,
+    /// Sources whose events came after a gap, since when.
+    gaps: Mutex<BTreeMap<Uuid, Instant>>,
 }
 
 /// The event of a source that the store rejected last, and how often.
@@ -89,7 +96,11 @@ impl fmt::Debug for Consumer {
 impl Consumer {
     /// Consumes through the writer of a store.
     pub fn new<A: EventHandler>(commands: Commands<A>) -> Self {
-        Self(Arc::new(AggregateConsumer { commands, rejections: Mutex::default() }))
+        Self(Arc::new(AggregateConsumer {
+            commands,
+            rejections: Mutex::default(),
+            gaps: Mutex::default(),
+        }))
     }
 
     /// Consumes events of one source, in order; returns the consumer offset afterwards.
@@ -99,11 +110,20 @@ impl Consumer {
     pub async fn consume(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
         self.0.consume(batch).await
     }
+
+    /// Sources of which nothing can be consumed, since events have been missing for so long.
+    pub fn stalled_sources(&self, missing_for: Duration) -> usize {
+        self.0.stalled_sources(missing_for)
+    }
 }
 
 impl<A: EventHandler> ConsumeBatch for AggregateConsumer<A> {
     fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>> {
         Box::pin(self.consume_batch(batch))
+    }
+
+    fn stalled_sources(&self, missing_for: Duration) -> usize {
+        lock(&self.gaps).values().filter(|since| since.elapsed() >= missing_for).count()
     }
 }
 
@@ -128,7 +148,22 @@ impl<A: EventHandler> AggregateConsumer<A> {
                 }
             }
         }
-        consumed.ok_or(ConsumeError::NotCommitted)
+        let consumed = consumed.ok_or(ConsumeError::NotCommitted)?;
+        if let Some(first) = batch.first() {
+            self.note_gap(first, consumed);
+        }
+        Ok(consumed)
+    }
+
+    fn note_gap(&self, first: &CloudEvent, consumed: u64) {
+        let (source, mut gaps) = (first.source, lock(&self.gaps));
+        if first.sequence <= consumed + 1 {
+            gaps.remove(&source.0);
+            return;
+        }
+        if gaps.entry(source.0).or_insert_with(Instant::now).elapsed() >= GAP_TOLERATED {
+            error!(%source, consumed, next = first.sequence, "events are missing, and nothing fills the gap");
+        }
     }
 
     fn input(&self, event: &CloudEvent, received_at: Timestamp) -> Input<A::Command> {
@@ -144,24 +179,30 @@ impl<A: EventHandler> AggregateConsumer<A> {
                 .map_or(Disposition::Skip, Disposition::Apply),
             Err(reason) => Disposition::DeadLetter(dead_letter(event, received_at, reason)),
         };
-        Input::Event { source: source.0, sequence: event.sequence, disposition }
+        let (sequence, at_ms) = (event.sequence, at.as_millisecond());
+        Input::Event { source: source.0, sequence, at_ms, disposition }
     }
 
     fn was_rejected_too_often(&self, event: &CloudEvent) -> bool {
-        let rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        let rejections = lock(&self.rejections);
         rejections.get(&event.source.0).is_some_and(|rejection| {
             rejection.sequence == event.sequence && rejection.deliveries >= DELIVERIES_MAX
         })
     }
 
     fn count_rejection(&self, event: &CloudEvent) {
-        let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rejections = lock(&self.rejections);
         let rejection = rejections.entry(event.source.0).or_default();
         if rejection.sequence != event.sequence {
             *rejection = Rejection { sequence: event.sequence, deliveries: 0 };
         }
         rejection.deliveries += 1;
     }
+}
+
+/// Nothing panics while it is locked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn dead_letter(event: &CloudEvent, at: Timestamp, reason: String) -> DeadLetter {

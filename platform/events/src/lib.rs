@@ -13,7 +13,9 @@ pub use contracts::ids::StoreId;
 
 pub use {
     api::router,
-    consumer::{ConsumeError, Consumer, DELIVERIES_MAX, EventHandler, ReceivedEvent},
+    consumer::{
+        ConsumeError, Consumer, DELIVERIES_MAX, EventHandler, GAP_TOLERATED, ReceivedEvent,
+    },
     metrics::register,
     nats_transport::{NatsTransport, NatsUrl, NatsUrlError},
     relay::{Relay, RelayPriority, outbox_event},

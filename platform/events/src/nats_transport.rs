@@ -144,7 +144,13 @@ impl Transport for NatsTransport {
             let subject = self.subject(source);
             error!(subject, "the last message is not from a relay; publishing from the beginning");
         }
-        Ok(Position { offset: offset.unwrap_or(0), revision: last.sequence })
+        let events = serde_json::from_slice::<Vec<CloudEvent>>(&last.payload);
+        let last_event = events.ok().and_then(|events| events.into_iter().next_back());
+        Ok(Position {
+            offset: offset.unwrap_or(0),
+            revision: last.sequence,
+            at_ms: offset.and(last_event).map(|event| event.time.as_millisecond()),
+        })
     }
 
     async fn publish(
@@ -161,7 +167,10 @@ impl Transport for NatsTransport {
             .payload(batch.into());
         let stored = self.jetstream.send_publish(self.subject(last.source), message).await;
         match stored.map_err(nats)?.await {
-            Ok(stored) => Ok(Position { offset: last.sequence, revision: stored.sequence }),
+            Ok(stored) => {
+                let (offset, revision) = (last.sequence, stored.sequence);
+                Ok(Position { offset, revision, at_ms: None })
+            }
             // Another relay was faster, or NATS has lost messages.
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
                 self.position(last.source).await

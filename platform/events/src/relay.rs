@@ -10,11 +10,11 @@ use contracts::{
     ids::StoreId,
 };
 use jiff::Timestamp;
-use platform_store::{Event, OutboxEntry, ReadPool, Subscription, outbox};
+use platform_store::{Event, Fence, OutboxEntry, ReadPool, Subscription, outbox};
 use platform_telemetry::error_chain;
 use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::transport::{Position, PublishError, Transport};
 
@@ -27,11 +27,8 @@ const BATCH_PAUSE: Duration = Duration::from_millis(25);
 /// two cores: a third of the time for each consumer cost a fifth of the bookings.
 const BACKGROUND_PAUSE_FACTOR: u32 = 9;
 
-/// The first pause after a failure; doubles up to [`FAILURE_PAUSE_MAX`].
+/// The first pause after a failure; doubles up to [`RelayPriority::failure_pause_max`].
 const FAILURE_PAUSE_MIN: Duration = Duration::from_millis(100);
-
-/// The longest pause after failures.
-const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How often the outbox is read without a notification: another process may have written to it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,6 +57,16 @@ pub enum RelayPriority {
     Background,
 }
 
+impl RelayPriority {
+    /// The longest pause after failures. Requests may wait for foreground events.
+    fn failure_pause_max(self) -> Duration {
+        match self {
+            Self::Foreground => Duration::from_secs(1),
+            Self::Background => Duration::from_secs(5),
+        }
+    }
+}
+
 /// Publishes one outbox to one destination.
 #[derive(Debug)]
 pub struct Relay<T> {
@@ -73,6 +80,8 @@ pub struct Relay<T> {
     pub new_events: Subscription,
     /// How much of the time it may work.
     pub priority: RelayPriority,
+    /// Keeps the store from being written to while the destination has other events than the outbox.
+    pub fence: Fence,
 }
 
 impl<T: Transport> Relay<T> {
@@ -96,15 +105,15 @@ impl<T: Transport> Relay<T> {
                 }
                 Err(error) => {
                     let (cause, pause_ms) = (error_chain(&error), pause.as_millis());
-                    warn!(
-                        cause,
-                        pause_ms,
-                        "delivery to {} failed, retrying",
-                        self.transport.destination()
-                    );
+                    let destination = self.transport.destination();
+                    if matches!(error, PublishError::Restored { .. }) {
+                        error!(cause, "{destination} is newer than this store");
+                    } else {
+                        warn!(cause, pause_ms, "delivery to {destination} failed, retrying");
+                    }
                     position = None;
                     sleep(pause).await;
-                    pause = (pause * 2).min(FAILURE_PAUSE_MAX);
+                    pause = (pause * 2).min(self.priority.failure_pause_max());
                 }
             }
         }
@@ -140,27 +149,38 @@ impl<T: Transport> Relay<T> {
         &mut self,
         position: &mut Option<Position>,
     ) -> Result<usize, PublishError> {
-        let before = match *position {
-            Some(position) => position,
-            None => self.transport.position(self.source).await?,
+        let before = if let Some(position) = *position {
+            position
+        } else {
+            let reached = self.transport.position(self.source).await?;
+            self.check(reached).await?;
+            reached
         };
         let limit = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
         let entries = self.outbox.read(move |tx| outbox::after(tx, before.offset, limit)).await?;
         *position = Some(before);
         if entries.is_empty() {
-            let head = self.outbox.read(outbox::head).await?;
-            if head < before.offset {
-                return Err(PublishError::ConsumerAhead { offset: before.offset, head });
-            }
             return Ok(0);
         }
         let events = self.batch(entries)?;
         let after = self.transport.publish(before, &events).await?;
         *position = Some(after);
-        if after == before {
+        if (after.offset, after.revision) == (before.offset, before.revision) {
             return Err(PublishError::Stuck { offset: before.offset });
         }
         Ok(events.len())
+    }
+
+    /// Whether the last event of the destination is in the outbox. If not, this store was restored from an
+    /// older backup: what it writes now would have numbers of events that were consumed before.
+    async fn check(&mut self, reached: Position) -> Result<(), PublishError> {
+        let offset = reached.offset;
+        let (head, own) =
+            self.outbox.read(move |tx| Ok((outbox::head(tx)?, outbox::at_ms(tx, offset)?))).await?;
+        let is_other = own.zip(reached.at_ms).is_some_and(|(own, other)| own != other);
+        let is_restored = offset > head || is_other;
+        self.fence.set(is_restored);
+        if is_restored { Err(PublishError::Restored { offset, head }) } else { Ok(()) }
     }
 
     /// As many events as fit into one batch, at least one.

@@ -6,6 +6,7 @@ use contracts::{
     event::{BATCH_MEDIA_TYPE, CloudEvent, ConsumerOffset},
     ids::StoreId,
 };
+use jiff::Timestamp;
 use platform_rest::client::{CallError, Client};
 use platform_store::ReadError;
 use platform_telemetry::BoxError;
@@ -22,6 +23,8 @@ pub struct Position {
     /// What a broker numbers the message of that event with: shows whether another relay has published
     /// since. 0 before the first, and where the destination itself refuses a gap.
     pub revision: u64,
+    /// When that event happened, in milliseconds since 1970; known if the destination was asked.
+    pub at_ms: Option<i64>,
 }
 
 /// A connection to one consumer, or to a broker.
@@ -62,12 +65,14 @@ pub enum PublishError {
         /// Its sequence number.
         sequence: u64,
     },
-    /// The consumer has events that the outbox does not have, and would skip new ones as repeats.
+    /// The destination has events that the outbox does not have, and would skip new ones as repeats.
     #[error(
-        "consumer offset {offset} is ahead of the outbox head {head}; was this store restored from a backup?"
+        "the destination has consumed {offset} events, and its last one is not in the outbox, whose head is \
+         {head}: this store was restored from an older backup than the destination. Nothing is written until \
+         all services are restored from one backup"
     )]
-    ConsumerAhead {
-        /// The offset of the consumer.
+    Restored {
+        /// The offset of the destination.
         offset: u64,
         /// The last sequence number of the outbox.
         head: u64,
@@ -110,7 +115,8 @@ impl Transport for HttpTransport {
 }
 
 impl From<ConsumerOffset> for Position {
-    fn from(ConsumerOffset { sequence }: ConsumerOffset) -> Self {
-        Self { offset: sequence, revision: 0 }
+    fn from(ConsumerOffset { sequence, last_event_at }: ConsumerOffset) -> Self {
+        let at_ms = last_event_at.map(Timestamp::as_millisecond);
+        Self { offset: sequence, revision: 0, at_ms }
     }
 }

@@ -9,7 +9,8 @@ use platform_events::{
 };
 use platform_rest::{client::Client, runtime::Runtime};
 use platform_store::{
-    Aggregate, AggregateStore, Commands, DelayedStore, Notifier, OpenError, ReadPool, database,
+    Aggregate, AggregateStore, Commands, DelayedStore, Notifier, OpenError, ReadPool, WriterHealth,
+    database,
 };
 use platform_telemetry::BoxError;
 use tokio::{select, task::JoinHandle};
@@ -68,8 +69,13 @@ impl<A: EventHandler> DataStore<A> {
         let (commands, ended) = Commands::<A>::start(name, DelayedStore::new(store, delay_us));
         let consumer = Consumer::new(commands.clone());
         let writer = TaskTracker::new().spawn(ended);
-        let wiring =
-            EventWiring { id, reads: reads.clone(), consumer: consumer.clone(), new_events };
+        let wiring = EventWiring {
+            id,
+            reads: reads.clone(),
+            consumer: consumer.clone(),
+            new_events,
+            health: commands.health().clone(),
+        };
         wiring.connect(service, config, runtime).await?;
         Ok(Self { commands, reads, id, consumer, writer })
     }
@@ -77,7 +83,7 @@ impl<A: EventHandler> DataStore<A> {
     /// What is served: these routes, and those for publishers and operators.
     pub fn app(self, router: Router, response_timeout: Duration, runtime: &Runtime) -> App {
         let Self { commands, reads, consumer, writer, .. } = self;
-        platform_events::register(&runtime.metrics, reads.clone());
+        platform_events::register(&runtime.metrics, reads.clone(), consumer.clone());
         let router = router.merge(platform_events::router(consumer, reads.clone()));
         let health = commands.health().clone();
         let close = Box::pin(async move { commands.close() });
@@ -97,6 +103,7 @@ struct EventWiring {
     reads: ReadPool,
     consumer: Consumer,
     new_events: Notifier,
+    health: WriterHealth,
 }
 
 impl EventWiring {
@@ -151,6 +158,7 @@ impl EventWiring {
             outbox: self.reads.clone(),
             new_events: self.new_events.subscribe(),
             priority,
+            fence: self.health.fence(),
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum Input<C> {
         source: Uuid,
         /// Its sequence number among the events of that source, from 1.
         sequence: u64,
+        /// When it happened, in milliseconds since 1970.
+        at_ms: i64,
         /// What is to be done about it.
         disposition: Disposition<C>,
     },
@@ -129,7 +131,7 @@ fn apply<A: Aggregate>(
     let mut aggregate = A::load(tx, &commands)?;
     let mut offsets = Offsets(BTreeMap::new());
     for (source, pending) in sources.into_iter().zip(pending_offsets) {
-        offsets.0.insert(source, (consumer::read_offset(pending)?, false));
+        offsets.0.insert(source, (consumer::read_offset(pending)?, None));
     }
 
     let (mut outputs, mut events) = (Vec::with_capacity(batch.len()), Vec::new());
@@ -142,9 +144,9 @@ fn apply<A: Aggregate>(
     for input in batch {
         outputs.push(match input {
             Input::Command(command) => Output::Reply(decide(command)?),
-            Input::Event { source, sequence, disposition } => {
+            Input::Event { source, sequence, at_ms, disposition } => {
                 let reply = match disposition {
-                    _ if !offsets.advance(*source, *sequence) => None,
+                    _ if !offsets.advance(*source, *sequence, *at_ms) => None,
                     Disposition::Apply(command) => Some(decide(command)?),
                     Disposition::Skip => None,
                     Disposition::DeadLetter(event) => {
@@ -178,8 +180,8 @@ fn source<C>(input: &Input<C>) -> Option<Uuid> {
     }
 }
 
-/// The consumer offset of each source of a batch, and whether it moved.
-struct Offsets(BTreeMap<Uuid, (u64, bool)>);
+/// The consumer offset of each source of a batch; and, if it moved, when its event happened.
+struct Offsets(BTreeMap<Uuid, (u64, Option<i64>)>);
 
 impl Offsets {
     fn of(&self, source: Uuid) -> u64 {
@@ -188,18 +190,18 @@ impl Offsets {
 
     /// Each source numbers its events without gaps. An event at or below the offset was applied
     /// before; one behind a gap waits until the source has sent what is missing.
-    fn advance(&mut self, source: Uuid, sequence: u64) -> bool {
+    fn advance(&mut self, source: Uuid, sequence: u64, at_ms: i64) -> bool {
         let is_next = sequence == self.of(source) + 1;
         if is_next {
-            self.0.insert(source, (sequence, true));
+            self.0.insert(source, (sequence, Some(at_ms)));
         }
         is_next
     }
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         for (source, (offset, moved)) in &self.0 {
-            if *moved {
-                consumer::set_offset(tx, *source, *offset)?;
+            if let Some(at_ms) = moved {
+                consumer::set_offset(tx, *source, *offset, *at_ms)?;
             }
         }
         Ok(())

@@ -50,6 +50,7 @@ impl<A: Aggregate> Commands<A> {
         command: C,
         deadline: Instant,
     ) -> Result<C::Reply, WriteError> {
+        self.check_fence()?;
         let output = self.0.submit_one(Input::Command(command.into()), deadline).await?;
         Ok(reply::<A, C>(output)?)
     }
@@ -60,6 +61,7 @@ impl<A: Aggregate> Commands<A> {
         commands: Vec<C>,
         deadline: Instant,
     ) -> Result<Vec<Result<C::Reply, CommandError>>, WriteError> {
+        self.check_fence()?;
         let inputs = commands.into_iter().map(|command| Input::Command(command.into())).collect();
         Ok(self.0.submit(inputs, deadline).await?.into_iter().map(reply::<A, C>).collect())
     }
@@ -71,6 +73,10 @@ impl<A: Aggregate> Commands<A> {
         deadline: Instant,
     ) -> Result<Vec<Result<Output<A::Reply>, CommandError>>, WriteError> {
         self.0.submit(events, deadline).await
+    }
+
+    fn check_fence(&self) -> Result<(), WriteError> {
+        if self.health().is_fenced() { Err(WriteError::Fenced) } else { Ok(()) }
     }
 
     /// Whether the store can be written to.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     error::SqlError,
     sql::{PendingQuery, Tx},
+    value::Row,
 };
 
 const OFFSET: &str = "
@@ -22,10 +23,15 @@ const ALL_OFFSETS: &str = "
      LIMIT ?1";
 
 const SET_OFFSET: &str = "
-    INSERT INTO consumer_offsets (source, sequence)
-         VALUES (?1, ?2)
+    INSERT INTO consumer_offsets (source, sequence, at_ms)
+         VALUES (?1, ?2, ?3)
     ON CONFLICT (source)
-      DO UPDATE SET sequence = excluded.sequence";
+      DO UPDATE SET sequence = excluded.sequence, at_ms = excluded.at_ms";
+
+const LAST_EVENT: &str = "
+    SELECT sequence, at_ms
+      FROM consumer_offsets
+     WHERE source = ?1";
 
 const ADD_DEAD_LETTER: &str = "
     INSERT INTO dead_letters (source, sequence, type, data, reason, at_ms)
@@ -65,6 +71,12 @@ pub fn offset(tx: &Tx<'_>, source: Uuid) -> Result<u64, SqlError> {
     read_offset(enqueue_offset(tx, source)?)
 }
 
+/// The last applied event of a source: its sequence number, and when it happened, in milliseconds since 1970.
+pub fn last_event(tx: &Tx<'_>, source: Uuid) -> Result<Option<(u64, i64)>, SqlError> {
+    let read = |row: &Row<'_>| Ok((row.int(0)?.cast_unsigned(), row.int(1)?));
+    tx.find(LAST_EVENT, &[source.into()], read)
+}
+
 pub(crate) fn enqueue_offset<'a>(tx: &Tx<'a>, source: Uuid) -> Result<PendingQuery<'a>, SqlError> {
     tx.enqueue(OFFSET, &[source.into()])
 }
@@ -80,9 +92,9 @@ pub fn offsets(tx: &Tx<'_>, limit: u32) -> Result<Vec<(Uuid, u64)>, SqlError> {
     })
 }
 
-/// Sets the consumer offset of a source.
-pub fn set_offset(tx: &Tx<'_>, source: Uuid, offset: u64) -> Result<(), SqlError> {
-    tx.execute(SET_OFFSET, &[source.into(), offset.cast_signed().into()])
+/// Sets the consumer offset of a source, to an event that happened then, in milliseconds since 1970.
+pub fn set_offset(tx: &Tx<'_>, source: Uuid, offset: u64, at_ms: i64) -> Result<(), SqlError> {
+    tx.execute(SET_OFFSET, &[source.into(), offset.cast_signed().into(), at_ms.into()])
 }
 
 /// Stores a dead letter, once.

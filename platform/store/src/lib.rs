@@ -37,7 +37,7 @@ pub use {
     sql::{ById, PendingQuery, Tx},
     value::{Row, Value},
     write::WriteConnection,
-    writer::{CommandError, Store, WriteError, WriterHealth},
+    writer::{CommandError, Fence, Store, WriteError, WriterHealth},
 };
 
 /// Ties a command type to its variant of all commands, and its reply to its variant of all replies:

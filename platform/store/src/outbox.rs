@@ -46,6 +46,11 @@ const APPEND: &str = "
     INSERT INTO outbox (sequence, type, at_ms, data)
          VALUES (?1, ?2, ?3, ?4)";
 
+const AT: &str = "
+    SELECT at_ms
+      FROM outbox
+     WHERE sequence = ?1";
+
 const AFTER: &str = "
     SELECT sequence, type, at_ms, data
       FROM outbox
@@ -82,6 +87,11 @@ pub(crate) fn enqueue_last<'a>(tx: &Tx<'a>) -> Result<PendingQuery<'a>, SqlError
 /// The sequence number of the last event; 0 before the first.
 pub fn head(tx: &Tx<'_>) -> Result<u64, SqlError> {
     Ok(tx.find(HEAD, &[], |row| row.int(0))?.unwrap_or(0).cast_unsigned())
+}
+
+/// When an event happened, in milliseconds since 1970; none if there is no event with this number.
+pub fn at_ms(tx: &Tx<'_>, sequence: u64) -> Result<Option<i64>, SqlError> {
+    tx.find(AT, &[sequence.cast_signed().into()], |row| row.int(0))
 }
 
 /// The next events after a sequence number, at most `limit`, in order.

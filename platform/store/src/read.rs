@@ -80,12 +80,11 @@ impl ReadPool {
         // A cancelled caller does not end the read; its permit is returned when the read has ended.
         let reading = task::spawn_blocking(move || {
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = match known.filter(|connection| !connection.is_closed()) {
-                Some(connection) => connection,
-                None => {
-                    file.check(&database)?;
-                    database.connect_read_only(service)?
-                }
+            let connection = if let Some(open) = known.filter(|known| !known.is_closed()) {
+                open
+            } else {
+                file.check(&database)?;
+                database.connect_read_only(service)?
             };
             let result = connection.read(read)?; // After an error the connection is dropped.
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);

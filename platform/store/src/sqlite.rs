@@ -6,18 +6,23 @@
 //! (the WAL-reset bug, fixed in 3.51.3).
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
-    os::unix::fs::DirBuilderExt,
+    fs::{self, DirBuilder, File, Permissions, TryLockError},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use tracing::{info, warn};
 
 use crate::error::{OpenError, SqlError};
 
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 64;
+
+/// Personal data: the folder and the files are for the owner of the process only.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// How long a connection waits for the lock of another one. Only a checkpoint makes it wait.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -58,6 +63,22 @@ pub(crate) fn run_cached(connection: &Connection, sql: &str) -> Result<(), SqlEr
     Ok(())
 }
 
+/// Takes permissions from others: the file holds personal data. Not from a folder that is meant for all, such as
+/// `/tmp`; and a process that does not own it, as in a volume of Kubernetes, cannot.
+fn close_to_others(path: &Path, mode: u32) {
+    const STICKY: u32 = 0o1000;
+    let Ok(metadata) = path.metadata() else { return };
+    let now = metadata.permissions().mode();
+    let of_others = now & 0o077;
+    if of_others == 0 || now & STICKY != 0 {
+        return;
+    }
+    match fs::set_permissions(path, Permissions::from_mode(mode)) {
+        Ok(()) => info!("{} is closed to other users now", path.display()),
+        Err(cause) => warn!(%cause, "{} can be read by other users", path.display()),
+    }
+}
+
 /// Takes the lock beside the file. The operating system releases it when the process ends.
 pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -65,10 +86,15 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
         let path = path.to_owned();
         move |source| OpenError::Folder { path, source }
     };
-    // Personal data: a folder that is created here is readable for the owner of the process only.
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable(folder))?;
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(unusable(folder))?;
+    close_to_others(folder, FOLDER_MODE);
+    // The files that SQLite makes beside it get its permissions.
+    let mut private = File::options();
+    private.create(true).truncate(false).write(true).mode(FILE_MODE);
+    private.open(path).map_err(unusable(path))?;
+    close_to_others(path, FILE_MODE);
     let lock_path = path.with_extension("lock");
-    let file = File::create(&lock_path).map_err(unusable(&lock_path))?;
+    let file = private.open(&lock_path).map_err(unusable(&lock_path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),

@@ -12,7 +12,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -76,6 +76,9 @@ pub enum WriteError {
     /// The deadline passed before the commit began. Nothing was committed.
     #[error("the deadline passed before the write")]
     Expired,
+    /// The store was restored from an older backup than its consumers. Nothing was committed.
+    #[error("the store is older than its consumers: it was restored from a backup")]
+    Fenced,
     /// The writer has stopped; whether the command was committed is not known.
     #[error("the writer has stopped")]
     Stopped,
@@ -90,7 +93,7 @@ impl WriteError {
     pub const fn outcome_is_unknown(self) -> bool {
         match self {
             Self::Stopped => true,
-            Self::Busy | Self::Closed | Self::Expired | Self::Command(_) => false,
+            Self::Busy | Self::Closed | Self::Expired | Self::Fenced | Self::Command(_) => false,
         }
     }
 }
@@ -125,15 +128,28 @@ pub struct WriterHealth(Arc<Commits>);
 struct Commits {
     /// The store could not commit the last time.
     have_failed: AtomicBool,
+    /// Fences that are set.
+    fences: AtomicUsize,
     /// When the commit began that runs now.
     running_since: Mutex<Option<Instant>>,
 }
 
 impl WriterHealth {
-    /// Whether the last commit succeeded, and the one that runs now takes less than [`STALLED_AFTER`].
+    /// Whether the last commit succeeded, the one that runs now takes less than [`STALLED_AFTER`], and no
+    /// [`Fence`] is set.
     pub fn can_write(&self) -> bool {
         let since = *self.running_since();
-        !self.has_failed() && since.is_none_or(|since| since.elapsed() < STALLED_AFTER)
+        let is_stalled = since.is_some_and(|since| since.elapsed() >= STALLED_AFTER);
+        !self.has_failed() && !self.is_fenced() && !is_stalled
+    }
+
+    /// A fence, which is not set.
+    pub fn fence(&self) -> Fence {
+        Fence { health: self.clone(), is_set: false }
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.0.fences.load(Ordering::Relaxed) > 0
     }
 
     fn has_failed(&self) -> bool {
@@ -147,6 +163,31 @@ impl WriterHealth {
     /// Records how a commit ended; whether the one before had ended otherwise.
     fn record(&self, has_failed: bool) -> bool {
         self.0.have_failed.swap(has_failed, Ordering::Relaxed) != has_failed
+    }
+}
+
+/// Keeps commands from a store; events are still consumed. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Fence {
+    health: WriterHealth,
+    is_set: bool,
+}
+
+impl Fence {
+    /// Sets it or not.
+    pub fn set(&mut self, is_set: bool) {
+        match (self.is_set, is_set) {
+            (false, true) => self.health.0.fences.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.health.0.fences.fetch_sub(1, Ordering::Relaxed),
+            (true, true) | (false, false) => return,
+        };
+        self.is_set = is_set;
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        self.set(false);
     }
 }
 

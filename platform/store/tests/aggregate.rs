@@ -161,7 +161,7 @@ fn source(number: u128) -> Uuid {
 }
 
 fn event_of(number: u128, sequence: u64, disposition: Disposition<i64>) -> Input<i64> {
-    Input::Event { source: source(number), sequence, disposition }
+    Input::Event { source: source(number), sequence, at_ms: 0, disposition }
 }
 
 /// An event of source 1 that appends a number.

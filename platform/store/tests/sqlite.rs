@@ -2,7 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
-use std::{error::Error, fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    error::Error,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use platform_store::{
     Database, Migration, OpenError, ReadPool, SqlError, StoreError, Tx, WriteConnection,
@@ -75,8 +80,35 @@ fn opening_creates_a_folder_that_only_its_owner_may_read() {
     let folder = Folder::new();
     let _store = folder.open();
     assert!(folder.file().is_file());
-    let metadata = fs::metadata(folder.file().parent().expect("a folder")).expect("exists");
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o700);
+    assert_eq!(mode(folder.file().parent().expect("a folder")), 0o700);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("exists").permissions().mode() & 0o777
+}
+
+/// Of an earlier version, or of an operator.
+#[test]
+fn opening_takes_an_existing_folder_and_its_files_from_other_users() {
+    let folder = Folder::new();
+    let parent = folder.file().parent().expect("a folder").to_owned();
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("is the owner's");
+    };
+    fs::create_dir(&parent).expect("creates");
+    fs::write(folder.file(), "").expect("creates");
+    set(&parent, 0o755);
+    set(&folder.file(), 0o644);
+    let (mut store, _reads) = folder.open();
+    store.transaction(|tx| tx.execute(ADD, &["a".into()])).expect("writes");
+    let files = ["sqlite", "sqlite-wal", "sqlite-shm", "lock"];
+    let files = files.map(|extension| mode(&folder.file().with_extension(extension)));
+    assert_eq!((mode(&parent), files), (0o700, [0o600; 4]));
+    drop(store);
+
+    set(&parent, 0o1777);
+    folder.open();
+    assert_eq!(mode(&parent), 0o777, "it is meant for all, as /tmp is");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::{
 };
 
 use contracts::{
+    event::ConsumerOffset,
     ids::StoreId,
     vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
 };
@@ -26,10 +27,11 @@ use platform_resilience::{
     time::Monotonic,
 };
 use platform_rest::client::{Call, CallError, CircuitState, Client};
+use platform_store::{ReadPool, outbox};
 use platform_telemetry::error_chain;
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
-    time::timeout_at,
+    time::{sleep, timeout_at},
 };
 use tracing::warn;
 
@@ -48,11 +50,24 @@ pub(crate) const PROBE_MAX: usize = 5;
 /// another endpoint is tried.
 const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// After so long without a hold `vaccine` may have been restored from a backup, which does not know the latest
+/// bookings.
+const CHECK_AFTER: Duration = Duration::from_secs(5);
+
+/// How often it is asked whether it has consumed them.
+const CHECK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// When to retry if it has not.
+const CHECK_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Requests doses from `vaccine`.
 #[derive(Debug)]
 pub struct HoldClient {
     vaccine: Client,
     owner: StoreId,
+    outbox: ReadPool,
+    /// When doses were held the last time.
+    last_held: StdMutex<Option<Instant>>,
     limiter: StdMutex<Limiter>,
     /// Half of the last batch that got no answer; twice as many after each one that did.
     answered_max: AtomicUsize,
@@ -78,13 +93,15 @@ pub(crate) enum Backlog {
 pub(crate) type Turn<'a> = MutexGuard<'a, ()>;
 
 impl HoldClient {
-    /// Doses are held for this owner.
-    pub fn new(vaccine: Client, owner: StoreId) -> Self {
+    /// Doses are held for this owner, whose events are in this outbox.
+    pub fn new(vaccine: Client, owner: StoreId, outbox: ReadPool) -> Self {
         let backlog = watch::Sender::new(Backlog::Empty);
         let (limiter, clock) = (StdMutex::new(limiter()), Monotonic::default());
         Self {
             vaccine,
             owner,
+            outbox,
+            last_held: StdMutex::default(),
             limiter,
             answered_max: AtomicUsize::new(HOLDS_MAX),
             clock,
@@ -160,6 +177,7 @@ impl HoldClient {
         attempts: impl Iterator<Item = &BookingAttempt>,
         deadline: Instant,
     ) -> Result<Vec<HoldOutcome>, CallError> {
+        self.check_consumed(deadline).await?;
         let holds: Vec<_> = attempts.map(hold_of).collect();
         let count = holds.len();
         let items = u32::try_from(count).unwrap_or(u32::MAX);
@@ -181,6 +199,26 @@ impl HoldClient {
         held
     }
 
+    /// Waits until `vaccine` has consumed the events of all bookings until now, if it may be older than they
+    /// are: it would hold their doses for others.
+    async fn check_consumed(&self, deadline: Instant) -> Result<(), CallError> {
+        let is_recent = |at: Instant| at.elapsed() < CHECK_AFTER;
+        if lock(&self.last_held).is_some_and(is_recent) {
+            return Ok(());
+        }
+        let retry_later = CallError::Shed { retry_after: CHECK_RETRY_AFTER };
+        let Ok(head) = self.outbox.read(outbox::head).await else { return Err(retry_later) };
+        let path = format!("/events/offset?source={}", self.owner);
+        while self.vaccine.get::<ConsumerOffset>(&path, TRY_TIMEOUT).await?.sequence < head {
+            if Instant::now() + CHECK_INTERVAL >= deadline {
+                warn!(head, "vaccine has not consumed the events of all bookings yet");
+                return Err(retry_later);
+            }
+            sleep(CHECK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
     async fn request(
         &self,
         holds: Vec<Hold>,
@@ -190,7 +228,10 @@ impl HoldClient {
         let body = HoldBatch { owner: self.owner, holds };
         let call = Call::post("/holds", "application/json", &body)?.idempotent(TRY_TIMEOUT);
         match self.vaccine.call::<HoldReply>(call, deadline).await {
-            Ok(reply) => Ok(reply.outcomes),
+            Ok(reply) => {
+                *lock(&self.last_held) = Some(Instant::now());
+                Ok(reply.outcomes)
+            }
             Err(error) => {
                 // The breaker logs once that the circuit is open.
                 if !matches!(error, CallError::CircuitOpen { .. }) {

@@ -56,7 +56,7 @@ fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
 async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let store = DataStore::<Bookings>::open(&SERVICE, &config.data, &runtime).await?;
     let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
-    let holds = Arc::new(HoldClient::new(vaccine.clone(), store.id));
+    let holds = Arc::new(HoldClient::new(vaccine.clone(), store.id, store.reads.clone()));
     let attempts = Attempts::start(HoldBatches {
         holds: Arc::clone(&holds),
         commands: store.commands.clone(),

@@ -86,5 +86,8 @@ async fn consume(
 }
 
 fn offset(events: &Events) -> Json<ConsumerOffset> {
-    Json(ConsumerOffset { sequence: events.borrow().last().map_or(0, |last| last.sequence) })
+    Json(ConsumerOffset {
+        sequence: events.borrow().last().map_or(0, |last| last.sequence),
+        last_event_at: None,
+    })
 }

@@ -57,7 +57,7 @@ impl<A: Aggregate<Command: Clone>> TestStore<A> {
     /// Applies the command of one event; returns the consumer offset of its source.
     pub fn consume(&mut self, source: Uuid, sequence: u64, command: A::Command) -> u64 {
         let disposition = Disposition::Apply(command);
-        let event = Input::Event { source, sequence, disposition };
+        let event = Input::Event { source, sequence, at_ms: 0, disposition };
         match self.store.apply(&[event]).expect("commits").first() {
             Some(Output::Consumed { offset, .. }) => *offset,
             Some(Output::Reply(_)) | None => panic!("an event is consumed"),

@@ -10,18 +10,23 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use contracts::event::{BATCH_MEDIA_TYPE, CloudEvent, EVENTS_BODY_MAX, EVENTS_MAX};
+use jiff::Timestamp;
 use platform_events::{HttpTransport, Relay, RelayPriority};
 use platform_rest::{
     client::{Call, Client},
     listener::Listener,
     runtime::Runtime,
 };
+use platform_store::WriteError;
 use platform_telemetry::metrics::Metrics;
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::notes::{NoteStore, event, event_of, event_with, source};
+use crate::notes::{Command, NoteStore, event, event_of, event_with, source};
 
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,7 +87,8 @@ async fn a_publisher_gets_the_offset_of_the_consumer() {
     assert_eq!(served.offset(1).await, json!({"sequence": 0}));
     let consumed = served.post(&[event(1, "a"), event(2, "b"), event(4, "d")]).await;
     assert_eq!((consumed.status, consumed.json), (200, json!({"sequence": 2})));
-    assert_eq!(served.offset(1).await, json!({"sequence": 2}));
+    let at = "1970-01-01T00:00:00Z";
+    assert_eq!(served.offset(1).await, json!({"sequence": 2, "lastEventAt": at}));
     assert_eq!(served.offset(2).await, json!({"sequence": 0}));
 }
 
@@ -146,7 +152,8 @@ async fn metrics_count_published_consumed_and_dead_lettered_events() {
     served.post(&[event(1, "a"), event_with(2, "2")]).await;
     served.store.publish(["x", "y", "z"]).await;
     let metrics = Metrics::default();
-    platform_events::register(&metrics, served.store.reads.clone());
+    let store = &served.store;
+    platform_events::register(&metrics, store.reads.clone(), store.consumer.clone());
     let text = metrics.render().await;
     let is_of_events = |line: &&str| {
         line.starts_with("anticorona_events") || line.starts_with("anticorona_outbox")
@@ -156,9 +163,41 @@ async fn metrics_count_published_consumed_and_dead_lettered_events() {
         [
             "anticorona_outbox_events_total 3",
             "anticorona_events_dead_lettered 1",
+            "anticorona_events_stalled_sources 0",
             &format!("anticorona_events_consumed_total{{source=\"{}\"}} 2", source(1)),
         ]
     );
+}
+
+/// It has written as many events again since, so that only their times differ.
+#[tokio::test]
+async fn a_publisher_that_was_restored_is_noticed_also_when_its_outbox_is_as_long_again() {
+    let (publisher, served) = (NoteStore::open(), Served::open());
+    publisher.publish(["a", "b"]).await;
+    let mut lost = event_of(publisher.id, 1, "a");
+    lost.time = Timestamp::from_second(1).unwrap();
+    assert_eq!(served.store.consumer.consume(&[lost]).await, Ok(1));
+    let health = publisher.commands.health().clone();
+    let relay = Relay {
+        transport: HttpTransport { consumer: "notes", client: served.client.clone() },
+        source: publisher.id,
+        outbox: publisher.reads.clone(),
+        new_events: publisher.new_events.subscribe(),
+        priority: RelayPriority::Background,
+        fence: health.fence(),
+    };
+    let mut relaying = JoinSet::new();
+    relaying.spawn(relay.run());
+    let fenced = async {
+        while health.can_write() {
+            yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, fenced).await.expect("it is noticed");
+    let note = Command::Publish("c".to_owned());
+    let refused = publisher.commands.submit_all(vec![note], Instant::now() + TIMEOUT).await;
+    assert_eq!(refused, Err(WriteError::Fenced));
+    assert_eq!(served.store.notes().await, ["a"]);
 }
 
 #[tokio::test]
@@ -170,6 +209,7 @@ async fn a_relay_publishes_an_outbox_over_http() {
         outbox: publisher.reads.clone(),
         new_events: publisher.new_events.subscribe(),
         priority: RelayPriority::Background,
+        fence: publisher.commands.health().fence(),
     };
     let mut relaying = JoinSet::new();
     relaying.spawn(relay.run());

@@ -1,10 +1,10 @@
 //! Each event is applied once, in the order of its source; one that cannot be applied does not block the
 //! others.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use contracts::event::{DomainEvent, InjectionCompleted, full_type};
-use platform_events::{ConsumeError, DELIVERIES_MAX};
+use platform_events::{ConsumeError, DELIVERIES_MAX, GAP_TOLERATED};
 
 use crate::notes::{NoteStore, event, event_of, event_with, source};
 
@@ -17,6 +17,16 @@ async fn events_are_applied_once_and_in_order() {
     assert_eq!(store.consumer.consume(&[event(4, "d")]).await, Ok(2));
     assert_eq!(store.consumer.consume(&[event(3, "c"), event(4, "d")]).await, Ok(4));
     assert_eq!(store.notes().await, ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn a_gap_that_nothing_fills_is_counted() {
+    let store = NoteStore::open();
+    assert_eq!(store.consumer.consume(&[event(2, "b")]).await, Ok(0));
+    assert_eq!(store.consumer.stalled_sources(Duration::ZERO), 1);
+    assert_eq!(store.consumer.stalled_sources(GAP_TOLERATED), 0, "it is still being filled");
+    assert_eq!(store.consumer.consume(&[event(1, "a"), event(2, "b")]).await, Ok(2));
+    assert_eq!(store.consumer.stalled_sources(Duration::ZERO), 0);
 }
 
 #[tokio::test]

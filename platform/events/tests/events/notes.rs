@@ -185,7 +185,7 @@ pub(crate) fn open(
 /// A store of notes that runs.
 pub(crate) struct NoteStore {
     pub(crate) id: StoreId,
-    commands: Commands<Notes>,
+    pub(crate) commands: Commands<Notes>,
     pub(crate) consumer: Consumer,
     /// Notified of new events in the outbox.
     pub(crate) new_events: Notifier,

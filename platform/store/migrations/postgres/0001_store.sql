@@ -12,10 +12,11 @@ CREATE TABLE outbox (
     data     TEXT   NOT NULL
 );
 
--- The offset of this consumer in the events of each source.
+-- The offset of this consumer in the events of each source, and when its last event happened.
 CREATE TABLE consumer_offsets (
     source   UUID   NOT NULL PRIMARY KEY,
-    sequence BIGINT NOT NULL
+    sequence BIGINT NOT NULL,
+    at_ms    BIGINT NOT NULL
 );
 
 -- Events that could not be applied, stored for an operator.

@@ -11,10 +11,11 @@ CREATE TABLE outbox (
     data     TEXT    NOT NULL
 );
 
--- The offset of this consumer in the events of each source.
+-- The offset of this consumer in the events of each source, and when its last event happened.
 CREATE TABLE consumer_offsets (
     source   BLOB    NOT NULL PRIMARY KEY,
-    sequence INTEGER NOT NULL
+    sequence INTEGER NOT NULL,
+    at_ms    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- Events that could not be applied, stored for an operator.

@@ -87,7 +87,7 @@ async fn an_attempt_with_a_key_whose_answer_was_lost_is_continued() {
 #[tokio::test]
 async fn a_refusal_leaves_nothing_to_abort() {
     let app = BookingApp::start();
-    for refusal in [HoldOutcome::SoldOut, HoldOutcome::NoSuchVaccine, HoldOutcome::Conflict] {
+    for refusal in [HoldOutcome::SoldOut, HoldOutcome::NoSuchVaccine] {
         app.vaccine.reply_next(HOLDS, FakeReply::outcomes([refusal]));
         assert!(book(&app).await.status.is_client_error());
     }

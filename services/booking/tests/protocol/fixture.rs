@@ -11,7 +11,10 @@ use booking::{
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
     store::{MIGRATIONS, Queries},
 };
-use contracts::ids::{ReservationId, StoreId, UserId, VaccineId};
+use contracts::{
+    event::ConsumerOffset,
+    ids::{ReservationId, StoreId, UserId, VaccineId},
+};
 use platform_rest::{client::Client, runtime::Runtime};
 use platform_store::{
     AggregateStore, Commands, Database, Input, Notifier, Output, Store, Subscription,
@@ -22,7 +25,7 @@ use testkit::TEST_TIMEOUT;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::vaccine::FakeVaccine;
+use crate::vaccine::{FakeReply, FakeVaccine, OFFSET};
 
 pub(crate) struct ProtocolFixture {
     pub(crate) vaccine: FakeVaccine,
@@ -43,6 +46,11 @@ impl ProtocolFixture {
         S: Store<Command = Input<Command>, Reply = Output<Reply>>,
     {
         let (vaccine, folder) = (FakeVaccine::start(), TempDir::new().unwrap());
+        // There is no relay.
+        for _ in 0..1_000 {
+            let consumed = ConsumerOffset { sequence: u64::MAX, last_event_at: None };
+            vaccine.reply_next(OFFSET, FakeReply::json(&consumed));
+        }
         let database = database(&folder);
         let (connection, reads) = open_blocking(&database, "booking", MIGRATIONS).unwrap();
         let owner = StoreId(connection.store_id);
@@ -53,7 +61,7 @@ impl ProtocolFixture {
         let runtime = Runtime::new("booking", CancellationToken::new());
         let client = Client::new(vaccine.url().parse().unwrap());
         let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
-        let holds = Arc::new(HoldClient::new(client, owner));
+        let holds = Arc::new(HoldClient::new(client, owner, reads.clone()));
         let attempts = Attempts::start(HoldBatches {
             holds: Arc::clone(&holds),
             commands: commands.clone(),

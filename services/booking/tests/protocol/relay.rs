@@ -17,7 +17,7 @@ use crate::{
     app::BookingApp,
     book,
     fixture::database,
-    vaccine::{EVENTS, FakeReply, FakeVaccine, OFFSET},
+    vaccine::{EVENTS, FakeReply, FakeVaccine, HOLDS, OFFSET},
 };
 
 /// The folder of a store with so many bookings that are not published yet.
@@ -84,7 +84,8 @@ async fn all_events_are_published_again_to_a_vaccine_that_lost_its_data() {
     let app = BookingApp::start();
     book(&app).await;
     app.vaccine.events(1).await;
-    app.vaccine.reply_next(EVENTS, FakeReply::json(&ConsumerOffset { sequence: 0 }));
+    app.vaccine
+        .reply_next(EVENTS, FakeReply::json(&ConsumerOffset { sequence: 0, last_event_at: None }));
     book(&app).await;
     app.vaccine.events(2).await;
     assert_eq!(requests(&app), [vec![1], vec![2], vec![1, 2]]);
@@ -99,6 +100,18 @@ async fn after_a_restart_events_are_published_from_the_offset_of_vaccine() {
     book(&app).await;
     assert_eq!(sequences(&app.vaccine.events(2).await), [1, 2]);
     assert_eq!(requests(&app), [[1], [2]]);
+}
+
+/// The ledger may have been restored from a backup, and would hold the dose of another booking.
+#[tokio::test]
+async fn nothing_is_held_before_vaccine_has_consumed_the_events_of_all_bookings() {
+    let app = BookingApp::start_in(with_bookings(2), FakeVaccine::start());
+    app.vaccine.reply_next(EVENTS, FakeReply::Disconnect);
+    app.vaccine.reply_next(EVENTS, FakeReply::Disconnect);
+    assert_eq!(book(&app).await.status, 201);
+    let posted = app.vaccine.requests("POST");
+    let held = posted.iter().position(|request| request.line.starts_with(HOLDS)).unwrap();
+    assert_eq!(held, 3, "after the third delivery: {posted:?}");
 }
 
 #[tokio::test]

@@ -71,7 +71,11 @@ fn serve(fixture: &ProtocolFixture) {
 /// Starts a worker as another process has it.
 fn serve_in_another_process(fixture: &ProtocolFixture) {
     let vaccine = Client::new(fixture.vaccine.url().parse().unwrap());
-    let holds = Arc::new(HoldClient::new(vaccine, fixture.protocol.owner));
+    let holds = Arc::new(HoldClient::new(
+        vaccine,
+        fixture.protocol.owner,
+        fixture.protocol.queries.0.clone(),
+    ));
     ticket_queue::start(&fixture.protocol, holds);
 }
 

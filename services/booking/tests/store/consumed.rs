@@ -36,7 +36,7 @@ fn consume(store: &mut BookingStore, events: &[(u64, u8)]) {
         let event = ReceivedEvent { source: INJECTION, at: at(1), event: completed(*attempt) };
         let command = Bookings::command(event).unwrap();
         let disposition = Disposition::Apply(command);
-        Input::Event { source: INJECTION.0, sequence: *sequence, disposition }
+        Input::Event { source: INJECTION.0, sequence: *sequence, at_ms: 0, disposition }
     };
     let batch: Vec<_> = events.iter().map(input).collect();
     store.store.apply(&batch).unwrap();

@@ -52,7 +52,7 @@ async fn a_batch_of_events_is_consumed_to_its_end() {
     assert_snapshot!(replies, @r#"
     GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 200 {"reservationId":"00000000-0000-0000-0000-00000000000a","vaccineId":1,"state":"released"}
     GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000b: 200 {"reservationId":"00000000-0000-0000-0000-00000000000b","vaccineId":1,"state":"booked"}
-    GET /events/offset?source=00000000-0000-0000-0000-000000000001: 200 {"sequence":3}
+    GET /events/offset?source=00000000-0000-0000-0000-000000000001: 200 {"sequence":3,"lastEventAt":"2026-11-24T08:00:00Z"}
     GET /events/offset?source=00000000-0000-0000-0000-000000000002: 200 {"sequence":0}
     "#);
     assert_eq!(app.taken().await, 1);
