@@ -44,7 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
 }
 
 /// Whether links may be made of it: what a caller sends is repeated in every link.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     host.len() <= HOST_MAX && !host.contains('@') && host.parse::<Authority>().is_ok()
 }
 

@@ -16,6 +16,7 @@ pub mod listener;
 pub mod openapi;
 pub mod pagination;
 pub mod problem;
+mod request_head;
 mod retry_page;
 pub mod runtime;
 mod sockets;

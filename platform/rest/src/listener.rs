@@ -16,7 +16,7 @@ use axum::{
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,7 +31,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::{ingress::Ingress, problem::Problem, runtime::Runtime, sockets};
+use crate::{ingress::Ingress, problem::Problem, request_head, runtime::Runtime, sockets};
 
 /// Open connections of one listener at most; further ones wait in the kernel's queue.
 /// Fewer if the system allows this process fewer open files.
@@ -203,7 +203,12 @@ impl Server {
         let http = metrics.http();
         let _open = http.connection();
         let is_draining = AtomicBool::new(false);
-        let answer = |request| tracer.serve(request, |it| self.answer(it));
+        let answer = async |mut request| {
+            if let Err(problem) = request_head::normalize(&mut request) {
+                return problem.into_response();
+            }
+            tracer.serve(request, |it| self.answer(it)).await
+        };
         let service = service_fn(async |request| {
             let mut response = http.observe(request, answer).await;
             if is_draining.load(Ordering::Relaxed) || http.connections_open() > self.keep_alive_max

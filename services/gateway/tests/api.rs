@@ -9,6 +9,8 @@ macro_rules! document_path {
     };
 }
 
+#[path = "api/request_head.rs"]
+mod request_head;
 #[path = "api/swagger_ui.rs"]
 mod swagger_ui;
 #[path = "api/upstream.rs"]
@@ -251,10 +253,11 @@ async fn every_collection_is_forwarded_to_its_service() {
 async fn hop_by_hop_headers_are_not_forwarded() {
     let edge = Edge::with(Responds(
         "HTTP/1.1 200 OK\r\nconnection: x-theirs\r\nx-theirs: 1\r\nkeep-alive: timeout=5\r\n\
-         x-kept: 2\r\ncontent-length: 0\r\n\r\n",
+         proxy-authenticate: Basic\r\nx-kept: 2\r\ncontent-length: 0\r\n\r\n",
     ));
     let headers = "connection: close, X-Mine\r\nx-mine: 1\r\nkeep-alive: timeout=5\r\n\
-                   te: trailers\r\nproxy-connection: close\r\nupgrade: h2c\r\nx-kept: 2\r\n";
+                   te: trailers\r\nproxy-connection: close\r\nupgrade: h2c\r\n\
+                   http2-settings: AAMAAABkAAQAAP__\r\nx-kept: 2\r\n";
     assert_snapshot!(edge.request("GET /bookings", headers, "").await, @r"
     HTTP/1.1 200 OK
     x-kept: 2
@@ -266,6 +269,16 @@ async fn hop_by_hop_headers_are_not_forwarded() {
     host: edge.test
     x-kept: 2
     ");
+}
+
+#[tokio::test]
+async fn a_body_that_was_read_is_forwarded_without_the_expectation_of_a_100() {
+    let edge = Edge::with(Responds(OK));
+    let headers = "connection: close\r\nexpect: 100-continue\r\ncontent-length: 2\r\n";
+    let response = edge.request("POST /bookings", headers, "{}").await;
+    assert!(response.starts_with("HTTP/1.1 100") && response.ends_with("fine"), "{response}");
+    let forwarded = edge.booking.requests().concat();
+    assert!(!forwarded.contains("expect"), "{forwarded}");
 }
 
 #[tokio::test]
@@ -389,7 +402,6 @@ async fn routes_between_services_are_not_forwarded() {
         "/bookings/1/2",
         "/tickets",
         "/tickets/search/all",
-        "/vaccines/../holds",
         "//holds",
     ] {
         for line in ["GET", "POST", "PUT", "DELETE"].map(|method| format!("{method} {path}")) {
@@ -463,7 +475,7 @@ async fn breakers_of_the_edge_are_readable_and_cannot_be_changed() {
 #[tokio::test]
 async fn actuator_routes_of_services_are_not_forwarded() {
     let edge = Edge::with(Responds(OK));
-    for path in ["/bookings/actuator/prometheus", "/actuator/env", "/vaccines/../actuator/health"] {
+    for path in ["/bookings/actuator/prometheus", "/actuator/env"] {
         let response = edge.get(path).await;
         assert!(response.starts_with("HTTP/1.1 404"), "{path}: {response}");
     }
