@@ -8,6 +8,7 @@ mod call_outcome;
 pub mod client;
 mod endpoints;
 pub mod fault_injection;
+mod forwarded;
 pub mod hal;
 pub mod headers;
 mod ingress;
@@ -21,4 +22,5 @@ mod retry_page;
 pub mod runtime;
 mod sockets;
 
+pub use forwarded::{TrustedProxies, TrustedProxiesError};
 pub use ingress::RequestDeadline;

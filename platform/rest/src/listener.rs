@@ -31,7 +31,10 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::{ingress::Ingress, problem::Problem, request_head, runtime::Runtime, sockets};
+use crate::{
+    forwarded::TrustedProxies, ingress::Ingress, problem::Problem, request_head, runtime::Runtime,
+    sockets,
+};
 
 /// Open connections of one listener at most; further ones wait in the kernel's queue.
 /// Fewer if the system allows this process fewer open files.
@@ -73,6 +76,7 @@ pub struct Listener {
     sockets: Vec<StdListener>,
     address: SocketAddr,
     connections_max: usize,
+    trusted_proxies: Option<TrustedProxies>,
 }
 
 impl Listener {
@@ -80,7 +84,7 @@ impl Listener {
     pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let bound = sockets::bind(address);
         let (sockets, address) = bound.map_err(|source| ListenError { address, source })?;
-        Ok(Self { sockets, address, connections_max: connections_max() })
+        Ok(Self { sockets, address, connections_max: connections_max(), trusted_proxies: None })
     }
 
     /// The bound address (for port 0, with the port that the system chose).
@@ -93,6 +97,12 @@ impl Listener {
     pub fn with_connections_max(self, max: usize) -> Self {
         let connections_max = max.max(self.sockets.len()).min(self.connections_max);
         Self { connections_max, ..self }
+    }
+
+    /// Its callers are not services: only these proxies are believed what they say of their clients.
+    #[must_use]
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { trusted_proxies: Some(proxies), ..self }
     }
 
     /// Answers requests until the service stops; returns after the last response.
@@ -120,6 +130,7 @@ impl Listener {
             request_timeout,
             free_connections: Arc::new(Semaphore::new(self.connections_max)),
             keep_alive_max: self.connections_max / KEEP_ALIVE_SHARE,
+            trusted_proxies: self.trusted_proxies,
             tasks: TaskTracker::new(),
         });
         for socket in self.sockets {
@@ -146,6 +157,8 @@ struct Server {
     free_connections: Arc<Semaphore>,
     /// With more open connections than this, each is closed after its response.
     keep_alive_max: usize,
+    /// None behind the edge, where callers are services.
+    trusted_proxies: Option<TrustedProxies>,
     tasks: TaskTracker,
 }
 
@@ -156,9 +169,9 @@ impl Server {
             && let Some(accepted) = self.runtime.stop.run_until_cancelled(listener.accept()).await
         {
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     is_failing = false;
-                    self.start(stream, permit);
+                    self.start(stream, peer, permit);
                 }
                 Err(cause) => {
                     if !is_failing {
@@ -180,24 +193,24 @@ impl Server {
     /// Accepts the connections in the kernel's queue: closing the socket would reset them.
     async fn accept_queued(self: Arc<Self>, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
-        while let Ok((stream, _)) = listener.accept() {
+        while let Ok((stream, peer)) = listener.accept() {
             let permit = Arc::clone(&self.free_connections).acquire_owned().await;
             let Ok(permit) = permit else { return };
             if let Ok(stream) = from_std(stream) {
-                self.start(stream, permit);
+                self.start(stream, peer, permit);
             }
         }
     }
 
-    fn start(self: &Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    fn start(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
-            server.connection(stream).await;
+            server.connection(stream, peer).await;
             drop(permit);
         });
     }
 
-    async fn connection(&self, stream: TcpStream) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         drop(stream.set_nodelay(true)); // Without it, responses are only slower.
         let Runtime { stop, metrics, tracer, .. } = &self.runtime;
         let http = metrics.http();
@@ -206,6 +219,9 @@ impl Server {
         let answer = async |mut request| {
             if let Err(problem) = request_head::normalize(&mut request) {
                 return problem.into_response();
+            }
+            if let Some(proxies) = &self.trusted_proxies {
+                proxies.receive(request.headers_mut(), peer.ip());
             }
             tracer.serve(request, |it| self.answer(it)).await
         };

@@ -1,7 +1,7 @@
 //! Settings of `gateway`.
 
 use platform_resilience::breaker::BreakerConfig;
-use platform_rest::client::BaseUrl;
+use platform_rest::{TrustedProxies, client::BaseUrl};
 use platform_service::{ConfigError, Service, Settings};
 
 /// The settings of `gateway`.
@@ -12,6 +12,9 @@ pub struct Config {
     pub upstreams: Vec<(&'static Service, BaseUrl)>,
     /// The circuit breakers of the upstreams. `BREAKER`, for example `open-for-ms=500`.
     pub breaker: BreakerConfig,
+    /// The proxies whose `Forwarded`, `X-Forwarded-…` and `traceparent` are believed. `TRUSTED_PROXIES`, for
+    /// example `10.0.0.0/8,192.0.2.7`; none by default.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Config {
@@ -22,6 +25,7 @@ impl Config {
         Ok(Self {
             upstreams: services.map(upstream).collect::<Result<_, _>>()?,
             breaker: settings.breaker(BreakerConfig::default())?,
+            trusted_proxies: settings.env.first(&["TRUSTED_PROXIES"])?.unwrap_or_default(),
         })
     }
 
@@ -31,6 +35,7 @@ impl Config {
         let mut summary: Vec<_> =
             upstreams.map(|(service, url)| (service.name, url.to_string())).collect();
         summary.push(Settings::show_breaker(&self.breaker));
+        summary.push(("proxies", self.trusted_proxies.to_string()));
         summary
     }
 }

@@ -39,5 +39,6 @@ fn start(config: Config, runtime: &Runtime) -> Result<App, BoxError> {
     for (service, url) in config.upstreams {
         upstreams.push((service, Client::guarded(service.name, url, &config.breaker, runtime)?));
     }
-    Ok(App::edge(api::router(upstreams), RESPONSE_TIMEOUT))
+    let app = App::edge(api::router(upstreams), RESPONSE_TIMEOUT);
+    Ok(app.behind(config.trusted_proxies))
 }
