@@ -9,6 +9,8 @@ macro_rules! document_path {
     };
 }
 
+#[path = "api/cors.rs"]
+mod cors;
 #[path = "api/proxies.rs"]
 mod proxies;
 #[path = "api/request_head.rs"]
