@@ -56,6 +56,30 @@ fn over_http_the_consumers_with_a_url_are_printed() {
 }
 
 #[test]
+fn the_proxies_and_origins_of_the_gateway_are_printed_and_checked() {
+    let gateway = |settings: &[(&str, &str)]| check(&["--data", "none"], settings);
+    let defaults = text(&gateway(&[]).stdout);
+    let proxies = ("TRUSTED_PROXIES", "10.0.0.0/8, ::1");
+    let set = text(&gateway(&[proxies, ("CORS_ORIGINS", "https://app.test")]).stdout);
+    for (printed, proxies, origins) in
+        [(defaults, "none", "none"), (set, "10.0.0.0/8,::1/128", "https://app.test")]
+    {
+        assert!(printed.contains(&format!("proxies    {proxies}\n")), "{printed}");
+        assert!(printed.contains(&format!("origins    {origins}\n")), "{printed}");
+    }
+    for (name, wrong, reason) in [
+        ("TRUSTED_PROXIES", "10.0.0.0/33", "must be IP addresses or networks"),
+        ("CORS_ORIGINS", "*", "must be origins"),
+    ] {
+        let checked = gateway(&[(name, wrong)]);
+        let printed = text(&checked.stderr);
+        let line = format!("gateway cannot start: {name} is \"{wrong}\": {reason}");
+        assert_eq!(checked.status.code(), Some(64));
+        assert!(printed.contains(&line), "{printed}");
+    }
+}
+
+#[test]
 fn invalid_settings_are_named_for_every_service_and_the_exit_code_is_64() {
     let settings = [("DATABASE_URL", "mysql://a:hunter2@b")];
     let checked = check(&["booking", "gateway", "vaccine"], &settings);

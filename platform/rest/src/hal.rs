@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
+    headers::{FORWARDED_PREFIX, FORWARDED_PROTO},
     json::{self, RESPONSE_MAX},
     pagination::{Cursor, PageInfo, PageRequest},
 };
@@ -23,9 +24,13 @@ pub const MEDIA_TYPE: &str = "application/hal+json";
 /// The longest host that links are made of: a name and a port (RFC 1035, section 2.3.4).
 const HOST_MAX: usize = 261;
 
-/// How the caller reached this service, `http://host:port`: links lead back the same way.
+/// The longest path prefix that links are made of.
+const PREFIX_MAX: usize = 256;
+
+/// How the caller reached the system, `http://host:port/prefix`: links lead back the same way.
 ///
-/// The gateway forwards the caller's `Host`; a proxy that ends TLS adds `X-Forwarded-Proto: https`.
+/// The gateway forwards the caller's `Host`. A trusted proxy before it states the host, that it ends TLS, and
+/// the path below which it publishes everything ([`TrustedProxies`](crate::TrustedProxies)).
 #[derive(Clone, Debug)]
 pub struct Origin(String);
 
@@ -35,18 +40,30 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.filter(|host| is_host(host));
-        let https = parts.headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+        let prefix = parts.headers.get(FORWARDED_PREFIX).and_then(|prefix| prefix.to_str().ok());
+        let prefix = prefix.filter(|prefix| is_prefix(prefix)).unwrap_or_default();
+        let https = parts.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
         Ok(Self(match host {
-            Some(host) if https => format!("https://{host}"),
-            Some(host) => format!("http://{host}"),
-            None => String::new(), // Links without a host are still valid.
+            Some(host) if https => format!("https://{host}{prefix}"),
+            Some(host) => format!("http://{host}{prefix}"),
+            None => prefix.to_owned(), // Links without a host are still valid.
         }))
     }
 }
 
 /// Whether links may be made of it: what a caller sends is repeated in every link.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     host.len() <= HOST_MAX && !host.contains('@') && host.parse::<Authority>().is_ok()
+}
+
+/// Whether links may be made of it: `/` and a name, perhaps several times.
+pub(crate) fn is_prefix(prefix: &str) -> bool {
+    let is_name = |name: &str| {
+        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !matches!(name, "" | "." | "..") && name.bytes().all(is_unreserved)
+    };
+    prefix.len() <= PREFIX_MAX
+        && prefix.strip_prefix('/').is_some_and(|names| names.split('/').all(is_name))
 }
 
 impl Origin {

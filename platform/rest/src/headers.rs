@@ -4,6 +4,12 @@
 use axum::http::HeaderMap;
 use uuid::Uuid;
 
+/// On a request: `https` if the client's connection to the edge, or to a proxy before it, is encrypted.
+pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// On a request: the path below which a proxy before the edge publishes everything.
+pub const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
+
 /// On a 503: admission shed the request before anything was begun, for the reason that it names.
 pub const SHED: &str = "x-shed";
 

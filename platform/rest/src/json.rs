@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{FromRequest, FromRequestParts, Path, Request},
+    extract::{FromRequest, FromRequestParts, Path, RawPathParams, Request},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -123,7 +123,8 @@ fn is_json(headers: &HeaderMap) -> bool {
         || essence.to_ascii_lowercase().ends_with("+json")
 }
 
-/// The variables of a path, one or a struct of them; a value that cannot be parsed is a 404.
+/// The variables of a path, one or a struct of them; a value that cannot be parsed is a 404, and so is one
+/// that is spelled otherwise than in links: `+1`, `01` or `%31` for 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Id<T>(pub T);
 
@@ -131,11 +132,18 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let raw = RawPathParams::from_request_parts(parts, state).await;
+        let is_canonical = raw.is_ok_and(|raw| raw.iter().all(|(_, value)| is_canonical(value)));
         match Path::from_request_parts(parts, state).await {
-            Ok(Path(id)) => Ok(Self(id)),
-            Err(_) => Err(Problem::not_found(format!("nothing at {}", parts.uri.path()))),
+            Ok(Path(id)) if is_canonical && !parts.uri.path().contains('%') => Ok(Self(id)),
+            Ok(_) | Err(_) => Err(Problem::not_found(format!("nothing at {}", parts.uri.path()))),
         }
     }
+}
+
+/// Whether a number is spelled as it is printed.
+fn is_canonical(value: &str) -> bool {
+    value.parse::<i64>().map_or(true, |number| number.to_string() == value)
 }
 
 /// A query string.

@@ -8,6 +8,7 @@ mod call_outcome;
 pub mod client;
 mod endpoints;
 pub mod fault_injection;
+mod forwarded;
 pub mod hal;
 pub mod headers;
 mod ingress;
@@ -16,8 +17,10 @@ pub mod listener;
 pub mod openapi;
 pub mod pagination;
 pub mod problem;
+mod request_head;
 mod retry_page;
 pub mod runtime;
 mod sockets;
 
+pub use forwarded::{TrustedProxies, TrustedProxiesError};
 pub use ingress::{CountItems, RequestDeadline};

@@ -16,7 +16,7 @@ use axum::{
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,8 +32,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::{
+    forwarded::TrustedProxies,
     ingress::{CountItems, Ingress, IngressConfig},
     problem::Problem,
+    request_head,
     runtime::Runtime,
     sockets,
 };
@@ -78,7 +80,7 @@ pub struct Listener {
     sockets: Vec<StdListener>,
     address: SocketAddr,
     connections_max: usize,
-    is_edge: bool,
+    trusted_proxies: Option<TrustedProxies>,
     count_items: CountItems,
 }
 
@@ -91,7 +93,7 @@ impl Listener {
             sockets,
             address,
             connections_max: connections_max(),
-            is_edge: false,
+            trusted_proxies: None,
             count_items: |_, _, _| 1,
         })
     }
@@ -108,10 +110,11 @@ impl Listener {
         Self { connections_max, ..self }
     }
 
-    /// Its callers are clients, not services: it does not believe the time that they have left.
+    /// Its callers are clients, not services: it does not believe the time that they have left, and only these
+    /// proxies what they say of their clients.
     #[must_use]
-    pub fn at_edge(self, is_edge: bool) -> Self {
-        Self { is_edge, ..self }
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { trusted_proxies: Some(proxies), ..self }
     }
 
     /// Admits requests by the items in their bodies; without this, each counts as one.
@@ -137,7 +140,7 @@ impl Listener {
         };
         let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
         let router = runtime.tracer.record_routes(router);
-        let Self { is_edge, count_items, .. } = self;
+        let (is_edge, count_items) = (self.trusted_proxies.is_some(), self.count_items);
         let config = IngressConfig { request_timeout, is_edge, count_items };
         let ingress = Ingress::new(router, config).map_err(io::Error::other)?;
         runtime.breakers.set_admission(ingress.admission());
@@ -147,6 +150,7 @@ impl Listener {
             request_timeout,
             free_connections: Arc::new(Semaphore::new(self.connections_max)),
             keep_alive_max: self.connections_max / KEEP_ALIVE_SHARE,
+            trusted_proxies: self.trusted_proxies,
             tasks: TaskTracker::new(),
         });
         for socket in self.sockets {
@@ -173,6 +177,8 @@ struct Server {
     free_connections: Arc<Semaphore>,
     /// With more open connections than this, each is closed after its response.
     keep_alive_max: usize,
+    /// None behind the edge, where callers are services.
+    trusted_proxies: Option<TrustedProxies>,
     tasks: TaskTracker,
 }
 
@@ -183,9 +189,9 @@ impl Server {
             && let Some(accepted) = self.runtime.stop.run_until_cancelled(listener.accept()).await
         {
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     is_failing = false;
-                    self.start(stream, permit);
+                    self.start(stream, peer, permit);
                 }
                 Err(cause) => {
                     if !is_failing {
@@ -207,30 +213,38 @@ impl Server {
     /// Accepts the connections in the kernel's queue: closing the socket would reset them.
     async fn accept_queued(self: Arc<Self>, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
-        while let Ok((stream, _)) = listener.accept() {
+        while let Ok((stream, peer)) = listener.accept() {
             let permit = Arc::clone(&self.free_connections).acquire_owned().await;
             let Ok(permit) = permit else { return };
             if let Ok(stream) = from_std(stream) {
-                self.start(stream, permit);
+                self.start(stream, peer, permit);
             }
         }
     }
 
-    fn start(self: &Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    fn start(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
-            server.connection(stream).await;
+            server.connection(stream, peer).await;
             drop(permit);
         });
     }
 
-    async fn connection(&self, stream: TcpStream) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         drop(stream.set_nodelay(true)); // Without it, responses are only slower.
         let Runtime { stop, metrics, tracer, .. } = &self.runtime;
         let http = metrics.http();
         let _open = http.connection();
         let is_draining = AtomicBool::new(false);
-        let answer = |request| tracer.serve(request, |it| self.answer(it));
+        let answer = async |mut request| {
+            if let Err(problem) = request_head::normalize(&mut request) {
+                return problem.into_response();
+            }
+            if let Some(proxies) = &self.trusted_proxies {
+                proxies.receive(request.headers_mut(), peer.ip());
+            }
+            tracer.serve(request, |it| self.answer(it)).await
+        };
         let service = service_fn(async |request| {
             let mut response = http.observe(request, answer).await;
             if is_draining.load(Ordering::Relaxed) || http.connections_open() > self.keep_alive_max

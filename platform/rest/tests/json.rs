@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use axum::{
+    Router,
     body::{Body, to_bytes},
     extract::{FromRequest, FromRequestParts, Request},
     http::StatusCode,
     response::{IntoResponse, Response},
+    routing::get,
 };
 use insta::assert_snapshot;
 use platform_rest::{
@@ -14,6 +16,7 @@ use platform_rest::{
     problem::Problem,
 };
 use serde::Deserialize;
+use tower::ServiceExt;
 
 #[derive(Debug, Deserialize)]
 struct Order {
@@ -124,6 +127,21 @@ async fn a_path_whose_variable_cannot_be_parsed_is_not_found() {
         let (mut parts, ()) = Request::get(path).body(()).unwrap().into_parts();
         let rejected = Id::<i64>::from_request_parts(&mut parts, &()).await.unwrap_err();
         assert_eq!(shown(rejected.into_response()).await, format!("404 nothing at {path}"));
+    }
+}
+
+#[tokio::test]
+async fn an_id_has_one_spelling() {
+    let show = async |Id(id): Id<i64>| id.to_string();
+    let router = Router::new().route("/bookings/{id}", get(show));
+    let request = |id| Request::get(format!("/bookings/{id}")).body(Body::empty()).unwrap();
+    for id in ["1", "0", "-1", "9223372036854775807"] {
+        let response = router.clone().oneshot(request(id)).await.unwrap();
+        assert_eq!(response.status(), 200, "{id}");
+    }
+    for id in ["+1", "01", "1.0", "%31", "-0", "00", "1e0", "0x1", "%201", "9223372036854775808"] {
+        let response = router.clone().oneshot(request(id)).await.unwrap();
+        assert_eq!(shown(response).await, format!("404 nothing at /bookings/{id}"));
     }
 }
 

@@ -449,3 +449,20 @@ async fn half_a_request_does_not_delay_the_stop() {
     service.stop.cancel();
     service.ended().await;
 }
+
+/// hyper answers these itself, before there is a request; it offers no way to add a problem.
+#[tokio::test]
+async fn a_head_that_cannot_be_parsed_is_answered_without_a_body_and_the_connection_closed() {
+    let service = Service::start(Router::new(), REQUEST_TIMEOUT);
+    let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(1_000));
+    for (head, status) in [("GET / HTTP/1.1\r\n: a\r\n\r\n", "400"), (&many, "431")] {
+        let mut stream = service.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        drop(timeout(TIMEOUT, stream.read_to_end(&mut response)).await.expect("it does not end"));
+        let response = String::from_utf8(response).unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+        assert!(response.contains("connection: close\r\n"), "{response}");
+        assert!(response.contains("content-length: 0\r\n"), "{response}");
+    }
+}

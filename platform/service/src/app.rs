@@ -3,7 +3,7 @@
 use std::{fmt, pin::Pin, time::Duration};
 
 use axum::Router;
-use platform_rest::{CountItems, listener::Listener, runtime::Runtime};
+use platform_rest::{CountItems, TrustedProxies, listener::Listener, runtime::Runtime};
 use platform_store::{ReadPool, WriterHealth};
 use platform_telemetry::BoxError;
 use tokio::{select, task::JoinHandle};
@@ -17,6 +17,7 @@ pub struct App {
     pub(crate) response_timeout: Duration,
     pub(crate) store: Option<OpenStore>,
     pub(crate) is_edge: bool,
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) count_items: CountItems,
 }
 
@@ -40,7 +41,20 @@ impl App {
     /// A service without a store, at the public edge: its actuator is read-only, and no header between
     /// services is believed.
     pub fn edge(router: Router, response_timeout: Duration) -> Self {
-        Self { router, response_timeout, store: None, is_edge: true, count_items: |_, _, _| 1 }
+        Self {
+            router,
+            response_timeout,
+            store: None,
+            is_edge: true,
+            trusted_proxies: TrustedProxies::default(),
+            count_items: |_, _, _| 1,
+        }
+    }
+
+    /// At the edge, behind proxies that are believed what they say of their clients; without this, none is.
+    #[must_use]
+    pub fn behind(self, trusted_proxies: TrustedProxies) -> Self {
+        Self { trusted_proxies, ..self }
     }
 
     /// Admits requests by the items in their bodies; without this, each counts as one.
@@ -57,11 +71,12 @@ impl App {
         listener: Listener,
         runtime: Runtime,
     ) -> Result<(), BoxError> {
-        let Self { router, response_timeout, store, is_edge, count_items } = self;
+        let Self { router, response_timeout, store, is_edge, trusted_proxies, count_items } = self;
         let health =
             store.as_ref().map(|store| StoreHealth::of(store.reads.clone(), store.health.clone()));
         let actuator = actuator::router(name, &runtime, health, is_edge);
-        let listener = listener.at_edge(is_edge).counting_items(count_items);
+        let listener = if is_edge { listener.behind(trusted_proxies) } else { listener };
+        let listener = listener.counting_items(count_items);
         let serving = listener.serve(name, router.merge(actuator), response_timeout, &runtime);
         let Some(OpenStore { mut writer, close, .. }) = store else {
             serving.await?;

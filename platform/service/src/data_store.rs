@@ -7,7 +7,7 @@ use platform_events::{
     Consumer, EventHandler, HttpTransport, NatsTransport, NatsUrl, PublishError, Relay,
     RelayPriority, StoreId,
 };
-use platform_rest::{client::Client, runtime::Runtime};
+use platform_rest::{TrustedProxies, client::Client, runtime::Runtime};
 use platform_store::{
     Aggregate, AggregateStore, Commands, DelayedStore, Notifier, OpenError, ReadPool, WriterHealth,
     database,
@@ -92,6 +92,7 @@ impl<A: EventHandler> DataStore<A> {
             response_timeout,
             store: Some(OpenStore { reads, health, writer, close }),
             is_edge: false,
+            trusted_proxies: TrustedProxies::default(),
             count_items: |_, _, _| 1,
         }
     }

@@ -150,6 +150,11 @@ enum TraceContext {
     Recorded { tracer: SdkTracer, span: Context },
 }
 
+/// Removes the trace headers from a request whose sender does not decide about traces: a new trace begins.
+pub fn remove_context(headers: &mut HeaderMap) {
+    headers::remove(headers);
+}
+
 /// Sets the trace headers of an attempt of a call, and starts its span. To be called right before
 /// each attempt, with the absolute URI in the request.
 pub fn outgoing<B>(request: &mut Request<B>) -> OpenSpan {

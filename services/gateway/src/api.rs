@@ -16,6 +16,7 @@ use platform_service::Service;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    cors::CorsOrigins,
     forward::{Upstream, forward},
     swagger_ui,
 };
@@ -23,7 +24,7 @@ use crate::{
 /// Takes a dose by GET, for old clients inside; from outside every prefetch would take one.
 const INTERNAL: &str = "/vaccines/checkAndBookStock";
 
-pub(crate) fn router(upstreams: Vec<(&'static Service, Client)>) -> Router {
+pub(crate) fn router(upstreams: Vec<(&'static Service, Client)>, cors: CorsOrigins) -> Router {
     let services: Vec<_> = upstreams.iter().map(|(service, _)| *service).collect();
     let collections: Vec<_> =
         services.iter().flat_map(|service| service.collections).copied().collect();
@@ -40,7 +41,10 @@ pub(crate) fn router(upstreams: Vec<(&'static Service, Client)>) -> Router {
             router = router.merge(items(name, upstream.clone()));
         }
     }
-    router
+    match cors.layer() {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }
 
 /// A collection and its searches.

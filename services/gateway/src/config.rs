@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use platform_resilience::breaker::BreakerConfig;
-use platform_rest::client::BaseUrl;
+use platform_rest::{TrustedProxies, client::BaseUrl};
 use platform_service::{ConfigError, Service, Settings};
+
+use crate::cors::CorsOrigins;
 
 /// The settings of `gateway`.
 #[derive(Clone, Debug)]
@@ -15,6 +17,12 @@ pub struct Config {
     /// The circuit breakers of the upstreams: `BREAKER`, for example `open-for-ms=500`; the default is
     /// [`upstream_breaker`].
     pub breaker: BreakerConfig,
+    /// The proxies whose `Forwarded`, `X-Forwarded-…` and `traceparent` are believed. `TRUSTED_PROXIES`, for
+    /// example `10.0.0.0/8,192.0.2.7`; none by default.
+    pub trusted_proxies: TrustedProxies,
+    /// The origins whose scripts may use the edge. `CORS_ORIGINS`, for example `https://app.example`; none by
+    /// default.
+    pub cors_origins: CorsOrigins,
 }
 
 impl Config {
@@ -25,6 +33,8 @@ impl Config {
         Ok(Self {
             upstreams: services.map(upstream).collect::<Result<_, _>>()?,
             breaker: settings.breaker(upstream_breaker())?,
+            trusted_proxies: settings.env.first(&["TRUSTED_PROXIES"])?.unwrap_or_default(),
+            cors_origins: settings.env.first(&["CORS_ORIGINS"])?.unwrap_or_default(),
         })
     }
 
@@ -34,6 +44,8 @@ impl Config {
         let mut summary: Vec<_> =
             upstreams.map(|(service, url)| (service.name, url.to_string())).collect();
         summary.push(Settings::show_breaker(&self.breaker));
+        summary.push(("proxies", self.trusted_proxies.to_string()));
+        summary.push(("origins", self.cors_origins.to_string()));
         summary
     }
 }

@@ -22,11 +22,13 @@ use tokio::time;
 /// When to retry after a service did not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Headers that belong to one connection and not to the request (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
+/// Headers that belong to one connection and not to the request (RFC 9110, sections 7.6.1 and 11.7).
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
@@ -64,6 +66,7 @@ pub(crate) async fn forward(
     head.headers.insert(header::HOST, host);
     head.headers.remove(header::CONTENT_LENGTH); // Set again from the body.
     head.headers.remove(ATTEMPT); // A client does not choose it.
+    head.headers.remove(header::EXPECT); // Met: the body was read.
     head.version = Version::HTTP_11;
     let request = Request::from_parts(head, body);
     // Before the own deadline, so that a time-out is the service's and counts in its breaker.

@@ -8,10 +8,12 @@ use platform_telemetry::BoxError;
 
 mod api;
 pub mod config;
+mod cors;
 mod forward;
 mod swagger_ui;
 
 pub use config::Config;
+pub use cors::{CorsOrigins, CorsOriginsError};
 
 /// The public edge.
 pub const SERVICE: Service = Service {
@@ -40,5 +42,6 @@ fn start(config: Config, runtime: &Runtime) -> Result<App, BoxError> {
     for (service, url) in config.upstreams {
         upstreams.push((service, Client::guarded(service.name, url, &config.breaker, runtime)?));
     }
-    Ok(App::edge(api::router(upstreams), RESPONSE_TIMEOUT))
+    let router = api::router(upstreams, config.cors_origins);
+    Ok(App::edge(router, RESPONSE_TIMEOUT).behind(config.trusted_proxies))
 }

@@ -9,6 +9,12 @@ macro_rules! document_path {
     };
 }
 
+#[path = "api/cors.rs"]
+mod cors;
+#[path = "api/proxies.rs"]
+mod proxies;
+#[path = "api/request_head.rs"]
+mod request_head;
 #[path = "api/swagger_ui.rs"]
 mod swagger_ui;
 #[path = "api/upstream.rs"]
@@ -86,12 +92,21 @@ struct Edge {
 impl Edge {
     /// Before upstreams that all behave alike.
     fn with(behaviour: Behaviour) -> Self {
+        Self::with_settings(behaviour, &[])
+    }
+
+    /// With these settings, before upstreams that all behave alike.
+    fn with_settings(behaviour: Behaviour, settings: &[(&str, &str)]) -> Self {
         let upstream = || Upstream::start(behaviour);
-        Self::before(upstream(), [upstream(), upstream(), upstream()])
+        Self::start(upstream(), [upstream(), upstream(), upstream()], settings)
     }
 
     /// Before booking, and vaccine, injection and mypage.
     fn before(booking: Upstream, others: [Upstream; 3]) -> Self {
+        Self::start(booking, others, &[])
+    }
+
+    fn start(booking: Upstream, others: [Upstream; 3], settings: &[(&str, &str)]) -> Self {
         let [vaccine, injection, mypage] = others;
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.address();
@@ -109,7 +124,8 @@ impl Edge {
             ("BOOKING_URL".to_owned(), booking.url()),
             ("INJECTION_URL".to_owned(), injection.url()),
             ("MYPAGE_URL".to_owned(), mypage.url()),
-        ]);
+        ])
+        .with(settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect());
         let settings =
             Settings { service: &gateway::SERVICE, services: &SERVICES, args: &args, env: &env };
         let configured = (gateway::SERVICE.configure)(&settings).unwrap();
@@ -167,14 +183,13 @@ const CLOSE: &str = "connection: close\r\n";
 async fn a_request_is_forwarded_unchanged() {
     let edge = Edge::with(Responds(OK));
     let headers = "connection: close\r\ncontent-type: application/json\r\nidempotency-key: a\r\n\
-                   x-forwarded-proto: https\r\ncontent-length: 14\r\n";
+                   content-length: 14\r\n";
     edge.request("PATCH /bookings/7?a=%2F&b=", headers, r#"{"status":"X"}"#).await;
     assert_snapshot!(edge.booking.requests().concat(), @r#"
     PATCH /bookings/7?a=%2F&b= HTTP/1.1
     host: edge.test
-    x-forwarded-proto: https
-    content-type: application/json
     idempotency-key: a
+    content-type: application/json
     content-length: 14
 
     {"status":"X"}
@@ -283,10 +298,11 @@ async fn every_collection_is_forwarded_to_its_service() {
 async fn hop_by_hop_headers_are_not_forwarded() {
     let edge = Edge::with(Responds(
         "HTTP/1.1 200 OK\r\nconnection: x-theirs\r\nx-theirs: 1\r\nkeep-alive: timeout=5\r\n\
-         x-kept: 2\r\ncontent-length: 0\r\n\r\n",
+         proxy-authenticate: Basic\r\nx-kept: 2\r\ncontent-length: 0\r\n\r\n",
     ));
     let headers = "connection: close, X-Mine\r\nx-mine: 1\r\nkeep-alive: timeout=5\r\n\
-                   te: trailers\r\nproxy-connection: close\r\nupgrade: h2c\r\nx-kept: 2\r\n";
+                   te: trailers\r\nproxy-connection: close\r\nupgrade: h2c\r\n\
+                   http2-settings: AAMAAABkAAQAAP__\r\nx-kept: 2\r\n";
     assert_snapshot!(edge.request("GET /bookings", headers, "").await, @r"
     HTTP/1.1 200 OK
     x-kept: 2
@@ -298,6 +314,16 @@ async fn hop_by_hop_headers_are_not_forwarded() {
     host: edge.test
     x-kept: 2
     ");
+}
+
+#[tokio::test]
+async fn a_body_that_was_read_is_forwarded_without_the_expectation_of_a_100() {
+    let edge = Edge::with(Responds(OK));
+    let headers = "connection: close\r\nexpect: 100-continue\r\ncontent-length: 2\r\n";
+    let response = edge.request("POST /bookings", headers, "{}").await;
+    assert!(response.starts_with("HTTP/1.1 100") && response.ends_with("fine"), "{response}");
+    let forwarded = edge.booking.requests().concat();
+    assert!(!forwarded.contains("expect"), "{forwarded}");
 }
 
 #[tokio::test]
@@ -435,7 +461,6 @@ async fn routes_between_services_are_not_forwarded() {
         "/bookings/1/2",
         "/tickets",
         "/tickets/search/all",
-        "/vaccines/../holds",
         "//holds",
     ] {
         for line in ["GET", "POST", "PUT", "DELETE"].map(|method| format!("{method} {path}")) {
@@ -473,9 +498,6 @@ async fn the_index_links_to_every_collection() {
 
     {"_links":{"bookings":{"href":"http://edge.test/bookings"},"cancellations":{"href":"http://edge.test/cancellations"},"injections":{"href":"http://edge.test/injections"},"mypages":{"href":"http://edge.test/mypages"},"service-doc":{"href":"http://edge.test/swagger-ui/"},"vaccines":{"href":"http://edge.test/vaccines"}}}
     "#);
-    let secure =
-        edge.request("GET /", "connection: close\r\nx-forwarded-proto: https\r\n", "").await;
-    assert!(secure.contains(r#""https://edge.test/bookings""#), "{secure}");
     edge.assert_nothing_was_forwarded();
 }
 
@@ -509,7 +531,7 @@ async fn breakers_of_the_edge_are_readable_and_cannot_be_changed() {
 #[tokio::test]
 async fn actuator_routes_of_services_are_not_forwarded() {
     let edge = Edge::with(Responds(OK));
-    for path in ["/bookings/actuator/prometheus", "/actuator/env", "/vaccines/../actuator/health"] {
+    for path in ["/bookings/actuator/prometheus", "/actuator/env"] {
         let response = edge.get(path).await;
         assert!(response.starts_with("HTTP/1.1 404"), "{path}: {response}");
     }

@@ -38,6 +38,12 @@ pub(super) fn inject(context: &Context, headers: &mut HeaderMap) {
     }
 }
 
+/// Removes the trace headers.
+pub(super) fn remove(headers: &mut HeaderMap) {
+    headers.remove(&TRACEPARENT);
+    headers.remove(&TRACESTATE);
+}
+
 /// The only value of a header, unless it is too long.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();

@@ -158,19 +158,24 @@ async fn other_paths_below_the_page_are_not_found() {
     let edge = Edge::with(Responds(OK));
     for path in [
         "/swagger-ui/x",
-        "/swagger-ui/../x",
-        "/swagger-ui/../README.md",
-        "/swagger-ui/..%2F..%2FCargo.toml",
-        "/swagger-ui/%2e%2e/x",
         "/swagger-ui//etc/passwd",
         "/swagger-ui/README.md",
         "/openapi",
         "/openapi/",
         "/openapi/gateway.json",
-        "/openapi/../swagger-ui/",
     ] {
         let response = edge.get(path).await;
         assert!(response.starts_with("HTTP/1.1 404"), "{path} is {response}");
+    }
+    for path in [
+        "/swagger-ui/../x",
+        "/swagger-ui/../README.md",
+        "/swagger-ui/..%2F..%2FCargo.toml",
+        "/swagger-ui/%2e%2e/x",
+        "/openapi/../swagger-ui/",
+    ] {
+        let response = edge.get(path).await;
+        assert!(response.starts_with("HTTP/1.1 400"), "{path} is {response}");
     }
     edge.assert_nothing_was_forwarded();
 }
