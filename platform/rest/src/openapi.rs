@@ -32,9 +32,10 @@ pub enum PageOf<T: ToSchema> {
     /// A page
     #[response(status = 200, content_type = "application/hal+json")]
     Page(HalPage<T>),
-    /// The page is too far from the beginning of the list: follow the `next` links
+    /// The parameters do not go together: the page is too far from the beginning of the list (follow the
+    /// `next` links), or both a page and a cursor are given
     #[response(status = 400, content_type = "application/problem+json")]
-    TooDeep(Problem),
+    Incompatible(Problem),
     /// A parameter is wrong; `field` names it
     #[response(status = 422, content_type = "application/problem+json")]
     InvalidField(Problem),

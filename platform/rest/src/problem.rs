@@ -67,6 +67,17 @@ impl Problem {
         }
     }
 
+    /// 409: the field is valid, but no request can change what it has now.
+    pub fn unchangeable(field: &str, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "urn:anticorona:unchangeable-field",
+            "The field cannot be changed",
+        )
+        .field(field)
+        .detail(detail)
+    }
+
     /// 404: there is nothing at this URL.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "urn:anticorona:not-found", "There is no such thing")

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, extract::State, http::StatusCode, response::Response};
 use contracts::{
-    booking::{Booking, BookingBody, BookingStatus},
+    booking::{Booking, BookingBody, BookingChange, BookingStatus},
     ids::{BookingId, UserId, VaccineId},
     number::{WHOLE_MAX, Whole},
 };
@@ -75,7 +75,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (
             "Idempotency-Key" = Option<String>, Header,
             description = "Chosen by the client, new for every booking that it wants; visible ASCII characters",
-            nullable = false, min_length = 1, max_length = 255, example = "9f86d081-1"
+            nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", example = "9f86d081-1"
         ),
         (
             "Prefer" = Option<String>, Header,
@@ -165,7 +165,7 @@ async fn show(
     put, path = "/bookings/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
     request_body(
-        content = BookingBody,
+        content = BookingChange,
         example = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"})
     ),
     responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
@@ -174,7 +174,7 @@ async fn replace(
     protocol: Protocol,
     origin: Origin,
     id: Id<i64>,
-    body: Json<BookingBody>,
+    body: Json<BookingChange>,
 ) -> Result<Response, Problem> {
     update(protocol, origin, id, body).await
 }
@@ -183,14 +183,14 @@ async fn replace(
 #[utoipa::path(
     patch, path = "/bookings/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
-    request_body(content = BookingBody, example = json!({"status": "BOOKING_CANCELLED"})),
+    request_body(content = BookingChange, example = json!({"status": "BOOKING_CANCELLED"})),
     responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
 )]
 async fn update(
     State(protocol): Protocol,
     origin: Origin,
     Id(id): Id<i64>,
-    Json(body): Json<BookingBody>,
+    Json(body): Json<BookingChange>,
 ) -> Result<Response, Problem> {
     let booking = find(&protocol, id).await?;
     unchanged("vaccineId", body.vaccine_id, booking.vaccine_id.0)?;
@@ -249,13 +249,13 @@ fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Pr
 
 fn unchanged(field: &'static str, value: Option<Whole>, current: i64) -> Result<(), Problem> {
     if value.is_some_and(|Whole(value)| value != current) {
-        return Err(Problem::invalid(field, "cannot be changed; cancel and book again"));
+        return Err(Problem::unchangeable(field, "cancel and book again"));
     }
     Ok(())
 }
 
 /// The status that the body requests. `BOOCKED` is how clients of the reference spell it.
-fn requested_status(body: &BookingBody) -> Result<BookingStatus, Problem> {
+fn requested_status(body: &BookingChange) -> Result<BookingStatus, Problem> {
     match body.status.as_deref() {
         Some("BOOKING_CANCELLED") => Ok(BookingStatus::BookingCancelled),
         Some("BOOKED" | "BOOCKED") => Ok(BookingStatus::Booked),
@@ -293,7 +293,7 @@ enum Refused {
 problem_responses! {
     /// There is no such booking
     NotFound = 404;
-    /// The booking is cancelled, or the citizen was vaccinated
+    /// The booking is cancelled, the citizen was vaccinated, or the field cannot be changed
     Final = 409;
 }
 

@@ -97,7 +97,7 @@ async fn list(
 #[into_params(parameter_in = Query)]
 struct BookingQuery {
     /// The number of a booking
-    #[param(example = "1", required = true, nullable = false)]
+    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9223372036854775807i64)]
     booking_id: Option<String>,
 }
 
@@ -168,13 +168,17 @@ async fn update(
         ("userId", body.user_id, current.user_id.0),
     ] {
         if sent.is_some_and(|Whole(sent)| sent != is) {
-            return Err(Problem::invalid(field, "cannot be changed"));
+            return Err(Problem::unchangeable(field, "it is that of the booking"));
         }
     }
     let updated = match body.status.as_deref() {
         Some("INJECTION_COMPLETED") => desk.complete(InjectionId(id)).await?,
-        Some("INJECTION_READY") if current.status == InjectionStatus::InjectionReady => current,
-        Some("INJECTION_READY" | "INJECTION_CANCELLED") => {
+        Some("INJECTION_READY") => match current.status {
+            InjectionStatus::InjectionReady => current,
+            InjectionStatus::InjectionCompleted => return Err(problem(Refusal::AlreadyCompleted)),
+            InjectionStatus::InjectionCancelled => return Err(problem(Refusal::Cancelled)),
+        },
+        Some("INJECTION_CANCELLED") => {
             let detail = "cannot be changed to this; cancel the booking";
             return Err(Problem::invalid("status", detail));
         }
@@ -232,7 +236,7 @@ impl InjectionDesk {
 problem_responses! {
     /// There is no such injection
     NotFound = 404;
-    /// It was completed before, or its booking was cancelled
+    /// It was completed before, its booking was cancelled, or the field cannot be changed
     Final = 409;
 }
 

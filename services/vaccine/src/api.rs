@@ -10,7 +10,7 @@ use axum::{
 };
 use contracts::{
     ids::{ReservationId, VaccineId},
-    vaccine::{Reservation, Vaccine, VaccineBody},
+    vaccine::{Reservation, Vaccine, VaccineBody, VaccineChange},
 };
 use platform_rest::{
     hal::{Collection, HalItem, HalPage, Origin},
@@ -163,7 +163,7 @@ async fn replace(
 #[utoipa::path(
     patch, path = "/vaccines/{id}", tag = "vaccines",
     params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
-    request_body(content = VaccineBody, example = json!({"stock": 1500})),
+    request_body(content = VaccineChange, example = json!({"stock": 1500})),
     responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
 )]
 async fn change(
@@ -259,7 +259,7 @@ async fn reservation(
 #[into_params(parameter_in = Query)]
 struct VaccineQuery {
     /// The number of a vaccine
-    #[param(example = "1", required = true, nullable = false)]
+    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9223372036854775807i64)]
     vaccine_id: Option<String>,
 }
 

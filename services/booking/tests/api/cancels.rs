@@ -112,10 +112,10 @@ async fn only_the_status_can_be_changed() {
     }
     let lines: Vec<_> = requests.iter().map(|(line, body)| (line.as_str(), *body)).collect();
     assert_snapshot!(app.transcript(&lines).await, @r#"
-    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 422 invalid-field; userId: cannot be changed; cancel and book again
-    PUT /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 422 invalid-field; userId: cannot be changed; cancel and book again
-    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 422 invalid-field; vaccineId: cannot be changed; cancel and book again
-    PUT /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 422 invalid-field; vaccineId: cannot be changed; cancel and book again
+    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 409 unchangeable-field; userId: cancel and book again
+    PUT /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 409 unchangeable-field; userId: cancel and book again
+    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
+    PUT /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
     PATCH /bookings/1 {"status":"INJECTION_READY"}: 422 invalid-field; status: must be BOOKED or BOOKING_CANCELLED
     PUT /bookings/1 {"status":"INJECTION_READY"}: 422 invalid-field; status: must be BOOKED or BOOKING_CANCELLED
     PATCH /bookings/1 {"status":null}: 422 invalid-field; status: must be given; it is all that can be changed
