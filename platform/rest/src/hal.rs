@@ -12,12 +12,18 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
-    json,
+    etag, json,
     pagination::{Cursor, PageInfo, PageRequest},
 };
 
 /// The media type of every HAL body.
 pub const MEDIA_TYPE: &str = "application/hal+json";
+
+/// The header that links depend on, besides the host, which is part of the URL.
+const LINKS_VARY: HeaderValue = HeaderValue::from_static("x-forwarded-proto");
+
+/// For what belongs to a person.
+pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The longest host that links are made of: a name and a port (RFC 1035, section 2.3.4).
 const HOST_MAX: usize = 261;
@@ -105,6 +111,8 @@ pub struct Collection {
     pub plural: &'static str,
     /// The name of an item's own link: `booking`.
     pub singular: &'static str,
+    /// Whether items belong to a person, so that nobody may store them on the way.
+    pub is_personal: bool,
 }
 
 impl Collection {
@@ -113,15 +121,28 @@ impl Collection {
         HalItem { item, links: ItemLinks { singular: self.singular, link } }
     }
 
-    /// 200 with an item.
-    pub fn ok<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
-        json::reply(StatusCode::OK, MEDIA_TYPE, &self.item(origin, id, item))
+    fn reply<T: Serialize>(self, status: StatusCode, body: &T) -> Response {
+        let mut response = json::reply(status, MEDIA_TYPE, body);
+        response.headers_mut().insert(header::VARY, LINKS_VARY);
+        if self.is_personal {
+            response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        }
+        response
     }
 
-    /// 201 with an item and its `Location`.
+    /// 200 with an item and its `ETag`.
+    pub fn ok<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
+        let item = self.item(origin, id, item);
+        let mut response = self.reply(StatusCode::OK, &item);
+        etag::set(response.headers_mut(), &item.item);
+        response
+    }
+
+    /// 201 with an item and its `Location`; without an `ETag`, so that the rush for bookings does not pay
+    /// for it.
     pub fn created<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
         let item = self.item(origin, id, item);
-        let mut response = json::reply(StatusCode::CREATED, MEDIA_TYPE, &item);
+        let mut response = self.reply(StatusCode::CREATED, &item);
         if let Ok(location) = HeaderValue::try_from(item.links.link.href) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -144,7 +165,7 @@ impl Collection {
             _links: links,
             page: PageInfo::new(page, list.total),
         };
-        json::reply(StatusCode::OK, MEDIA_TYPE, &body)
+        self.reply(StatusCode::OK, &body)
     }
 }
 

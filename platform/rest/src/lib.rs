@@ -7,6 +7,7 @@ mod call;
 mod call_outcome;
 pub mod client;
 mod endpoints;
+pub mod etag;
 pub mod fault_injection;
 pub mod hal;
 pub mod headers;

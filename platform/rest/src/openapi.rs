@@ -2,7 +2,7 @@
 //!
 //! An operation names them beside its own: `responses((status = 201, …), BodyProblems, Unavailable)`.
 
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::{
     hal::{HalItem, HalPage},
@@ -43,13 +43,39 @@ pub enum PageOf<T: ToSchema> {
 
 /// Found
 #[derive(Debug, IntoResponses)]
-#[response(status = 200, content_type = "application/hal+json")]
+#[response(
+    status = 200,
+    content_type = "application/hal+json",
+    headers(("ETag" = String, description = "The tag of this state, for `If-Match`"))
+)]
 pub struct Found<T: ToSchema>(HalItem<T>);
 
 /// Changed
 #[derive(Debug, IntoResponses)]
-#[response(status = 200, content_type = "application/hal+json")]
+#[response(
+    status = 200,
+    content_type = "application/hal+json",
+    headers(("ETag" = String, description = "The tag of the new state, for `If-Match`"))
+)]
 pub struct Changed<T: ToSchema>(HalItem<T>);
+
+/// The condition of a change.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header")]
+pub struct Condition {
+    /// The `ETag` of the state that is to be changed; without it, any state is
+    #[param(rename = "If-Match", nullable = false)]
+    if_match: Option<String>,
+}
+
+/// The response to a change of a state that is not there any more.
+#[derive(Debug, IntoResponses)]
+pub enum ConditionProblem {
+    /// It was changed meanwhile: no `ETag` in `If-Match` is that of its state
+    #[response(status = 412, content_type = "application/problem+json")]
+    Failed(Problem),
+}
 
 /// The response while a request cannot be served.
 #[derive(Debug, IntoResponses)]

@@ -18,7 +18,7 @@ use platform_store::PageRows;
 use serde::Serialize;
 use serde_json::Value;
 
-const BEANS: Collection = Collection { plural: "beans", singular: "bean" };
+const BEANS: Collection = Collection { plural: "beans", singular: "bean", is_personal: false };
 
 #[derive(Serialize)]
 struct Bean {

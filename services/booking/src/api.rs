@@ -13,9 +13,10 @@ use contracts::{
 };
 use platform_rest::{
     RequestDeadline,
+    etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{Id, Json},
-    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
+    openapi::{BodyProblems, Changed, Condition, ConditionProblem, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
     problem_responses,
@@ -36,7 +37,8 @@ mod tickets;
 /// When to retry after no booking could be taken.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-const BOOKINGS: Collection = Collection { plural: "bookings", singular: "booking" };
+const BOOKINGS: Collection =
+    Collection { plural: "bookings", singular: "booking", is_personal: true };
 
 type Protocol = State<Arc<BookingProtocol>>;
 
@@ -163,39 +165,49 @@ async fn show(
 /// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
 #[utoipa::path(
     put, path = "/bookings/{id}", tag = "bookings",
-    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(
         content = BookingChange,
         example = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"})
     ),
-    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
+    responses(Changed<Booking>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn replace(
     protocol: Protocol,
     origin: Origin,
     id: Id<i64>,
+    if_match: IfMatch,
     body: Json<BookingChange>,
 ) -> Result<Response, Problem> {
-    update(protocol, origin, id, body).await
+    update(protocol, origin, id, if_match, body).await
 }
 
 /// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
 #[utoipa::path(
     patch, path = "/bookings/{id}", tag = "bookings",
-    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(content = BookingChange, example = json!({"status": "BOOKING_CANCELLED"})),
-    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
+    responses(Changed<Booking>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn update(
     State(protocol): Protocol,
     origin: Origin,
     Id(id): Id<i64>,
+    if_match: IfMatch,
     Json(body): Json<BookingChange>,
 ) -> Result<Response, Problem> {
     let booking = find(&protocol, id).await?;
+    let requested = requested_status(&body)?;
     unchanged("vaccineId", body.vaccine_id, booking.vaccine_id.0)?;
     unchanged("userId", body.user_id, booking.user_id.0)?;
-    let booking = match (requested_status(&body)?, booking.status) {
+    if_match.check(&booking)?;
+    let booking = match (requested, booking.status) {
         (BookingStatus::BookingCancelled, _) => protocol.cancel(booking.booking_id).await?,
         (BookingStatus::Booked, BookingStatus::Booked) => booking,
         (BookingStatus::Booked, BookingStatus::BookingCancelled) => return Err(stays_cancelled()),
@@ -209,10 +221,23 @@ async fn update(
 /// Cancels a booking; its dose is released once, however often this is repeated
 #[utoipa::path(
     delete, path = "/bookings/{id}", tag = "bookings",
-    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
-    responses((status = 204, description = "Cancelled"), NotFound, Final, Unavailable)
+    params(
+        ("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1),
+        Condition,
+    ),
+    responses(
+        (status = 204, description = "Cancelled"),
+        NotFound, Final, ConditionProblem, Unavailable,
+    )
 )]
-async fn cancel(State(protocol): Protocol, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
+async fn cancel(
+    State(protocol): Protocol,
+    Id(id): Id<i64>,
+    if_match: IfMatch,
+) -> Result<StatusCode, Problem> {
+    if if_match.is_given() {
+        if_match.check(&find(&protocol, id).await?)?;
+    }
     protocol.cancel(BookingId(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

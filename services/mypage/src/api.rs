@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::store::Queries;
 
-const MYPAGES: Collection = Collection { plural: "mypages", singular: "mypage" };
+const MYPAGES: Collection = Collection { plural: "mypages", singular: "mypage", is_personal: true };
 
 #[derive(OpenApi)]
 #[openapi(

@@ -13,9 +13,10 @@ use contracts::{
     vaccine::{Reservation, Vaccine, VaccineBody, VaccineChange},
 };
 use platform_rest::{
+    etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
+    openapi::{BodyProblems, Changed, Condition, ConditionProblem, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
 };
@@ -28,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, PoolId, Refusal,
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, Pool, PoolId, Refusal,
         RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
@@ -46,7 +47,8 @@ pub use self::stock::Stock;
 /// When `checkAndBookStock` was deprecated: with the first release, 2026-11-23 (RFC 9745).
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");
 
-const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine" };
+const VACCINES: Collection =
+    Collection { plural: "vaccines", singular: "vaccine", is_personal: false };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -144,49 +146,69 @@ async fn show(
 /// Replaces a vaccine; `vcName` and `stock` are required, and the stock never falls below `bookQty`
 #[utoipa::path(
     put, path = "/vaccines/{id}", tag = "vaccines",
-    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(content = VaccineBody, example = json!({"vcName": "FIZER", "stock": 1500})),
-    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn replace(
     State(stock): State<Stock>,
     origin: Origin,
     Id(id): Id<i64>,
+    if_match: IfMatch,
     Json(body): Json<VaccineBody>,
 ) -> Result<Response, Problem> {
     let name = Some(required("vcName", name(&body)?)?);
     let doses = Some(required("stock", doses(&body)?)?);
-    stock.change(&origin, id, name, doses).await
+    stock.change(&origin, id, name, doses, &if_match).await
 }
 
 /// Changes the name, the stock, or both; the stock never falls below `bookQty`
 #[utoipa::path(
     patch, path = "/vaccines/{id}", tag = "vaccines",
-    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(content = VaccineChange, example = json!({"stock": 1500})),
-    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn change(
     State(stock): State<Stock>,
     origin: Origin,
     Id(id): Id<i64>,
+    if_match: IfMatch,
     Json(body): Json<VaccineBody>,
 ) -> Result<Response, Problem> {
     let (name, doses) = (name(&body)?, doses(&body)?);
     if name.is_none() && doses.is_none() {
         return Err(Problem::invalid("stock", "nothing to change: give vcName, stock or both"));
     }
-    stock.change(&origin, id, name, doses).await
+    stock.change(&origin, id, name, doses, &if_match).await
 }
 
 /// Removes a vaccine; only while `bookQty` is 0
 #[utoipa::path(
     delete, path = "/vaccines/{id}", tag = "vaccines",
-    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
-    responses((status = 204, description = "Removed"), NoSuchVaccine, InUse, Unavailable)
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        Condition,
+    ),
+    responses(
+        (status = 204, description = "Removed"),
+        NoSuchVaccine, InUse, ConditionProblem, Unavailable,
+    )
 )]
-async fn remove(State(stock): State<Stock>, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
-    stock.submit(RemoveVaccine { pool: PoolId(id) }).await?.map_err(problem)?;
+async fn remove(
+    State(stock): State<Stock>,
+    Id(id): Id<i64>,
+    if_match: IfMatch,
+) -> Result<StatusCode, Problem> {
+    let pool = PoolId(id);
+    let expected = stock.expected(pool, &if_match).await?;
+    stock.submit(RemoveVaccine { pool, expected }).await?.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -337,10 +359,23 @@ impl Stock {
         id: i64,
         name: Option<Name>,
         stock: Option<Doses>,
+        if_match: &IfMatch,
     ) -> Result<Response, Problem> {
-        let change = ChangeVaccine { pool: PoolId(id), name, stock, at: clock::now() };
+        let pool = PoolId(id);
+        let expected = self.expected(pool, if_match).await?;
+        let change = ChangeVaccine { pool, name, stock, expected, at: clock::now() };
         let changed = self.submit(change).await?.map_err(problem)?;
         Ok(VACCINES.ok(origin, id, vaccine(changed.id, &changed.pool)))
+    }
+
+    /// The state that a change is meant for; the commit of the change checks it again.
+    async fn expected(&self, id: PoolId, if_match: &IfMatch) -> Result<Option<Pool>, Problem> {
+        if !if_match.is_given() {
+            return Ok(None);
+        }
+        let known = self.queries.pool(id).await?.ok_or_else(|| problem(Refusal::NoSuchPool))?;
+        if_match.check(&vaccine(id, &known))?;
+        Ok(Some(known))
     }
 }
 

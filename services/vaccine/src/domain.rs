@@ -44,7 +44,7 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
     match command {
         Command::Register(register) => ledger.register(register),
         Command::Change(change) => Reply::Changed(ledger.change(change)),
-        Command::Remove(remove) => Reply::Removed(ledger.remove(remove.pool)),
+        Command::Remove(remove) => Reply::Removed(ledger.remove(remove)),
         Command::Hold(hold) => Reply::Held(ledger.hold(hold)),
         Command::Confirm(ConfirmHold(hold)) => Reply::Confirmed(ledger.confirm(hold)),
         Command::Release(release) => {
@@ -74,9 +74,8 @@ impl Ledger {
     }
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
-        let ChangeVaccine { pool: id, name, stock, at: _ } = change;
-        let Pool { taken, stock: stock_before, name: _ } =
-            *self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
+        let ChangeVaccine { pool: id, name, stock, expected, at: _ } = change;
+        let Pool { taken, stock: stock_before, name: _ } = *self.expect(*id, expected.as_ref())?;
         if stock.is_some_and(|stock| stock.count() < taken) {
             return Err(Refusal::StockBelowTaken { taken });
         }
@@ -90,13 +89,22 @@ impl Ledger {
         Ok(ChangedPool { id: *id, pool: pool.clone(), stock_before })
     }
 
-    fn remove(&mut self, id: PoolId) -> Result<(), Refusal> {
-        let taken = self.pools.get(&id).ok_or(Refusal::NoSuchPool)?.taken;
+    fn remove(&mut self, RemoveVaccine { pool, expected }: &RemoveVaccine) -> Result<(), Refusal> {
+        let taken = self.expect(*pool, expected.as_ref())?.taken;
         if taken > 0 {
             return Err(Refusal::InUse { taken });
         }
-        self.pools.remove(&id);
+        self.pools.remove(pool);
         Ok(())
+    }
+
+    /// A pool, if it is still as its caller has seen it.
+    fn expect(&self, id: PoolId, expected: Option<&Pool>) -> Result<&Pool, Refusal> {
+        let pool = self.pools.get(&id).ok_or(Refusal::NoSuchPool)?;
+        if expected.is_some_and(|expected| expected != pool) {
+            return Err(Refusal::Stale);
+        }
+        Ok(pool)
     }
 
     fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {

@@ -18,7 +18,7 @@ use contracts::{
     ids::{BookingId, TicketId},
 };
 use platform_rest::{
-    hal::{Link, MEDIA_TYPE, Origin},
+    hal::{Link, MEDIA_TYPE, NO_STORE, Origin},
     json::{self, Id},
     openapi::Unavailable,
     problem::Problem,
@@ -132,7 +132,7 @@ fn reply(
         },
     };
     let mut response = json::reply(status, MEDIA_TYPE, &item);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     if let Some(position) = position {
         let seconds = retry_after(position).as_secs();
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -45,7 +45,7 @@ impl Model {
                 Reply::Registered(id, self.set(id, name.clone(), *stock))
             }
             Command::Change(change) => Reply::Changed(self.change(change)),
-            Command::Remove(RemoveVaccine { pool }) => Reply::Removed(self.remove(*pool)),
+            Command::Remove(remove) => Reply::Removed(self.remove(remove)),
             Command::Hold(hold) => Reply::Held(self.hold(hold)),
             Command::Confirm(ConfirmHold(hold)) => Reply::Confirmed(self.confirm(hold)),
             Command::Release(ReleaseReservation { reservation, of, at }) => {
@@ -62,9 +62,12 @@ impl Model {
     }
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
-        let ChangeVaccine { pool: id, name, stock, at: _ } = change;
-        let Pool { name: name_before, stock: stock_before, taken } =
-            self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+        let ChangeVaccine { pool: id, name, stock, expected, at: _ } = change;
+        let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+        if expected.is_some() && *expected != Some(pool.clone()) {
+            return Err(Refusal::Stale);
+        }
+        let Pool { name: name_before, stock: stock_before, taken } = pool;
         if stock.is_some_and(|stock| stock.count() < taken) {
             return Err(Refusal::StockBelowTaken { taken });
         }
@@ -73,9 +76,16 @@ impl Model {
         Ok(ChangedPool { id: *id, pool, stock_before })
     }
 
-    fn remove(&mut self, id: PoolId) -> Result<(), Refusal> {
-        match self.pool(id).ok_or(Refusal::NoSuchPool)?.taken {
-            0 => self.vaccines.remove(&id).map(drop).ok_or(Refusal::NoSuchPool),
+    fn remove(
+        &mut self,
+        RemoveVaccine { pool: id, expected }: &RemoveVaccine,
+    ) -> Result<(), Refusal> {
+        let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+        if expected.is_some() && *expected != Some(pool.clone()) {
+            return Err(Refusal::Stale);
+        }
+        match pool.taken {
+            0 => self.vaccines.remove(id).map(drop).ok_or(Refusal::NoSuchPool),
             taken => Err(Refusal::InUse { taken }),
         }
     }
