@@ -5,7 +5,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         RefOr,
-        schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema, SchemaType},
+        schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema, Type},
     },
 };
 
@@ -51,17 +51,14 @@ pub struct VaccineBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = StockNumber, required = true)]
     pub stock: Option<Whole>,
-    /// Ignored.
     #[serde(default, rename = "vaccineId")]
-    #[schema(value_type = Value, required = false)]
+    #[schema(ignore)]
     _vaccine_id: IgnoredAny,
-    /// Ignored.
     #[serde(default, rename = "bookQty")]
-    #[schema(value_type = Value, required = false)]
+    #[schema(ignore)]
     _book_qty: IgnoredAny,
-    /// Ignored.
     #[serde(default, rename = "_links")]
-    #[schema(value_type = Value, required = false)]
+    #[schema(ignore)]
     _links: IgnoredAny,
 }
 
@@ -81,9 +78,8 @@ impl PartialSchema for VaccineChange {
         let RefOr::T(Schema::Object(mut body)) = VaccineBody::schema() else {
             return VaccineBody::schema();
         };
-        let has = |field: &String| {
-            ObjectBuilder::new().schema_type(SchemaType::AnyValue).required(field).build()
-        };
+        let has =
+            |field: &String| ObjectBuilder::new().schema_type(Type::Object).required(field).build();
         let one = body.required.iter().map(has).fold(AnyOfBuilder::new(), AnyOfBuilder::item);
         body.required.clear();
         RefOr::T(AllOfBuilder::new().item(body).item(one).into())

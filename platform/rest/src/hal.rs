@@ -1,6 +1,6 @@
 //! HAL bodies, as clients of Spring Data REST expect them: items with `_links`, lists in `_embedded`.
 
-use std::{collections::BTreeMap, convert::Infallible, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display};
 
 use axum::{
     extract::FromRequestParts,
@@ -12,15 +12,16 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
-    etag, json,
+    accept, etag, json,
     pagination::{Cursor, PageInfo, PageRequest},
+    problem::Problem,
 };
 
-/// The media type of every HAL body.
+/// The media type of HAL bodies, unless the client prefers `application/json`.
 pub const MEDIA_TYPE: &str = "application/hal+json";
 
-/// The header that links depend on, besides the host, which is part of the URL.
-const LINKS_VARY: HeaderValue = HeaderValue::from_static("x-forwarded-proto");
+/// The headers that a body depends on, besides the host, which is part of the URL.
+const VARY: HeaderValue = HeaderValue::from_static("accept, x-forwarded-proto");
 
 /// For what belongs to a person.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -28,24 +29,30 @@ pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The longest host that links are made of: a name and a port (RFC 1035, section 2.3.4).
 const HOST_MAX: usize = 261;
 
-/// How the caller reached this service, `http://host:port`: links lead back the same way.
+/// How the caller reached this service, `http://host:port`: links lead back the same way; and the media type
+/// that it gets. A caller that accepts none is refused before anything happens.
 ///
 /// The gateway forwards the caller's `Host`; a proxy that ends TLS adds `X-Forwarded-Proto: https`.
 #[derive(Clone, Debug)]
-pub struct Origin(String);
+pub struct Origin {
+    url: String,
+    media_type: &'static str,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let media_type = accept::negotiate(&parts.headers)?;
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.filter(|host| is_host(host));
         let https = parts.headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-        Ok(Self(match host {
+        let url = match host {
             Some(host) if https => format!("https://{host}"),
             Some(host) => format!("http://{host}"),
             None => String::new(), // Links without a host are still valid.
-        }))
+        };
+        Ok(Self { url, media_type })
     }
 }
 
@@ -57,12 +64,19 @@ fn is_host(host: &str) -> bool {
 impl Origin {
     /// The URL of an item.
     pub fn item(&self, collection: &str, id: impl Display) -> String {
-        format!("{}/{collection}/{id}", self.0)
+        format!("{}/{collection}/{id}", self.url)
     }
 
     /// The URL of a collection.
     pub fn collection(&self, collection: &str) -> String {
-        format!("{}/{collection}", self.0)
+        format!("{}/{collection}", self.url)
+    }
+
+    /// A response with a HAL body.
+    pub fn reply<T: Serialize>(&self, status: StatusCode, body: &T) -> Response {
+        let mut response = json::reply(status, self.media_type, body);
+        response.headers_mut().insert(header::VARY, VARY);
+        response
     }
 }
 
@@ -121,9 +135,8 @@ impl Collection {
         HalItem { item, links: ItemLinks { singular: self.singular, link } }
     }
 
-    fn reply<T: Serialize>(self, status: StatusCode, body: &T) -> Response {
-        let mut response = json::reply(status, MEDIA_TYPE, body);
-        response.headers_mut().insert(header::VARY, LINKS_VARY);
+    fn reply<T: Serialize>(self, origin: &Origin, status: StatusCode, body: &T) -> Response {
+        let mut response = origin.reply(status, body);
         if self.is_personal {
             response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
         }
@@ -133,7 +146,7 @@ impl Collection {
     /// 200 with an item and its `ETag`.
     pub fn ok<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
         let item = self.item(origin, id, item);
-        let mut response = self.reply(StatusCode::OK, &item);
+        let mut response = self.reply(origin, StatusCode::OK, &item);
         etag::set(response.headers_mut(), &item.item);
         response
     }
@@ -142,7 +155,7 @@ impl Collection {
     /// for it.
     pub fn created<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
         let item = self.item(origin, id, item);
-        let mut response = self.reply(StatusCode::CREATED, &item);
+        let mut response = self.reply(origin, StatusCode::CREATED, &item);
         if let Ok(location) = HeaderValue::try_from(item.links.link.href) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -165,7 +178,7 @@ impl Collection {
             _links: links,
             page: PageInfo::new(page, list.total),
         };
-        self.reply(StatusCode::OK, &body)
+        self.reply(origin, StatusCode::OK, &body)
     }
 }
 
@@ -180,7 +193,7 @@ pub struct List<T> {
 
 impl<T> List<T> {
     fn links(&self, origin: &Origin, page: &PageRequest) -> PageLinks {
-        let link = |parameter: Option<&str>| Link::to(page.url(&origin.0, parameter));
+        let link = |parameter: Option<&str>| Link::to(page.url(&origin.url, parameter));
         let cursor = |start| link(Some(&format!("cursor={}", Cursor(start))));
         let keys = self.rows.items.first().zip(self.rows.items.last());
         let keys = keys.map(|((first, _), (last, _))| (*first, *last));

@@ -32,6 +32,9 @@ pub enum PageOf<T: ToSchema> {
     /// A page
     #[response(status = 200, content_type = "application/hal+json")]
     Page(HalPage<T>),
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
     /// The parameters do not go together: the page is too far from the beginning of the list (follow the
     /// `next` links), or both a page and a cursor are given
     #[response(status = 400, content_type = "application/problem+json")]
@@ -41,23 +44,43 @@ pub enum PageOf<T: ToSchema> {
     InvalidField(Problem),
 }
 
-/// Found
+/// The responses with an item.
 #[derive(Debug, IntoResponses)]
-#[response(
-    status = 200,
-    content_type = "application/hal+json",
-    headers(("ETag" = String, description = "The tag of this state, for `If-Match`"))
-)]
-pub struct Found<T: ToSchema>(HalItem<T>);
+pub enum Found<T: ToSchema> {
+    /// Found
+    #[response(
+        status = 200,
+        content_type = "application/hal+json",
+        headers(("ETag" = String, description = "The tag of this state, for `If-Match`"))
+    )]
+    Item(HalItem<T>),
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
+}
 
-/// Changed
+/// The responses with a changed item.
 #[derive(Debug, IntoResponses)]
-#[response(
-    status = 200,
-    content_type = "application/hal+json",
-    headers(("ETag" = String, description = "The tag of the new state, for `If-Match`"))
-)]
-pub struct Changed<T: ToSchema>(HalItem<T>);
+pub enum Changed<T: ToSchema> {
+    /// Changed
+    #[response(
+        status = 200,
+        content_type = "application/hal+json",
+        headers(("ETag" = String, description = "The tag of the new state, for `If-Match`"))
+    )]
+    Item(HalItem<T>),
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
+}
+
+/// The response to a request for a HAL body whose client accepts none.
+#[derive(Debug, IntoResponses)]
+pub enum NotAcceptable {
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    Problem(Problem),
+}
 
 /// The condition of a change.
 #[derive(Debug, IntoParams)]

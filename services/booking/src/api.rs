@@ -16,7 +16,10 @@ use platform_rest::{
     etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{Id, Json},
-    openapi::{BodyProblems, Changed, Condition, ConditionProblem, Found, PageOf, Unavailable},
+    openapi::{
+        BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
+        Unavailable,
+    },
     pagination::{PageParams, PageRequest},
     problem::Problem,
     problem_responses,
@@ -114,7 +117,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
                 ("Retry-After" = u32, description = "When to read the ticket, in seconds; while it waits"),
             )
         ),
-        Refused, BodyProblems, Unavailable,
+        Refused, NotAcceptable, BodyProblems, Unavailable,
     )
 )]
 async fn book(

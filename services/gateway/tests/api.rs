@@ -206,6 +206,7 @@ async fn a_response_is_returned_unchanged() {
     location: http://edge.test/vaccines/1
     retry-after: 7
     content-type: application/problem+json
+    cache-control: no-store
     content-length: 2
     connection: close
 
@@ -299,6 +300,7 @@ async fn a_service_that_is_down_gives_503() {
     assert_snapshot!(edge.post("/bookings", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
+    cache-control: no-store
     retry-after: 3
     content-length: 142
     connection: close
@@ -314,6 +316,7 @@ async fn a_request_without_a_response_is_not_repeated() {
     assert_snapshot!(edge.post("/bookings", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
+    cache-control: no-store
     retry-after: 3
     content-length: 150
     connection: close
@@ -360,6 +363,7 @@ async fn a_service_that_takes_too_long_gives_503() {
     assert_snapshot!(post_until_deadline(&edge).await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
+    cache-control: no-store
     retry-after: 3
     content-length: 150
     connection: close
@@ -407,6 +411,7 @@ async fn a_body_has_at_most_64_kib() {
     assert_snapshot!(edge.post("/vaccines", &" ".repeat(64 * 1024 + 1)).await, @r#"
     HTTP/1.1 413 Payload Too Large
     content-type: application/problem+json
+    cache-control: no-store
     content-length: 116
     connection: close
 
@@ -422,6 +427,7 @@ async fn the_index_links_to_every_collection() {
     assert_snapshot!(edge.get("/").await, @r#"
     HTTP/1.1 200 OK
     content-type: application/hal+json
+    vary: accept, x-forwarded-proto
     content-length: 318
     connection: close
 

@@ -16,7 +16,10 @@ use platform_rest::{
     etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, Changed, Condition, ConditionProblem, Found, PageOf, Unavailable},
+    openapi::{
+        BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
+        Unavailable,
+    },
     pagination::{PageParams, PageRequest},
     problem::Problem,
 };
@@ -111,7 +114,7 @@ async fn list(
             content_type = "application/hal+json",
             headers(("Location" = String, description = "The URL of the vaccine"))
         ),
-        BodyProblems, Unavailable,
+        NotAcceptable, BodyProblems, Unavailable,
     )
 )]
 async fn register(

@@ -160,7 +160,6 @@ async fn other_urls_are_not_found() {
         "GET /bookings/one",
         "GET /bookings/1.0",
         "GET /bookings/99999999999999999999",
-        "GET /bookings/",
         "GET /bookings/1/2",
         "GET /booking",
         "DELETE /bookings/1",
@@ -173,7 +172,6 @@ async fn other_urls_are_not_found() {
     GET /bookings/one: 404 not-found; nothing at /bookings/one
     GET /bookings/1.0: 404 not-found; nothing at /bookings/1.0
     GET /bookings/99999999999999999999: 404 not-found; nothing at /bookings/99999999999999999999
-    GET /bookings/: 404 not-found; nothing at /bookings/
     GET /bookings/1/2: 404 not-found; nothing at /bookings/1/2
     GET /booking: 404 not-found; nothing at /booking
     DELETE /bookings/1: 404 no-such-booking; there is no such booking
