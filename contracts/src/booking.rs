@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     ids::{BookingId, TicketId, UserId, VaccineId},
-    number::Whole,
+    number::{NaturalNumber, PositiveNumber, Whole},
 };
 
 /// A booking as its citizen may see it.
@@ -75,20 +75,48 @@ pub enum TicketStatus {
     Aborted,
 }
 
-/// The body of `POST`, `PUT` and `PATCH` on bookings; other fields are ignored.
+/// The body of `POST` on bookings; other fields are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BookingBody {
     /// The vaccine; a number or a numeric string.
-    #[schema(example = 1)]
+    #[schema(value_type = PositiveNumber, required = true)]
     pub vaccine_id: Option<Whole>,
     /// Accepted for clients of the reference. The booking has the registered name.
     #[schema(example = "FIZER")]
     pub vc_name: Option<String>,
     /// The citizen; a number or a numeric string.
-    #[schema(example = 5)]
+    #[schema(value_type = NaturalNumber, required = true)]
     pub user_id: Option<Whole>,
-    /// Ignored on `POST`. On `PUT` and `PATCH`: `BOOKING_CANCELLED` cancels.
+    /// Ignored.
     #[schema(example = "BOOKED")]
     pub status: Option<String>,
+}
+
+/// The body of `PUT` and `PATCH` on bookings; other fields are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BookingChange {
+    /// May be sent back as it was read; cannot be changed.
+    #[schema(value_type = Option<PositiveNumber>)]
+    pub vaccine_id: Option<Whole>,
+    /// Ignored.
+    #[schema(example = "FIZER")]
+    pub vc_name: Option<String>,
+    /// May be sent back as it was read; cannot be changed.
+    #[schema(value_type = Option<NaturalNumber>)]
+    pub user_id: Option<Whole>,
+    /// `BOOKING_CANCELLED` cancels. `BOOKED`, which the reference spells `BOOCKED`, changes nothing.
+    #[schema(value_type = RequestedStatus, required = true)]
+    pub status: Option<String>,
+}
+
+/// How OpenAPI describes the status in a [`BookingChange`].
+#[derive(ToSchema)]
+#[schema(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(dead_code, reason = "describes text")]
+enum RequestedStatus {
+    Booked,
+    Boocked,
+    BookingCancelled,
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     ids::{BookingId, InjectionId, UserId, VaccineId},
-    number::Whole,
+    number::{NaturalNumber, PositiveNumber, Whole},
 };
 
 /// An appointment at the injection desk.
@@ -41,17 +41,26 @@ pub enum InjectionStatus {
 #[serde(rename_all = "camelCase")]
 pub struct InjectionBody {
     /// May be sent back as it was read; cannot be changed.
-    #[schema(example = 1)]
+    #[schema(value_type = Option<PositiveNumber>)]
     pub booking_id: Option<Whole>,
     /// May be sent back as it was read; cannot be changed.
-    #[schema(example = 1)]
+    #[schema(value_type = Option<PositiveNumber>)]
     pub vaccine_id: Option<Whole>,
     /// May be sent back as it was read; cannot be changed.
-    #[schema(example = 5)]
+    #[schema(value_type = Option<NaturalNumber>)]
     pub user_id: Option<Whole>,
-    /// `INJECTION_COMPLETED` completes it.
-    #[schema(example = "INJECTION_COMPLETED")]
+    /// `INJECTION_COMPLETED` completes it; `INJECTION_READY` changes nothing.
+    #[schema(value_type = RequestedStatus, required = true)]
     pub status: Option<String>,
+}
+
+/// How OpenAPI describes the status in an [`InjectionBody`].
+#[derive(ToSchema)]
+#[schema(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(dead_code, reason = "describes text")]
+enum RequestedStatus {
+    InjectionReady,
+    InjectionCompleted,
 }
 
 /// An appointment that will not take place.

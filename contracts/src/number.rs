@@ -5,13 +5,23 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, OneOfBuilder, Schema, Type},
+    },
+};
 
 /// The largest whole number that every JSON reader keeps exactly: 2^53 − 1 (RFC 8259, section 6).
 pub const WHOLE_MAX: i64 = 9_007_199_254_740_991;
 
-/// A whole number; reads `5` and `"5"`, refuses `5.5`, `"five"` and anything beyond ±[`WHOLE_MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+/// The most digits of a number in a string, leading zeros aside: as many as [`WHOLE_MAX`] has, less one,
+/// so that a pattern can say which strings are numbers.
+const DIGITS_MAX: usize = 15;
+
+/// A whole number; reads `5`, `5.0` and `"5"`, refuses `5.5`, `"five"` and anything beyond ±[`WHOLE_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Whole(pub i64);
 
@@ -45,12 +55,76 @@ impl de::Visitor<'_> for WholeVisitor {
         }
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Whole, E> {
-        match value.trim().parse() {
-            Ok(value) => self.visit_i64(value),
-            Err(_) => Err(E::invalid_value(de::Unexpected::Str(value), &self)),
+    /// `5.0` is the number 5, which some programs write so.
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "whole and in range"
+    )]
+    #[expect(clippy::cast_precision_loss, reason = "exact: it is below 2^53")]
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Whole, E> {
+        if value.fract() == 0.0 && value.abs() <= WHOLE_MAX as f64 {
+            Ok(Whole(value as i64))
+        } else {
+            Err(E::invalid_value(de::Unexpected::Float(value), &self))
         }
     }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Whole, E> {
+        parse(value).map(Whole).ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
+    }
+}
+
+/// Digits, with spaces around them and a minus before them at most.
+fn parse(text: &str) -> Option<i64> {
+    let number = text.trim_matches(' ');
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let significant = digits.trim_start_matches('0').len();
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && significant <= DIGITS_MAX).then(|| number.parse().ok())?
+}
+
+/// Reads a whole number from 1.
+pub fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let Whole(number) = Whole::deserialize(deserializer)?;
+    if number < 1 {
+        let expected = "a whole number from 1";
+        return Err(de::Error::invalid_value(de::Unexpected::Signed(number), &expected));
+    }
+    Ok(number)
+}
+
+/// How OpenAPI describes a [`Whole`] from 1 to [`WHOLE_MAX`].
+#[derive(Clone, Copy, Debug)]
+pub struct PositiveNumber;
+
+impl PartialSchema for PositiveNumber {
+    fn schema() -> RefOr<Schema> {
+        schema(1, WHOLE_MAX, "0*[1-9][0-9]{0,14}")
+    }
+}
+
+impl ToSchema for PositiveNumber {}
+
+/// How OpenAPI describes a [`Whole`] from 0 to [`WHOLE_MAX`].
+#[derive(Clone, Copy, Debug)]
+pub struct NaturalNumber;
+
+impl PartialSchema for NaturalNumber {
+    fn schema() -> RefOr<Schema> {
+        schema(0, WHOLE_MAX, "-?0+|0*[1-9][0-9]{0,14}")
+    }
+}
+
+impl ToSchema for NaturalNumber {}
+
+/// A number in a range, or a string of it.
+pub(crate) fn schema(min: i64, max: i64, text: &str) -> RefOr<Schema> {
+    let number = ObjectBuilder::new().schema_type(Type::Integer);
+    let number = number.minimum(Some(min)).maximum(Some(max));
+    let text =
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^ *({text}) *$")));
+    RefOr::T(OneOfBuilder::new().item(number).item(text).into())
 }
 
 #[cfg(test)]
@@ -66,12 +140,19 @@ mod tests {
         assert_eq!(read("5"), Some(5));
         assert_eq!(read("\"5\""), Some(5));
         assert_eq!(read("\" -7 \""), Some(-7));
+        assert_eq!(read("5.0"), Some(5));
+        assert_eq!(read("-0.0"), Some(0));
+        assert_eq!(read("\"0000000000000000000000000005\""), Some(5));
+        assert_eq!(read("\"999999999999999\""), Some(999_999_999_999_999));
     }
 
     #[test]
     fn everything_else_is_refused() {
         for json in ["5.5", "\"five\"", "\"\"", "true", "null", "[5]", "9007199254740992", "1e30"] {
             assert_eq!(read(json), None, "{json}");
+        }
+        for text in ["+5", "5.0", "- 5", "\\t5", "-", "1000000000000000"] {
+            assert_eq!(read(&format!("\"{text}\"")), None, "{text}");
         }
     }
 }

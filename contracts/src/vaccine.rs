@@ -1,11 +1,17 @@
 //! Bodies of `vaccine`: stock, and holds of it.
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema, Type},
+    },
+};
 
 use crate::{
     ids::{ReservationId, StoreId, VaccineId},
-    number::Whole,
+    number::{self, PositiveNumber, Whole},
 };
 
 /// The largest number of holds in one [`HoldBatch`]; more is refused whole.
@@ -35,7 +41,8 @@ fn is_none(doses: &i64) -> bool {
     *doses == 0
 }
 
-/// The body of `POST`, `PUT` and `PATCH` on vaccines.
+/// The body of `POST` and `PUT` on vaccines; that of `PATCH`, [`VaccineChange`], has one of the fields or
+/// both.
 ///
 /// Fields that only `vaccine` sets may be sent back as they were read; they are ignored.
 /// Any other field is refused: a misspelt `stok` must not be ignored.
@@ -43,10 +50,15 @@ fn is_none(doses: &i64) -> bool {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VaccineBody {
     /// The name, 1 to 100 characters.
-    #[schema(example = "FIZER")]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(
+        value_type = String, required = true, example = "FIZER", min_length = 1, max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub vc_name: Option<String>,
     /// Doses that exist, 0 to 1,000,000,000; a number or a numeric string.
-    #[schema(example = 1000)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = StockNumber, required = true)]
     pub stock: Option<Whole>,
     #[serde(default, rename = "vaccineId")]
     #[schema(ignore)]
@@ -62,6 +74,44 @@ pub struct VaccineBody {
     _links: IgnoredAny,
 }
 
+/// A field may be missing, and is not `null`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// How OpenAPI describes the body of `PATCH` on vaccines: a [`VaccineBody`] with one of its fields or both.
+#[derive(Clone, Copy, Debug)]
+pub struct VaccineChange;
+
+impl PartialSchema for VaccineChange {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut body)) = VaccineBody::schema() else {
+            return VaccineBody::schema();
+        };
+        let has =
+            |field: &String| ObjectBuilder::new().schema_type(Type::Object).required(field).build();
+        let one = body.required.iter().map(has).fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+        body.required.clear();
+        RefOr::T(AllOfBuilder::new().item(body).item(one).into())
+    }
+}
+
+impl ToSchema for VaccineChange {}
+
+/// How OpenAPI describes a stock: 0 to 1,000,000,000.
+#[derive(Clone, Copy, Debug)]
+struct StockNumber;
+
+impl PartialSchema for StockNumber {
+    fn schema() -> RefOr<Schema> {
+        number::schema(0, 1_000_000_000, "-?0+|0*[1-9][0-9]{0,8}|0*1000000000")
+    }
+}
+
+impl ToSchema for StockNumber {}
+
 /// Many holds in one request; each is decided for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -69,6 +119,7 @@ pub struct HoldBatch {
     /// The store that holds the doses and will resolve them.
     pub owner: StoreId,
     /// At most [`HOLDS_MAX`].
+    #[schema(max_items = 512)]
     pub holds: Vec<Hold>,
 }
 
@@ -79,7 +130,13 @@ pub struct Hold {
     /// The attempt; a repeated hold has the same outcome.
     pub reservation_id: ReservationId,
     /// The vaccine.
+    #[serde(deserialize_with = "vaccine_id")]
+    #[schema(value_type = PositiveNumber)]
     pub vaccine_id: VaccineId,
+}
+
+fn vaccine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VaccineId, D::Error> {
+    number::positive(deserializer).map(VaccineId)
 }
 
 /// The outcomes of a [`HoldBatch`], in its order.
@@ -152,6 +209,7 @@ pub struct AbortBatch {
     /// The store whose attempts these are.
     pub owner: StoreId,
     /// At most [`HOLDS_MAX`].
+    #[schema(max_items = 512)]
     pub reservation_ids: Vec<ReservationId>,
 }
 

@@ -27,6 +27,7 @@ mod promql;
 mod requests;
 mod restore;
 mod rolling;
+mod schemathesis;
 mod settings;
 mod shutdown;
 mod siege;

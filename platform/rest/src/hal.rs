@@ -1,6 +1,6 @@
 //! HAL bodies, as clients of Spring Data REST expect them: items with `_links`, lists in `_embedded`.
 
-use std::{collections::BTreeMap, convert::Infallible, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display};
 
 use axum::{
     body::HttpBody,
@@ -13,13 +13,21 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
+    accept, etag,
     headers::{FORWARDED_PREFIX, FORWARDED_PROTO},
     json::{self, RESPONSE_MAX},
     pagination::{Cursor, PageInfo, PageRequest},
+    problem::Problem,
 };
 
-/// The media type of every HAL body.
+/// The media type of HAL bodies, unless the client prefers `application/json`.
 pub const MEDIA_TYPE: &str = "application/hal+json";
+
+/// The headers that a body depends on, besides the host, which is part of the URL.
+const VARY: HeaderValue = HeaderValue::from_static("accept, x-forwarded-proto");
+
+/// For what belongs to a person.
+pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The longest host that links are made of: a name and a port (RFC 1035, section 2.3.4).
 const HOST_MAX: usize = 261;
@@ -27,27 +35,33 @@ const HOST_MAX: usize = 261;
 /// The longest path prefix that links are made of.
 const PREFIX_MAX: usize = 256;
 
-/// How the caller reached the system, `http://host:port/prefix`: links lead back the same way.
+/// How the caller reached the system, `http://host:port/prefix`: links lead back the same way; and the media type
+/// that it gets. A caller that accepts none is refused before anything happens.
 ///
 /// The gateway forwards the caller's `Host`. A trusted proxy before it states the host, that it ends TLS, and
 /// the path below which it publishes everything ([`TrustedProxies`](crate::TrustedProxies)).
 #[derive(Clone, Debug)]
-pub struct Origin(String);
+pub struct Origin {
+    url: String,
+    media_type: &'static str,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let media_type = accept::negotiate(&parts.headers)?;
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.filter(|host| is_host(host));
         let prefix = parts.headers.get(FORWARDED_PREFIX).and_then(|prefix| prefix.to_str().ok());
         let prefix = prefix.filter(|prefix| is_prefix(prefix)).unwrap_or_default();
         let https = parts.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
-        Ok(Self(match host {
+        let url = match host {
             Some(host) if https => format!("https://{host}{prefix}"),
             Some(host) => format!("http://{host}{prefix}"),
             None => prefix.to_owned(), // Links without a host are still valid.
-        }))
+        };
+        Ok(Self { url, media_type })
     }
 }
 
@@ -69,12 +83,19 @@ pub(crate) fn is_prefix(prefix: &str) -> bool {
 impl Origin {
     /// The URL of an item.
     pub fn item(&self, collection: &str, id: impl Display) -> String {
-        format!("{}/{collection}/{id}", self.0)
+        format!("{}/{collection}/{id}", self.url)
     }
 
     /// The URL of a collection.
     pub fn collection(&self, collection: &str) -> String {
-        format!("{}/{collection}", self.0)
+        format!("{}/{collection}", self.url)
+    }
+
+    /// A response with a HAL body.
+    pub fn reply<T: Serialize>(&self, status: StatusCode, body: &T) -> Response {
+        let mut response = json::reply(status, self.media_type, body);
+        response.headers_mut().insert(header::VARY, VARY);
+        response
     }
 }
 
@@ -123,6 +144,8 @@ pub struct Collection {
     pub plural: &'static str,
     /// The name of an item's own link: `booking`.
     pub singular: &'static str,
+    /// Whether items belong to a person, so that nobody may store them on the way.
+    pub is_personal: bool,
 }
 
 impl Collection {
@@ -131,15 +154,37 @@ impl Collection {
         HalItem { item, links: ItemLinks { singular: self.singular, link } }
     }
 
-    /// 200 with an item.
-    pub fn ok<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
-        json::reply(StatusCode::OK, MEDIA_TYPE, &self.item(origin, id, item))
+    fn reply<T: Serialize>(self, origin: &Origin, status: StatusCode, body: &T) -> Response {
+        let mut response = origin.reply(status, body);
+        if self.is_personal {
+            response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        }
+        response
     }
 
-    /// 201 with an item and its `Location`.
+    /// 200 with an item and its `ETag`.
+    pub fn ok<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
+        self.ok_tagged(origin, id, &item, &item)
+    }
+
+    /// [`Collection::ok`] with an `ETag` of only a part of the item.
+    pub fn ok_tagged<T: Serialize>(
+        self,
+        origin: &Origin,
+        id: impl Display,
+        item: &T,
+        tagged: &impl Serialize,
+    ) -> Response {
+        let mut response = self.reply(origin, StatusCode::OK, &self.item(origin, id, item));
+        etag::set(response.headers_mut(), tagged);
+        response
+    }
+
+    /// 201 with an item and its `Location`; without an `ETag`, so that the rush for bookings does not pay
+    /// for it.
     pub fn created<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
         let item = self.item(origin, id, item);
-        let mut response = json::reply(StatusCode::CREATED, MEDIA_TYPE, &item);
+        let mut response = self.reply(origin, StatusCode::CREATED, &item);
         if let Ok(location) = HeaderValue::try_from(item.links.link.href) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -164,7 +209,7 @@ impl Collection {
                 _links: list.links(origin, page),
                 page: PageInfo::new(page, list.total),
             };
-            let response = json::reply(StatusCode::OK, MEDIA_TYPE, &body);
+            let response = self.reply(origin, StatusCode::OK, &body);
             let length = usize::try_from(response.body().size_hint().lower());
             if length.is_ok_and(|length| length <= RESPONSE_MAX) || list.rows.items.len() <= 1 {
                 return response;
@@ -201,7 +246,7 @@ impl<T> List<T> {
     }
 
     fn links(&self, origin: &Origin, page: &PageRequest) -> PageLinks {
-        let link = |parameter: Option<&str>| Link::to(page.url(&origin.0, parameter));
+        let link = |parameter: Option<&str>| Link::to(page.url(&origin.url, parameter));
         let cursor = |start| link(Some(&format!("cursor={}", Cursor(start))));
         let keys = self.rows.items.first().zip(self.rows.items.last());
         let keys = keys.map(|((first, _), (last, _))| (*first, *last));

@@ -160,11 +160,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The number in a query parameter, which is text here so that a missing one and a wrong one are the same
-/// problem; `of` says what it numbers.
+/// The number in a query parameter, from 0, which is text here so that a missing one and a wrong one are the
+/// same problem; `of` says what it numbers.
 pub fn number(field: &'static str, text: Option<&str>, of: &str) -> Result<i64, Problem> {
-    let number = text.unwrap_or_default().trim().parse();
-    number.map_err(|_| Problem::invalid(field, format!("must be the number of a {of}")))
+    let number = text.unwrap_or_default().trim().parse().ok().filter(|number| *number >= 0);
+    number.ok_or_else(|| Problem::invalid(field, format!("must be the number of a {of}")))
 }
 
 /// A JSON response.

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod accept;
 mod base_url;
 pub mod breaker_registry;
 mod call;
 mod call_outcome;
 pub mod client;
 mod endpoints;
+pub mod etag;
 pub mod fault_injection;
 mod forwarded;
 pub mod hal;

@@ -15,7 +15,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -29,6 +29,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 use tracing::{info, warn};
 
 use crate::{
@@ -140,6 +141,7 @@ impl Listener {
         };
         let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
         let router = runtime.tracer.record_routes(router);
+        let router = with_trailing_slash(router);
         let (is_edge, count_items) = (self.trusted_proxies.is_some(), self.count_items);
         let config = IngressConfig { request_timeout, is_edge, count_items };
         let ingress = Ingress::new(router, config).map_err(io::Error::other)?;
@@ -291,15 +293,41 @@ fn from_std(stream: StdStream) -> io::Result<TcpStream> {
     TcpStream::from_std(stream)
 }
 
+/// A path with a slash at its end is the path without it, unless it has a route of its own.
+fn with_trailing_slash(router: Router) -> Router {
+    let exact = router.clone();
+    router.fallback(async move |mut request: Request| match without_trailing_slash(request.uri()) {
+        Some(uri) => {
+            *request.uri_mut() = uri;
+            exact.oneshot(request).await.into_response()
+        }
+        None => not_found(request).await.into_response(),
+    })
+}
+
+fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
+    let path =
+        uri.path().strip_suffix('/').filter(|path| !path.is_empty() && !path.ends_with('/'))?;
+    match uri.query() {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
+    }
+}
+
 async fn not_found(request: Request) -> Problem {
     Problem::not_found(format!("nothing at {}", request.uri().path()))
 }
 
-async fn method_not_allowed(request: Request) -> Problem {
+/// `OPTIONS` asks what is allowed; axum adds `Allow` to both responses.
+async fn method_not_allowed(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "urn:anticorona:method-not-allowed",
         "This address does not take this method",
     )
     .detail(format!("{} is not possible here; see the Allow header", request.method()))
+    .into_response()
 }

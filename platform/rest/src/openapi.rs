@@ -2,7 +2,7 @@
 //!
 //! An operation names them beside its own: `responses((status = 201, …), BodyProblems, Unavailable)`.
 
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::{
     hal::{HalItem, HalPage},
@@ -32,23 +32,73 @@ pub enum PageOf<T: ToSchema> {
     /// A page
     #[response(status = 200, content_type = "application/hal+json")]
     Page(HalPage<T>),
-    /// The page is too far from the beginning of the list: follow the `next` links
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
+    /// The parameters do not go together: the page is too far from the beginning of the list (follow the
+    /// `next` links), or both a page and a cursor are given
     #[response(status = 400, content_type = "application/problem+json")]
-    TooDeep(Problem),
+    Incompatible(Problem),
     /// A parameter is wrong; `field` names it
     #[response(status = 422, content_type = "application/problem+json")]
     InvalidField(Problem),
 }
 
-/// Found
+/// The responses with an item.
 #[derive(Debug, IntoResponses)]
-#[response(status = 200, content_type = "application/hal+json")]
-pub struct Found<T: ToSchema>(HalItem<T>);
+pub enum Found<T: ToSchema> {
+    /// Found
+    #[response(
+        status = 200,
+        content_type = "application/hal+json",
+        headers(("ETag" = String, description = "The tag of this state, for `If-Match`"))
+    )]
+    Item(HalItem<T>),
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
+}
 
-/// Changed
+/// The responses with a changed item.
 #[derive(Debug, IntoResponses)]
-#[response(status = 200, content_type = "application/hal+json")]
-pub struct Changed<T: ToSchema>(HalItem<T>);
+pub enum Changed<T: ToSchema> {
+    /// Changed
+    #[response(
+        status = 200,
+        content_type = "application/hal+json",
+        headers(("ETag" = String, description = "The tag of the new state, for `If-Match`"))
+    )]
+    Item(HalItem<T>),
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
+}
+
+/// The response to a request for a HAL body whose client accepts none.
+#[derive(Debug, IntoResponses)]
+pub enum NotAcceptable {
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    Problem(Problem),
+}
+
+/// The condition of a change.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header")]
+pub struct Condition {
+    /// The `ETag` of the state that is to be changed; without it, any state is
+    #[param(rename = "If-Match", nullable = false)]
+    if_match: Option<String>,
+}
+
+/// The response to a change of a state that is not there any more.
+#[derive(Debug, IntoResponses)]
+pub enum ConditionProblem {
+    /// It was changed meanwhile: no `ETag` in `If-Match` is that of its state
+    #[response(status = 412, content_type = "application/problem+json")]
+    Failed(Problem),
+}
 
 /// The response while a request cannot be served.
 #[derive(Debug, IntoResponses)]

@@ -28,6 +28,9 @@ pub const PAGE_SIZE_MAX: u32 = 1_000;
 /// Items before a page that is requested by its number, at most.
 pub const PAGE_DEPTH_MAX: u64 = 10_000;
 
+/// Digits of a key in a cursor at most: as many as the largest key has.
+const KEY_DIGITS_MAX: usize = 19;
+
 /// The page that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
@@ -44,13 +47,14 @@ pub struct PageRequest {
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
     /// Where the page begins, as `next` and `prev` of another page say
-    #[param(example = "after-20", nullable = false)]
+    #[param(example = "after-20", nullable = false, pattern = "^(after|before)-[0-9]{1,19}$")]
     cursor: Option<String>,
-    /// Which page, counted from 0; only near the beginning of a list (at most 10000 items before it)
-    #[param(value_type = Option<u32>, example = 0, minimum = 0, nullable = false)]
+    /// Which page, counted from 0; only near the beginning of a list (at most 10000 items before it), and not
+    /// together with a cursor
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4294967295i64, nullable = false)]
     page: Option<String>,
     /// Items on a page, 20 unless given; more than 1000 means 1000
-    #[param(value_type = Option<u32>, example = 20, minimum = 1, nullable = false)]
+    #[param(value_type = Option<i64>, example = 20, minimum = 1, maximum = 4294967295i64, nullable = false)]
     size: Option<String>,
 }
 
@@ -66,7 +70,9 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
         };
         let (start, number) = match (query.cursor, query.page) {
             (Some(_), Some(_)) => {
-                return Err(Problem::invalid("page", "cannot be given with a cursor"));
+                return Err(
+                    Problem::malformed("a page cannot be given with a cursor").field("page")
+                );
             }
             (Some(cursor), None) => (cursor.parse::<Cursor>()?.0, None),
             (None, page) => {
@@ -127,7 +133,12 @@ impl FromStr for Cursor {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        let key = |text: &str| text.parse::<i64>().ok();
+        // A number beyond the largest key is behind every item as well.
+        let key = |text: &str| {
+            let is_key = (1..=KEY_DIGITS_MAX).contains(&text.len());
+            let is_key = is_key && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_key.then(|| text.parse().unwrap_or(i64::MAX))
+        };
         let after = text.strip_prefix("after-").and_then(key).map(PageStart::After);
         let before = || text.strip_prefix("before-").and_then(key).map(PageStart::Before);
         let wrong = || Problem::invalid("cursor", "must be the cursor of a `next` or `prev` link");
@@ -225,8 +236,13 @@ mod tests {
 
     #[test]
     fn a_cursor_is_parsed_as_it_is_shown() {
-        for start in [PageStart::After(i64::MAX), PageStart::Before(-1)] {
+        for start in [PageStart::After(i64::MAX), PageStart::Before(1)] {
             assert_eq!(Cursor(start).to_string().parse(), Ok(Cursor(start)));
+        }
+        let beyond = "after-9999999999999999999".parse();
+        assert_eq!(beyond, Ok(Cursor(PageStart::After(i64::MAX))));
+        for wrong in ["after--1", "after-+1", "after-", "after-10000000000000000000"] {
+            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
         }
     }
 }

@@ -67,6 +67,17 @@ impl Problem {
         }
     }
 
+    /// 409: the field is valid, but no request can change what it has now.
+    pub fn unchangeable(field: &str, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "urn:anticorona:unchangeable-field",
+            "The field cannot be changed",
+        )
+        .field(field)
+        .detail(detail)
+    }
+
     /// 404: there is nothing at this URL.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "urn:anticorona:not-found", "There is no such thing")
@@ -120,11 +131,15 @@ pub(crate) struct OwnRetryAfter(pub(crate) Duration);
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default(); // Strings and a number cannot fail.
-        let media_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let headers = [
+            (header::CONTENT_TYPE, "application/problem+json"),
+            // A 404 could be stored else (RFC 9110, section 15.1), and may end at any moment.
+            (header::CACHE_CONTROL, "no-store"),
+        ];
         let retry_after = self.retry_after.map(|after| {
             let seconds = after.as_millis().div_ceil(1000).max(1).to_string();
             ([(header::RETRY_AFTER, seconds)], Extension(OwnRetryAfter(after)))
         });
-        (self.status, media_type, retry_after, body).into_response()
+        (self.status, headers, retry_after, body).into_response()
     }
 }

@@ -192,6 +192,7 @@ async fn an_unknown_path_is_a_404() {
     assert_snapshot!(service.request("GET /nothing").await, @r#"
     HTTP/1.1 404 Not Found
     content-type: application/problem+json
+    cache-control: no-store
     content-length: 112
     connection: close
 
@@ -205,6 +206,7 @@ async fn an_unsupported_method_is_a_405_with_the_supported_ones() {
     assert_snapshot!(service.request("DELETE /").await, @r#"
     HTTP/1.1 405 Method Not Allowed
     content-type: application/problem+json
+    cache-control: no-store
     allow: GET,HEAD
     content-length: 167
     connection: close
@@ -224,6 +226,7 @@ async fn a_request_that_takes_too_long_is_a_503_with_a_retry_after() {
     assert_snapshot!(response.replace(&format!("retry-after: {retry_after}"), "retry-after: N"), @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
+    cache-control: no-store
     retry-after: N
     connection: close
     content-length: 139

@@ -7,15 +7,19 @@ use std::{
 
 use axum::{Router, extract::State, http::StatusCode, response::Response};
 use contracts::{
-    booking::{Booking, BookingBody, BookingStatus},
+    booking::{Booking, BookingBody, BookingChange, BookingStatus},
     ids::{BookingId, UserId, VaccineId},
     number::{WHOLE_MAX, Whole},
 };
 use platform_rest::{
     RequestDeadline,
+    etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{Id, Json},
-    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
+    openapi::{
+        BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
+        Unavailable,
+    },
     pagination::{PageParams, PageRequest},
     problem::Problem,
     problem_responses,
@@ -36,7 +40,8 @@ mod tickets;
 /// When to retry after no booking could be taken.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-const BOOKINGS: Collection = Collection { plural: "bookings", singular: "booking" };
+const BOOKINGS: Collection =
+    Collection { plural: "bookings", singular: "booking", is_personal: true };
 
 type Protocol = State<Arc<BookingProtocol>>;
 
@@ -75,7 +80,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (
             "Idempotency-Key" = Option<String>, Header,
             description = "Chosen by the client, new for every booking that it wants; visible ASCII characters",
-            nullable = false, min_length = 1, max_length = 255, example = "9f86d081-1"
+            nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$", example = "9f86d081-1"
         ),
         (
             "Prefer" = Option<String>, Header,
@@ -112,7 +117,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
                 ("Retry-After" = u32, description = "When to read the ticket, in seconds; while it waits"),
             )
         ),
-        Refused, BodyProblems, Unavailable,
+        Refused, NotAcceptable, BodyProblems, Unavailable,
     )
 )]
 async fn book(
@@ -163,39 +168,49 @@ async fn show(
 /// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
 #[utoipa::path(
     put, path = "/bookings/{id}", tag = "bookings",
-    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(
-        content = BookingBody,
+        content = BookingChange,
         example = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"})
     ),
-    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
+    responses(Changed<Booking>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn replace(
     protocol: Protocol,
     origin: Origin,
     id: Id<i64>,
-    body: Json<BookingBody>,
+    if_match: IfMatch,
+    body: Json<BookingChange>,
 ) -> Result<Response, Problem> {
-    update(protocol, origin, id, body).await
+    update(protocol, origin, id, if_match, body).await
 }
 
 /// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
 #[utoipa::path(
     patch, path = "/bookings/{id}", tag = "bookings",
-    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
-    request_body(content = BookingBody, example = json!({"status": "BOOKING_CANCELLED"})),
-    responses(Changed<Booking>, NotFound, Final, BodyProblems, Unavailable)
+    params(
+        ("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1),
+        Condition,
+    ),
+    request_body(content = BookingChange, example = json!({"status": "BOOKING_CANCELLED"})),
+    responses(Changed<Booking>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn update(
     State(protocol): Protocol,
     origin: Origin,
     Id(id): Id<i64>,
-    Json(body): Json<BookingBody>,
+    if_match: IfMatch,
+    Json(body): Json<BookingChange>,
 ) -> Result<Response, Problem> {
     let booking = find(&protocol, id).await?;
+    let requested = requested_status(&body)?;
     unchanged("vaccineId", body.vaccine_id, booking.vaccine_id.0)?;
     unchanged("userId", body.user_id, booking.user_id.0)?;
-    let booking = match (requested_status(&body)?, booking.status) {
+    if_match.check(&booking)?;
+    let booking = match (requested, booking.status) {
         (BookingStatus::BookingCancelled, _) => protocol.cancel(booking.booking_id).await?,
         (BookingStatus::Booked, BookingStatus::Booked) => booking,
         (BookingStatus::Booked, BookingStatus::BookingCancelled) => return Err(stays_cancelled()),
@@ -209,10 +224,23 @@ async fn update(
 /// Cancels a booking; its dose is released once, however often this is repeated
 #[utoipa::path(
     delete, path = "/bookings/{id}", tag = "bookings",
-    params(("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1)),
-    responses((status = 204, description = "Cancelled"), NotFound, Final, Unavailable)
+    params(
+        ("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1),
+        Condition,
+    ),
+    responses(
+        (status = 204, description = "Cancelled"),
+        NotFound, Final, ConditionProblem, Unavailable,
+    )
 )]
-async fn cancel(State(protocol): Protocol, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
+async fn cancel(
+    State(protocol): Protocol,
+    Id(id): Id<i64>,
+    if_match: IfMatch,
+) -> Result<StatusCode, Problem> {
+    if if_match.is_given() {
+        if_match.check(&find(&protocol, id).await?)?;
+    }
     protocol.cancel(BookingId(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -249,13 +277,13 @@ fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Pr
 
 fn unchanged(field: &'static str, value: Option<Whole>, current: i64) -> Result<(), Problem> {
     if value.is_some_and(|Whole(value)| value != current) {
-        return Err(Problem::invalid(field, "cannot be changed; cancel and book again"));
+        return Err(Problem::unchangeable(field, "cancel and book again"));
     }
     Ok(())
 }
 
 /// The status that the body requests. `BOOCKED` is how clients of the reference spell it.
-fn requested_status(body: &BookingBody) -> Result<BookingStatus, Problem> {
+fn requested_status(body: &BookingChange) -> Result<BookingStatus, Problem> {
     match body.status.as_deref() {
         Some("BOOKING_CANCELLED") => Ok(BookingStatus::BookingCancelled),
         Some("BOOKED" | "BOOCKED") => Ok(BookingStatus::Booked),
@@ -293,7 +321,7 @@ enum Refused {
 problem_responses! {
     /// There is no such booking
     NotFound = 404;
-    /// The booking is cancelled, or the citizen was vaccinated
+    /// The booking is cancelled, the citizen was vaccinated, or the field cannot be changed
     Final = 409;
 }
 

@@ -6,12 +6,7 @@ use axum::{
     response::Response,
     routing::{any, get},
 };
-use platform_rest::{
-    client::Client,
-    hal::{MEDIA_TYPE, Origin},
-    json,
-    problem::Problem,
-};
+use platform_rest::{client::Client, hal::Origin, problem::Problem};
 use platform_service::Service;
 use serde_json::{Map, Value, json};
 
@@ -67,7 +62,7 @@ fn index(origin: &Origin, collections: &[&'static str]) -> Response {
     }
     let page = origin.item("swagger-ui", "");
     links.insert("service-doc".to_owned(), json!({"href": page})); // RFC 8631
-    json::reply(StatusCode::OK, MEDIA_TYPE, &json!({"_links": Value::Object(links)}))
+    origin.reply(StatusCode::OK, &json!({"_links": Value::Object(links)}))
 }
 
 async fn internal() -> Problem {

@@ -253,6 +253,7 @@ async fn a_response_is_returned_unchanged() {
     location: http://edge.test/vaccines/1
     retry-after: 7
     content-type: application/problem+json
+    cache-control: no-store
     content-length: 2
     connection: close
 
@@ -357,6 +358,7 @@ async fn a_service_that_is_down_gives_503() {
     assert_snapshot!(edge.post("/bookings", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
+    cache-control: no-store
     retry-after: 3
     content-length: 142
     connection: close
@@ -372,6 +374,7 @@ async fn a_request_without_a_response_is_not_repeated_to_a_service_that_would_no
     assert_snapshot!(edge.post("/vaccines", "{}").await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
+    cache-control: no-store
     retry-after: 3
     content-length: 150
     connection: close
@@ -432,6 +435,7 @@ async fn a_service_that_takes_too_long_gives_503() {
     assert_snapshot!(post_until_deadline(&edge).await, @r#"
     HTTP/1.1 503 Service Unavailable
     content-type: application/problem+json
+    cache-control: no-store
     retry-after: 3
     content-length: 150
     connection: close
@@ -478,6 +482,7 @@ async fn a_body_has_at_most_64_kib() {
     assert_snapshot!(edge.post("/vaccines", &" ".repeat(64 * 1024 + 1)).await, @r#"
     HTTP/1.1 413 Payload Too Large
     content-type: application/problem+json
+    cache-control: no-store
     connection: close
     content-length: 116
 
@@ -493,6 +498,7 @@ async fn the_index_links_to_every_collection() {
     assert_snapshot!(edge.get("/").await, @r#"
     HTTP/1.1 200 OK
     content-type: application/hal+json
+    vary: accept, x-forwarded-proto
     content-length: 318
     connection: close
 

@@ -11,9 +11,10 @@ use contracts::{
     number::Whole,
 };
 use platform_rest::{
+    etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
+    openapi::{BodyProblems, Changed, Condition, ConditionProblem, Found, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
     problem_responses,
@@ -33,9 +34,11 @@ use crate::{
 /// How long a write may wait for its commit.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
-const INJECTIONS: Collection = Collection { plural: "injections", singular: "injection" };
+const INJECTIONS: Collection =
+    Collection { plural: "injections", singular: "injection", is_personal: true };
 
-const CANCELLATIONS: Collection = Collection { plural: "cancellations", singular: "cancellation" };
+const CANCELLATIONS: Collection =
+    Collection { plural: "cancellations", singular: "cancellation", is_personal: true };
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
@@ -97,7 +100,7 @@ async fn list(
 #[into_params(parameter_in = Query)]
 struct BookingQuery {
     /// The number of a booking
-    #[param(example = "1", required = true, nullable = false)]
+    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9223372036854775807i64)]
     booking_id: Option<String>,
 }
 
@@ -135,52 +138,60 @@ async fn show(
 /// Completes an injection: only the status can change, to `INJECTION_COMPLETED`
 #[utoipa::path(
     put, path = "/injections/{id}", tag = "injections",
-    params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
-    responses(Changed<Injection>, NotFound, Final, BodyProblems, Unavailable)
+    responses(Changed<Injection>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn replace(
     desk: State<InjectionDesk>,
     origin: Origin,
     id: Id<i64>,
+    if_match: IfMatch,
     body: Json<InjectionBody>,
 ) -> Result<Response, Problem> {
-    update(desk, origin, id, body).await
+    update(desk, origin, id, if_match, body).await
 }
 
 /// Completes an injection: only the status can change, to `INJECTION_COMPLETED`
 #[utoipa::path(
     patch, path = "/injections/{id}", tag = "injections",
-    params(("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
-    responses(Changed<Injection>, NotFound, Final, BodyProblems, Unavailable)
+    responses(Changed<Injection>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn update(
     State(desk): State<InjectionDesk>,
     origin: Origin,
     Id(id): Id<i64>,
+    if_match: IfMatch,
     Json(body): Json<InjectionBody>,
 ) -> Result<Response, Problem> {
     let current = find(&desk, id).await?;
+    let requested = requested_status(&body)?;
     for (field, sent, is) in [
         ("bookingId", body.booking_id, current.booking_id.0),
         ("vaccineId", body.vaccine_id, current.vaccine_id.0),
         ("userId", body.user_id, current.user_id.0),
     ] {
         if sent.is_some_and(|Whole(sent)| sent != is) {
-            return Err(Problem::invalid(field, "cannot be changed"));
+            return Err(Problem::unchangeable(field, "it is that of the booking"));
         }
     }
-    let updated = match body.status.as_deref() {
-        Some("INJECTION_COMPLETED") => desk.complete(InjectionId(id)).await?,
-        Some("INJECTION_READY") if current.status == InjectionStatus::InjectionReady => current,
-        Some("INJECTION_READY" | "INJECTION_CANCELLED") => {
-            let detail = "cannot be changed to this; cancel the booking";
-            return Err(Problem::invalid("status", detail));
+    if_match.check(&current)?;
+    let updated = match (requested, current.status) {
+        (Requested::Completed, _) => desk.complete(InjectionId(id)).await?,
+        (Requested::Ready, InjectionStatus::InjectionReady) => current,
+        (Requested::Ready, InjectionStatus::InjectionCompleted) => {
+            return Err(problem(Refusal::AlreadyCompleted));
         }
-        Some(_) => return Err(Problem::invalid("status", "must be INJECTION_COMPLETED")),
-        None => {
-            return Err(Problem::invalid("status", "must be given; it is all that can be changed"));
+        (Requested::Ready, InjectionStatus::InjectionCancelled) => {
+            return Err(problem(Refusal::Cancelled));
         }
     };
     Ok(INJECTIONS.ok(&origin, id, updated))
@@ -216,6 +227,24 @@ async fn show_cancelled(
     Ok(CANCELLATIONS.ok(&origin, id, known))
 }
 
+/// The statuses that a change may have.
+#[derive(Clone, Copy)]
+enum Requested {
+    Ready,
+    Completed,
+}
+
+fn requested_status(body: &InjectionBody) -> Result<Requested, Problem> {
+    let wrong = |detail| Err(Problem::invalid("status", detail));
+    match body.status.as_deref() {
+        Some("INJECTION_COMPLETED") => Ok(Requested::Completed),
+        Some("INJECTION_READY") => Ok(Requested::Ready),
+        Some("INJECTION_CANCELLED") => wrong("cannot be changed to this; cancel the booking"),
+        Some(_) => wrong("must be INJECTION_COMPLETED"),
+        None => wrong("must be given; it is all that can be changed"),
+    }
+}
+
 async fn find(desk: &InjectionDesk, id: i64) -> Result<Injection, Problem> {
     let known = desk.queries.injection(InjectionId(id)).await?;
     known.ok_or_else(|| problem(Refusal::NoSuchInjection))
@@ -232,7 +261,7 @@ impl InjectionDesk {
 problem_responses! {
     /// There is no such injection
     NotFound = 404;
-    /// It was completed before, or its booking was cancelled
+    /// It was completed before, its booking was cancelled, or the field cannot be changed
     Final = 409;
 }
 

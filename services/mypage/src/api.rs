@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::store::Queries;
 
-const MYPAGES: Collection = Collection { plural: "mypages", singular: "mypage" };
+const MYPAGES: Collection = Collection { plural: "mypages", singular: "mypage", is_personal: true };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -69,7 +69,7 @@ async fn list(
 #[into_params(parameter_in = Query)]
 struct UserQuery {
     /// The number of a user
-    #[param(example = "5", required = true, nullable = false)]
+    #[param(value_type = i64, example = 5, minimum = 0, maximum = 9223372036854775807i64)]
     user_id: Option<String>,
 }
 

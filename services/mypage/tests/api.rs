@@ -243,3 +243,14 @@ async fn views_are_read_only() {
         assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, Some("GET,HEAD")));
     }
 }
+
+#[tokio::test]
+async fn nobody_may_store_a_view_on_the_way() {
+    let app = start();
+    app.publish(&[booked(1, 1)]).await;
+    for path in ["/mypages", "/mypages/1", "/mypages/search/findByUserId?userId=5"] {
+        let reply = get(&app, path).await;
+        assert_eq!(reply.status, 200, "{path}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+    }
+}

@@ -10,25 +10,29 @@ use axum::{
 };
 use contracts::{
     ids::{ReservationId, VaccineId},
-    vaccine::{Reservation, Vaccine, VaccineBody},
+    vaccine::{Reservation, Vaccine, VaccineBody, VaccineChange},
 };
 use platform_rest::{
+    etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, Changed, Found, PageOf, Unavailable},
+    openapi::{
+        BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
+        Unavailable,
+    },
     pagination::{PageParams, PageRequest},
     problem::Problem,
 };
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, PoolId, Refusal,
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, Pool, PoolId, Refusal,
         RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
@@ -46,7 +50,8 @@ pub use self::{batches::count_items, stock::Stock};
 /// When `checkAndBookStock` was deprecated: with the first release, 2026-11-23 (RFC 9745).
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");
 
-const VACCINES: Collection = Collection { plural: "vaccines", singular: "vaccine" };
+const VACCINES: Collection =
+    Collection { plural: "vaccines", singular: "vaccine", is_personal: false };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -109,7 +114,7 @@ async fn list(
             content_type = "application/hal+json",
             headers(("Location" = String, description = "The URL of the vaccine"))
         ),
-        BodyProblems, Unavailable,
+        NotAcceptable, BodyProblems, Unavailable,
     )
 )]
 async fn register(
@@ -138,55 +143,75 @@ async fn show(
     Id(id): Id<i64>,
 ) -> Result<Response, Problem> {
     let known = stock.queries.vaccine(VaccineId(id)).await?;
-    Ok(VACCINES.ok(&origin, id, known.ok_or_else(|| problem(Refusal::NoSuchPool))?))
+    Ok(shown(&origin, &known.ok_or_else(|| problem(Refusal::NoSuchPool))?))
 }
 
 /// Replaces a vaccine; `vcName` and `stock` are required, and the stock never falls below `bookQty`
 #[utoipa::path(
     put, path = "/vaccines/{id}", tag = "vaccines",
-    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        Condition,
+    ),
     request_body(content = VaccineBody, example = json!({"vcName": "FIZER", "stock": 1500})),
-    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn replace(
     State(stock): State<Stock>,
     origin: Origin,
     Id(id): Id<i64>,
+    if_match: IfMatch,
     Json(body): Json<VaccineBody>,
 ) -> Result<Response, Problem> {
     let name = Some(required("vcName", name(&body)?)?);
     let doses = Some(required("stock", doses(&body)?)?);
-    stock.change(&origin, id, name, doses).await
+    stock.change(&origin, id, name, doses, &if_match).await
 }
 
 /// Changes the name, the stock, or both; the stock never falls below `bookQty`
 #[utoipa::path(
     patch, path = "/vaccines/{id}", tag = "vaccines",
-    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
-    request_body(content = VaccineBody, example = json!({"stock": 1500})),
-    responses(Changed<Vaccine>, NoSuchVaccine, InUse, BodyProblems, Unavailable)
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        Condition,
+    ),
+    request_body(content = VaccineChange, example = json!({"stock": 1500})),
+    responses(Changed<Vaccine>, NoSuchVaccine, InUse, ConditionProblem, BodyProblems, Unavailable)
 )]
 async fn change(
     State(stock): State<Stock>,
     origin: Origin,
     Id(id): Id<i64>,
+    if_match: IfMatch,
     Json(body): Json<VaccineBody>,
 ) -> Result<Response, Problem> {
     let (name, doses) = (name(&body)?, doses(&body)?);
     if name.is_none() && doses.is_none() {
         return Err(Problem::invalid("stock", "nothing to change: give vcName, stock or both"));
     }
-    stock.change(&origin, id, name, doses).await
+    stock.change(&origin, id, name, doses, &if_match).await
 }
 
 /// Removes a vaccine; only while `bookQty` is 0
 #[utoipa::path(
     delete, path = "/vaccines/{id}", tag = "vaccines",
-    params(("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1)),
-    responses((status = 204, description = "Removed"), NoSuchVaccine, InUse, Unavailable)
+    params(
+        ("id" = i64, Path, description = "The number of the vaccine", minimum = 1, example = 1),
+        Condition,
+    ),
+    responses(
+        (status = 204, description = "Removed"),
+        NoSuchVaccine, InUse, ConditionProblem, Unavailable,
+    )
 )]
-async fn remove(State(stock): State<Stock>, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
-    stock.submit(RemoveVaccine { pool: PoolId(id) }).await?.map_err(problem)?;
+async fn remove(
+    State(stock): State<Stock>,
+    Id(id): Id<i64>,
+    if_match: IfMatch,
+) -> Result<StatusCode, Problem> {
+    let pool = PoolId(id);
+    let expected = stock.expected(pool, &if_match).await?;
+    stock.submit(RemoveVaccine { pool, expected }).await?.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -259,7 +284,7 @@ async fn reservation(
 #[into_params(parameter_in = Query)]
 struct VaccineQuery {
     /// The number of a vaccine
-    #[param(example = "1", required = true, nullable = false)]
+    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9223372036854775807i64)]
     vaccine_id: Option<String>,
 }
 
@@ -337,11 +362,34 @@ impl Stock {
         id: i64,
         name: Option<Name>,
         stock: Option<Doses>,
+        if_match: &IfMatch,
     ) -> Result<Response, Problem> {
-        let change = ChangeVaccine { pool: PoolId(id), name, stock, at: clock::now() };
+        let pool = PoolId(id);
+        let expected = self.expected(pool, if_match).await?;
+        let change = ChangeVaccine { pool, name, stock, expected, at: clock::now() };
         let changed = self.submit(change).await?.map_err(problem)?;
-        Ok(VACCINES.ok(origin, id, vaccine(changed.id, &changed.pool)))
+        Ok(shown(origin, &vaccine(changed.id, &changed.pool)))
     }
+
+    /// The state that a change is meant for; the commit of the change checks it again.
+    async fn expected(&self, id: PoolId, if_match: &IfMatch) -> Result<Option<Pool>, Problem> {
+        if !if_match.is_given() {
+            return Ok(None);
+        }
+        let known = self.queries.pool(id).await?.ok_or_else(|| problem(Refusal::NoSuchPool))?;
+        if_match.check(&tagged(&vaccine(id, &known)))?;
+        Ok(Some(known))
+    }
+}
+
+fn shown(origin: &Origin, vaccine: &Vaccine) -> Response {
+    VACCINES.ok_tagged(origin, vaccine.vaccine_id, vaccine, &tagged(vaccine))
+}
+
+/// What the `ETag` is of: what can be changed. If it were of the doses taken too, nothing could be changed under the
+/// condition of a tag while bookings are made.
+fn tagged(Vaccine { vaccine_id, vc_name, stock, .. }: &Vaccine) -> impl Serialize {
+    (vaccine_id, vc_name, stock)
 }
 
 fn name(body: &VaccineBody) -> Result<Option<Name>, Problem> {

@@ -47,7 +47,7 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
     match command {
         Command::Register(register) => ledger.register(register),
         Command::Change(change) => Reply::Changed(ledger.change(change)),
-        Command::Remove(remove) => Reply::Removed(ledger.remove(remove.pool)),
+        Command::Remove(remove) => Reply::Removed(ledger.remove(remove)),
         Command::Hold(hold) => Reply::Held(ledger.hold(hold)),
         Command::Confirm(ConfirmHold(hold)) => Reply::Confirmed(ledger.confirm(hold)),
         Command::Release(release) => {
@@ -77,9 +77,9 @@ impl Ledger {
     }
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
-        let ChangeVaccine { pool: id, name, stock, at: _ } = change;
+        let ChangeVaccine { pool: id, name, stock, expected, at: _ } = change;
         let Pool { taken, stock: stock_before, name: _, overcommitted: _ } =
-            *self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
+            *self.expect(*id, expected.as_ref())?;
         if stock.is_some_and(|stock| stock.count() < taken && stock < stock_before) {
             return Err(Refusal::StockBelowTaken { taken });
         }
@@ -94,13 +94,23 @@ impl Ledger {
         Ok(ChangedPool { id: *id, pool: pool.clone(), stock_before })
     }
 
-    fn remove(&mut self, id: PoolId) -> Result<(), Refusal> {
-        let taken = self.pools.get(&id).ok_or(Refusal::NoSuchPool)?.taken;
+    fn remove(&mut self, RemoveVaccine { pool, expected }: &RemoveVaccine) -> Result<(), Refusal> {
+        let taken = self.expect(*pool, expected.as_ref())?.taken;
         if taken > 0 {
             return Err(Refusal::InUse { taken });
         }
-        self.pools.remove(&id);
+        self.pools.remove(pool);
         Ok(())
+    }
+
+    /// A pool, if its name and its stock are still as its caller has seen them.
+    fn expect(&self, id: PoolId, expected: Option<&Pool>) -> Result<&Pool, Refusal> {
+        let pool = self.pools.get(&id).ok_or(Refusal::NoSuchPool)?;
+        let is_other = |seen: &Pool| (&seen.name, seen.stock) != (&pool.name, pool.stock);
+        if expected.is_some_and(is_other) {
+            return Err(Refusal::Stale);
+        }
+        Ok(pool)
     }
 
     fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {

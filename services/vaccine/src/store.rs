@@ -148,7 +148,7 @@ impl Named {
         match command {
             Command::Register(_) => self.last_pool = true,
             Command::Change(ChangeVaccine { pool, .. })
-            | Command::Remove(RemoveVaccine { pool }) => {
+            | Command::Remove(RemoveVaccine { pool, .. }) => {
                 self.pools.insert(*pool);
             }
             Command::Hold(hold) | Command::Confirm(ConfirmHold(hold)) => self.add_hold(hold),
@@ -307,6 +307,12 @@ impl Queries {
     /// One vaccine.
     pub async fn vaccine(&self, id: VaccineId) -> Result<Option<Vaccine>, ReadError> {
         self.0.read(move |tx| tx.find(LOAD_POOL, &[id.0.into()], vaccine)).await
+    }
+
+    /// One vaccine, as decisions see it.
+    pub async fn pool(&self, id: PoolId) -> Result<Option<Pool>, ReadError> {
+        let find = move |tx: &Tx<'_>| tx.find(LOAD_POOL, &[id.0.into()], pool);
+        Ok(self.0.read(find).await?.map(|(_, pool)| pool))
     }
 
     /// A page of the vaccines. How many there are is not known without counting: numbers have gaps.

@@ -9,6 +9,8 @@ mod unguarded;
 
 #[path = "api/check_and_book_stock.rs"]
 mod check_and_book_stock;
+#[path = "api/conditions.rs"]
+mod conditions;
 #[path = "api/consumed.rs"]
 mod consumed;
 #[path = "api/document.rs"]

@@ -19,9 +19,9 @@ pub const TOOLS: &[Tool] = &[SIEGE, POSTGRES, NATS, PYTHON, NETWORKS];
 pub const PYTHON: Tool = Tool {
     programs: &["python3", "pip3"],
     package: "python3-pip",
-    needed_for: "the tests that check the files of deploy/, and those with a mesh proxy between \
-                 services",
-    skipped_tests: &["kubectl", "jsonschema", "promql", "envoy"],
+    needed_for: "the tests that check the files of deploy/ and the OpenAPI documents, and those with a \
+                 mesh proxy between services",
+    skipped_tests: &["kubectl", "jsonschema", "promql", "envoy", "schemathesis"],
 };
 
 /// Network namespaces.

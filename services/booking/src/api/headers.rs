@@ -32,7 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for BookingHeaders {
                 ));
             }
             None => None,
-            Some(Ok(key)) if (1..=KEY_MAX).contains(&key.len()) => Some(key.to_owned()),
+            Some(Ok(key)) if is_key(key) => Some(key.to_owned()),
             Some(Ok(_) | Err(_)) => {
                 return Err(wrong(format!(
                     "the Idempotency-Key must be 1 to {KEY_MAX} visible ASCII characters"
@@ -41,6 +41,10 @@ impl<S: Send + Sync> FromRequestParts<S> for BookingHeaders {
         };
         Ok(Self { key, respond_async, attempt: Attempt::of(&parts.headers) })
     }
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Quoted text is the value of another preference.

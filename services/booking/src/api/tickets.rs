@@ -18,9 +18,9 @@ use contracts::{
     ids::{BookingId, TicketId},
 };
 use platform_rest::{
-    hal::{Link, MEDIA_TYPE, Origin},
-    json::{self, Id},
-    openapi::Unavailable,
+    hal::{Link, NO_STORE, Origin},
+    json::Id,
+    openapi::{NotAcceptable, Unavailable},
     problem::Problem,
     problem_responses,
 };
@@ -92,7 +92,7 @@ pub(super) fn accepted(
             content_type = "application/hal+json",
             headers(("Retry-After" = u32, description = "When to read it again, in seconds; while it waits"))
         ),
-        NotFound, Unavailable,
+        NotFound, NotAcceptable, Unavailable,
     )
 )]
 pub(super) async fn show(
@@ -131,8 +131,8 @@ fn reply(
             booking: booking_id.map(|id| Link::to(origin.item("bookings", id))),
         },
     };
-    let mut response = json::reply(status, MEDIA_TYPE, &item);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = origin.reply(status, &item);
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     if let Some(position) = position {
         let seconds = retry_after(position).as_secs();
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -112,10 +112,10 @@ async fn only_the_status_can_be_changed() {
     }
     let lines: Vec<_> = requests.iter().map(|(line, body)| (line.as_str(), *body)).collect();
     assert_snapshot!(app.transcript(&lines).await, @r#"
-    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 422 invalid-field; userId: cannot be changed; cancel and book again
-    PUT /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 422 invalid-field; userId: cannot be changed; cancel and book again
-    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 422 invalid-field; vaccineId: cannot be changed; cancel and book again
-    PUT /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 422 invalid-field; vaccineId: cannot be changed; cancel and book again
+    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 409 unchangeable-field; userId: cancel and book again
+    PUT /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 409 unchangeable-field; userId: cancel and book again
+    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
+    PUT /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
     PATCH /bookings/1 {"status":"INJECTION_READY"}: 422 invalid-field; status: must be BOOKED or BOOKING_CANCELLED
     PUT /bookings/1 {"status":"INJECTION_READY"}: 422 invalid-field; status: must be BOOKED or BOOKING_CANCELLED
     PATCH /bookings/1 {"status":null}: 422 invalid-field; status: must be given; it is all that can be changed
@@ -185,4 +185,33 @@ async fn an_injection_of_another_stores_booking_is_consumed_and_changes_nothing(
     assert_eq!(publish(&app, &[others]).await, 1);
     assert_eq!(app.request("GET /bookings/1", "").await.json()["status"], "BOOKED");
     assert_eq!(app.request("GET /events/dead-letters", "").await.json()["total"], 0);
+}
+
+#[tokio::test]
+async fn a_cancellation_that_is_meant_for_another_state_is_refused() {
+    let app = with_a_booking().await;
+    let tag = async || {
+        let read = app.request("GET /bookings/1", "").await;
+        read.header("etag").unwrap().to_owned()
+    };
+    let cancel = async |line: &str, tag: &str, body: &str| {
+        let headers = [("content-type", "application/json"), ("if-match", tag)];
+        app.request_with(&headers, line, body).await.status.as_u16()
+    };
+    let booked = tag().await;
+    assert_eq!(cancel("PATCH /bookings/1", &booked, CANCEL).await, 200);
+    assert_eq!(cancel("PATCH /bookings/1", &booked, CANCEL).await, 412);
+    assert_eq!(cancel("DELETE /bookings/1", &booked, "").await, 412);
+    assert_eq!(cancel("DELETE /bookings/1", &tag().await, "").await, 204);
+}
+
+#[tokio::test]
+async fn nobody_may_store_a_booking_on_the_way() {
+    let app = with_a_booking().await;
+    let created = app.request("POST /bookings", REFERENCE_BODY).await;
+    assert_eq!(created.header("cache-control"), Some("no-store"));
+    for line in ["GET /bookings", "GET /bookings/1", "GET /bookings/9"] {
+        let reply = app.request(line, "").await;
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{line}");
+    }
 }

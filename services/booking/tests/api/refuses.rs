@@ -76,11 +76,11 @@ async fn a_field_that_is_not_a_whole_number_in_range_is_named() {
     assert_snapshot!(transcript.await, @r#"
     {"vaccineId":0,"userId":5}: 422 invalid-field; vaccineId: must be from 1 to 9007199254740991
     {"vaccineId":1,"userId":-5}: 422 invalid-field; userId: must be from 0 to 9007199254740991
-    {"vaccineId":1,"userId":5.5}: 422 invalid-field; userId: invalid type: floating point `5.5`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 27
+    {"vaccineId":1,"userId":5.5}: 422 invalid-field; userId: invalid value: floating point `5.5`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 27
     {"vaccineId":1,"userId":"5.5"}: 422 invalid-field; userId: invalid value: string "5.5", expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 29
-    {"vaccineId":1,"userId":1e30}: 422 invalid-field; userId: invalid type: floating point `1e+30`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 28
+    {"vaccineId":1,"userId":1e30}: 422 invalid-field; userId: invalid value: floating point `1e+30`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 28
     {"vaccineId":1,"userId":9007199254740992}: 422 invalid-field; userId: invalid value: integer `9007199254740992`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 40
-    {"vaccineId":1,"userId":99999999999999999999}: 422 invalid-field; userId: invalid type: floating point `1e+20`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 44
+    {"vaccineId":1,"userId":99999999999999999999}: 422 invalid-field; userId: invalid value: floating point `1e+20`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 44
     {"vaccineId":true,"userId":5}: 422 invalid-field; vaccineId: invalid type: boolean `true`, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 17
     {"vaccineId":[1],"userId":5}: 422 invalid-field; vaccineId: invalid type: sequence, expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 14
     {"vaccineId":1,"userId":"five"}: 422 invalid-field; userId: invalid value: string "five", expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 30
@@ -160,7 +160,6 @@ async fn other_urls_are_not_found() {
         "GET /bookings/one",
         "GET /bookings/1.0",
         "GET /bookings/99999999999999999999",
-        "GET /bookings/",
         "GET /bookings/1/2",
         "GET /booking",
         "DELETE /bookings/1",
@@ -173,7 +172,6 @@ async fn other_urls_are_not_found() {
     GET /bookings/one: 404 not-found; nothing at /bookings/one
     GET /bookings/1.0: 404 not-found; nothing at /bookings/1.0
     GET /bookings/99999999999999999999: 404 not-found; nothing at /bookings/99999999999999999999
-    GET /bookings/: 404 not-found; nothing at /bookings/
     GET /bookings/1/2: 404 not-found; nothing at /bookings/1/2
     GET /booking: 404 not-found; nothing at /booking
     DELETE /bookings/1: 404 no-such-booking; there is no such booking

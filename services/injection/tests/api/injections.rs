@@ -150,3 +150,24 @@ async fn cancellations_have_a_list_of_their_own() {
     GET /injections/4: 200 {"injectionId":4,"bookingId":9,"vaccineId":1,"userId":109,"status":"INJECTION_CANCELLED","_links":{"self":{"href":"http://injection.test/injections/4"},"injection":{"href":"http://injection.test/injections/4"}}}
     "#);
 }
+
+#[tokio::test]
+async fn nobody_may_store_an_appointment_on_the_way() {
+    let app = start_with_three().await;
+    for line in ["GET /injections", "GET /injections/1", "GET /cancellations"] {
+        let reply = app.request(line, "").await;
+        assert_eq!(reply.status, 200, "{line}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_completion_that_is_meant_for_another_state_is_refused() {
+    let app = start_with_three().await;
+    let read = app.request("GET /injections/1", "").await.header("etag").unwrap().to_owned();
+    let headers = [("content-type", "application/json"), ("if-match", read.as_str())];
+    for expected in [200, 412] {
+        let reply = app.request_with(&headers, "PATCH /injections/1", COMPLETED).await;
+        assert_eq!(reply.status, expected);
+    }
+}

@@ -27,9 +27,9 @@ async fn only_the_status_can_be_changed_and_only_to_completed() {
     PATCH /injections/1 {"status":"injection_completed"}: 422 invalid-field; status: must be INJECTION_COMPLETED
     PATCH /injections/1 {"status":""}: 422 invalid-field; status: must be INJECTION_COMPLETED
     PATCH /injections/1 {"status":7}: 422 invalid-field; status: invalid type: integer `7`, expected a string at line 1 column 11
-    PATCH /injections/1 {"status":"INJECTION_COMPLETED","bookingId":2}: 422 invalid-field; bookingId: cannot be changed
-    PATCH /injections/1 {"status":"INJECTION_COMPLETED","vaccineId":"2"}: 422 invalid-field; vaccineId: cannot be changed
-    PATCH /injections/1 {"status":"INJECTION_COMPLETED","userId":5}: 422 invalid-field; userId: cannot be changed
+    PATCH /injections/1 {"status":"INJECTION_COMPLETED","bookingId":2}: 409 unchangeable-field; bookingId: it is that of the booking
+    PATCH /injections/1 {"status":"INJECTION_COMPLETED","vaccineId":"2"}: 409 unchangeable-field; vaccineId: it is that of the booking
+    PATCH /injections/1 {"status":"INJECTION_COMPLETED","userId":5}: 409 unchangeable-field; userId: it is that of the booking
     PATCH /injections/1 {"status":"INJECTION_COMPLETED","userId":"five"}: 422 invalid-field; userId: invalid value: string "five", expected a whole number between -9007199254740991 and 9007199254740991 at line 1 column 47
     "#);
     assert_eq!(status(&app, 1).await, "INJECTION_READY");
@@ -46,7 +46,7 @@ async fn a_completed_injection_does_not_become_ready_again() {
         .await;
     assert_snapshot!(transcript, @r#"
     PATCH /injections/1 {"status":"INJECTION_COMPLETED"}: 200 {"injectionId":1,"bookingId":1,"vaccineId":1,"userId":101,"status":"INJECTION_COMPLETED","_links":{"self":{"href":"http://injection.test/injections/1"},"injection":{"href":"http://injection.test/injections/1"}}}
-    PUT /injections/1 {"status":"INJECTION_READY"}: 422 invalid-field; status: cannot be changed to this; cancel the booking
+    PUT /injections/1 {"status":"INJECTION_READY"}: 409 injection-completed; it was completed before
     "#);
 }
 

@@ -125,9 +125,10 @@ pub(super) async fn abort_many(
 #[into_params(parameter_in = Query)]
 pub(super) struct OrphanedQuery {
     /// Only those of this store
+    #[param(nullable = false)]
     owner: Option<Uuid>,
     /// Only those that were requested so many milliseconds ago or earlier
-    #[param(example = 10_000)]
+    #[param(value_type = i64, example = 10_000, minimum = 0, maximum = 4294967295i64)]
     held_for_ms: u32,
 }
 

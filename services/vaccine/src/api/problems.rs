@@ -1,7 +1,7 @@
 //! The status of each refusal, and how OpenAPI describes it.
 
 use axum::http::StatusCode;
-use platform_rest::{problem::Problem, problem_responses};
+use platform_rest::{etag, problem::Problem, problem_responses};
 
 use crate::domain::Refusal;
 
@@ -26,6 +26,7 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
         Refusal::NoSuchPool => {
             (StatusCode::NOT_FOUND, "urn:anticorona:no-such-vaccine", "There is no such vaccine")
         }
+        Refusal::Stale => return etag::failed(),
         Refusal::SoldOut => (StatusCode::CONFLICT, "urn:anticorona:sold-out", "Sold out"),
         Refusal::Released => (
             StatusCode::CONFLICT,

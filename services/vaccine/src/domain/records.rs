@@ -113,15 +113,19 @@ pub struct ChangeVaccine {
     pub name: Option<Name>,
     /// The new stock.
     pub stock: Option<Doses>,
+    /// Only while the vaccine is like this.
+    pub expected: Option<Pool>,
     /// When it was changed.
     pub at: Timestamp,
 }
 
 /// Removes a vaccine that has no doses held or booked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoveVaccine {
     /// The vaccine.
     pub pool: PoolId,
+    /// Only while the vaccine is like this.
+    pub expected: Option<Pool>,
 }
 
 /// Holds one unit of each pool.
@@ -243,6 +247,9 @@ pub enum Refusal {
     /// No pool has this number.
     #[error("there is no such vaccine")]
     NoSuchPool,
+    /// The pool is not as expected.
+    #[error("it was changed meanwhile")]
+    Stale,
     /// Every unit is taken.
     #[error("every dose is held or booked")]
     SoldOut,

@@ -26,17 +26,16 @@ impl From<PoolId> for VaccineId {
     }
 }
 
-/// A pool's name: 1 to [`NAME_MAX`] characters, no control characters, no space around it.
+/// A pool's name: 1 to [`NAME_MAX`] characters, no control characters; space around it is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(Arc<str>);
 
 impl Name {
     /// The name, if the text is a valid one.
     pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control);
         let text = text.trim();
-        let length = text.chars().count();
-        let fits = (1..=NAME_MAX).contains(&length) && !text.chars().any(char::is_control);
-        fits.then(|| Self(text.into()))
+        (fits && !text.is_empty()).then(|| Self(text.into()))
     }
 
     /// As text.

@@ -67,7 +67,7 @@ async fn a_request_without_the_number_of_a_vaccine_takes_no_dose() {
     let lines = queries.map(|query| format!("GET /vaccines/checkAndBookStock{query}"));
     assert_snapshot!(app.replies(&lines).await, @"
     GET /vaccines/checkAndBookStock?vaccineId=2: 404 no-such-vaccine; there is no such vaccine
-    GET /vaccines/checkAndBookStock?vaccineId=-1: 404 no-such-vaccine; there is no such vaccine
+    GET /vaccines/checkAndBookStock?vaccineId=-1: 422 invalid-field; vaccineId: must be the number of a vaccine
     GET /vaccines/checkAndBookStock: 422 invalid-field; vaccineId: must be the number of a vaccine
     GET /vaccines/checkAndBookStock?vaccineId=: 422 invalid-field; vaccineId: must be the number of a vaccine
     GET /vaccines/checkAndBookStock?vaccineId=one: 422 invalid-field; vaccineId: must be the number of a vaccine

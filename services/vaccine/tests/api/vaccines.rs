@@ -222,3 +222,58 @@ async fn links_have_the_scheme_and_host_of_the_request() {
     let created = app.request_with(&headers, "POST /vaccines", body).await;
     assert_eq!(created.header("location"), Some("https://vaccine.test/vaccines/2"));
 }
+
+#[tokio::test]
+async fn a_body_has_the_media_type_that_its_client_accepts() {
+    let app = VaccineApp::with_doses(1).await;
+    let accepting = async |accept: &str, line: &str, body: &str| {
+        let headers = [("content-type", "application/json"), ("accept", accept)];
+        let reply = app.request_with(&headers, line, body).await;
+        (reply.status.as_u16(), reply.header("content-type").unwrap().to_owned())
+    };
+    for (accept, expected) in [
+        ("*/*", (200, "application/hal+json")),
+        ("application/hal+json", (200, "application/hal+json")),
+        ("application/json", (200, "application/json")),
+        ("application/xml", (406, "application/problem+json")),
+    ] {
+        for line in ["GET /vaccines", "GET /vaccines/1"] {
+            let (status, media_type) = accepting(accept, line, "").await;
+            assert_eq!((status, media_type.as_str()), expected, "{line} {accept}");
+        }
+    }
+    let body = r#"{"vcName":"FIZER","stock":1}"#;
+    assert_eq!(accepting("application/json", "POST /vaccines", body).await.0, 201);
+    assert_eq!(accepting("application/xml", "POST /vaccines", body).await.0, 406);
+    assert_eq!(app.vaccines().await, 2, "a refused request registers nothing");
+}
+
+#[tokio::test]
+async fn options_is_answered_with_what_is_allowed() {
+    let app = VaccineApp::start();
+    let allow = async |path: &str| {
+        let reply = app.request(&format!("OPTIONS {path}"), "").await;
+        let mut allow: Vec<_> = reply.header("allow").unwrap_or_default().split(',').collect();
+        allow.sort_unstable();
+        format!("{} {}", reply.status.as_u16(), allow.join(","))
+    };
+    assert_eq!(allow("/vaccines").await, "204 GET,HEAD,POST");
+    assert_eq!(allow("/vaccines/1").await, "204 DELETE,GET,HEAD,PATCH,PUT");
+    assert_eq!(allow("/nothing").await, "404 ");
+}
+
+#[tokio::test]
+async fn a_path_with_a_slash_at_its_end_is_the_path_without_it() {
+    let app = VaccineApp::start();
+    let body = r#"{"vcName":"FIZER","stock":1}"#;
+    assert_eq!(app.request("POST /vaccines/", body).await.status, 201);
+    for path in ["/vaccines", "/vaccines/1"] {
+        let exact = app.request(&format!("GET {path}"), "").await;
+        let slash = app.request(&format!("GET {path}/"), "").await;
+        assert_eq!((slash.status, slash.body()), (exact.status, exact.body()), "{path}");
+    }
+    assert_eq!(app.request("GET /vaccines/?size=0", "").await.status, 422);
+    assert_eq!(app.request("DELETE /vaccines/", "").await.status, 405);
+    assert_eq!(app.request("GET /nothing/", "").await.status, 404);
+    assert_eq!(app.request("GET //", "").await.status, 404);
+}

@@ -46,7 +46,7 @@ impl Model {
                 Reply::Registered(id, self.set(id, name.clone(), *stock, 0))
             }
             Command::Change(change) => Reply::Changed(self.change(change)),
-            Command::Remove(RemoveVaccine { pool }) => Reply::Removed(self.remove(*pool)),
+            Command::Remove(remove) => Reply::Removed(self.remove(remove)),
             Command::Hold(hold) => Reply::Held(self.hold(hold)),
             Command::Confirm(ConfirmHold(hold)) => Reply::Confirmed(self.confirm(hold)),
             Command::Release(ReleaseReservation { reservation, of, at }) => {
@@ -63,9 +63,15 @@ impl Model {
     }
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
-        let ChangeVaccine { pool: id, name, stock, at: _ } = change;
-        let Pool { name: name_before, stock: stock_before, taken, overcommitted } =
-            self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+        let ChangeVaccine { pool: id, name, stock, expected, at: _ } = change;
+        let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+        if expected
+            .as_ref()
+            .is_some_and(|seen| (&seen.name, seen.stock) != (&pool.name, pool.stock))
+        {
+            return Err(Refusal::Stale);
+        }
+        let Pool { name: name_before, stock: stock_before, taken, overcommitted } = pool;
         if stock.is_some_and(|stock| stock.count() < taken && stock < stock_before) {
             return Err(Refusal::StockBelowTaken { taken });
         }
@@ -78,9 +84,19 @@ impl Model {
         Ok(ChangedPool { id: *id, pool, stock_before })
     }
 
-    fn remove(&mut self, id: PoolId) -> Result<(), Refusal> {
-        match self.pool(id).ok_or(Refusal::NoSuchPool)?.taken {
-            0 => self.vaccines.remove(&id).map(drop).ok_or(Refusal::NoSuchPool),
+    fn remove(
+        &mut self,
+        RemoveVaccine { pool: id, expected }: &RemoveVaccine,
+    ) -> Result<(), Refusal> {
+        let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
+        if expected
+            .as_ref()
+            .is_some_and(|seen| (&seen.name, seen.stock) != (&pool.name, pool.stock))
+        {
+            return Err(Refusal::Stale);
+        }
+        match pool.taken {
+            0 => self.vaccines.remove(id).map(drop).ok_or(Refusal::NoSuchPool),
             taken => Err(Refusal::InUse { taken }),
         }
     }

@@ -198,7 +198,7 @@ fn a_vaccine_that_was_removed_is_unknown_and_not_sold_out(new: fn() -> TestDatab
     let database = new();
     let process = sold_out(&database);
     process.submit(release_reservation(1)).unwrap();
-    process.submit(RemoveVaccine { pool: PoolId(1) }).unwrap();
+    process.submit(RemoveVaccine { pool: PoolId(1), expected: None }).unwrap();
     assert_eq!(process.hold(&[(3, 1)]), [Err(Refusal::NoSuchPool)]);
 }
 
