@@ -91,21 +91,27 @@ impl Ticket {
 /// Every client takes a ticket, and booking is killed meanwhile; the tickets in the order of the queue.
 async fn take_tickets(system: &mut TestSystem, entries: &[Target], vaccine: i64) -> Vec<Ticket> {
     let taken = Arc::new(AtomicU16::new(0));
-    let mut clients = JoinSet::new();
+    let (mut clients, mut early) = (JoinSet::new(), Vec::new());
     for (client, target) in (0..CLIENTS).zip(entries.iter().cycle()) {
         let (target, taken) = (target.clone(), Arc::clone(&taken));
         clients.spawn(async move {
-            let ticket = Ticket::take(target, &format!("client {client}"), vaccine).await;
+            let ticket = Ticket::take(target, &format!("client-{client}"), vaccine).await;
             taken.fetch_add(1, Relaxed);
             ticket
         });
     }
+    let start = Instant::now();
     while taken.load(Relaxed) < BEFORE_THE_CRASH {
+        while let Some(ended) = clients.try_join_next() {
+            early.push(ended.expect("a ticket"));
+        }
+        assert!(start.elapsed() < WITHIN, "{taken:?} tickets within {WITHIN:?}");
         tokio::time::sleep(Duration::from_millis(1)).await; // tidy: paced, polls until so many are taken
     }
     system.kill(BOOKING);
     system.start_service(BOOKING).await;
     let mut queue = clients.join_all().await;
+    queue.append(&mut early);
     queue.sort_by_key(|ticket| ticket.position);
     let positions = queue.iter().map(|ticket| ticket.position);
     assert!(positions.eq(1..=i64::from(CLIENTS)), "two tickets have the same position");

@@ -3,7 +3,10 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::{hal::MEDIA_TYPE, problem::Problem, retry_page};
+use crate::{problem::Problem, retry_page};
+
+/// The media type of HAL bodies, unless the client prefers `application/json`.
+pub const MEDIA_TYPE: &str = "application/hal+json";
 
 const JSON: &str = "application/json";
 

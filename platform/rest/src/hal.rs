@@ -20,8 +20,7 @@ use crate::{
     problem::Problem,
 };
 
-/// The media type of HAL bodies, unless the client prefers `application/json`.
-pub const MEDIA_TYPE: &str = "application/hal+json";
+pub use crate::accept::MEDIA_TYPE;
 
 /// The headers that a body depends on, besides the host, which is part of the URL.
 const VARY: HeaderValue = HeaderValue::from_static("accept, x-forwarded-proto");

@@ -51,10 +51,10 @@ pub struct PageParams {
     cursor: Option<String>,
     /// Which page, counted from 0; only near the beginning of a list (at most 10000 items before it), and not
     /// together with a cursor
-    #[param(value_type = Option<i64>, minimum = 0, maximum = 4294967295i64, nullable = false)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64, nullable = false)]
     page: Option<String>,
     /// Items on a page, 20 unless given; more than 1000 means 1000
-    #[param(value_type = Option<i64>, example = 20, minimum = 1, maximum = 4294967295i64, nullable = false)]
+    #[param(value_type = Option<i64>, example = 20, minimum = 1, maximum = 4_294_967_295_i64, nullable = false)]
     size: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! Where the ledger is kept: load and save. All SQL is here.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use contracts::{
     ids::{ReservationId, StoreId, VaccineId},
@@ -83,9 +83,9 @@ const UPDATE_RESERVATION: &str = "
 const ORPHANED_HOLDS_OF: &str = "
     SELECT id
       FROM reservations
-     WHERE state = 0 AND owner = ?1 AND held_at_ms <= ?2
+     WHERE state = 0 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
   ORDER BY held_at_ms
-     LIMIT ?3";
+     LIMIT ?4";
 
 const ABORTED_OF: &str = "
     SELECT id
@@ -96,9 +96,13 @@ const ABORTED_OF: &str = "
 const ORPHANED_HOLDS: &str = "
     SELECT id
       FROM reservations
-     WHERE state = 0 AND held_at_ms <= ?1
+     WHERE state = 0 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
   ORDER BY held_at_ms
-     LIMIT ?2";
+     LIMIT ?3";
+
+/// A hold that is so far in the future was requested before the wall clock was set back: nobody knows its age. Two
+/// processes on one database may differ by less.
+const CLOCK_STEP_MIN: Duration = Duration::from_mins(1);
 
 impl Aggregate for Ledger {
     type Command = Command;
@@ -345,22 +349,25 @@ impl Queries {
         Ok(known.and_then(|known| view(id, &known)))
     }
 
-    /// Holds, of one owner or of all, that were requested at that time or before and not resolved since,
-    /// oldest first; and what was aborted for one owner.
+    /// Holds, of one owner or of all, that were requested so long ago or longer and not resolved since, oldest
+    /// first; and what was aborted for one owner.
     pub async fn orphaned_holds(
         &self,
         owner: Option<StoreId>,
-        until: Timestamp,
+        now: Timestamp,
+        held_for: Duration,
         limit: u32,
     ) -> Result<OrphanedHolds, ReadError> {
-        let (until, limit) = (until.as_millisecond(), i64::from(limit));
+        let [until, future] = [now - held_for, now + CLOCK_STEP_MIN].map(Timestamp::as_millisecond);
+        let limit = i64::from(limit);
         let id = |row: &Row<'_>| row.uuid(0).map(ReservationId);
         let read = self.0.read(move |tx| {
             let Some(StoreId(owner)) = owner else {
-                let reservation_ids = tx.all(ORPHANED_HOLDS, &[until.into(), limit.into()], id)?;
+                let held = [until.into(), future.into(), limit.into()];
+                let reservation_ids = tx.all(ORPHANED_HOLDS, &held, id)?;
                 return Ok(OrphanedHolds { reservation_ids, aborted: Vec::new() });
             };
-            let held = [owner.into(), until.into(), limit.into()];
+            let held = [owner.into(), until.into(), future.into(), limit.into()];
             Ok(OrphanedHolds {
                 reservation_ids: tx.all(ORPHANED_HOLDS_OF, &held, id)?,
                 aborted: tx.all(ABORTED_OF, &[owner.into(), limit.into()], id)?,

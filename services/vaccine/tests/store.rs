@@ -14,6 +14,8 @@ mod pages;
 #[path = "store/sold_out.rs"]
 mod sold_out;
 
+use std::time::Duration;
+
 use contracts::vaccine::ReservationState;
 use platform_store::{Aggregate, Database, Row, SqlError, StoreError, Tx};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
@@ -28,7 +30,7 @@ use vaccine::{
 
 use commands::{
     abort_by, administer, any_command, change_vaccine, confirm, doses, hold, hold_doses, name,
-    owner, register, register_vaccine, release, release_of, remove, rename, reservation,
+    owner, register, register_vaccine, release, release_of, remove, rename, reservation, return_by,
     return_dose, second,
 };
 use unguarded::Unguarded;
@@ -152,7 +154,7 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
 
     let orphaned = |by: Option<u128>, until, limit| {
         let queries = queries(&ledger);
-        let ids = queries.orphaned_holds(by.map(owner), second(until), limit);
+        let ids = queries.orphaned_holds(by.map(owner), second(until), Duration::ZERO, limit);
         let ids = ledger.database.block_on(ids).unwrap();
         ids.reservation_ids.iter().map(|id| id.0.as_u128()).collect::<Vec<_>>()
     };
@@ -163,10 +165,15 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     assert_eq!(orphaned(Some(3), 30, 9), [0; 0]);
     assert_eq!(orphaned(None, 30, 3), [4, 2, 3]);
 
+    // Requested before the wall clock was set back by an hour.
+    ledger.submit(&[hold(14, 2, 3_600)]);
+    assert_eq!([Some(2), None].map(|by| orphaned(by, 4, 9)), [[14]; 2]);
+    ledger.submit(&[return_by(14, 2)]);
+
     ledger.submit(&[hold(10, 1, 1), abort_by(10, 1), abort_by(11, 1), abort_by(12, 2)]);
     ledger.submit(&[abort_by(13, 1), return_dose(13)]);
     let queries = queries(&ledger);
-    let listed = queries.orphaned_holds(Some(owner(1)), second(0), 9);
+    let listed = queries.orphaned_holds(Some(owner(1)), second(0), Duration::ZERO, 9);
     let aborted = ledger.database.block_on(listed).unwrap().aborted;
     assert_eq!(aborted, [10, 11].map(reservation), "what its owner has not recorded");
 }

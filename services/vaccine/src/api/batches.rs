@@ -144,9 +144,10 @@ pub(super) async fn orphaned(
     State(stock): State<Stock>,
     Query(query): Query<OrphanedQuery>,
 ) -> Result<Json<OrphanedHolds>, Problem> {
-    let until = clock::now() - Duration::from_millis(query.held_for_ms.into());
+    let held_for = Duration::from_millis(query.held_for_ms.into());
     let owner = query.owner.map(StoreId);
-    Ok(Json(stock.queries.orphaned_holds(owner, until, ORPHANED_MAX).await?))
+    let holds = stock.queries.orphaned_holds(owner, clock::now(), held_for, ORPHANED_MAX);
+    Ok(Json(holds.await?))
 }
 
 fn outcome(reply: Result<Result<Name, Refusal>, CommandError>) -> HoldOutcome {
