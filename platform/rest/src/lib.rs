@@ -6,6 +6,8 @@ pub mod breaker_registry;
 mod call;
 mod call_outcome;
 pub mod client;
+mod connections;
+mod counted_stream;
 mod endpoints;
 pub mod fault_injection;
 pub mod hal;
