@@ -149,19 +149,19 @@ async fn measure(attack: Option<Attack>, lasting: Duration) -> Result<Measured, 
 /// How many probes were sent, and how many answered in time.
 async fn probe(target: &Target, lasting: Duration) -> (u64, u64) {
     let (mut sent, mut answered) = (0, 0);
+    let request = Request::get(LIVENESS);
     let probes = async {
         loop {
+            let response = timeout(PROBE_TIMEOUT, drill::send(target, &request)).await;
             sent += 1;
-            let response = timeout(PROBE_TIMEOUT, drill::send(target, &Request::get(LIVENESS)));
-            if matches!(response.await, Ok(Ok(response)) if response.status == 200) {
+            if matches!(response, Ok(Ok(response)) if response.status == 200) {
                 answered += 1;
             }
             sleep(PROBE_INTERVAL).await;
         }
     };
     drop(timeout(lasting, probes).await);
-    // The last one may have been cut off.
-    (sent - u64::from(answered < sent), answered)
+    (sent, answered)
 }
 
 impl Attack {
