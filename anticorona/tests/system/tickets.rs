@@ -54,9 +54,10 @@ struct Ticket {
 }
 
 impl Ticket {
-    async fn take(target: Target, key: &str, vaccine: i64) -> Self {
-        let request = Request::post_json("/bookings", &json!({"vaccineId": vaccine, "userId": 5}))
-            .header("idempotency-key", key)
+    async fn take(target: Target, client: u16, vaccine: i64) -> Self {
+        let body = json!({"vaccineId": vaccine, "userId": client});
+        let request = Request::post_json("/bookings", &body)
+            .header("idempotency-key", &format!("client {client}"))
             .header("prefer", "respond-async");
         let response = send_until_answered(&target, &request).await;
         let ticket = response.json().unwrap();
@@ -95,7 +96,7 @@ async fn take_tickets(system: &mut TestSystem, entries: &[Target], vaccine: i64)
     for (client, target) in (0..CLIENTS).zip(entries.iter().cycle()) {
         let (target, taken) = (target.clone(), Arc::clone(&taken));
         clients.spawn(async move {
-            let ticket = Ticket::take(target, &format!("client-{client}"), vaccine).await;
+            let ticket = Ticket::take(target, client, vaccine).await;
             taken.fetch_add(1, Relaxed);
             ticket
         });

@@ -105,12 +105,17 @@ impl Ingress {
         &self.admission
     }
 
-    /// Answers a request within its deadline.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+    /// Answers a request within its deadline. `arrived` is called once it has been read to its end,
+    /// unless the handler reads it.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        arrived: impl FnOnce(),
+    ) -> Response {
         let deadline = self.deadline(request.headers());
         let page = retry_page::is_accepted(request.headers()).then(|| request.method().clone());
         let left = deadline.left(self.admission.clock().now());
-        let response = timeout(left, self.serve(request, deadline)).await;
+        let response = timeout(left, self.serve(request, deadline, arrived)).await;
         let response = response.unwrap_or_else(|_| expired().into_response());
         match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => self.retry_later(response, page.as_ref()),
@@ -125,12 +130,20 @@ impl Ingress {
         Deadline::within(left.min(self.config.request_timeout), now)
     }
 
-    async fn serve(&self, request: Request<Incoming>, deadline: Deadline) -> Response {
+    async fn serve(
+        &self,
+        request: Request<Incoming>,
+        deadline: Deadline,
+        arrived: impl FnOnce(),
+    ) -> Response {
         let priority = priority(request.method(), request.uri().path());
         let (mut request, items) = match self.with_body(request, priority).await {
             Ok(read) => read,
             Err(problem) => return problem.into_response(),
         };
+        if request.body().is_end_stream() || priority != Priority::Operator {
+            arrived();
+        }
         let admitted = match self.admission.admit(priority, items, deadline).await {
             Ok(admitted) => admitted,
             Err(shed) => return rejection(shed),

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Frame;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::problem::Problem;
@@ -66,11 +67,18 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
     if !usize::try_from(body.size_hint().lower()).is_ok_and(|length| length <= limit) {
         return Err(too_large(limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
-        Err(_) => Err(Problem::malformed("the body ended early")),
+    let mut body = Limited::new(body, limit);
+    // Copied: each frame, however short, keeps the whole buffer that it was read into.
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => read.extend_from_slice(&data),
+            Ok(Err(_trailers)) => {}
+            Err(error) if error.is::<LengthLimitError>() => return Err(too_large(limit)),
+            Err(_) => return Err(Problem::malformed("the body ended early")),
+        }
     }
+    Ok(read.into())
 }
 
 fn too_large(limit: usize) -> Problem {

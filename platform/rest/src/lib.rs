@@ -7,6 +7,8 @@ pub mod breaker_registry;
 mod call;
 mod call_outcome;
 pub mod client;
+mod connections;
+mod counted_stream;
 mod endpoints;
 pub mod etag;
 pub mod fault_injection;

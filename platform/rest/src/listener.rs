@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
+    net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,8 +24,7 @@ use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
-    pin, select,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    select,
     time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -33,6 +32,8 @@ use tower::ServiceExt;
 use tracing::{info, warn};
 
 use crate::{
+    connections::{Connection, Connections},
+    counted_stream::CountedStream,
     forwarded::TrustedProxies,
     ingress::{CountItems, Ingress, IngressConfig},
     problem::Problem,
@@ -41,12 +42,12 @@ use crate::{
     sockets,
 };
 
-/// Open connections of one listener at most; further ones wait in the kernel's queue.
-/// Fewer if the system allows this process fewer open files.
+/// Open connections of one listener at most; for a further one, another that waits for its client is
+/// closed. Fewer if the system allows this process fewer open files.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
-/// Keep-alive ends once this share of the connection slots is in use (1/2): idle connections must
-/// not make others wait in the kernel's queue.
+/// Keep-alive ends once this share of the connection slots is in use (1/2): a client is told that its
+/// connection is closed, before it is closed because another needs the slot.
 const KEEP_ALIVE_SHARE: usize = 2;
 
 /// The share of the open files that one listener may use (1/8): services share a process, and stores
@@ -62,6 +63,20 @@ const HEAD_MAX: usize = 64 * 1024;
 /// How long open connections may still begin a request after draining has begun: clients that
 /// connected just before are answered.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long a refusal waits: a client that repeats wrong requests as fast as they are answered must not
+/// take the time of others. "Sold out" (409) is no such refusal.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a client gets whose connection is closed while its request arrives.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/problem+json\r\n\
+    retry-after: 2\r\n\
+    connection: close\r\n\
+    content-length: 144\r\n\
+    \r\n\
+    {\"type\":\"urn:anticorona:retry-later\",\"title\":\"Please retry later\",\"status\":503,\
+    \"detail\":\"too many requests are arriving, and this one was late\"}";
 
 /// Pause after accepting failed (no file handles left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -150,7 +165,7 @@ impl Listener {
             ingress,
             runtime: runtime.clone(),
             request_timeout,
-            free_connections: Arc::new(Semaphore::new(self.connections_max)),
+            connections: Connections::new(self.connections_max),
             keep_alive_max: self.connections_max / KEEP_ALIVE_SHARE,
             trusted_proxies: self.trusted_proxies,
             tasks: TaskTracker::new(),
@@ -176,7 +191,7 @@ struct Server {
     ingress: Ingress,
     runtime: Runtime,
     request_timeout: Duration,
-    free_connections: Arc<Semaphore>,
+    connections: Arc<Connections>,
     /// With more open connections than this, each is closed after its response.
     keep_alive_max: usize,
     /// None behind the edge, where callers are services.
@@ -187,13 +202,11 @@ struct Server {
 impl Server {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut is_failing = false;
-        while let Some(permit) = self.permit().await
-            && let Some(accepted) = self.runtime.stop.run_until_cancelled(listener.accept()).await
-        {
+        while let Some(accepted) = self.runtime.stop.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((stream, peer)) => {
+                Ok((stream, client)) => {
                     is_failing = false;
-                    self.start(stream, peer, permit);
+                    self.start(stream, client.ip()).await;
                 }
                 Err(cause) => {
                     if !is_failing {
@@ -207,32 +220,23 @@ impl Server {
         self.accept_queued(listener).await;
     }
 
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.free_connections).acquire_owned();
-        self.runtime.stop.run_until_cancelled(permit).await?.ok()
-    }
-
     /// Accepts the connections in the kernel's queue: closing the socket would reset them.
     async fn accept_queued(self: Arc<Self>, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
-        while let Ok((stream, peer)) = listener.accept() {
-            let permit = Arc::clone(&self.free_connections).acquire_owned().await;
-            let Ok(permit) = permit else { return };
+        while let Ok((stream, client)) = listener.accept() {
             if let Ok(stream) = from_std(stream) {
-                self.start(stream, peer, permit);
+                self.start(stream, client.ip()).await;
             }
         }
     }
 
-    fn start(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    async fn start(self: &Arc<Self>, stream: TcpStream, client: IpAddr) {
+        let connection = self.connections.open(client).await;
         let server = Arc::clone(self);
-        self.tasks.spawn(async move {
-            server.connection(stream, peer).await;
-            drop(permit);
-        });
+        self.tasks.spawn(async move { server.connection(stream, client, &connection).await });
     }
 
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(&self, stream: TcpStream, client: IpAddr, connection: &Connection) {
         drop(stream.set_nodelay(true)); // Without it, responses are only slower.
         let Runtime { stop, metrics, tracer, .. } = &self.runtime;
         let http = metrics.http();
@@ -243,12 +247,16 @@ impl Server {
                 return problem.into_response();
             }
             if let Some(proxies) = &self.trusted_proxies {
-                proxies.receive(request.headers_mut(), peer.ip());
+                proxies.receive(request.headers_mut(), client);
             }
-            tracer.serve(request, |it| self.answer(it)).await
+            tracer.serve(request, |it| self.answer(it, connection)).await
         };
         let service = service_fn(async |request| {
             let mut response = http.observe(request, answer).await;
+            connection.response_ready();
+            if response.status().is_client_error() && response.status() != StatusCode::CONFLICT {
+                sleep(REFUSAL_PAUSE).await;
+            }
             if is_draining.load(Ordering::Relaxed) || http.connections_open() > self.keep_alive_max
             {
                 // Without it, the client's next request could meet a connection that is being closed.
@@ -257,12 +265,11 @@ impl Server {
             }
             Ok::<_, Infallible>(response)
         });
-        let connection = http1::Builder::new()
+        let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        pin!(connection);
+            .serve_connection(TokioIo::new(CountedStream { stream, connection }), service);
         let draining = async {
             stop.cancelled().await;
             is_draining.store(true, Ordering::Relaxed);
@@ -270,21 +277,26 @@ impl Server {
         };
         // Errors are caused by the client (reset, malformed HTTP, timeout) and need no action.
         select! {
-            ended = connection.as_mut() => drop(ended),
+            ended = &mut serving => drop(ended),
+            is_arriving = connection.evicted() => if is_arriving {
+                let stream = serving.into_parts().io.into_inner().stream;
+                drop(stream.try_write(REFUSAL));
+            },
             () = draining => {
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut serving).graceful_shutdown();
                 // A request of which only half has arrived by then is not waited for any longer.
-                drop(timeout(self.request_timeout, connection).await);
+                drop(timeout(self.request_timeout, serving).await);
             }
         }
     }
 
     /// Faults are injected outermost: a request that fails on purpose must not be rejected or timed
     /// out by the guards.
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let Some(faults) = &self.runtime.faults else { return self.ingress.answer(request).await };
+    async fn answer(&self, request: Request<Incoming>, from: &Connection) -> Response<Body> {
+        let answer = |request| self.ingress.answer(request, || from.request_arrived());
+        let Some(faults) = &self.runtime.faults else { return answer(request).await };
         let path = request.uri().path().to_owned();
-        faults.apply(&path, &self.runtime.stop, self.ingress.answer(request)).await
+        faults.apply(&path, &self.runtime.stop, answer(request)).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     sync::Barrier,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -21,7 +21,7 @@ use platform_resilience::admission::Admission;
 use platform_rest::{listener::Listener, runtime::Runtime};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::mpsc,
     task::{JoinSet, yield_now},
     time::{self, timeout},
@@ -201,6 +201,17 @@ async fn an_unknown_path_is_a_404() {
 }
 
 #[tokio::test]
+async fn a_client_that_repeats_wrong_requests_is_slowed_down() {
+    let service = Service::start(hello(), REQUEST_TIMEOUT);
+    let mut stream = service.connect().await;
+    let start = Instant::now();
+    let wrong = "GET /nothing HTTP/1.1\r\nhost: rest.test\r\n\r\n".repeat(20);
+    stream.write_all((wrong + &request("GET /")).as_bytes()).await.unwrap();
+    assert!(rest(stream).await.ends_with("\n\nhello"));
+    assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn an_unsupported_method_is_a_405_with_the_supported_ones() {
     let service = Service::start(hello(), REQUEST_TIMEOUT);
     assert_snapshot!(service.request("DELETE /").await, @r#"
@@ -323,6 +334,7 @@ async fn a_body_whose_stated_length_is_too_large_is_refused_before_it_is_sent() 
     assert_snapshot!(rest(stream).await, @r#"
     HTTP/1.1 413 Payload Too Large
     content-type: application/problem+json
+    connection: close
     content-length: 116
 
     {"type":"urn:anticorona:body-too-large","title":"The body is too large","status":413,"detail":"at most 65536 bytes"}
@@ -340,6 +352,7 @@ async fn a_body_that_is_not_sent_in_time_is_a_408() {
     assert_snapshot!(rest(stream).await, @r#"
     HTTP/1.1 408 Request Timeout
     content-type: application/problem+json
+    connection: close
     content-length: 115
 
     {"type":"urn:anticorona:body-too-slow","title":"The body was not sent in time","status":408,"detail":"at most 2 s"}
@@ -430,6 +443,96 @@ async fn keep_alive_ends_once_half_of_the_connections_are_in_use() {
     let is_closed = |(_, response): &&(_, String)| response.contains("connection: close");
     assert!(kept.iter().take(32).find(is_closed).is_none(), "closed although few are open");
     assert!(kept.iter().skip(max).all(|it| is_closed(&it)), "kept although half are open");
+}
+
+/// As few connections as a listener can have, times two.
+fn few_connections() -> (Listener, usize) {
+    let max = 2 * thread::available_parallelism().map_or(1, usize::from);
+    (Listener::bind(LOCALHOST.into()).unwrap().with_connections_max(max), max)
+}
+
+async fn connect_from(address: [u8; 4], service: &Service) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    socket.connect(service.address).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_at_once_is_answered_whatever_connections_are_silent() {
+    let (listener, max) = few_connections();
+    let service = Service::start_on(listener, hello(), REQUEST_TIMEOUT);
+    let mut silent = Vec::new();
+    for _ in 0..8 * max {
+        silent.push(service.connect().await);
+        assert!(service.request("GET /").await.ends_with("\n\nhello"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_every_connection_closes_its_own() {
+    let (listener, max) = few_connections();
+    let service = Service::start_on(listener, hello(), REQUEST_TIMEOUT);
+    let mut other = connect_from([127, 0, 0, 2], &service).await;
+    let mut silent = Vec::new();
+    for _ in 0..8 * max {
+        silent.push(service.connect().await);
+    }
+    assert_eq!(rest(silent.remove(0)).await, "", "the connection that has waited longest is open");
+    other.write_all(request("GET /").as_bytes()).await.unwrap();
+    assert!(rest(other).await.ends_with("\n\nhello"));
+}
+
+#[tokio::test]
+async fn a_request_that_is_served_keeps_its_connection() {
+    let (listener, max) = few_connections();
+    let (router, mut arrivals, answer) = slow();
+    let service = Service::start_on(listener, router, TIMEOUT);
+    let mut served = service.connect().await;
+    served.write_all(request("GET /").as_bytes()).await.unwrap();
+    arrivals.recv().await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..8 * max {
+        silent.push(service.connect().await);
+    }
+    rest(silent.remove(0)).await;
+    answer.cancel();
+    assert!(rest(served).await.ends_with("\n\nslow"));
+}
+
+/// Connections with heads of 60 KB, more than 16 MiB together.
+async fn with_large_heads(service: &Service, end: &str) -> Vec<TcpStream> {
+    let head = format!("GET / HTTP/1.1\r\nhost: rest.test\r\nx: {}{end}", "x".repeat(60 * 1024));
+    let mut connections = Vec::new();
+    for _ in 0..300 {
+        let mut stream = service.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        connections.push(stream);
+        assert!(service.request("GET /").await.ends_with("\n\nhello"));
+    }
+    connections
+}
+
+#[tokio::test]
+async fn of_requests_that_arrive_in_part_the_oldest_is_refused_beyond_16_mib() {
+    let service = Service::start(hello(), REQUEST_TIMEOUT);
+    let mut connections = with_large_heads(&service, "").await;
+    assert_snapshot!(rest(connections.remove(0)).await, @r#"
+    HTTP/1.1 503 Service Unavailable
+    content-type: application/problem+json
+    retry-after: 2
+    connection: close
+    content-length: 144
+
+    {"type":"urn:anticorona:retry-later","title":"Please retry later","status":503,"detail":"too many requests are arriving, and this one was late"}
+    "#);
+}
+
+#[tokio::test]
+async fn of_kept_connections_the_oldest_is_closed_beyond_16_mib() {
+    let service = Service::start(hello(), REQUEST_TIMEOUT);
+    let mut connections = with_large_heads(&service, "\r\n\r\n").await;
+    let response = rest(connections.remove(0)).await;
+    assert!(response.ends_with("\n\nhello"), "{response}");
 }
 
 #[tokio::test]

@@ -9,16 +9,16 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use axum::{Router, body::Bytes, extract::State, response::IntoResponse, routing::get};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
 use http::header;
-use tokio::time::timeout;
+use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 use tracing::warn;
 
 pub mod family;
@@ -29,6 +29,9 @@ use crate::error::{BoxError, error_chain};
 
 /// The time limit of one collector: a scrape must not hang because a database does.
 const COLLECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a scrape is reused: however many clients scrape, the metrics are not collected more often.
+pub const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The metrics of one service. Cheap to clone.
 #[derive(Clone, Default)]
@@ -96,10 +99,32 @@ impl Metrics {
 
 /// `/actuator/prometheus` of a service.
 pub fn router(metrics: Metrics) -> Router {
-    Router::new().route("/actuator/prometheus", get(scrape)).with_state(metrics)
+    let scrapes = Arc::new(Scrapes { metrics, last: AsyncMutex::default() });
+    Router::new().route("/actuator/prometheus", get(scrape)).with_state(scrapes)
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
+/// The metrics, and the last scrape with its time.
+struct Scrapes {
+    metrics: Metrics,
+    last: AsyncMutex<Option<(Instant, Bytes)>>,
+}
+
+async fn scrape(State(scrapes): State<Arc<Scrapes>>) -> impl IntoResponse {
     let media_type = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, media_type)], metrics.render().await)
+    ([(header::CONTENT_TYPE, media_type)], scrapes.text().await)
+}
+
+impl Scrapes {
+    async fn text(&self) -> Bytes {
+        // Held while it collects: concurrent scrapes get the same text.
+        let mut last = self.last.lock().await;
+        match &*last {
+            Some((at, text)) if at.elapsed() < SCRAPE_INTERVAL => text.clone(),
+            _ => {
+                let text = Bytes::from(self.metrics.render().await);
+                *last = Some((Instant::now(), text.clone()));
+                text
+            }
+        }
+    }
 }

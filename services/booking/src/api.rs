@@ -316,6 +316,9 @@ enum Refused {
         })
     )]
     SoldOut(Problem),
+    /// Eight tickets of the user are waiting
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooManyTickets(Problem),
 }
 
 problem_responses! {
@@ -356,6 +359,11 @@ impl From<BookingError> for Problem {
                 StatusCode::CONFLICT,
                 "urn:anticorona:injection-completed",
                 "The injection is completed",
+            ),
+            BookingError::TooManyTickets => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "urn:anticorona:too-many-tickets",
+                "Too many tickets of this user are waiting",
             ),
             BookingError::KeyReused => (
                 StatusCode::UNPROCESSABLE_ENTITY,

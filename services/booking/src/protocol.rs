@@ -34,7 +34,7 @@ use crate::{
     domain::{
         AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply, Fingerprint, Record,
         ResolveAttempt, ResolveReply,
-        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd},
+        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd, WAITING_PER_USER_MAX},
     },
     holds::HoldClient,
     store::Queries,
@@ -135,6 +135,9 @@ pub enum BookingError {
         /// When to retry.
         retry_after: Duration,
     },
+    /// As many tickets of the citizen wait as may.
+    #[error("{WAITING_PER_USER_MAX} tickets of this user are waiting; retry when one has ended")]
+    TooManyTickets,
     /// As many tickets wait as may.
     #[error("too many tickets are waiting")]
     QueueFull,
@@ -321,6 +324,7 @@ impl BookingProtocol {
             EnqueueReply::BookedBefore(record) => Ok(Some(Accepted::Booking(record.booking))),
             EnqueueReply::Aborted => Ok(None),
             EnqueueReply::KeyReused => Err(BookingError::KeyReused),
+            EnqueueReply::TooManyOfUser => Err(BookingError::TooManyTickets),
             EnqueueReply::QueueFull => Err(BookingError::QueueFull),
         }
     }

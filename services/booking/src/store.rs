@@ -87,6 +87,12 @@ const WAITING_WITH: &str = "
      WHERE reservation = ?1
        AND outcome IS NULL";
 
+const WAITING_OF_USER: &str = "
+    SELECT count(*)
+      FROM tickets
+     WHERE user_id = ?1
+       AND outcome IS NULL";
+
 const QUEUE_HEAD: &str = "
     SELECT number, id, client_key, fingerprint, vaccine, user_id, queued_at_ms, attempt, reservation,
            outcome, booking
@@ -118,6 +124,7 @@ impl Aggregate for Bookings {
         load_bookings(tx, &mut bookings, &named.bookings)?;
         tickets::load(tx, &mut bookings, LOAD_TICKET, named.tickets.iter().map(|id| id.0))?;
         tickets::load(tx, &mut bookings, WAITING_WITH, named.resolved.iter().map(|id| id.0))?;
+        load_waiting_of_user(tx, &mut bookings, &named.users)?;
         Ok(bookings)
     }
 
@@ -142,6 +149,8 @@ struct Named {
     attempts: BTreeSet<Uuid>,
     bookings: BTreeSet<BookingId>,
     tickets: BTreeSet<TicketId>,
+    /// Citizens that request tickets.
+    users: BTreeSet<UserId>,
     /// Attempts that are resolved, unless a ticket waits with them.
     resolved: BTreeSet<ReservationId>,
     /// Whether there may be new bookings.
@@ -165,6 +174,7 @@ impl Named {
             }
             Command::Enqueue(enqueue) => {
                 self.tickets.insert(enqueue.ticket);
+                self.users.insert(enqueue.attempt.user);
                 self.attempts.insert(enqueue.attempt.reservation.0);
             }
             Command::Serve(serve) => {
@@ -212,6 +222,18 @@ fn load_bookings(
     for known in tx.find_each(LOAD_BOOKING, &keys, record)?.into_iter().flatten() {
         bookings.bookings.load(known.booking.booking_id, known);
     }
+    Ok(())
+}
+
+fn load_waiting_of_user(
+    tx: &Tx<'_>,
+    bookings: &mut Bookings,
+    users: &BTreeSet<UserId>,
+) -> Result<(), SqlError> {
+    let keys: Vec<_> = users.iter().map(|user| [Value::Int(user.0)]).collect();
+    let counts = tx.find_each(WAITING_OF_USER, &keys, |row| row.int(0))?;
+    let counted = users.iter().zip(counts).map(|(user, count)| (*user, count.unwrap_or(0)));
+    bookings.waiting_of_user.extend(counted);
     Ok(())
 }
 

@@ -39,3 +39,5 @@ CREATE TABLE tickets (
 CREATE INDEX tickets_waiting ON tickets (number) WHERE outcome IS NULL;
 
 CREATE UNIQUE INDEX tickets_waiting_with ON tickets (reservation) WHERE outcome IS NULL;
+
+CREATE INDEX tickets_waiting_of_user ON tickets (user_id) WHERE outcome IS NULL;

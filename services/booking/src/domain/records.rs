@@ -1,6 +1,6 @@
 //! Bookings, attempts and tickets as they are stored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
     booking::Booking,
@@ -95,6 +95,8 @@ pub struct Bookings {
     pub tickets: ChangeSet<TicketId, QueuedTicket>,
     /// The current attempts of waiting tickets.
     pub waiting_attempts: BTreeSet<ReservationId>,
+    /// The waiting tickets of each citizen that requests one.
+    pub waiting_of_user: BTreeMap<UserId, i64>,
     /// The highest ticket number ever given.
     pub last_ticket: i64,
     /// Every ticket up to this number has ended.

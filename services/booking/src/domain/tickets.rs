@@ -26,6 +26,10 @@ pub use super::records::{QueuedTicket, TicketEnd};
 /// Positions of the queue; one more is refused with [`EnqueueReply::QueueFull`].
 pub const QUEUE_LENGTH_MAX: i64 = 100_000;
 
+/// Tickets of one citizen that wait; one more is refused with [`EnqueueReply::TooManyOfUser`]. Enough for
+/// a household that uses one account.
+pub const WAITING_PER_USER_MAX: i64 = 8;
+
 /// Adds a request to the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnqueueTicket {
@@ -69,6 +73,8 @@ pub enum EnqueueReply {
     Aborted,
     /// Refused: the key belongs to another request.
     KeyReused,
+    /// Refused: [`WAITING_PER_USER_MAX`] tickets of the citizen wait.
+    TooManyOfUser,
     /// Refused: [`QUEUE_LENGTH_MAX`] positions are taken.
     QueueFull,
 }
@@ -114,9 +120,14 @@ impl Bookings {
             Some(AttemptEnd::Booked(_)) => return EnqueueReply::KeyReused,
             None => {}
         }
+        let waiting = self.waiting_of_user.entry(enqueue.attempt.user).or_default();
+        if *waiting >= WAITING_PER_USER_MAX {
+            return EnqueueReply::TooManyOfUser;
+        }
         if self.last_ticket - self.ended_up_to >= QUEUE_LENGTH_MAX {
             return EnqueueReply::QueueFull;
         }
+        *waiting += 1;
         self.last_ticket += 1;
         let ticket = QueuedTicket {
             id: enqueue.ticket,
@@ -207,6 +218,9 @@ impl Bookings {
             self.ended_up_to = ticket.number;
         }
         self.waiting_attempts.remove(&ticket.attempt.reservation);
+        if let Some(waiting) = self.waiting_of_user.get_mut(&ticket.attempt.user) {
+            *waiting -= 1;
+        }
         self.tickets.insert(ticket.id, ticket.clone());
         ticket
     }

@@ -205,6 +205,23 @@ async fn a_full_queue_means_retry_later() {
     "#);
 }
 
+#[tokio::test]
+async fn a_ninth_waiting_ticket_of_a_user_is_refused() {
+    let app = BookingApp::start_with(FakeVaccine::unreachable());
+    for key in 0..8 {
+        assert_eq!(app.enqueue(&key.to_string(), BODY).await.status, 202);
+    }
+    assert_snapshot!(app.enqueue("8", BODY).await, @r#"
+    429 Too Many Requests
+    content-type: application/problem+json
+
+    {"type":"urn:anticorona:too-many-tickets","title":"Too many tickets of this user are waiting","status":429,"detail":"8 tickets of this user are waiting; retry when one has ended"}
+    "#);
+    assert_eq!(app.enqueue("0", BODY).await.status, 202, "it has this ticket");
+    let other = BODY.replace('5', "6");
+    assert_eq!(app.enqueue("8", &other).await.status, 202, "another user has none");
+}
+
 /// The folder of a store whose queue is full.
 fn full_queue() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -214,7 +231,7 @@ fn full_queue() -> TempDir {
         INSERT INTO tickets
                     (number, id, client_key, fingerprint, vaccine, user_id, queued_at_ms, attempt,
                      reservation)
-             VALUES (1, zeroblob(16), 'y', zeroblob(16), 1, 5, 0, 0, zeroblob(16)),
+             VALUES (1, zeroblob(16), 'y', zeroblob(16), 1, 6, 0, 0, zeroblob(16)),
                     (100000, x'01', 'z', zeroblob(16), 1, 5, 0, 0, x'01')";
     connection.transaction(|tx| tx.run_script(insert)).unwrap();
     folder

@@ -6,7 +6,7 @@ use booking::{
         Reply, ResolveAttempt, ResolveReply, decide,
         tickets::{
             EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply, ServeTicket,
-            TicketEnd,
+            TicketEnd, WAITING_PER_USER_MAX,
         },
     },
     events,
@@ -161,6 +161,26 @@ fn a_full_queue_refuses_tickets_until_its_first_one_has_ended() {
     assert!(matches!(enqueue(&mut bookings, 1), Reply::Enqueue(EnqueueReply::Queued(_))));
     assert_eq!(enqueue(&mut bookings, 2), full);
     assert!(matches!(enqueue(&mut bookings, 1), Reply::Enqueue(EnqueueReply::QueuedBefore(_))));
+}
+
+fn of_user(command: Command, user: i64) -> Command {
+    let Command::Enqueue(enqueue) = command else { panic!("it enqueues") };
+    let attempt = BookingAttempt { user: UserId(user), ..enqueue.attempt };
+    Command::Enqueue(EnqueueTicket { attempt, ..enqueue })
+}
+
+#[test]
+fn a_citizen_has_eight_waiting_tickets_at_most() {
+    let max = u8::try_from(WAITING_PER_USER_MAX).unwrap();
+    let full: Vec<_> = (1..=max).map(enqueue).collect();
+    let then = |commands: &[Command]| enqueued(&[&full[..], commands].concat());
+    assert_eq!(then(&[enqueue(max + 1)]), EnqueueReply::TooManyOfUser);
+    assert!(matches!(then(&[enqueue(1)]), EnqueueReply::QueuedBefore(_)), "the same ticket");
+    assert!(matches!(then(&[of_user(enqueue(max + 1), 6)]), EnqueueReply::Queued(_)), "another");
+    let ended = [serve(3, HoldOutcome::SoldOut), enqueue(max + 1)];
+    assert!(matches!(then(&ended), EnqueueReply::Queued(_)), "one has ended");
+    let goes_on = [serve(3, HoldOutcome::Released), enqueue(max + 1)];
+    assert_eq!(then(&goes_on), EnqueueReply::TooManyOfUser, "one waits with its next attempt");
 }
 
 #[test]

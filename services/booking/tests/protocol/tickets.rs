@@ -17,7 +17,7 @@ use booking::{
         tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, ServeTicket, TicketEnd},
     },
     holds::HoldClient,
-    protocol::{Accepted, BookingError},
+    protocol::{Accepted, BookingError, BookingRequest},
     ticket_queue,
 };
 use contracts::{
@@ -50,6 +50,20 @@ async fn enqueue(fixture: &ProtocolFixture, key: &str) -> QueuedTicket {
         Ok(Accepted::Ticket(ticket, _)) => ticket,
         other => panic!("no ticket: {other:?}"),
     }
+}
+
+/// Of that many citizens, one each.
+async fn enqueue_many(fixture: &ProtocolFixture, count: usize) -> Vec<ReservationId> {
+    let mut attempts = Vec::new();
+    for user in 0..count {
+        let user = UserId(user.try_into().unwrap());
+        let request = BookingRequest { user, ..with_key_of("a", true) };
+        match fixture.protocol.book(request).await {
+            Ok(Accepted::Ticket(ticket, _)) => attempts.push(ticket.attempt.reservation),
+            other => panic!("no ticket: {other:?}"),
+        }
+    }
+    attempts
 }
 
 async fn enqueue_all<const N: usize>(
@@ -125,10 +139,7 @@ async fn the_queue_is_served_in_the_order_of_arrival() {
 #[tokio::test]
 async fn a_long_queue_is_served_in_several_requests() {
     let fixture = ProtocolFixture::start();
-    let mut queue = Vec::new();
-    for number in 0..=HOLDS_MAX {
-        queue.push(enqueue(&fixture, &number.to_string()).await.attempt.reservation);
-    }
+    let queue = enqueue_many(&fixture, HOLDS_MAX + 1).await;
     let decide = fixture.vaccine.delay_next(HOLDS);
     serve(&fixture);
     assert_eq!(reservations(&fixture.vaccine.batches(1).await[0]), queue[..HOLDS_MAX]);
@@ -332,8 +343,9 @@ async fn tickets_go_before_requests_that_arrived_later() {
 async fn tickets_get_the_first_doses_after_an_outage_however_often_others_retry() {
     let mut app = BookingApp::start_with(FakeVaccine::unreachable());
     let mut tickets = Vec::new();
-    for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
-        tickets.push(app.enqueue(key, BODY).await.json()["ticketId"].as_str().unwrap().to_owned());
+    for user in 1..=9 {
+        let body = BODY.replace('5', &user.to_string());
+        tickets.push(app.enqueue("a", &body).await.json()["ticketId"].as_str().unwrap().to_owned());
     }
     let outage = async {
         while book(&app).await.json()["detail"] != "the stock service is unavailable" {}
@@ -402,9 +414,7 @@ async fn a_key_whose_ticket_ends_while_the_same_request_is_under_way_has_one_out
 #[tokio::test]
 async fn a_long_queue_is_served_by_a_vaccine_that_answers_few_holds_at_once() {
     let fixture = ProtocolFixture::start();
-    for number in 0..ANSWERED_MAX {
-        enqueue(&fixture, &number.to_string()).await;
-    }
+    enqueue_many(&fixture, ANSWERED_MAX).await;
     let last = enqueue_all(&fixture, ["last"]).await;
     serve(&fixture);
     assert!(ends(&fixture, &last).await.iter().all(is_booked));

@@ -100,6 +100,7 @@ on_both_databases!(
     the_attempt_of_a_waiting_ticket_is_not_orphaned,
     two_processes_that_serve_the_same_queue_agree,
     a_full_queue_refuses_tickets_until_its_first_one_has_ended,
+    a_citizen_has_eight_waiting_tickets_at_most_also_after_reopening,
 );
 
 fn tickets_are_still_there_after_reopening(new: fn() -> TestDatabase) {
@@ -214,13 +215,29 @@ fn a_full_queue_refuses_tickets_until_its_first_one_has_ended(new: fn() -> TestD
     assert!(matches!(&replies[0], Reply::Enqueue(EnqueueReply::Queued(_))), "{replies:?}");
 }
 
+fn a_citizen_has_eight_waiting_tickets_at_most_also_after_reopening(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    store.apply(&(1..=8).map(|key| enqueue(key, 1)).collect::<Vec<_>>());
+    let mut store = store.reopened_with(&[]);
+    let replies = store.apply(&[
+        enqueue(9, 1),
+        serve(1, 0, HoldOutcome::SoldOut),
+        enqueue(9, 1),
+        enqueue(10, 1),
+    ]);
+    assert_eq!(replies[0], Reply::Enqueue(EnqueueReply::TooManyOfUser));
+    assert!(matches!(&replies[2], Reply::Enqueue(EnqueueReply::Queued(_))), "{replies:?}");
+    assert_eq!(replies[3], Reply::Enqueue(EnqueueReply::TooManyOfUser));
+}
+
 /// A store with so many tickets that have ended, and 40 that wait.
 fn with_tickets(ended: u32) -> TestDatabase {
     let mut store = BookingStore::new(TestDatabase::sqlite);
     let reservation = |number: u32| ReservationId(Uuid::from_u128(number.into()));
     let enqueue = |number: u32| {
         let Command::Enqueue(first) = enqueue(0, 1) else { panic!("it enqueues") };
-        let attempt = BookingAttempt { reservation: reservation(number), ..first.attempt };
+        let (reservation, user) = (reservation(number), UserId(number.into()));
+        let attempt = BookingAttempt { reservation, user, ..first.attempt };
         Command::Enqueue(EnqueueTicket {
             ticket: TicketId(attempt.reservation.0),
             attempt,

@@ -43,19 +43,19 @@ async fn a_slow_store_delays_each_command() {
 
 #[tokio::test]
 async fn a_batch_that_is_being_decided_counts_as_many_items_as_it_has_holds() {
-    let app = VaccineApp::start_with_faults().register(100).await;
+    let app = VaccineApp::start_with_faults().register(200).await;
     let slow = app.request("POST /actuator/faults", r#"{"storeDelayUs":10000}"#).await;
     assert_eq!(slow.status, 200, "{slow:?}");
     let counted = async {
         loop {
             let metrics = app.request("GET /actuator/prometheus", "").await;
-            if metrics.body().lines().any(|line| line == "anticorona_admission_in_flight 100") {
+            if metrics.body().lines().any(|line| line == "anticorona_admission_in_flight 200") {
                 return;
             }
         }
     };
     select! {
         () = counted => {}
-        held = app.request("POST /holds", many_holds(100)) => panic!("counted otherwise: {held:?}"),
+        held = app.request("POST /holds", many_holds(200)) => panic!("counted otherwise: {held:?}"),
     }
 }

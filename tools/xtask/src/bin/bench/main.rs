@@ -8,6 +8,7 @@
     reason = "a command line tool prints to its terminal"
 )]
 
+mod hostile;
 mod machine;
 mod outage;
 mod overload;
@@ -39,6 +40,8 @@ enum What {
     Outage(outage::Options),
     /// Offers several times the capacity
     Overload(overload::Options),
+    /// Attacks the gateway in several ways while citizens book
+    Hostile(hostile::Options),
     /// Compares our load generator with the real siege: counts and rate
     Siege(siege::Options),
     /// Runs servers in the background until its input ends
@@ -54,6 +57,7 @@ async fn main() -> ExitCode {
         None => performance::run(&performance).await,
         Some(What::Outage(options)) => outage::run(options).await,
         Some(What::Overload(options)) => overload::run(options).await,
+        Some(What::Hostile(options)) => hostile::run(options).await,
         Some(What::Siege(options)) => siege::run(options).await,
         Some(What::Servers { kinds }) => background::run(kinds).map_err(Into::into),
     };
