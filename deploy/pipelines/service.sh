@@ -24,8 +24,9 @@ if ! echo "$services" | grep -qxF -e "$service"; then
     exit 64
 fi
 
-# A process is ready within a second, five are replaced one by one, each old one has 30 s to end.
-ROLLOUT_TIMEOUT=180s
+# A process is ready within a second. In a full cluster up to ten are replaced in five rounds, each of which
+# waits for the room of the old ones: they have 60 s to end.
+ROLLOUT_TIMEOUT=360s
 
 # How often `record` tries again when the pipeline of another service has pushed first.
 RECORD_ATTEMPTS=5

@@ -123,6 +123,13 @@ fn deploy_fails_if_processes_are_killed_instead_of_terminated() {
         .assert_failed("100 % of the requests are served");
 }
 
+/// Their addresses are cached for 750 ms.
+#[test]
+fn deploy_fails_if_processes_end_while_their_addresses_are_still_known() {
+    drill(&[&DEPLOY[..], &["--pre-stop", "0"]].concat())
+        .assert_failed("100 % of the requests are served");
+}
+
 const SELF_HEAL: [&str; 3] = ["self-heal", "--seconds", "18"];
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
 /// As many as in the reference's smaller siege.
 const USERS: u16 = 100;
 
-/// The steps of a shutdown, as Kubernetes takes them, in a fifth of the manifest's time: the Service still
+/// The steps of a shutdown, as Kubernetes takes them, in a fortieth of the manifest's time: the Service still
 /// forwards connections to the process for a moment, since each node removes it on its own; the preStop hook,
 /// which delays SIGTERM, takes longer.
 const REMOVED_AFTER: Duration = Duration::from_millis(400);

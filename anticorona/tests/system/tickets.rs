@@ -57,7 +57,7 @@ impl Ticket {
     async fn take(target: Target, client: u16, vaccine: i64) -> Self {
         let body = json!({"vaccineId": vaccine, "userId": client});
         let request = Request::post_json("/bookings", &body)
-            .header("idempotency-key", &format!("client {client}"))
+            .header("idempotency-key", &format!("client-{client}"))
             .header("prefer", "respond-async");
         let response = send_until_answered(&target, &request).await;
         let ticket = response.json().unwrap();

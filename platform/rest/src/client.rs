@@ -28,11 +28,11 @@ use platform_resilience::{
 };
 use platform_telemetry::trace;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::{
     base_url, call_outcome,
-    endpoints::{ChosenEndpoint, Endpoints},
+    endpoints::{ChosenEndpoint, Endpoint, Endpoints},
     headers::SHED,
     json::RESPONSE_MAX,
     runtime::Runtime,
@@ -40,7 +40,7 @@ use crate::{
 pub use crate::{
     base_url::{BaseUrl, BaseUrlError},
     call::{Call, CallError},
-    endpoints::CircuitState,
+    endpoints::{CircuitState, RESOLVE_INTERVAL, RESOLVE_TIMEOUT},
 };
 
 /// How long connecting may take.
@@ -151,9 +151,9 @@ impl Client {
     ) -> Result<Response<Bytes>, CallError> {
         let Call { request, attempt_timeout } = call;
         self.endpoints.retry_budget.record_call(Coarse.now());
-        let first = self.endpoints.choose(None).await?;
+        let first = self.choose(None, deadline).await?;
         let endpoint = Arc::clone(&first.endpoint);
-        let retry = self.endpoints.are_several().then(|| request.clone());
+        let retry = self.endpoints.may_be_several().then(|| request.clone());
         let attempt_deadline =
             attempt_timeout.map_or(deadline, |timeout| deadline.min(Instant::now() + timeout));
         let result = self.attempt(first, request, attempt_deadline, deadline).await;
@@ -162,11 +162,20 @@ impl Client {
         if deadline.saturating_duration_since(Instant::now()) < RETRY_TIME_MIN {
             return result;
         }
-        let Ok(second) = self.endpoints.choose(Some(&endpoint)).await else { return result };
+        let Ok(second) = self.choose(Some(&endpoint), deadline).await else { return result };
         if !self.endpoints.retry_budget.try_retry(Coarse.now()) {
             return result;
         }
         self.attempt(second, retry, deadline, deadline).await
+    }
+
+    async fn choose(
+        &self,
+        previous: Option<&Arc<Endpoint>>,
+        deadline: Instant,
+    ) -> Result<ChosenEndpoint, CallError> {
+        let chosen = timeout_at(deadline.into(), self.endpoints.choose(previous)).await;
+        chosen.unwrap_or_else(|elapsed| Err(CallError::unreachable(elapsed)))
     }
 
     /// One attempt at one endpoint, and its span. Its outcome is recorded in the breaker; dropped
@@ -195,6 +204,11 @@ impl Client {
                 (call_outcome::from_response(&response, started_at.elapsed()), Ok(response))
             }
         };
+        match &result {
+            Ok(_) => chosen.endpoint.set_reachable(true),
+            Err(CallError::Unreachable(_)) => chosen.endpoint.set_reachable(false),
+            Err(_) => {}
+        }
         let open_for = result.as_ref().ok().and_then(|it| call_outcome::open_for(it, outcome));
         chosen.record(outcome, open_for);
         match (&result, outcome) {
@@ -236,4 +250,41 @@ impl Client {
 fn millis_left(deadline: Instant) -> u64 {
     let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(deadline::MARGIN);
     u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        task::JoinSet,
+    };
+
+    use super::*;
+
+    /// Enough for a lookup on a busy machine.
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_call_that_the_last_known_endpoint_refuses_goes_to_the_one_that_dns_lists_now() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            }
+        });
+        let client = Client::new(format!("http://localhost:{port}").parse().unwrap());
+        let gone = SocketAddr::from(([127, 0, 0, 2], port)); // The listener has another address.
+        client.endpoints.set_lookup(RESOLVE_TIMEOUT, &[gone]);
+        // Where `localhost` has a second address, the first call may have gone there.
+        let first: Result<serde_json::Value, _> = client.get("/x", TIMEOUT).await;
+        if first.is_err() {
+            client.get::<serde_json::Value>("/x", TIMEOUT).await.unwrap();
+        }
+    }
 }

@@ -17,8 +17,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::http::uri::Authority;
+#[cfg(test)]
+use platform_resilience::time::nanos;
 use platform_resilience::{
-    balance::{self, EndpointLoad, InFlight},
+    balance::{self, EndpointLoad, FAILURE_MEMORY, InFlight},
     breaker::{Breaker, BreakerConfig, CallOutcome, Mode, Permit, State},
     retry_budget::RetryBudget,
     time::{Coarse, Moment},
@@ -30,11 +32,19 @@ use tracing::warn;
 use crate::{base_url::BaseUrl, call::CallError};
 
 /// How long after a lookup, failed or not, a name is resolved again: a new process is called within this
-/// time. Longer than [`RESOLVE_TIMEOUT`], so that there is one lookup at a time.
-const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+/// time after DNS lists it.
+pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The same while an endpoint cannot be reached: another may have replaced it. No shorter than
+/// [`RESOLVE_TIMEOUT`], so that there is one lookup at a time.
+const RESOLVE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// How long a DNS lookup may take.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(1);
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Endpoints that were looked up so long ago are not called before the name is resolved again. While there
+/// are calls, they are never that old: a lookup has begun and ended before.
+const STALE_AFTER: Duration = RESOLVE_INTERVAL.saturating_add(RESOLVE_TIMEOUT);
 
 /// Endpoints of one service at most; further addresses are not called.
 const ENDPOINTS_MAX: usize = 64;
@@ -74,6 +84,8 @@ pub(crate) struct Endpoint {
     address: SocketAddr,
     load: Arc<EndpointLoad>,
     breaker: Arc<Breaker>,
+    /// When a connection to it failed, in nanoseconds; 0 once it has answered.
+    unreachable_at: AtomicU64,
 }
 
 /// An endpoint that was chosen for an attempt. The attempt counts as in flight until this is dropped.
@@ -106,7 +118,8 @@ impl Endpoints {
         endpoints
     }
 
-    /// Chooses the less loaded of two endpoints whose breakers admit a call, `previous` excluded.
+    /// Chooses the less loaded of two endpoints whose breakers admit a call, `previous` excluded. Those that
+    /// were unreachable a moment ago are the last choice.
     pub(crate) async fn choose(
         self: &Arc<Self>,
         previous: Option<&Arc<Endpoint>>,
@@ -116,9 +129,12 @@ impl Endpoints {
         let now = Coarse.now();
         let is_previous = |one: &Arc<Endpoint>| previous.is_some_and(|it| Arc::ptr_eq(it, one));
         let excluded = current.iter().position(is_previous);
-        let load =
+        let admitting =
             |one: &Arc<Endpoint>| one.breaker.check(now).is_ok().then(|| one.load.weight(now));
-        let index = balance::pick(&current, excluded, fastrand::u64(..), load);
+        let reachable =
+            |one: &Arc<Endpoint>| admitting(one).filter(|_| !one.is_unreachable_lately(now));
+        let index = balance::pick(&current, excluded, fastrand::u64(..), reachable)
+            .or_else(|| balance::pick(&current, excluded, fastrand::u64(..), admitting));
         let open_for = |one: &&Arc<Endpoint>| one.breaker.check(now).err().map(|it| it.retry_after);
         // If no breaker admits a call, the one that will be the first to do so refuses and counts it.
         let first = || current.iter().filter(|one| !is_previous(one)).min_by_key(open_for);
@@ -129,8 +145,9 @@ impl Endpoints {
         }
     }
 
-    pub(crate) fn are_several(&self) -> bool {
-        self.current.load().len() > 1
+    /// Whether there may be several endpoints, now or after the next lookup.
+    pub(crate) const fn may_be_several(&self) -> bool {
+        self.lookup_at.is_some()
     }
 
     /// The best state of all endpoints; closed before the first lookup.
@@ -144,25 +161,34 @@ impl Endpoints {
         self.current.load().iter().map(state).min().unwrap_or(CircuitState::Closed)
     }
 
-    /// Resolves the name: later lookups run beside the calls. Until the first has succeeded, each call
-    /// waits for its own, since without an endpoint it could only fail.
+    /// Resolves the name if that is due. Lookups run beside the calls, unless the known endpoints are of no
+    /// use: a call waits for its lookup if it is the first for a long time, or if none of them can be
+    /// reached. Before the first lookup has succeeded, each call waits for its own.
     async fn refresh(self: &Arc<Self>) -> Result<(), CallError> {
         let Some(lookup_at) = &self.lookup_at else { return Ok(()) };
         let now = Coarse.now();
-        if self.current.load().is_empty() {
+        let current = self.current.load_full();
+        if current.is_empty() {
             lookup_at.store(now.as_nanos(), Ordering::Relaxed);
             return self.resolve().await.map_err(CallError::unreachable);
         }
-        if begin_lookup(lookup_at, now) {
+        let unreachable = current.iter().filter(|one| one.is_unreachable()).count();
+        let interval = if unreachable > 0 { RESOLVE_INTERVAL_MIN } else { RESOLVE_INTERVAL };
+        let Some(age) = begin_lookup(lookup_at, interval, now) else { return Ok(()) };
+        if unreachable == current.len() || age >= STALE_AFTER {
+            self.resolve_or_keep().await;
+        } else {
             let this = Arc::clone(self);
-            TaskTracker::new().spawn(async move {
-                if let Err(cause) = this.resolve().await {
-                    let base = &this.base;
-                    warn!(%cause, "DNS lookup of {base} failed; keeping the known endpoints");
-                }
-            });
+            TaskTracker::new().spawn(async move { this.resolve_or_keep().await });
         }
         Ok(())
+    }
+
+    async fn resolve_or_keep(&self) {
+        if let Err(cause) = self.resolve().await {
+            let base = &self.base;
+            warn!(%cause, "DNS lookup of {base} failed; keeping the known endpoints");
+        }
     }
 
     async fn resolve(&self) -> io::Result<()> {
@@ -194,7 +220,13 @@ impl Endpoints {
         breaker.set_mode(self.mode, Coarse.now());
         let authority = Authority::try_from(address.to_string());
         let authority = authority.unwrap_or_else(|_| self.base.authority().clone());
-        Arc::new(Endpoint { authority, address, load: Arc::default(), breaker: Arc::new(breaker) })
+        Arc::new(Endpoint {
+            authority,
+            address,
+            load: Arc::default(),
+            breaker: Arc::new(breaker),
+            unreachable_at: AtomicU64::default(),
+        })
     }
 
     /// The breakers, each by the name of the service, with the address where there may be several.
@@ -208,13 +240,31 @@ impl Endpoints {
     }
 }
 
-/// Whether a lookup is due; the one caller that gets `true` makes it.
-fn begin_lookup(lookup_at: &AtomicU64, now: Moment) -> bool {
+/// How long ago the last lookup began, if the next one is due; only one caller gets that, and makes it.
+fn begin_lookup(lookup_at: &AtomicU64, interval: Duration, now: Moment) -> Option<Duration> {
     let last = lookup_at.load(Ordering::Relaxed);
-    let is_due = now.since(Moment::from_nanos(last)) >= RESOLVE_INTERVAL;
+    let age = now.since(Moment::from_nanos(last));
     let begin =
         || lookup_at.compare_exchange(last, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed);
-    is_due && begin().is_ok()
+    (age >= interval && begin().is_ok()).then_some(age)
+}
+
+impl Endpoint {
+    /// Records whether it could be connected to.
+    pub(crate) fn set_reachable(&self, is_reachable: bool) {
+        let at = if is_reachable { 0 } else { Coarse.now().as_nanos() };
+        self.unreachable_at.store(at, Ordering::Relaxed);
+    }
+
+    fn is_unreachable(&self) -> bool {
+        self.unreachable_at.load(Ordering::Relaxed) > 0
+    }
+
+    /// After [`FAILURE_MEMORY`] it is tried again: it may have been restarted at the same address.
+    fn is_unreachable_lately(&self, now: Moment) -> bool {
+        let at = Moment::from_nanos(self.unreachable_at.load(Ordering::Relaxed));
+        self.is_unreachable() && now.since(at) < FAILURE_MEMORY
+    }
 }
 
 impl ChosenEndpoint {
@@ -236,16 +286,45 @@ impl ChosenEndpoint {
 }
 
 #[cfg(test)]
+impl Endpoints {
+    /// As if the name had been resolved that long ago, to these addresses.
+    pub(crate) fn set_lookup(&self, ago: Duration, addresses: &[SocketAddr]) {
+        self.update(addresses.iter().copied());
+        let at = Coarse.now().as_nanos().saturating_sub(nanos(ago));
+        self.lookup_at.as_ref().unwrap().store(at, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{
+        collections::BTreeSet,
+        net::{IpAddr, Ipv4Addr},
+    };
 
     use tokio::{runtime::Handle, task::yield_now};
 
     use super::*;
 
+    const PORT: u16 = 81;
+    const GONE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), PORT);
+    const ALSO_GONE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3)), PORT);
+    const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
+
     fn endpoints(base: &str) -> Endpoints {
         let base = base.parse().unwrap();
         Endpoints::new("vaccine", base, BreakerConfig::default(), Mode::Auto)
+    }
+
+    /// Those of `localhost`.
+    fn looked_up(ago: Duration, addresses: &[SocketAddr]) -> Arc<Endpoints> {
+        let endpoints = Arc::new(endpoints(&format!("http://localhost:{PORT}")));
+        endpoints.set_lookup(ago, addresses);
+        endpoints
+    }
+
+    fn lookups() -> usize {
+        Handle::current().metrics().num_alive_tasks()
     }
 
     #[test]
@@ -287,8 +366,7 @@ mod tests {
     async fn a_failed_lookup_is_not_repeated_with_the_next_call() {
         let no_name = "x".repeat(64); // Longer than a label may be.
         let endpoints = Arc::new(endpoints(&format!("http://{no_name}:81")));
-        endpoints.update([SocketAddr::from(([127, 0, 0, 1], 81))].into_iter());
-        let lookups = || Handle::current().metrics().num_alive_tasks();
+        endpoints.set_lookup(RESOLVE_INTERVAL, &[HERE]);
         endpoints.refresh().await.unwrap();
         assert_eq!(lookups(), 1);
         while lookups() > 0 {
@@ -302,8 +380,60 @@ mod tests {
     fn a_lookup_is_due_once_in_its_interval() {
         let (lookup_at, now) = (AtomicU64::default(), Moment::default().after(RESOLVE_INTERVAL));
         let just_before = now.after(RESOLVE_INTERVAL.saturating_sub(Duration::from_nanos(1)));
-        let begin = |now| begin_lookup(&lookup_at, now);
+        let begin = |now| begin_lookup(&lookup_at, RESOLVE_INTERVAL, now).is_some();
         assert_eq!([now, just_before, now.after(RESOLVE_INTERVAL)].map(begin), [true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_endpoint_is_not_called_while_there_is_another() {
+        let endpoints = looked_up(Duration::ZERO, &[GONE, ALSO_GONE, HERE]);
+        for one in &endpoints.current.load()[..2] {
+            one.set_reachable(false);
+        }
+        for _ in 0..100 {
+            assert_eq!(endpoints.choose(None).await.unwrap().endpoint.address, HERE);
+        }
+        let here = Arc::clone(&endpoints.current.load()[2]);
+        let last_choice = endpoints.choose(Some(&here)).await.unwrap();
+        assert_ne!(last_choice.endpoint.address, HERE);
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_endpoint_is_tried_again_after_a_while() {
+        let endpoints = looked_up(Duration::ZERO, &[GONE, HERE]);
+        let gone = Arc::clone(&endpoints.current.load()[0]);
+        gone.set_reachable(false);
+        let now = Coarse.now();
+        assert!(gone.is_unreachable_lately(now));
+        assert!(!gone.is_unreachable_lately(now.after(FAILURE_MEMORY)));
+        assert!(gone.is_unreachable(), "lookups stay frequent until it answers");
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_endpoint_makes_lookups_frequent_and_not_more_than_that() {
+        let endpoints = looked_up(RESOLVE_INTERVAL_MIN, &[GONE, HERE]);
+        endpoints.choose(None).await.unwrap();
+        assert_eq!(lookups(), 0);
+        endpoints.current.load()[0].set_reachable(false);
+        endpoints.choose(None).await.unwrap();
+        assert_eq!(lookups(), 1, "one beside the calls, as there is another endpoint");
+        for _ in 0..10 {
+            endpoints.choose(None).await.unwrap();
+        }
+        assert_eq!(lookups(), 1);
+    }
+
+    #[tokio::test]
+    async fn calls_to_endpoints_that_are_all_unreachable_wait_for_the_lookup() {
+        let endpoints = looked_up(RESOLVE_INTERVAL_MIN, &[GONE]);
+        endpoints.current.load()[0].set_reachable(false);
+        assert_ne!(endpoints.choose(None).await.unwrap().endpoint.address, GONE);
+    }
+
+    #[tokio::test]
+    async fn the_first_call_for_a_long_time_waits_for_the_lookup() {
+        let endpoints = looked_up(STALE_AFTER, &[GONE]);
+        assert_ne!(endpoints.choose(None).await.unwrap().endpoint.address, GONE);
     }
 
     #[test]

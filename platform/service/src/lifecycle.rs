@@ -22,7 +22,7 @@ use crate::{
     service::{Service, Settings},
 };
 
-/// How long a process may drain after the first signal. Shorter than the 30 s after which Kubernetes
+/// How long a process may drain after the first signal. Shorter than the time after which Kubernetes
 /// kills it.
 pub const DRAIN_MAX: Duration = Duration::from_secs(15);
 

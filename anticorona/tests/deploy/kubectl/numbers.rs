@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use platform_rest::client::{RESOLVE_INTERVAL, RESOLVE_TIMEOUT};
 use platform_service::DRAIN_MAX;
 use serde_json::{Value, json};
 
@@ -13,6 +14,14 @@ use crate::{
 
 /// By how much Istio's timeout may exceed the service's deadline: enough for the response to arrive.
 const MARGIN_MAX: Duration = Duration::from_millis(250);
+
+/// For how long the DNS of a cluster caches its answers, by default (`cache 30` of CoreDNS).
+const DNS_CACHE: Duration = Duration::from_secs(30);
+
+/// How long an address may still be called after DNS has removed it: a caller resolves the name just before
+/// the cache forgets the address, and then only after the interval.
+const FORGOTTEN_AFTER: Duration =
+    DNS_CACHE.saturating_add(RESOLVE_INTERVAL).saturating_add(RESOLVE_TIMEOUT);
 
 fn container(deployment: &Value) -> &Value {
     &deployment["spec"]["template"]["spec"]["containers"][0]
@@ -92,14 +101,82 @@ fn the_mesh_times_out_just_after_each_service_and_never_retries() {
     assert_eq!(reference, "3s");
 }
 
+fn is_headless(object: &Value) -> bool {
+    object["kind"] == "Service" && object["spec"]["clusterIP"] == "None"
+}
+
+/// The names of the Deployments whose pods are called at their own addresses.
+fn called_by_headless_name(objects: &[Value]) -> Vec<&str> {
+    let urls = object(objects, "ConfigMap", "service-urls")["data"].as_object().unwrap();
+    let is_called = |service: &&Value| {
+        let host = format!("//{}:", service["metadata"]["name"].as_str().unwrap());
+        urls.values().any(|url| url.as_str().unwrap().contains(&host))
+    };
+    let label = "app.kubernetes.io/name";
+    let headless = objects.iter().filter(|it| is_headless(it)).filter(is_called);
+    headless.map(|service| service["spec"]["selector"][label].as_str().unwrap()).collect()
+}
+
+fn pre_stop(deployment: &Value) -> Duration {
+    seconds(&container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"])
+}
+
+#[test]
+fn a_pod_that_is_called_at_its_address_serves_until_all_callers_have_forgotten_it() {
+    for (overlay, count) in
+        [("reference", 4), ("production", 4), ("production-metrics", 4), ("istio", 0), ("local", 0)]
+    {
+        let objects = objects(overlay);
+        let called = called_by_headless_name(&objects);
+        assert_eq!(called.len(), count, "{overlay}: {called:?}");
+        for name in called {
+            let pre_stop = pre_stop(object(&objects, "Deployment", name));
+            assert!(pre_stop > FORGOTTEN_AFTER, "{overlay}, {name}: {pre_stop:?}");
+        }
+    }
+}
+
+#[test]
+fn a_service_without_an_overlap_of_its_processes_is_called_at_an_address_that_stays() {
+    for overlay in overlays() {
+        let objects = objects(&overlay);
+        for name in called_by_headless_name(&objects) {
+            let strategy = &object(&objects, "Deployment", name)["spec"]["strategy"]["type"];
+            assert_eq!(strategy, "RollingUpdate", "{overlay}, {name}");
+        }
+    }
+}
+
+#[test]
+fn a_headless_service_lists_only_pods_that_are_ready() {
+    for overlay in overlays() {
+        for service in objects(&overlay).iter().filter(|it| is_headless(it)) {
+            let publishes = &service["spec"]["publishNotReadyAddresses"];
+            assert_ne!(publishes, true, "{overlay}, {}", service["metadata"]["name"]);
+        }
+    }
+}
+
+#[test]
+fn the_sidecar_drains_longer_than_the_service_and_no_longer_than_the_pod_has() {
+    for deployment in deployments(&objects("istio")) {
+        let template = &deployment["spec"]["template"];
+        let proxy = template["metadata"]["annotations"]["proxy.istio.io/config"].as_str().unwrap();
+        let drain =
+            proxy.lines().find_map(|line| line.strip_prefix("terminationDrainDuration: ")).unwrap();
+        let drain = duration(&json!(drain));
+        assert!(drain > pre_stop(deployment) + DRAIN_MAX, "{drain:?}");
+        assert!(drain < seconds(&template["spec"]["terminationGracePeriodSeconds"]), "{drain:?}");
+    }
+}
+
 #[test]
 fn the_grace_period_covers_the_pre_stop_hook_and_draining() {
     for overlay in overlays() {
         for deployment in deployments(&objects(&overlay)) {
             let name = &deployment["metadata"]["name"];
             let grace = &deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
-            let pre_stop = &container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"];
-            let needed = seconds(pre_stop) + DRAIN_MAX;
+            let needed = pre_stop(deployment) + DRAIN_MAX;
             assert!(seconds(grace) > needed, "{overlay}, {name}: {grace} s for {needed:?}");
         }
     }

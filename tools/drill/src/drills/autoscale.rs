@@ -37,6 +37,9 @@ const LIMIT: f64 = 0.5;
 /// `kubectl autoscale deploy booking --min=1 --max=10 --cpu-percent=15`
 const TARGET_PERCENT: f64 = 15.0;
 
+/// From "no new connections" to SIGTERM: on one machine the balancer knows at once.
+const PRE_STOP: Duration = Duration::from_millis(300);
+
 /// The sync period of the controller.
 const SYNC: Duration = Duration::from_secs(15);
 
@@ -159,7 +162,7 @@ impl Fleet {
         self.meters.pop();
         let service = ServiceProcess::booking(u16::try_from(self.meters.len())?);
         let target = self.system.target(service)?;
-        take_out(&mut self.system, &self.balancer, (service, &target)).await
+        take_out(&mut self.system, &self.balancer, (service, &target), PRE_STOP).await
     }
 
     /// CPU usage of the CPU request, on average.

@@ -8,14 +8,23 @@ use tokio::time::sleep;
 
 use super::context::{Context, Entries, Trial};
 use crate::{
-    audit::Acknowledged, balancer::Balancer, chart::Mark, error::DrillError,
-    load::summary::Outcome, report::Report, request::Reconnect, service::ServiceProcess,
-    system::System, target::Target,
+    audit::Acknowledged,
+    balancer::Balancer,
+    chart::Mark,
+    error::DrillError,
+    load::summary::Outcome,
+    report::{Report, seconds},
+    request::Reconnect,
+    service::ServiceProcess,
+    system::System,
+    target::Target,
 };
 
-/// From "no new connections" to SIGTERM, as in the manifests but shorter: on one machine the balancer
-/// knows at once.
-const PRE_STOP: Duration = Duration::from_millis(300);
+/// For how long the balancer knows an address: a fortieth of the 30 s for which the DNS of a cluster caches.
+const DNS_CACHE: Duration = Duration::from_millis(750);
+
+/// From the removal of a process to SIGTERM: a fortieth of the manifest's 40 s.
+const PRE_STOP_MS: u64 = 1_000;
 
 /// Pause between two processes.
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -31,9 +40,16 @@ pub(super) struct Options {
     /// Booking processes, in a system of the drill's own
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=8))]
     replicas: u16,
+    /// Milliseconds from the removal of a process to SIGTERM; the balancer still knows its address for 750
+    #[arg(long, default_value_t = PRE_STOP_MS, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    pre_stop: u64,
 }
 
 impl Options {
+    fn pre_stop(&self) -> Duration {
+        Duration::from_millis(self.pre_stop)
+    }
+
     fn load_duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
@@ -48,7 +64,7 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     }
     let mut system = context.start(context.environment.clone(), options.replicas).await?;
     let trial = Trial::unlimited(context, Entries::of(&system, options.replicas)?).await?;
-    let balancer = Balancer::start().await?;
+    let balancer = Balancer::caching(DNS_CACHE).await?;
     trial.bookings.iter().for_each(|booking| balancer.add(booking));
     let (marks, ()) = tokio::join!(
         restart_all(options, context, &mut system, (&trial, &balancer)),
@@ -78,10 +94,10 @@ async fn restart_all(
         if context.without_protection {
             // Killed, while the balancer still sends connections there.
             system.kill(service)?;
-            sleep(PRE_STOP).await;
+            sleep(options.pre_stop()).await;
             system.start_service(service).await?;
         } else {
-            take_out(system, balancer, (service, process)).await?;
+            take_out(system, balancer, (service, process), options.pre_stop()).await?;
             system.start_service(service).await?;
             balancer.add(process);
         }
@@ -91,14 +107,15 @@ async fn restart_all(
     Ok(marks)
 }
 
-/// Without new connections first, then by SIGTERM.
+/// Removed first, then terminated by SIGTERM.
 pub(super) async fn take_out(
     system: &mut System,
     balancer: &Balancer,
     (service, process): (ServiceProcess, &Target),
+    pre_stop: Duration,
 ) -> Result<(), DrillError> {
     balancer.remove(process);
-    sleep(PRE_STOP).await;
+    sleep(pre_stop).await;
     match system.terminate(service).await? {
         Some(0) => Ok(()),
         code => Err(format!("{service} exited with {code:?} instead of 0").into()),
@@ -122,8 +139,11 @@ async fn verdict(
         "deploy",
         format!(
             "{} users book for {} s while one booking process after the other is removed from the balancer, \
-             terminated (SIGTERM), started and added again.",
-            options.users, options.seconds
+             which still knows its address for {}, terminated (SIGTERM) after {}, started and added again.",
+            options.users,
+            options.seconds,
+            seconds(DNS_CACHE),
+            seconds(options.pre_stop())
         ),
     );
     let audit = trial.audit(&Acknowledged::default()).await?;
