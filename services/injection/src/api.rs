@@ -100,7 +100,7 @@ async fn list(
 #[into_params(parameter_in = Query)]
 struct BookingQuery {
     /// The number of a booking
-    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9223372036854775807i64)]
+    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     booking_id: Option<String>,
 }
 

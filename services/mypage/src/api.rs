@@ -69,7 +69,7 @@ async fn list(
 #[into_params(parameter_in = Query)]
 struct UserQuery {
     /// The number of a user
-    #[param(value_type = i64, example = 5, minimum = 0, maximum = 9223372036854775807i64)]
+    #[param(value_type = i64, example = 5, minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     user_id: Option<String>,
 }
 

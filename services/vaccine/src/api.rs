@@ -163,9 +163,9 @@ async fn replace(
     if_match: IfMatch,
     Json(body): Json<VaccineBody>,
 ) -> Result<Response, Problem> {
-    let name = Some(required("vcName", name(&body)?)?);
-    let doses = Some(required("stock", doses(&body)?)?);
-    stock.change(&origin, id, name, doses, &if_match).await
+    let name = required("vcName", name(&body)?)?;
+    let doses = required("stock", doses(&body)?)?;
+    stock.change(&origin, id, (Some(name), Some(doses)), &if_match).await
 }
 
 /// Changes the name, the stock, or both; the stock never falls below `bookQty`
@@ -185,11 +185,11 @@ async fn change(
     if_match: IfMatch,
     Json(body): Json<VaccineBody>,
 ) -> Result<Response, Problem> {
-    let (name, doses) = (name(&body)?, doses(&body)?);
-    if name.is_none() && doses.is_none() {
+    let fields = (name(&body)?, doses(&body)?);
+    if fields == (None, None) {
         return Err(Problem::invalid("stock", "nothing to change: give vcName, stock or both"));
     }
-    stock.change(&origin, id, name, doses, &if_match).await
+    stock.change(&origin, id, fields, &if_match).await
 }
 
 /// Removes a vaccine; only while `bookQty` is 0
@@ -284,7 +284,7 @@ async fn reservation(
 #[into_params(parameter_in = Query)]
 struct VaccineQuery {
     /// The number of a vaccine
-    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9223372036854775807i64)]
+    #[param(value_type = i64, example = 1, minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     vaccine_id: Option<String>,
 }
 
@@ -360,8 +360,7 @@ impl Stock {
         &self,
         origin: &Origin,
         id: i64,
-        name: Option<Name>,
-        stock: Option<Doses>,
+        (name, stock): (Option<Name>, Option<Doses>),
         if_match: &IfMatch,
     ) -> Result<Response, Problem> {
         let pool = PoolId(id);

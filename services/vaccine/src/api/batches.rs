@@ -128,7 +128,7 @@ pub(super) struct OrphanedQuery {
     #[param(nullable = false)]
     owner: Option<Uuid>,
     /// Only those that were requested so many milliseconds ago or earlier
-    #[param(value_type = i64, example = 10_000, minimum = 0, maximum = 4294967295i64)]
+    #[param(value_type = i64, example = 10_000, minimum = 0, maximum = 4_294_967_295_i64)]
     held_for_ms: u32,
 }
 
