@@ -2,6 +2,7 @@
 //! accepted, invalid ones are rejected, and every response is documented.
 
 use std::{
+    fmt::Write,
     fs,
     path::Path,
     process::{Command, Output},
@@ -88,7 +89,7 @@ async fn schemathesis_finds_no_difference_between_the_documents_and_the_services
             println!("{} at {url}: {}", service.name, cases(&report));
             if !run.status.success() {
                 let errors = String::from_utf8_lossy(&run.stderr);
-                differences += &format!("--- {} at {url}\n{report}{errors}", service.name);
+                writeln!(differences, "--- {} at {url}\n{report}{errors}", service.name).unwrap();
             }
         }
     }

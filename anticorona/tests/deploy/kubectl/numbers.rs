@@ -15,7 +15,7 @@ use crate::{
 /// By how much Istio's timeout may exceed the service's deadline: enough for the response to arrive.
 const MARGIN_MAX: Duration = Duration::from_millis(250);
 
-/// For how long the DNS of a cluster caches its answers, by default (`cache 30` of CoreDNS).
+/// For how long the DNS of a cluster caches its answers, by default (`cache 30` of `CoreDNS`).
 const DNS_CACHE: Duration = Duration::from_secs(30);
 
 /// How long an address may still be called after DNS has removed it: a caller resolves the name just before
