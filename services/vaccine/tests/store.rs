@@ -30,7 +30,7 @@ use vaccine::{
 
 use commands::{
     abort_by, administer, any_command, change_vaccine, confirm, doses, hold, hold_doses, name,
-    owner, register, register_vaccine, release, release_of, remove, rename, reservation, return_by,
+    owner, register, register_vaccine, release, release_of, remove, rename, reservation,
     return_dose, second,
 };
 use unguarded::Unguarded;
