@@ -220,6 +220,7 @@ async fn a_response_that_is_too_large_is_a_502_and_opens_no_circuit() {
     assert_snapshot!(edge.get("/bookings?size=1000").await, @r#"
     HTTP/1.1 502 Bad Gateway
     content-type: application/problem+json
+    cache-control: no-store
     content-length: 163
     connection: close
 
@@ -253,7 +254,6 @@ async fn a_response_is_returned_unchanged() {
     location: http://edge.test/vaccines/1
     retry-after: 7
     content-type: application/problem+json
-    cache-control: no-store
     content-length: 2
     connection: close
 
@@ -461,7 +461,6 @@ async fn routes_between_services_are_not_forwarded() {
         "/holds?owner=a&heldForMs=0",
         "/events",
         "/events/offset",
-        "/vaccines/1/",
         "/bookings/1/2",
         "/tickets",
         "/tickets/search/all",

@@ -38,6 +38,7 @@ async fn a_path_with_dot_segments_or_encoded_slashes_is_refused() {
     assert_snapshot!(edge.get("/bookings/%2e").await, @r#"
     HTTP/1.1 400 Bad Request
     content-type: application/problem+json
+    cache-control: no-store
     connection: close
     content-length: 180
 
