@@ -334,6 +334,7 @@ async fn a_body_whose_stated_length_is_too_large_is_refused_before_it_is_sent() 
     assert_snapshot!(rest(stream).await, @r#"
     HTTP/1.1 413 Payload Too Large
     content-type: application/problem+json
+    cache-control: no-store
     connection: close
     content-length: 116
 
@@ -352,6 +353,7 @@ async fn a_body_that_is_not_sent_in_time_is_a_408() {
     assert_snapshot!(rest(stream).await, @r#"
     HTTP/1.1 408 Request Timeout
     content-type: application/problem+json
+    cache-control: no-store
     connection: close
     content-length: 115
 

@@ -47,7 +47,8 @@ async fn only_a_get_takes_a_dose() {
     let app = VaccineApp::with_doses(5).await;
     for method in ["HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] {
         let reply = app.request(&format!("{method} {PATH}"), "").await;
-        assert_eq!(reply.status, 405, "{method}");
+        let status = if method == "OPTIONS" { 204 } else { 405 };
+        assert_eq!(reply.status, status, "{method}");
         assert_eq!(app.taken().await, 0, "{method} took a dose");
     }
 }
