@@ -46,8 +46,8 @@ use crate::{
 /// closed. Fewer if the system allows this process fewer open files.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
-/// Keep-alive ends once this share of the connection slots is in use (1/2): a response says that its
-/// connection is closed, before it is closed because another needs the slot.
+/// Keep-alive ends once this share of the connection slots is in use (1/2): a client learns from a
+/// response that its connection ends, before it is closed because another needs the slot.
 const KEEP_ALIVE_SHARE: usize = 2;
 
 /// The share of the open files that one listener may use (1/8): services share a process, and stores

@@ -17,7 +17,8 @@ use uuid::Uuid;
 use self::tickets::read_ticket;
 use crate::{
     domain::{
-        AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide, tickets::QueuedTicket,
+        AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide,
+        tickets::{QueuedTicket, WAITING_PER_USER_MAX},
     },
     events,
 };
@@ -89,9 +90,11 @@ const WAITING_WITH: &str = "
 
 const WAITING_OF_USER: &str = "
     SELECT count(*)
-      FROM tickets
-     WHERE user_id = ?1
-       AND outcome IS NULL";
+      FROM (SELECT 1
+              FROM tickets
+             WHERE user_id = ?1
+               AND outcome IS NULL
+             LIMIT ?2) AS waiting";
 
 const QUEUE_HEAD: &str = "
     SELECT number, id, client_key, fingerprint, vaccine, user_id, queued_at_ms, attempt, reservation,
@@ -230,7 +233,8 @@ fn load_waiting_of_user(
     bookings: &mut Bookings,
     users: &BTreeSet<UserId>,
 ) -> Result<(), SqlError> {
-    let keys: Vec<_> = users.iter().map(|user| [Value::Int(user.0)]).collect();
+    let keys: Vec<_> =
+        users.iter().map(|user| [user.0.into(), WAITING_PER_USER_MAX.into()]).collect();
     let counts = tx.find_each(WAITING_OF_USER, &keys, |row| row.int(0))?;
     let counted = users.iter().zip(counts).map(|(user, count)| (*user, count.unwrap_or(0)));
     bookings.waiting_of_user.extend(counted);
