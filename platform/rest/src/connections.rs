@@ -67,8 +67,8 @@ struct State {
     waiting_since: AtomicU64,
     /// What it keeps in memory while it waits, in bytes.
     buffered_bytes: AtomicUsize,
-    /// The bytes of the request that is served; its buffer is kept for the next one.
-    request_bytes: AtomicUsize,
+    /// The size of the buffer, which is kept from one request to the next: that of the largest one.
+    kept_bytes: AtomicUsize,
     is_arriving: AtomicBool,
     is_evicted: AtomicBool,
     evicted: Notify,
@@ -103,7 +103,7 @@ impl Connections {
             client: client(address),
             waiting_since: AtomicU64::new(id),
             buffered_bytes: AtomicUsize::new(0),
-            request_bytes: AtomicUsize::new(0),
+            kept_bytes: AtomicUsize::new(0),
             is_arriving: AtomicBool::new(false),
             is_evicted: AtomicBool::new(false),
             evicted: Notify::new(),
@@ -176,13 +176,14 @@ impl Connection {
         self.state.waiting_since.store(SERVED, Relaxed);
         self.state.is_evicted.store(false, Relaxed);
         let bytes = self.connections.release_bytes(&self.state);
-        self.state.request_bytes.store(bytes, Relaxed);
+        let kept = self.state.kept_bytes.load(Relaxed);
+        self.state.kept_bytes.store(bytes.saturating_sub(kept).max(kept), Relaxed);
     }
 
     /// Its response is ready; from now on the connection waits for its client.
     pub(crate) fn response_ready(&self) {
         self.connections.release_bytes(&self.state);
-        self.keep_bytes(self.state.request_bytes.swap(0, Relaxed));
+        self.keep_bytes(self.state.kept_bytes.load(Relaxed));
         self.state.is_arriving.store(false, Relaxed);
         self.state.waiting_since.store(self.connections.next_moment(), Relaxed);
     }
@@ -251,6 +252,21 @@ mod tests {
             (client(address), *since, *since)
         };
         in_closing_order(waiting.iter().map(parse).collect())
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_counts_its_buffer_however_many_requests_it_has_sent() {
+        const REQUEST: usize = 60_000;
+
+        let connections = Connections::new(4);
+        let connection = connections.open([127, 0, 0, 1].into()).await;
+        for _ in 0..=BUFFERED_BYTES_MAX / REQUEST {
+            connection.received(REQUEST);
+            connection.request_arrived();
+            connection.response_ready();
+        }
+        assert!(!connection.state.is_evicted.load(Relaxed));
+        assert_eq!(connections.buffered_bytes.load(Relaxed), REQUEST);
     }
 
     #[test]
