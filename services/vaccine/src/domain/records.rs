@@ -113,7 +113,7 @@ pub struct ChangeVaccine {
     pub name: Option<Name>,
     /// The new stock.
     pub stock: Option<Doses>,
-    /// Only while the vaccine is like this.
+    /// Only while it has this name and this stock.
     pub expected: Option<Pool>,
     /// When it was changed.
     pub at: Timestamp,
@@ -124,7 +124,7 @@ pub struct ChangeVaccine {
 pub struct RemoveVaccine {
     /// The vaccine.
     pub pool: PoolId,
-    /// Only while the vaccine is like this.
+    /// Only while it has this name and this stock.
     pub expected: Option<Pool>,
 }
 
