@@ -51,7 +51,7 @@ enum Task {
     Serve(ServiceArgs),
     /// Lists the services
     Services(list_services::ServicesArgs),
-    /// Lists the events that services of a running system could not apply
+    /// Lists, retries and dismisses the events that services of a running system could not apply
     Events {
         #[command(subcommand)]
         command: events::EventsCommand,

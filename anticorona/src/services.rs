@@ -33,6 +33,12 @@ pub(crate) fn named(name: &str) -> Result<&'static Service, String> {
     })
 }
 
+/// The service of that name, which owns data.
+pub(crate) fn owner_of_data(name: &str) -> Result<&'static Service, String> {
+    let service = named(name)?;
+    if service.owns_data() { Ok(service) } else { Err(format!("{name} owns no data")) }
+}
+
 /// The services that own data.
 pub(crate) fn owning_data() -> impl Iterator<Item = &'static Service> {
     SERVICES.iter().copied().filter(|service| service.owns_data())

@@ -24,6 +24,9 @@ pub const EVENTS_MAX: usize = 512;
 /// The largest body of such a request, 1 MiB: [`EVENTS_MAX`] events of 2 KiB each.
 pub const EVENTS_BODY_MAX: usize = 1024 * 1024;
 
+/// Characters in the reason of a dismissal.
+pub const DISMISSAL_REASON_MAX: usize = 500;
+
 /// An event in its envelope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CloudEvent {
@@ -163,12 +166,12 @@ pub struct ConsumerOffset {
     pub last_event_at: Option<Timestamp>,
 }
 
-/// The events that a consumer could not apply.
+/// The events that a consumer could not apply: the open ones, or those that were dismissed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetteredEvents {
     /// How many there are.
     pub total: u64,
-    /// The oldest of them.
+    /// The oldest of the open ones, or those that were dismissed last.
     pub events: Vec<DeadLetteredEvent>,
 }
 
@@ -188,6 +191,26 @@ pub struct DeadLetteredEvent {
     /// When it was dead-lettered.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
+    /// Set if an operator dismissed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dismissal: Option<DeadLetterDismissal>,
+}
+
+/// The decision of an operator that a dead letter will not be applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterDismissal {
+    /// When it was dismissed.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// Dismisses a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DismissDeadLetter {
+    /// Why it will not be applied, for auditors: one line of 1 to [`DISMISSAL_REASON_MAX`] characters.
+    pub reason: String,
 }
 
 /// CloudEvents has no 64-bit numbers: a sequence is sent as decimal text.

@@ -14,6 +14,7 @@ mod overlay;
 
 mod cancel;
 mod crash;
+mod dead_letters;
 mod drills;
 mod environment;
 mod envoy;

@@ -3,25 +3,32 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use contracts::{
-    event::{CloudEvent, DomainEvent, short_name},
-    ids::StoreId,
-};
+use contracts::event::{CloudEvent, short_name};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use platform_store::{
-    Aggregate, CommandError, Commands, DeadLetter, Disposition, Input, Output, WriteError,
+    Aggregate, CommandError, Commands, DeadLetter, DeadLetterId, Dismissal, Disposition, Event,
+    Input, Output, WriteError,
 };
 use platform_telemetry::clock;
 use thiserror::Error;
 use tracing::{error, warn};
 use uuid::Uuid;
 
-/// How long a batch may wait for its commit.
+use crate::{
+    dead_letters::{self, DeadLetterError},
+    envelope::decode,
+    handler::{EventHandler, ReceivedEvent},
+};
+
+/// How long a batch, or a dead letter, may wait for its commit.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// How long a gap in the events of a source is normal: the publisher learns of it by the response, and fills it.
@@ -29,26 +36,6 @@ pub const GAP_TOLERATED: Duration = Duration::from_secs(10);
 
 /// How often an event that the store rejects is delivered before it is dead-lettered.
 pub const DELIVERIES_MAX: u32 = 5;
-
-/// An event of another store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReceivedEvent {
-    /// The store that published it.
-    pub source: StoreId,
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened.
-    pub event: DomainEvent,
-}
-
-/// An aggregate that consumes events of other services.
-pub trait EventHandler: Aggregate {
-    /// The command that an event means here; `None` if it does not concern this service.
-    fn command(received: ReceivedEvent) -> Option<Self::Command>;
-
-    /// Why the command of an event changed nothing, where that is worth a line in the log.
-    fn ineffective(reply: &Self::Reply) -> Option<String>;
-}
 
 /// Why a batch was not consumed. The batch may be delivered again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -64,12 +51,30 @@ pub enum ConsumeError {
 /// Consumes events for one store. Cheap to clone. Its aggregate is behind a pointer, so that the code that
 /// delivers events is compiled once, not with each service.
 #[derive(Clone)]
-pub struct Consumer(Arc<dyn ConsumeBatch>);
+pub struct Consumer {
+    aggregate: Arc<dyn AnyConsumer>,
+    handled: Arc<HandledDeadLetters>,
+}
 
-trait ConsumeBatch: Send + Sync {
+trait AnyConsumer: Send + Sync {
     fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>>;
 
     fn stalled_sources(&self, missing_for: Duration) -> usize;
+
+    fn retry(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), DeadLetterError>>;
+
+    fn dismiss(
+        &self,
+        id: DeadLetterId,
+        dismissal: Dismissal,
+    ) -> BoxFuture<'_, Result<(), DeadLetterError>>;
+}
+
+/// Dead letters that operators handled, since the process started.
+#[derive(Debug, Default)]
+struct HandledDeadLetters {
+    retried: AtomicU64,
+    dismissed: AtomicU64,
 }
 
 /// The consumer of one aggregate.
@@ -96,11 +101,9 @@ impl fmt::Debug for Consumer {
 impl Consumer {
     /// Consumes through the writer of a store.
     pub fn new<A: EventHandler>(commands: Commands<A>) -> Self {
-        Self(Arc::new(AggregateConsumer {
-            commands,
-            rejections: Mutex::default(),
-            gaps: Mutex::default(),
-        }))
+        let aggregate =
+            AggregateConsumer { commands, rejections: Mutex::default(), gaps: Mutex::default() };
+        Self { aggregate: Arc::new(aggregate), handled: Arc::default() }
     }
 
     /// Consumes events of one source, in order; returns the consumer offset afterwards.
@@ -108,22 +111,64 @@ impl Consumer {
     /// An event that the store rejects is dead-lettered after [`DELIVERIES_MAX`] deliveries; one that
     /// cannot be decoded, at once.
     pub async fn consume(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
-        self.0.consume(batch).await
+        self.aggregate.consume(batch).await
     }
 
     /// Sources of which nothing can be consumed, since events have been missing for so long.
     pub fn stalled_sources(&self, missing_for: Duration) -> usize {
-        self.0.stalled_sources(missing_for)
+        self.aggregate.stalled_sources(missing_for)
+    }
+
+    /// Applies the event of an open dead letter, and deletes it in the same commit. If the event can still not
+    /// be applied, the dead letter stays, with the new reason.
+    pub async fn retry(&self, letter: DeadLetter) -> Result<(), DeadLetterError> {
+        self.aggregate.retry(letter).await?;
+        self.handled.retried.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Marks an open dead letter as dismissed: its event will not be applied.
+    pub async fn dismiss(
+        &self,
+        id: DeadLetterId,
+        dismissal: Dismissal,
+    ) -> Result<(), DeadLetterError> {
+        self.aggregate.dismiss(id, dismissal).await?;
+        self.handled.dismissed.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How many dead letters were retried with success since the process started.
+    pub fn retried(&self) -> u64 {
+        self.handled.retried.load(Ordering::Relaxed)
+    }
+
+    /// How many dead letters were dismissed since the process started.
+    pub fn dismissed(&self) -> u64 {
+        self.handled.dismissed.load(Ordering::Relaxed)
     }
 }
 
-impl<A: EventHandler> ConsumeBatch for AggregateConsumer<A> {
+impl<A: EventHandler> AnyConsumer for AggregateConsumer<A> {
     fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>> {
         Box::pin(self.consume_batch(batch))
     }
 
     fn stalled_sources(&self, missing_for: Duration) -> usize {
         lock(&self.gaps).values().filter(|since| since.elapsed() >= missing_for).count()
+    }
+
+    fn retry(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), DeadLetterError>> {
+        Box::pin(dead_letters::retry(&self.commands, letter, Instant::now() + WRITE_TIMEOUT))
+    }
+
+    fn dismiss(
+        &self,
+        id: DeadLetterId,
+        dismissal: Dismissal,
+    ) -> BoxFuture<'_, Result<(), DeadLetterError>> {
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        Box::pin(dead_letters::dismiss(&self.commands, id, dismissal, deadline))
     }
 }
 
@@ -141,7 +186,8 @@ impl<A: EventHandler> AggregateConsumer<A> {
                         warn!(event = %event.id, r#type = event.r#type, "event had no effect: {reason}");
                     }
                 }
-                Ok(Output::Reply(_)) | Err(CommandError::Unavailable) => {}
+                Ok(Output::Reply(_) | Output::DeadLetter { .. })
+                | Err(CommandError::Unavailable) => {}
                 Err(CommandError::Rejected) => {
                     self.count_rejection(event);
                     consumed = consumed.or(event.sequence.checked_sub(1));
@@ -171,7 +217,7 @@ impl<A: EventHandler> AggregateConsumer<A> {
         let decoded = if self.was_rejected_too_often(event) {
             Err(format!("the store rejected it {DELIVERIES_MAX} times"))
         } else {
-            DomainEvent::decode(event).map_err(|cause| cause.to_string())
+            decode(event)
         };
         let disposition = match decoded {
             Ok(decoded) => decoded
@@ -208,11 +254,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn dead_letter(event: &CloudEvent, at: Timestamp, reason: String) -> DeadLetter {
     error!(event = %event.id, r#type = event.r#type, "event dead-lettered: {reason}");
     DeadLetter {
-        source: event.source.0,
-        sequence: event.sequence,
-        r#type: short_name(&event.r#type).unwrap_or(&event.r#type).to_owned(),
-        data: event.data.get().to_owned(),
+        id: DeadLetterId { source: event.source.0, sequence: event.sequence },
+        event: Event {
+            r#type: short_name(&event.r#type).unwrap_or(&event.r#type).to_owned(),
+            at_ms: event.time.as_millisecond(),
+            data: event.data.get().to_owned(),
+        },
         reason,
-        at_ms: at.as_millisecond(),
+        dead_lettered_at_ms: at.as_millisecond(),
+        dismissal: None,
     }
 }

@@ -3,6 +3,9 @@
 
 mod api;
 mod consumer;
+mod dead_letters;
+mod envelope;
+mod handler;
 mod metrics;
 mod nats_consumer;
 mod nats_transport;
@@ -13,9 +16,9 @@ pub use contracts::ids::StoreId;
 
 pub use {
     api::router,
-    consumer::{
-        ConsumeError, Consumer, DELIVERIES_MAX, EventHandler, GAP_TOLERATED, ReceivedEvent,
-    },
+    consumer::{ConsumeError, Consumer, DELIVERIES_MAX, GAP_TOLERATED},
+    dead_letters::DeadLetterError,
+    handler::{EventHandler, ReceivedEvent},
     metrics::register,
     nats_transport::{NatsTransport, NatsUrl, NatsUrlError},
     relay::{Relay, RelayPriority, outbox_event},

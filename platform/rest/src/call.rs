@@ -36,9 +36,23 @@ impl Call {
         media_type: &'static str,
         body: &T,
     ) -> Result<Self, CallError> {
+        Self::json(Method::POST, path, media_type, body)
+    }
+
+    /// A DELETE with a JSON body.
+    pub fn delete<T: Serialize>(path: &str, body: &T) -> Result<Self, CallError> {
+        Self::json(Method::DELETE, path, "application/json", body)
+    }
+
+    fn json<T: Serialize>(
+        method: Method,
+        path: &str,
+        media_type: &'static str,
+        body: &T,
+    ) -> Result<Self, CallError> {
         let body = serde_json::to_vec(body).map_err(CallError::unreachable)?;
         let request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(path)
             .header(header::CONTENT_TYPE, HeaderValue::from_static(media_type))
             .body(Bytes::from(body));

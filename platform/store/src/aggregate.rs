@@ -12,7 +12,8 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
-    consumer::{self, DeadLetter},
+    consumer,
+    dead_letter::{self, DeadLetter, DeadLetterChange, DeadLetterId, DeadLetterState},
     error::{SqlError, StoreError},
     notifier::Notifier,
     outbox::{self, Event},
@@ -57,6 +58,13 @@ pub enum Input<C> {
         /// What is to be done about it.
         disposition: Disposition<C>,
     },
+    /// A dead letter, and what an operator does with it.
+    DeadLetter {
+        /// The dead letter.
+        id: DeadLetterId,
+        /// What is done with it.
+        change: DeadLetterChange<C>,
+    },
 }
 
 /// What is to be done about an event.
@@ -79,6 +87,13 @@ pub enum Output<R> {
     Consumed {
         /// The consumer offset of its source.
         offset: u64,
+        /// The reply to its command, if it was applied now.
+        reply: Option<R>,
+    },
+    /// A dead letter was changed, if it was open.
+    DeadLetter {
+        /// What it was before.
+        state: DeadLetterState,
         /// The reply to its command, if it was applied now.
         reply: Option<R>,
     },
@@ -150,11 +165,17 @@ fn apply<A: Aggregate>(
                     Disposition::Apply(command) => Some(decide(command)?),
                     Disposition::Skip => None,
                     Disposition::DeadLetter(event) => {
-                        consumer::add_dead_letter(tx, event)?;
+                        dead_letter::add(tx, event)?;
                         None
                     }
                 };
                 Output::Consumed { offset: offsets.of(*source), reply }
+            }
+            Input::DeadLetter { id, change } => {
+                let state = dead_letter::change(tx, *id, change)?;
+                let command = change.command().filter(|_| state == DeadLetterState::Open);
+                let reply = command.map(&mut decide).transpose()?;
+                Output::DeadLetter { state, reply }
             }
         });
     }
@@ -170,13 +191,14 @@ fn command<C>(input: &Input<C>) -> Option<&C> {
             Some(command)
         }
         Input::Event { disposition: Disposition::Skip | Disposition::DeadLetter(_), .. } => None,
+        Input::DeadLetter { change, .. } => change.command(),
     }
 }
 
 fn source<C>(input: &Input<C>) -> Option<Uuid> {
     match input {
-        Input::Command(_) => None,
         Input::Event { source, .. } => Some(*source),
+        Input::Command(_) | Input::DeadLetter { .. } => None,
     }
 }
 

@@ -6,6 +6,7 @@ use tracing::error;
 
 use crate::{
     aggregate::{Aggregate, Input, Output},
+    dead_letter::{DeadLetterChange, DeadLetterId, DeadLetterState},
     writer::{CommandError, Store, WriteError, Writer, WriterHealth},
 };
 
@@ -75,6 +76,22 @@ impl<A: Aggregate> Commands<A> {
         self.0.submit(events, deadline).await
     }
 
+    /// Changes a dead letter, if it is open: what it was before, and the reply to its command if that was
+    /// applied.
+    pub async fn change_dead_letter(
+        &self,
+        id: DeadLetterId,
+        change: DeadLetterChange<A::Command>,
+        deadline: Instant,
+    ) -> Result<(DeadLetterState, Option<A::Reply>), WriteError> {
+        self.check_fence()?;
+        let output = self.0.submit_one(Input::DeadLetter { id, change }, deadline).await??;
+        match output {
+            Output::DeadLetter { state, reply } => Ok((state, reply)),
+            Output::Reply(_) | Output::Consumed { .. } => Err(CommandError::Rejected.into()),
+        }
+    }
+
     fn check_fence(&self) -> Result<(), WriteError> {
         if self.health().is_fenced() { Err(WriteError::Fenced) } else { Ok(()) }
     }
@@ -95,7 +112,7 @@ fn reply<A: Aggregate, C: CommandOf<A>>(
 ) -> Result<C::Reply, CommandError> {
     let reply = match output? {
         Output::Reply(reply) => C::reply(reply),
-        Output::Consumed { .. } => None,
+        Output::Consumed { .. } | Output::DeadLetter { .. } => None,
     };
     reply.ok_or_else(|| {
         // A bug in `decide` or in `CommandOf`, handled here so that no handler needs a branch for it.

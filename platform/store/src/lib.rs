@@ -7,6 +7,7 @@ mod commands;
 mod connection;
 pub mod consumer;
 pub mod database;
+pub mod dead_letter;
 mod delayed;
 mod error;
 mod migrate;
@@ -26,7 +27,7 @@ pub use {
     change_set::{ChangeSet, RowChange},
     commands::{CommandOf, Commands},
     connection::{Database, DatabaseUrlError},
-    consumer::DeadLetter,
+    dead_letter::{DeadLetter, DeadLetterChange, DeadLetterId, DeadLetterState, Dismissal},
     delayed::DelayedStore,
     error::{OpenError, SqlError, StoreError},
     migrate::Migration,

@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use platform_store::{
-    Aggregate, AggregateStore, CommandError, CommandOf, Commands, DeadLetter, Disposition, Event,
-    Input, Migration, Notifier, Output, ReadPool, SqlError, Store, StoreError, Tx, WriteError,
-    consumer, database::open_in_memory, outbox,
+    Aggregate, AggregateStore, CommandError, CommandOf, Commands, DeadLetter, DeadLetterChange,
+    DeadLetterId, DeadLetterState, Dismissal, Disposition, Event, Input, Migration, Notifier,
+    Output, ReadPool, SqlError, Store, StoreError, Tx, WriteError, consumer,
+    database::open_in_memory, dead_letter, outbox,
 };
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestRunner};
 use testkit::{TestDatabase, on_both_databases};
@@ -136,12 +137,15 @@ impl Fixture {
     fn stored(&self) -> Stored {
         let stored = self.reads.read(|tx| {
             let events = outbox::after(tx, 0, 1_000)?;
-            let dead_letters = consumer::dead_letters(tx, 1_000)?;
+            let dead_letters = dead_letter::open(tx, 1_000)?;
             Ok(Stored {
                 numbers: numbers(tx)?,
                 events: events.into_iter().map(|it| (it.sequence, it.event.data)).collect(),
                 offsets: [consumer::offset(tx, source(1))?, consumer::offset(tx, source(2))?],
-                dead_letters: dead_letters.into_iter().map(|it| (it.source, it.sequence)).collect(),
+                dead_letters: dead_letters
+                    .into_iter()
+                    .map(|it| (it.id.source, it.id.sequence))
+                    .collect(),
             })
         });
         self.database.block_on(stored).expect("reads")
@@ -169,15 +173,28 @@ fn event(sequence: u64, number: i64) -> Input<i64> {
     event_of(1, sequence, Disposition::Apply(number))
 }
 
+/// The dead letter of an event of source 1.
+fn letter(sequence: u64) -> DeadLetterId {
+    DeadLetterId { source: source(1), sequence }
+}
+
+/// An operator handles the dead letter of an event of source 1.
+fn handled(sequence: u64, change: DeadLetterChange<i64>) -> Input<i64> {
+    Input::DeadLetter { id: letter(sequence), change }
+}
+
+fn dismissal(at_ms: i64, reason: &str) -> Dismissal {
+    Dismissal { at_ms, reason: reason.to_owned() }
+}
+
 /// An event of source 1 that cannot be applied.
 fn invalid_event(sequence: u64) -> Input<i64> {
     let dead_letter = DeadLetter {
-        source: source(1),
-        sequence,
-        r#type: "Invalid".to_owned(),
-        data: "{}".to_owned(),
+        id: letter(sequence),
+        event: Event { r#type: "Invalid".to_owned(), at_ms: 0, data: "{}".to_owned() },
         reason: "no number".to_owned(),
-        at_ms: 0,
+        dead_lettered_at_ms: 0,
+        dismissal: None,
     };
     event_of(1, sequence, Disposition::DeadLetter(dead_letter))
 }
@@ -192,6 +209,10 @@ on_both_databases!(
     an_event_that_is_skipped_or_whose_command_is_refused_moves_the_offset,
     an_event_that_cannot_be_applied_becomes_a_dead_letter_and_does_not_block_later_ones,
     an_event_after_a_gap_does_not_become_a_dead_letter,
+    a_dead_letter_is_applied_and_deleted_in_one_commit,
+    a_dead_letter_whose_event_means_nothing_is_deleted,
+    a_dead_letter_that_is_rejected_stays_and_gets_a_new_reason,
+    a_dismissed_dead_letter_is_kept_and_never_applied,
     the_outbox_is_in_the_order_of_the_commands,
     nothing_of_a_rejected_batch_is_committed,
     the_offset_survives_reopening,
@@ -265,6 +286,83 @@ fn an_event_after_a_gap_does_not_become_a_dead_letter(new: fn() -> TestDatabase)
     assert_eq!((fixture.stored().dead_letters, fixture.stored().offsets), (vec![], [0, 0]));
 }
 
+fn a_dead_letter_is_applied_and_deleted_in_one_commit(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[invalid_event(1), event(2, 20)]);
+    let apply = || handled(1, DeadLetterChange::Apply(Some(10)));
+    let changed = |state, reply| Output::DeadLetter { state, reply };
+    let outputs = fixture.apply(&[apply(), apply()]);
+    let applied = changed(DeadLetterState::Open, Some(Ok(2)));
+    assert_eq!(outputs, [applied, changed(DeadLetterState::Absent, None)]);
+    assert_eq!(fixture.apply(&[apply()]), [changed(DeadLetterState::Absent, None)]);
+    let stored = fixture.stored();
+    assert_eq!((stored.numbers, stored.dead_letters), (vec![20, 10], vec![]));
+    assert_eq!(stored.events[1], (2, "10 at 2".to_owned()));
+    assert_eq!(stored.offsets, [2, 0]);
+}
+
+fn a_dead_letter_whose_event_means_nothing_is_deleted(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[invalid_event(1)]);
+    let outputs = fixture.apply(&[handled(1, DeadLetterChange::Apply(None))]);
+    assert_eq!(outputs, [Output::DeadLetter { state: DeadLetterState::Open, reply: None }]);
+    let stored = fixture.stored();
+    assert_eq!((stored.numbers, stored.dead_letters), (vec![], vec![]));
+}
+
+fn a_dead_letter_that_is_rejected_stays_and_gets_a_new_reason(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[invalid_event(1)]);
+    let before = fixture.stored();
+    let rejected = fixture.store.apply(&[handled(1, DeadLetterChange::Apply(Some(POISON)))]);
+    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
+    assert_eq!(fixture.stored(), before);
+    let outputs = fixture.apply(&[handled(1, DeadLetterChange::Keep("poison".to_owned()))]);
+    assert_eq!(outputs, [Output::DeadLetter { state: DeadLetterState::Open, reply: None }]);
+    assert_eq!(fixture.stored(), before);
+    let kept = fixture.reads.read(|tx| dead_letter::find(tx, letter(1)));
+    let kept = fixture.database.block_on(kept).expect("reads").expect("it stays");
+    assert_eq!((&*kept.reason, kept.dismissal), ("poison", None));
+}
+
+fn a_dismissed_dead_letter_is_kept_and_never_applied(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[invalid_event(1), invalid_event(2), invalid_event(3)]);
+    let dismiss = |sequence, at_ms, reason| {
+        handled(sequence, DeadLetterChange::Dismiss(dismissal(at_ms, reason)))
+    };
+    let outputs = fixture.apply(&[
+        dismiss(1, 70, "a test"),
+        dismiss(3, 80, "another"),
+        dismiss(1, 90, "again"),
+        handled(1, DeadLetterChange::Apply(Some(10))),
+        handled(1, DeadLetterChange::Keep("poison".to_owned())),
+        dismiss(4, 90, "nothing"),
+    ]);
+    let states = outputs.iter().map(|output| match output {
+        Output::DeadLetter { state, reply: None } => *state,
+        other => panic!("{other:?}"),
+    });
+    let [open, dismissed] = [DeadLetterState::Open, DeadLetterState::Dismissed];
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        [open, open, dismissed, dismissed, dismissed, DeadLetterState::Absent]
+    );
+    let stored = fixture.stored();
+    assert_eq!((stored.numbers, stored.dead_letters), (vec![], vec![(source(1), 2)]));
+    let read = |limit| {
+        let read = fixture.reads.read(move |tx| {
+            Ok((dead_letter::dismissed(tx, limit)?, dead_letter::count_dismissed(tx)?))
+        });
+        let (letters, count) = fixture.database.block_on(read).expect("reads");
+        let kept = letters.into_iter().map(|it| (it.id.sequence, it.dismissal));
+        (kept.collect::<Vec<_>>(), count)
+    };
+    let [first, last] = [(1, Some(dismissal(70, "a test"))), (3, Some(dismissal(80, "another")))];
+    assert_eq!(read(9), (vec![last.clone(), first], 2));
+    assert_eq!(read(1), (vec![last], 2));
+}
+
 fn the_outbox_is_in_the_order_of_the_commands(new: fn() -> TestDatabase) {
     let mut fixture = Fixture::open(new());
     fixture.apply(&[
@@ -313,6 +411,15 @@ fn any_input() -> impl Strategy<Value = Input<i64>> {
         3 => (1_u128..3, 0_u64..6, disposition)
             .prop_map(|(source, sequence, disposition)| event_of(source, sequence, disposition)),
         1 => (0_u64..6).prop_map(invalid_event),
+        1 => (0_u64..6, any_change()).prop_map(|(sequence, change)| handled(sequence, change)),
+    ]
+}
+
+fn any_change() -> impl Strategy<Value = DeadLetterChange<i64>> {
+    prop_oneof![
+        2 => (-2_i64..9).prop_map(|number| DeadLetterChange::Apply(Some(number))),
+        1 => Just(DeadLetterChange::Keep("again".to_owned())),
+        1 => Just(DeadLetterChange::Dismiss(dismissal(70, "a test"))),
     ]
 }
 

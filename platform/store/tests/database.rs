@@ -6,9 +6,9 @@
 use std::{collections::BTreeSet, sync::mpsc, thread};
 
 use platform_store::{
-    ById, Database, DatabaseUrlError, DeadLetter, Event, Migration, OpenError, OutboxEntry,
-    READ_CONNECTIONS_MAX, ReadError, ReadPool, Row, SqlError, StoreError, Tx, Value,
-    WriteConnection, consumer, outbox,
+    ById, Database, DatabaseUrlError, DeadLetter, DeadLetterId, Event, Migration, OpenError,
+    OutboxEntry, READ_CONNECTIONS_MAX, ReadError, ReadPool, Row, SqlError, StoreError, Tx, Value,
+    WriteConnection, consumer, dead_letter, outbox,
 };
 use testkit::{TestDatabase, on_both_databases};
 use tokio::task::JoinSet;
@@ -401,22 +401,24 @@ fn each_source_has_its_own_consumer_offset(new: fn() -> TestDatabase) {
 fn a_dead_letter_is_stored_once_and_the_oldest_are_read_first(new: fn() -> TestDatabase) {
     let database = new();
     let (mut store, reads) = open(&database);
-    let dead_letter = |sequence, at_ms, reason: &str| DeadLetter {
-        source: Uuid::from_u128(1),
-        sequence,
-        r#type: "Noted".to_owned(),
-        data: "{}".to_owned(),
+    let letter = |sequence, dead_lettered_at_ms, reason: &str| DeadLetter {
+        id: DeadLetterId { source: Uuid::from_u128(1), sequence },
+        event: Event { r#type: "Noted".to_owned(), at_ms: 7, data: "{}".to_owned() },
         reason: reason.to_owned(),
-        at_ms,
+        dead_lettered_at_ms,
+        dismissal: None,
     };
-    let (young, old) = (dead_letter(1, 20, "no text"), dead_letter(2, 10, "no colour"));
-    for event in [&young, &old, &dead_letter(1, 30, "again")] {
-        store.transaction(|tx| consumer::add_dead_letter(tx, event)).expect("writes");
+    let (young, old) = (letter(1, 20, "no text"), letter(2, 10, "no colour"));
+    for event in [&young, &old, &letter(1, 30, "again")] {
+        store.transaction(|tx| dead_letter::add(tx, event)).expect("writes");
     }
-    let read = |limit| database.block_on(reads.read(move |tx| consumer::dead_letters(tx, limit)));
+    let read = |limit| database.block_on(reads.read(move |tx| dead_letter::open(tx, limit)));
     assert_eq!(read(9), Ok(vec![old.clone(), young]));
-    assert_eq!(read(1), Ok(vec![old]));
-    assert_eq!(database.block_on(reads.read(consumer::count_dead_letters)), Ok(2));
+    assert_eq!(read(1), Ok(vec![old.clone()]));
+    assert_eq!(database.block_on(reads.read(dead_letter::count_open)), Ok(2));
+    let find = |id| database.block_on(reads.read(move |tx| dead_letter::find(tx, id)));
+    assert_eq!(find(old.id), Ok(Some(old.clone())));
+    assert_eq!(find(DeadLetterId { sequence: 3, ..old.id }), Ok(None));
 }
 
 fn the_health_check_does_not_wait_for_reads(new: fn() -> TestDatabase) {

@@ -48,9 +48,10 @@ const DELETE_VIEWS: &str = "
 const DELETE_OFFSETS: &str = "
     DELETE FROM consumer_offsets";
 
-/// Events that still cannot be applied become dead letters again.
+/// Events that still cannot be applied become dead letters again. Those that were dismissed stay, for auditors.
 const DELETE_DEAD_LETTERS: &str = "
-    DELETE FROM dead_letters";
+    DELETE FROM dead_letters
+     WHERE dismissed_at_ms IS NULL";
 
 /// With several booking stores a number may belong to several bookings: the first view is shown.
 const OF_BOOKING: &str = "

@@ -188,12 +188,7 @@ async fn a_rebuild_deletes_all_views_and_consumes_all_events_again() {
     let before = get(&app, "/mypages").await.to_string();
     assert_eq!(get(&app, &offset).await.json()["sequence"], 3);
 
-    let folder = app.into_folder().await;
-    let database = Database::Sqlite(folder.path().join("mypage.sqlite"));
-    let config = DataConfig { database, events: EventsUrl::default(), subscribers: Vec::new() };
-    rebuild(config).await.unwrap();
-
-    let app = TestApp::start_in(folder, &SERVICE, &[]);
+    let app = rebuilt(app).await;
     assert_eq!(get(&app, "/mypages/1").await.status, 404);
     assert_eq!(get(&app, &offset).await.json()["sequence"], 0);
     assert_eq!(app.publish(&events[2..]).await.json()["sequence"], 0);
@@ -201,6 +196,37 @@ async fn a_rebuild_deletes_all_views_and_consumes_all_events_again() {
     app.publish(&events).await;
     app.publish(&[completed(1, 1)]).await;
     assert_eq!(get(&app, "/mypages").await.to_string(), before);
+}
+
+/// Stopped, rebuilt and started.
+async fn rebuilt(app: TestApp) -> TestApp {
+    let folder = app.into_folder().await;
+    let database = Database::Sqlite(folder.path().join("mypage.sqlite"));
+    let config = DataConfig { database, events: EventsUrl::default(), subscribers: Vec::new() };
+    assert!(rebuild(config).await.is_ok());
+    TestApp::start_in(folder, &SERVICE, &[])
+}
+
+/// Auditors can still read it, and nobody has to dismiss it again.
+#[tokio::test]
+async fn a_dismissed_dead_letter_stays_dismissed_after_a_rebuild() {
+    let malformed = |sequence| event(BOOKING, sequence, "Booked", &json!({"bookingId": "seven"}));
+    let events = [malformed(1), malformed(2)];
+    let app = start();
+    app.publish(&events).await;
+    let dismiss = format!("DELETE /events/dead-letters/{BOOKING}/1");
+    assert_eq!(app.request(&dismiss, r#"{"reason":"a test"}"#).await.status, 204);
+
+    let app = rebuilt(app).await;
+    let list = async |path: &str| {
+        let letters = get(&app, path).await.json();
+        let events = letters["events"].as_array().unwrap().clone();
+        events.iter().map(|it| it["sequence"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(list("/events/dead-letters").await, [0; 0]);
+    assert_eq!(app.publish(&events).await.json()["sequence"], 2);
+    assert_eq!(list("/events/dead-letters").await, [2]);
+    assert_eq!(list("/events/dead-letters?dismissed=true").await, [1]);
 }
 
 #[tokio::test]

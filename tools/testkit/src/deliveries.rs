@@ -7,6 +7,7 @@ use contracts::{event::CloudEvent, ids::StoreId};
 use platform_events::{ConsumeError, Consumer, EventHandler};
 use platform_store::{
     AggregateStore, Commands, DeadLetter, Migration, Notifier, ReadPool, SqlError, Tx, consumer,
+    dead_letter,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -162,11 +163,11 @@ impl Replica {
         rows: fn(&Tx<'_>) -> Result<Vec<T>, SqlError>,
     ) -> Contents<T> {
         let read = self.reads.read(move |tx| {
-            let mut dead_letters = consumer::dead_letters(tx, ROWS_MAX)?;
+            let mut dead_letters = dead_letter::open(tx, ROWS_MAX)?;
             for dead_letter in &mut dead_letters {
-                dead_letter.at_ms = 0; // By the clock.
+                dead_letter.dead_lettered_at_ms = 0; // By the clock.
             }
-            dead_letters.sort_by_key(|dead_letter| (dead_letter.source, dead_letter.sequence));
+            dead_letters.sort_by_key(|dead_letter| dead_letter.id);
             let offsets = consumer::offsets(tx, ROWS_MAX)?.into_iter().collect();
             Ok(Contents { rows: rows(tx)?, offsets, dead_letters })
         });

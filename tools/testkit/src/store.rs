@@ -60,7 +60,9 @@ impl<A: Aggregate<Command: Clone>> TestStore<A> {
         let event = Input::Event { source, sequence, at_ms: 0, disposition };
         match self.store.apply(&[event]).expect("commits").first() {
             Some(Output::Consumed { offset, .. }) => *offset,
-            Some(Output::Reply(_)) | None => panic!("an event is consumed"),
+            Some(Output::Reply(_) | Output::DeadLetter { .. }) | None => {
+                panic!("an event is consumed")
+            }
         }
     }
 
@@ -100,7 +102,7 @@ pub fn try_submit<A: Aggregate<Command: Clone>>(
     let batch: Vec<_> = commands.iter().cloned().map(Input::Command).collect();
     let reply = |output| match output {
         Output::Reply(reply) => reply,
-        Output::Consumed { .. } => panic!("a command has a reply"),
+        Output::Consumed { .. } | Output::DeadLetter { .. } => panic!("a command has a reply"),
     };
     Ok(store.apply(&batch)?.into_iter().map(reply).collect())
 }

@@ -9,9 +9,11 @@ use axum::{
     body::Bytes,
     http::{HeaderMap, Request, StatusCode},
 };
-use contracts::event::{BATCH_MEDIA_TYPE, CloudEvent, EVENTS_BODY_MAX, EVENTS_MAX};
+use contracts::event::{
+    BATCH_MEDIA_TYPE, CloudEvent, DISMISSAL_REASON_MAX, EVENTS_BODY_MAX, EVENTS_MAX,
+};
 use jiff::Timestamp;
-use platform_events::{HttpTransport, Relay, RelayPriority};
+use platform_events::{DELIVERIES_MAX, HttpTransport, Relay, RelayPriority};
 use platform_rest::{
     client::{Call, Client},
     listener::Listener,
@@ -64,7 +66,8 @@ impl Served {
         let request = request.header("content-type", BATCH_MEDIA_TYPE).body(body.into()).unwrap();
         let response = self.client.send(Call::of(request), Instant::now() + TIMEOUT).await.unwrap();
         let (head, body) = response.into_parts();
-        let json = serde_json::from_slice(&body).unwrap();
+        let is_empty = head.status == StatusCode::NO_CONTENT;
+        let json = if is_empty { Value::Null } else { serde_json::from_slice(&body).unwrap() };
         Response { status: head.status.as_u16(), headers: head.headers, json }
     }
 
@@ -147,26 +150,117 @@ async fn an_operator_gets_the_dead_letters() {
 }
 
 #[tokio::test]
+async fn an_operator_retries_a_dead_letter_once_its_cause_is_mended() {
+    let served = Served::open();
+    for _ in 0..=DELIVERIES_MAX {
+        served.post(&[event(1, "poison"), event(2, "b")]).await;
+    }
+    let retry = format!("POST /events/dead-letters/{}/1/retry", source(1));
+    let kept = served.request(&retry, "").await;
+    let problem = |response: &Response| {
+        (response.status, response.json["type"].clone(), response.json["detail"].clone())
+    };
+    let reason = "the store rejected it when it was retried";
+    let expected = (409, json!("urn:anticorona:dead-letter-kept"), json!(reason));
+    assert_eq!(problem(&kept), expected);
+    assert_eq!(served.dead_letters().await["events"][0]["reason"], reason);
+
+    served.store.mend();
+    assert_eq!(served.request(&retry, "").await.status, 204);
+    assert_eq!(served.store.notes().await, ["b", "poison"]);
+    assert_eq!(served.dead_letters().await, json!({"total": 0, "events": []}));
+    let absent =
+        "there is no such dead letter: it was applied, or the event was never dead-lettered";
+    let expected = (404, json!("urn:anticorona:not-found"), json!(absent));
+    assert_eq!(problem(&served.request(&retry, "").await), expected);
+    for path in ["x/1", &format!("{}/x", source(1)), &format!("{}/-1", source(1))] {
+        let retry = format!("POST /events/dead-letters/{path}/retry");
+        assert_eq!(served.request(&retry, "").await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_dismissed_dead_letter_is_listed_apart_with_its_first_reason() {
+    let served = Served::open();
+    served.post(&[event_with(1, "1"), event_with(2, "2")]).await;
+    let dismiss = format!("DELETE /events/dead-letters/{}/1", source(1));
+    let reason = |reason: &str| json!({"reason": reason}).to_string();
+    assert_eq!(served.request(&dismiss, reason(" a test ")).await.status, 204);
+    assert_eq!(served.request(&dismiss, reason("again")).await.status, 204);
+    let listed = |list: Value| {
+        let events = list["events"].as_array().unwrap().clone();
+        let sequences = events.iter().map(|it| it["sequence"].as_u64().unwrap());
+        (list["total"].clone(), sequences.collect::<Vec<_>>())
+    };
+    assert_eq!(listed(served.dead_letters().await), (json!(1), vec![2]));
+    let dismissed = served.request("GET /events/dead-letters?dismissed=true", "").await.json;
+    assert_eq!(listed(dismissed.clone()), (json!(1), vec![1]));
+    let dismissal = &dismissed["events"][0]["dismissal"];
+    assert_eq!(dismissal["reason"], "a test");
+    assert!(dismissal["at"].as_str().unwrap().parse::<Timestamp>().is_ok());
+
+    let retry = format!("POST /events/dead-letters/{}/1/retry", source(1));
+    let refused = served.request(&retry, "").await;
+    let kind = "urn:anticorona:dead-letter-dismissed";
+    assert_eq!((refused.status, &refused.json["type"]), (409, &json!(kind)));
+    let unknown = format!("DELETE /events/dead-letters/{}/3", source(1));
+    assert_eq!(served.request(&unknown, reason("a test")).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_dismissal_needs_a_reason_of_one_line_and_limited_length() {
+    let served = Served::open();
+    served.post(&[event_with(1, "1")]).await;
+    let dismiss = format!("DELETE /events/dead-letters/{}/1", source(1));
+    let too_long = "ä".repeat(DISMISSAL_REASON_MAX + 1);
+    for reason in ["", "  ", "two\nlines", &too_long] {
+        let refused = served.request(&dismiss, json!({"reason": reason}).to_string()).await;
+        assert_eq!((refused.status, &refused.json["field"]), (422, &json!("reason")), "{reason}");
+    }
+    assert_eq!(served.request(&dismiss, "{}").await.json["field"], "reason");
+    assert_eq!(served.dead_letters().await["total"], 1);
+    let longest = "ä".repeat(DISMISSAL_REASON_MAX);
+    let dismissed = served.request(&dismiss, json!({"reason": longest}).to_string()).await;
+    assert_eq!(dismissed.status, 204);
+}
+
+#[tokio::test]
 async fn metrics_count_published_consumed_and_dead_lettered_events() {
     let served = Served::open();
-    served.post(&[event(1, "a"), event_with(2, "2")]).await;
+    for _ in 0..=DELIVERIES_MAX {
+        served.post(&[event(1, "poison"), event_with(2, "2"), event_with(3, "3")]).await;
+    }
     served.store.publish(["x", "y", "z"]).await;
     let metrics = Metrics::default();
     let store = &served.store;
     platform_events::register(&metrics, store.reads.clone(), store.consumer.clone());
-    let text = metrics.render().await;
-    let is_of_events = |line: &&str| {
-        line.starts_with("anticorona_events") || line.starts_with("anticorona_outbox")
+    let lines = async || {
+        let text = metrics.render().await;
+        let of_events = text.lines().filter(|line| {
+            line.starts_with("anticorona_events") || line.starts_with("anticorona_outbox")
+        });
+        of_events.map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(
-        text.lines().filter(is_of_events).collect::<Vec<_>>(),
+    let expected = |dead_lettered, retried, dismissed| {
         [
-            "anticorona_outbox_events_total 3",
-            "anticorona_events_dead_lettered 1",
-            "anticorona_events_stalled_sources 0",
-            &format!("anticorona_events_consumed_total{{source=\"{}\"}} 2", source(1)),
+            "anticorona_outbox_events_total 3".to_owned(),
+            format!("anticorona_events_dead_lettered {dead_lettered}"),
+            format!("anticorona_events_retried_total {retried}"),
+            format!("anticorona_events_dismissed_total {dismissed}"),
+            "anticorona_events_stalled_sources 0".to_owned(),
+            format!("anticorona_events_consumed_total{{source=\"{}\"}} 3", source(1)),
         ]
-    );
+    };
+    assert_eq!(lines().await, expected(3, 0, 0));
+    store.mend();
+    let letter = |sequence: u64| format!("/events/dead-letters/{}/{sequence}", source(1));
+    for _ in 0..2 {
+        for sequence in [1, 2] {
+            served.request(&format!("POST {}/retry", letter(sequence)), "").await;
+        }
+        served.request(&format!("DELETE {}", letter(3)), r#"{"reason":"a test"}"#).await;
+    }
+    assert_eq!(lines().await, expected(1, 1, 1));
 }
 
 /// It has written as many events again since, so that only their times differ.

@@ -4,7 +4,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use contracts::event::{DomainEvent, InjectionCompleted, full_type};
-use platform_events::{ConsumeError, DELIVERIES_MAX, GAP_TOLERATED};
+use platform_events::{ConsumeError, DELIVERIES_MAX, DeadLetterError, GAP_TOLERATED};
+use platform_store::{CommandError, DeadLetter, Dismissal, Event};
 
 use crate::notes::{NoteStore, event, event_of, event_with, source};
 
@@ -40,9 +41,9 @@ async fn an_event_that_the_store_rejects_is_dead_lettered_after_some_deliveries(
     assert_eq!(store.consumer.consume(&batch).await, Ok(4));
     assert_eq!(store.notes().await, ["a", "c", "d"]);
     let [dead_letter] = &store.dead_letters().await[..] else { panic!("not one dead letter") };
-    assert_eq!((dead_letter.source, dead_letter.sequence), (source(1).0, 2));
-    assert_eq!(dead_letter.r#type, "Registered");
-    assert_eq!(dead_letter.data, batch[1].data.get());
+    assert_eq!((dead_letter.id.source, dead_letter.id.sequence), (source(1).0, 2));
+    assert_eq!(dead_letter.event.r#type, "Registered");
+    assert_eq!(dead_letter.event.data, batch[1].data.get());
     assert_eq!(dead_letter.reason, "the store rejected it 5 times");
 
     assert_eq!(store.consumer.consume(&batch).await, Ok(4));
@@ -84,10 +85,65 @@ async fn an_event_that_cannot_be_decoded_is_dead_lettered_at_once() {
     assert_eq!(store.consumer.consume(&batch).await, Ok(3));
     assert_eq!(store.notes().await, ["a", "c"]);
     let [dead_letter] = &store.dead_letters().await[..] else { panic!("not one dead letter") };
-    assert_eq!((dead_letter.sequence, &*dead_letter.data), (2, r#"{"not":"a vaccine"}"#));
+    assert_eq!((dead_letter.id.sequence, &*dead_letter.event.data), (2, r#"{"not":"a vaccine"}"#));
     assert!(dead_letter.reason.contains("missing field"), "{}", dead_letter.reason);
     assert_eq!(store.consumer.consume(&batch).await, Ok(3));
     assert_eq!((store.notes().await.len(), store.dead_letters().await.len()), (2, 1));
+}
+
+/// Applied late: after the later events of its source.
+#[tokio::test]
+async fn a_rejected_event_is_retried_once_the_store_accepts_it() {
+    let store = NoteStore::open();
+    let batch = [event(1, "a"), event(2, "poison"), event(3, "c")];
+    for _ in 0..=DELIVERIES_MAX {
+        store.consumer.consume(&batch).await.unwrap();
+    }
+    let letter = store.dead_letters().await.remove(0);
+    let still = "the store rejected it when it was retried".to_owned();
+    let kept = store.consumer.retry(letter.clone()).await;
+    assert_eq!(kept, Err(DeadLetterError::Kept(still.clone())));
+    let expected = [DeadLetter { reason: still, ..letter.clone() }];
+    assert_eq!(store.dead_letters().await, expected);
+    assert_eq!((store.consumer.retried(), store.notes().await.len()), (0, 2));
+
+    store.mend();
+    assert_eq!(store.consumer.retry(letter.clone()).await, Ok(()));
+    assert_eq!(store.notes().await, ["a", "c", "poison"]);
+    assert_eq!((store.dead_letters().await, store.consumer.retried()), (vec![], 1));
+    assert_eq!(store.consumer.retry(letter).await, Err(DeadLetterError::Absent));
+    assert_eq!((store.notes().await.len(), store.consumer.retried()), (3, 1));
+    assert_eq!(store.offset(source(1)).await, 3);
+}
+
+#[tokio::test]
+async fn a_retried_event_that_still_cannot_be_decoded_stays() {
+    let store = NoteStore::open();
+    store.consumer.consume(&[event_with(1, "1")]).await.unwrap();
+    let letter = store.dead_letters().await.remove(0);
+    let kept = store.consumer.retry(letter.clone()).await;
+    assert_eq!(kept, Err(DeadLetterError::Kept(letter.reason.clone())));
+    assert_eq!(store.dead_letters().await[0], letter);
+
+    let newer = Event { r#type: "Moved".to_owned(), ..letter.event.clone() };
+    let kept = store.consumer.retry(DeadLetter { event: newer, ..letter }).await;
+    let reason = "its event type is unknown to this version".to_owned();
+    assert_eq!(kept, Err(DeadLetterError::Kept(reason.clone())));
+    assert_eq!(store.dead_letters().await[0].reason, reason);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_not_changed_while_the_store_is_down() {
+    let store = NoteStore::open();
+    store.consumer.consume(&[event_with(1, "1")]).await.unwrap();
+    let letters = store.dead_letters().await;
+    store.is_down.store(true, Ordering::SeqCst);
+    let failed = Err(DeadLetterError::Write(CommandError::Unavailable.into()));
+    assert_eq!(store.consumer.retry(letters[0].clone()).await, failed);
+    let dismissal = Dismissal { at_ms: 0, reason: "a test".to_owned() };
+    assert_eq!(store.consumer.dismiss(letters[0].id, dismissal).await, failed);
+    assert_eq!(store.dead_letters().await, letters);
+    assert_eq!(store.consumer.dismissed(), 0);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use platform_events::{Consumer, EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{
     Aggregate, AggregateStore, CommandOf, Commands, Database, DeadLetter, Event, Input, Migration,
     Notifier, Output, ReadPool, SqlError, Store, StoreError, Tx, consumer, database::open_blocking,
+    dead_letter,
 };
 use serde_json::value::RawValue;
 use tempfile::TempDir;
@@ -43,6 +44,13 @@ const ALL: &str = "
     SELECT text
       FROM notes
   ORDER BY position";
+
+/// What an operator does about notes that the store rejects.
+const ALLOW_POISON: &str = "
+    ALTER TABLE notes RENAME TO old;
+    CREATE TABLE notes (position INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    INSERT INTO notes SELECT * FROM old;
+    DROP TABLE old;";
 
 const DELETE_ALL: &str = "
     DELETE FROM notes;
@@ -235,12 +243,21 @@ impl NoteStore {
     }
 
     pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.reads.read(|tx| consumer::dead_letters(tx, 1_000)).await.unwrap()
+        self.reads.read(|tx| dead_letter::open(tx, 1_000)).await.unwrap()
     }
 
     /// Deletes notes and consumer offsets, as the restore of an empty backup would; the id stays.
     pub(crate) fn lose_data(&self) {
+        self.run_sql(DELETE_ALL);
+    }
+
+    /// From now on no note is rejected.
+    pub(crate) fn mend(&self) {
+        self.run_sql(ALLOW_POISON);
+    }
+
+    fn run_sql(&self, sql: &str) {
         let file = self.folder.path().join("notes.sqlite");
-        rusqlite::Connection::open(file).unwrap().execute_batch(DELETE_ALL).unwrap();
+        rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
     }
 }

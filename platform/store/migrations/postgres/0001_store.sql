@@ -19,13 +19,16 @@ CREATE TABLE consumer_offsets (
     at_ms    BIGINT NOT NULL
 );
 
--- Events that could not be applied, stored for an operator.
+-- Events that could not be applied, stored for an operator; those that were dismissed, for auditors.
 CREATE TABLE dead_letters (
-    source   UUID   NOT NULL,
-    sequence BIGINT NOT NULL,
-    type     TEXT   NOT NULL,
-    data     TEXT   NOT NULL,
-    reason   TEXT   NOT NULL,
-    at_ms    BIGINT NOT NULL,
+    source              UUID   NOT NULL,
+    sequence            BIGINT NOT NULL,
+    type                TEXT   NOT NULL,
+    at_ms               BIGINT NOT NULL,
+    data                TEXT   NOT NULL,
+    reason              TEXT   NOT NULL,
+    dead_lettered_at_ms BIGINT NOT NULL,
+    dismissed_at_ms     BIGINT,
+    dismissal_reason    TEXT,
     PRIMARY KEY (source, sequence)
 );

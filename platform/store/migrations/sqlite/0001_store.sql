@@ -18,13 +18,16 @@ CREATE TABLE consumer_offsets (
     at_ms    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Events that could not be applied, stored for an operator.
+-- Events that could not be applied, stored for an operator; those that were dismissed, for auditors.
 CREATE TABLE dead_letters (
-    source   BLOB    NOT NULL,
-    sequence INTEGER NOT NULL,
-    type     TEXT    NOT NULL,
-    data     TEXT    NOT NULL,
-    reason   TEXT    NOT NULL,
-    at_ms    INTEGER NOT NULL,
+    source              BLOB    NOT NULL,
+    sequence            INTEGER NOT NULL,
+    type                TEXT    NOT NULL,
+    at_ms               INTEGER NOT NULL,
+    data                TEXT    NOT NULL,
+    reason              TEXT    NOT NULL,
+    dead_lettered_at_ms INTEGER NOT NULL,
+    dismissed_at_ms     INTEGER,
+    dismissal_reason    TEXT,
     PRIMARY KEY (source, sequence)
 ) WITHOUT ROWID;

@@ -1,0 +1,27 @@
+//! A stored event in its envelope, and what it says.
+
+use contracts::{
+    event::{CloudEvent, DomainEvent, full_type},
+    ids::StoreId,
+};
+use jiff::Timestamp;
+use platform_store::Event;
+use serde_json::value::RawValue;
+
+/// A row of an outbox, or a dead letter, in its envelope; `None` if it is not one that this program writes.
+pub(crate) fn envelope(source: StoreId, sequence: u64, event: Event) -> Option<CloudEvent> {
+    Some(CloudEvent {
+        specversion: "1.0".to_owned(),
+        id: format!("{source}/{sequence}"),
+        source,
+        sequence,
+        r#type: full_type(&event.r#type),
+        time: Timestamp::from_millisecond(event.at_ms).ok()?,
+        data: RawValue::from_string(event.data).ok()?,
+    })
+}
+
+/// What happened; `None` if its event type is unknown here. The error is one line, as operators list it.
+pub(crate) fn decode(event: &CloudEvent) -> Result<Option<DomainEvent>, String> {
+    DomainEvent::decode(event).map_err(|cause| cause.to_string().replace(char::is_control, " "))
+}
