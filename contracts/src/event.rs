@@ -45,7 +45,24 @@ pub struct CloudEvent {
     pub time: Timestamp,
     /// The payload; [`DomainEvent::decode`] reads it.
     pub data: Box<RawValue>,
+    /// Set if it is part of a snapshot (extension `snapshot`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotPart>,
 }
+
+/// What a part of a snapshot is. A snapshot stands for the events of its source up to its `sequence`, which the
+/// source does not have any more: events that say what it holds, and the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotPart {
+    /// Something that the source holds. It does not move the consumer offset.
+    Row,
+    /// The end: everything up to its `sequence` was consumed. Its type and payload say nothing.
+    End,
+}
+
+/// The name of the event type that ends a snapshot.
+pub const SNAPSHOT_END: &str = "SnapshotEnd";
 
 /// Declares [`DomainEvent`]: the name of each event type, and its payload.
 macro_rules! domain_events {
@@ -245,6 +262,7 @@ mod tests {
             r#type: full_type(event.name()),
             time: Timestamp::UNIX_EPOCH,
             data: RawValue::from_string(serde_json::to_string(event).unwrap()).unwrap(),
+            snapshot: None,
         }
     }
 

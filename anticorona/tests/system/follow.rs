@@ -1,14 +1,22 @@
 //! Bookings are made while the services that follow them are down; when those are back, they catch up.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
+use booking::domain::Bookings;
 use drill::{Load, Reconnect, Request, ServiceProcess, Stop};
-use serde_json::Value;
+use injection::domain::Appointments;
+use platform_service::Service;
+use platform_store::{Aggregate, AggregateStore, Database, Notifier, database::open_blocking};
+use serde_json::{Value, json};
+use testkit::store::prune;
 
 use crate::{
     environment,
     requests::{book, cancel, eventually, get, items, register_vaccine, send, wait_until_taken},
-    test_system::{INJECTION, MYPAGE, TestSystem},
+    test_system::{BOOKING, INJECTION, MYPAGE, TestSystem},
 };
 
 const BOOKINGS: u64 = 10_000;
@@ -86,4 +94,53 @@ async fn the_views_of_mypage_are_rebuilt_from_the_events() {
     eventually(&system.mypage(), "/mypages", lists(5)).await;
     let missing = send(&system.mypage(), Request::get("/mypages/6")).await;
     assert_eq!(missing.status, 404);
+}
+
+/// Deletes all events of a service that does not run, but for the last one.
+fn prune_events<A>(system: &TestSystem, service: &Service, process: ServiceProcess)
+where
+    A: Aggregate<Reply: fmt::Debug>,
+{
+    let database = Database::Sqlite(system.data(process).join(format!("{}.sqlite", service.name)));
+    let (connection, _) = open_blocking(&database, service.name, service.migrations).unwrap();
+    let mut store = AggregateStore::<A>::new(connection, Notifier::default());
+    assert_ne!(prune(&mut store, i64::MAX, i64::MAX.cast_unsigned()), 0);
+}
+
+#[tokio::test]
+async fn the_views_of_mypage_are_rebuilt_after_the_events_were_pruned() {
+    let mut system = TestSystem::in_processes(1).await;
+    let id = register_vaccine(&system.vaccine(), 5).await;
+    for _ in 0..4 {
+        assert_eq!(send(&system.gateway(), book(id)).await.status, 201);
+    }
+    assert_eq!(send(&system.gateway(), cancel(2)).await.status, 200);
+    for injection in [1, 3] {
+        let path = format!("/injections/{injection}");
+        eventually(&system.injection(), "/injections", lists(4)).await;
+        let complete = Request::patch_json(&path, &json!({"status": "INJECTION_COMPLETED"}));
+        assert_eq!(send(&system.gateway(), complete).await.status, 200);
+    }
+    let statuses = ["INJECTION_COMPLETED", "BOOKING_CANCELLED", "INJECTION_COMPLETED", "BOOKED"];
+    let views = |page: &Value| {
+        let mut views = items(page, "mypages").to_vec();
+        views.sort_by_key(|view| view["bookId"].as_i64());
+        for view in &mut views {
+            view.as_object_mut().unwrap().remove("_links");
+        }
+        views
+    };
+    let is_settled = |page: &Value| views(page).iter().map(|it| &it["status"]).eq(&statuses);
+    let before = views(&eventually(&system.mypage(), "/mypages", is_settled).await);
+    for process in [BOOKING, INJECTION, MYPAGE] {
+        assert_eq!(system.terminate(process).await, Some(0));
+    }
+    prune_events::<Bookings>(&system, &booking::SERVICE, BOOKING);
+    prune_events::<Appointments>(&system, &injection::SERVICE, INJECTION);
+    system.rebuild_mypage();
+    for process in [BOOKING, INJECTION, MYPAGE] {
+        system.start_service(process).await;
+    }
+    let after = views(&eventually(&system.mypage(), "/mypages", is_settled).await);
+    assert_eq!(after, before);
 }

@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contracts::event::{CloudEvent, short_name};
+use contracts::event::{CloudEvent, SnapshotPart, short_name};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use platform_store::{
-    Aggregate, CommandError, Commands, DeadLetter, DeadLetterId, Dismissal, Disposition, Event,
-    Input, Output, WriteError,
+    Advance, Aggregate, CommandError, Commands, DeadLetter, DeadLetterId, Dismissal, Disposition,
+    Event, Input, Output, WriteError,
 };
 use platform_telemetry::clock;
 use thiserror::Error;
@@ -175,7 +175,8 @@ impl<A: EventHandler> AnyConsumer for AggregateConsumer<A> {
 impl<A: EventHandler> AggregateConsumer<A> {
     async fn consume_batch(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
         let received_at = clock::now();
-        let inputs = batch.iter().map(|event| self.input(event, received_at)).collect();
+        let inputs = batch.iter().map(|event| self.input(event, received_at));
+        let inputs = inputs.collect::<Result<_, _>>()?;
         let outputs = self.commands.consume(inputs, Instant::now() + WRITE_TIMEOUT).await?;
         let mut consumed = None;
         for (event, output) in batch.iter().zip(outputs) {
@@ -186,8 +187,12 @@ impl<A: EventHandler> AggregateConsumer<A> {
                         warn!(event = %event.id, r#type = event.r#type, "event had no effect: {reason}");
                     }
                 }
-                Ok(Output::Reply(_) | Output::DeadLetter { .. })
+                Ok(Output::Reply(_) | Output::DeadLetter { .. } | Output::Pruned(_))
                 | Err(CommandError::Unavailable) => {}
+                Err(CommandError::Rejected) if event.snapshot.is_some() => {
+                    error!(event = %event.id, r#type = event.r#type, "a row of a snapshot was rejected");
+                    return Err(ConsumeError::NotCommitted);
+                }
                 Err(CommandError::Rejected) => {
                     self.count_rejection(event);
                     consumed = consumed.or(event.sequence.checked_sub(1));
@@ -203,7 +208,7 @@ impl<A: EventHandler> AggregateConsumer<A> {
 
     fn note_gap(&self, first: &CloudEvent, consumed: u64) {
         let (source, mut gaps) = (first.source, lock(&self.gaps));
-        if first.sequence <= consumed + 1 {
+        if first.sequence <= consumed + 1 || first.snapshot.is_some() {
             gaps.remove(&source.0);
             return;
         }
@@ -212,9 +217,20 @@ impl<A: EventHandler> AggregateConsumer<A> {
         }
     }
 
-    fn input(&self, event: &CloudEvent, received_at: Timestamp) -> Input<A::Command> {
+    /// A row of a snapshot that cannot be decoded is no dead letter: nothing but its place in that snapshot
+    /// tells it from the other rows, and the publisher sends it again.
+    fn input(
+        &self,
+        event: &CloudEvent,
+        received_at: Timestamp,
+    ) -> Result<Input<A::Command>, ConsumeError> {
         let (source, at) = (event.source, event.time);
-        let decoded = if self.was_rejected_too_often(event) {
+        let advance = match event.snapshot {
+            None => Advance::Next,
+            Some(SnapshotPart::Row) => Advance::Stay,
+            Some(SnapshotPart::End) => Advance::Jump,
+        };
+        let decoded = if advance == Advance::Next && self.was_rejected_too_often(event) {
             Err(format!("the store rejected it {DELIVERIES_MAX} times"))
         } else {
             decode(event)
@@ -223,10 +239,14 @@ impl<A: EventHandler> AggregateConsumer<A> {
             Ok(decoded) => decoded
                 .and_then(|event| A::command(ReceivedEvent { source, at, event }))
                 .map_or(Disposition::Skip, Disposition::Apply),
+            Err(reason) if event.snapshot.is_some() => {
+                error!(event = %event.id, r#type = event.r#type, "a row of a snapshot cannot be decoded: {reason}");
+                return Err(ConsumeError::NotCommitted);
+            }
             Err(reason) => Disposition::DeadLetter(dead_letter(event, received_at, reason)),
         };
         let (sequence, at_ms) = (event.sequence, at.as_millisecond());
-        Input::Event { source: source.0, sequence, at_ms, disposition }
+        Ok(Input::Event { source: source.0, sequence, at_ms, advance, disposition })
     }
 
     fn was_rejected_too_often(&self, event: &CloudEvent) -> bool {

@@ -1,7 +1,7 @@
 //! A stored event in its envelope, and what it says.
 
 use contracts::{
-    event::{CloudEvent, DomainEvent, full_type},
+    event::{CloudEvent, DomainEvent, SNAPSHOT_END, SnapshotPart, full_type},
     ids::StoreId,
 };
 use jiff::Timestamp;
@@ -18,7 +18,27 @@ pub(crate) fn envelope(source: StoreId, sequence: u64, event: Event) -> Option<C
         r#type: full_type(&event.r#type),
         time: Timestamp::from_millisecond(event.at_ms).ok()?,
         data: RawValue::from_string(event.data).ok()?,
+        snapshot: None,
     })
+}
+
+/// A row of a snapshot in its envelope.
+pub(crate) fn snapshot_row(
+    source: StoreId,
+    up_to: u64,
+    key: i64,
+    event: Event,
+) -> Option<CloudEvent> {
+    let id = format!("{source}/{up_to}/{key}");
+    let snapshot = Some(SnapshotPart::Row);
+    Some(CloudEvent { id, snapshot, ..envelope(source, up_to, event)? })
+}
+
+/// The end of a snapshot, which stands for all events until one that happened then.
+pub(crate) fn snapshot_end(source: StoreId, up_to: u64, at_ms: i64) -> Option<CloudEvent> {
+    let event = Event { r#type: SNAPSHOT_END.to_owned(), at_ms, data: "{}".to_owned() };
+    let snapshot = Some(SnapshotPart::End);
+    Some(CloudEvent { snapshot, ..envelope(source, up_to, event)? })
 }
 
 /// What happened; `None` if its event type is unknown here. The error is one line, as operators list it.

@@ -21,6 +21,6 @@ pub use {
     handler::{EventHandler, ReceivedEvent},
     metrics::register,
     nats_transport::{NatsTransport, NatsUrl, NatsUrlError},
-    relay::{Relay, RelayPriority, outbox_event},
+    relay::{Published, ReadSnapshot, Relay, RelayPriority, outbox_event},
     transport::{HttpTransport, Position, PublishError, Transport},
 };

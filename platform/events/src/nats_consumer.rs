@@ -10,7 +10,10 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
     stream::Stream,
 };
-use contracts::{event::CloudEvent, ids::StoreId};
+use contracts::{
+    event::{CloudEvent, SnapshotPart},
+    ids::StoreId,
+};
 use futures_util::StreamExt;
 use platform_telemetry::error_chain;
 use tokio::time::sleep;
@@ -177,6 +180,7 @@ async fn deliver(consumer: &Consumer, subject: &str, payload: &[u8]) -> Delivery
         return Delivery::Consumed;
     }
     match consumer.consume(&batch).await {
+        Ok(_) if last.snapshot == Some(SnapshotPart::Row) => Delivery::Consumed,
         Ok(offset) if offset >= last.sequence => Delivery::Consumed,
         Ok(offset) if offset + 1 < first.sequence => Delivery::Gap,
         Ok(_) => Delivery::Failed,

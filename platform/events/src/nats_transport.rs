@@ -19,7 +19,7 @@ use async_nats::{
     },
 };
 use contracts::{
-    event::{BATCH_MEDIA_TYPE, CloudEvent},
+    event::{BATCH_MEDIA_TYPE, CloudEvent, SnapshotPart},
     ids::StoreId,
 };
 use platform_telemetry::BoxError;
@@ -159,18 +159,19 @@ impl Transport for NatsTransport {
         events: &[CloudEvent],
     ) -> Result<Position, PublishError> {
         let Some(last) = events.last() else { return Ok(after) };
+        let offset = match last.snapshot {
+            Some(SnapshotPart::Row) => after.offset,
+            Some(SnapshotPart::End) | None => last.sequence,
+        };
         let batch = serde_json::to_vec(events).map_err(|cause| PublishError::Nats(cause.into()))?;
         let message = PublishMessage::build()
-            .header(OFFSET, last.sequence.to_string().as_str())
+            .header(OFFSET, offset.to_string().as_str())
             .header("Content-Type", BATCH_MEDIA_TYPE)
             .expected_last_subject_sequence(after.revision)
             .payload(batch.into());
         let stored = self.jetstream.send_publish(self.subject(last.source), message).await;
         match stored.map_err(nats)?.await {
-            Ok(stored) => {
-                let (offset, revision) = (last.sequence, stored.sequence);
-                Ok(Position { offset, revision, at_ms: None })
-            }
+            Ok(stored) => Ok(Position { offset, revision: stored.sequence, at_ms: None }),
             // Another relay was faster, or NATS has lost messages.
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
                 self.position(last.source).await

@@ -1,22 +1,29 @@
 //! The relay: publishes the outbox, in order, until every event was consumed.
 //!
 //! The consumer keeps its offset. So the relay has no state to lose, and a consumer that was restored from
-//! a backup receives again what it lost.
+//! a backup receives again what it lost; where that was pruned, a snapshot of the store.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use contracts::{
     event::{CloudEvent, DomainEvent, EVENTS_MAX},
     ids::StoreId,
 };
 use jiff::Timestamp;
-use platform_store::{Event, Fence, OutboxEntry, ReadPool, Subscription, outbox};
+use platform_store::{Event, Fence, OutboxEntry, ReadPool, SqlError, Subscription, Tx, outbox};
 use platform_telemetry::error_chain;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::{
-    envelope::envelope,
+    envelope::{envelope, snapshot_end, snapshot_row},
     transport::{Position, PublishError, Transport},
 };
 
@@ -69,8 +76,21 @@ impl RelayPriority {
     }
 }
 
+/// Reads a snapshot: [`platform_store::Aggregate::snapshot`] of the store.
+pub type ReadSnapshot = fn(&Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError>;
+
+/// How far a destination has the events, as far as its relay knows. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Published(Arc<AtomicU64>);
+
+impl Published {
+    /// The sequence number of the last event that the destination is known to have; 0 before it was asked.
+    pub fn up_to(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Publishes one outbox to one destination.
-#[derive(Debug)]
 pub struct Relay<T> {
     /// Publishes to the destination.
     pub transport: T,
@@ -84,6 +104,16 @@ pub struct Relay<T> {
     pub priority: RelayPriority,
     /// Keeps the store from being written to while the destination has other events than the outbox.
     pub fence: Fence,
+    /// What the store holds, for a destination of which events were pruned.
+    pub snapshot: ReadSnapshot,
+    /// How far the destination is.
+    pub published: Published,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Relay<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("transport", &self.transport).finish_non_exhaustive()
+    }
 }
 
 impl<T: Transport> Relay<T> {
@@ -161,16 +191,57 @@ impl<T: Transport> Relay<T> {
         let limit = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
         let entries = self.outbox.read(move |tx| outbox::after(tx, before.offset, limit)).await?;
         *position = Some(before);
-        if entries.is_empty() {
-            return Ok(0);
-        }
-        let events = self.batch(entries)?;
-        let after = self.transport.publish(before, &events).await?;
+        self.published.0.store(before.offset, Ordering::Relaxed);
+        let Some(first) = entries.first() else { return Ok(0) };
+        let (after, published) = if first.sequence > before.offset + 1 {
+            (self.publish_snapshot(before, first.sequence).await?, 1)
+        } else {
+            let events = self.batch(entries)?;
+            (self.transport.publish(before, &events).await?, events.len())
+        };
         *position = Some(after);
         if (after.offset, after.revision) == (before.offset, before.revision) {
             return Err(PublishError::Stuck { offset: before.offset });
         }
-        Ok(events.len())
+        Ok(published)
+    }
+
+    /// Publishes what the store holds instead of events that were pruned. The offset of the destination moves
+    /// at the end, to the event that was the last one when the snapshot began: later ones follow, and tell
+    /// again what a row may tell already. An interrupted snapshot begins again.
+    async fn publish_snapshot(
+        &self,
+        before: Position,
+        first: u64,
+    ) -> Result<Position, PublishError> {
+        let destination = self.transport.destination();
+        let offset = before.offset;
+        warn!(offset, first, "{destination} lacks events that were pruned, and gets a snapshot");
+        let source = self.source;
+        let (up_to, at_ms) = self.outbox.read(last_event).await?;
+        let (limit, snapshot) = (u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX), self.snapshot);
+        let (mut key, mut position, mut rows) = (i64::MIN, before, 0);
+        loop {
+            let start = Instant::now();
+            let page = self.outbox.read(move |tx| snapshot(tx, key, limit)).await?;
+            let fits = fitting(&page, |(_, event)| event.data.len());
+            let Some((last, _)) = page.get(..fits).and_then(<[_]>::last) else { break };
+            key = *last;
+            let in_envelope = |(key, event)| {
+                snapshot_row(source, up_to, key, event)
+                    .ok_or(PublishError::CorruptEntry { sequence: up_to })
+            };
+            let page = page.into_iter().take(fits).map(in_envelope);
+            let events: Vec<CloudEvent> = page.collect::<Result<_, _>>()?;
+            position = self.transport.publish(position, &events).await?;
+            rows += fits;
+            self.pause(start.elapsed(), fits == EVENTS_MAX).await;
+        }
+        let end = snapshot_end(source, up_to, at_ms);
+        let end = end.ok_or(PublishError::CorruptEntry { sequence: up_to })?;
+        let after = self.transport.publish(position, &[end]).await?;
+        info!(up_to, rows, "{destination} has the snapshot");
+        Ok(after)
     }
 
     /// Whether the last event of the destination is in the outbox. If not, this store was restored from an
@@ -187,16 +258,27 @@ impl<T: Transport> Relay<T> {
 
     /// As many events as fit into one batch, at least one.
     fn batch(&self, entries: Vec<OutboxEntry>) -> Result<Vec<CloudEvent>, PublishError> {
-        let mut bytes = 0;
-        let fits = |entry: &OutboxEntry| {
-            let is_first = bytes == 0;
-            bytes += entry.event.data.len() + ENVELOPE_BYTES_MAX;
-            is_first || bytes <= BATCH_BYTES_MAX
-        };
-        let entries = entries.into_iter().take_while(fits);
+        let fits = fitting(&entries, |entry| entry.event.data.len());
         let in_envelope = |OutboxEntry { sequence, event }| {
             envelope(self.source, sequence, event).ok_or(PublishError::CorruptEntry { sequence })
         };
-        entries.map(in_envelope).collect()
+        entries.into_iter().take(fits).map(in_envelope).collect()
     }
+}
+
+/// How many events fit into one batch, at least one; `bytes` is the size of a payload.
+fn fitting<E>(events: &[E], bytes: impl Fn(&E) -> usize) -> usize {
+    let mut total = 0;
+    let fits = |event: &&E| {
+        let is_first = total == 0;
+        total += bytes(event) + ENVELOPE_BYTES_MAX;
+        is_first || total <= BATCH_BYTES_MAX
+    };
+    events.iter().take_while(fits).count()
+}
+
+/// The sequence number of the last event, and when it happened.
+fn last_event(tx: &Tx<'_>) -> Result<(u64, i64), SqlError> {
+    let head = outbox::head(tx)?;
+    Ok((head, outbox::at_ms(tx, head)?.unwrap_or(0)))
 }

@@ -1,6 +1,6 @@
 //! Where settings come from, and those that several services have.
 
-use std::{collections::BTreeMap, env, ffi::OsString, fmt, str::FromStr};
+use std::{collections::BTreeMap, env, ffi::OsString, fmt, str::FromStr, time::Duration};
 
 use platform_events::{NatsUrl, NatsUrlError, RelayPriority};
 use platform_rest::client::BaseUrl;
@@ -76,6 +76,40 @@ pub struct DataConfig {
     pub events: EventsUrl,
     /// The consumers of its events, where events travel over HTTP.
     pub subscribers: Vec<Subscriber>,
+    /// How long it keeps what nobody needs any more.
+    pub retention: Duration,
+}
+
+/// How long a store keeps what nobody needs any more, in days: `RETENTION_DAYS`. At least a day, since a client may
+/// repeat a request, and a message may be late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RetentionDays(u32);
+
+impl RetentionDays {
+    /// As a time.
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_hours(u64::from(self.0) * 24)
+    }
+}
+
+impl Default for RetentionDays {
+    fn default() -> Self {
+        Self(30)
+    }
+}
+
+/// The text is not a number of days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be a number of days, from 1 to 3650")]
+pub(crate) struct RetentionError;
+
+impl FromStr for RetentionDays {
+    type Err = RetentionError;
+
+    fn from_str(text: &str) -> Result<Self, RetentionError> {
+        let days = text.parse().ok().filter(|days| (1..=3_650).contains(days));
+        days.map(Self).ok_or(RetentionError)
+    }
 }
 
 /// A service that consumes the events of this one.
@@ -102,7 +136,12 @@ impl DataConfig {
             EventsUrl::Http if subscribers.is_empty() => "to no service".to_owned(),
             EventsUrl::Http => format!("over HTTP to {}", subscribers.join(", ")),
         };
-        vec![("data", self.database.to_string()), ("events", events)]
+        let days = self.retention.as_secs() / (24 * 60 * 60);
+        vec![
+            ("data", self.database.to_string()),
+            ("events", events),
+            ("retention", format!("{days} days")),
+        ]
     }
 }
 

@@ -4,8 +4,8 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use platform_events::{
-    Consumer, EventHandler, HttpTransport, NatsTransport, NatsUrl, PublishError, Relay,
-    RelayPriority, StoreId,
+    Consumer, EventHandler, HttpTransport, NatsTransport, NatsUrl, PublishError, Published,
+    ReadSnapshot, Relay, RelayPriority, StoreId, Transport,
 };
 use platform_rest::{TrustedProxies, client::Client, runtime::Runtime};
 use platform_store::{
@@ -20,6 +20,7 @@ use tracing::info;
 use crate::{
     app::{App, OpenStore},
     config::{DataConfig, EventsUrl, Subscriber},
+    retention,
     service::Service,
 };
 
@@ -75,8 +76,11 @@ impl<A: EventHandler> DataStore<A> {
             consumer: consumer.clone(),
             new_events,
             health: commands.health().clone(),
+            snapshot: B::snapshot,
         };
-        wiring.connect(service, config, runtime).await?;
+        let destinations = wiring.connect(service, config, runtime).await?;
+        let pruning = retention::run(commands.clone(), destinations, config.retention);
+        runtime.spawn_until_stop(pruning);
         Ok(Self { commands, reads, id, consumer, writer })
     }
 
@@ -105,35 +109,40 @@ struct EventWiring {
     consumer: Consumer,
     new_events: Notifier,
     health: WriterHealth,
+    snapshot: ReadSnapshot,
 }
 
 impl EventWiring {
-    /// Starts to publish, and to consume where the transport does not do that. Boxed, so that it is compiled
-    /// here, and not again with each service.
+    /// Starts to publish, and to consume where the transport does not do that; how far each destination of
+    /// the events is. Boxed, so that it is compiled here, and not again with each service.
     fn connect<'a>(
         self,
         service: &'a Service,
         config: &'a DataConfig,
         runtime: &'a Runtime,
-    ) -> Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<Published>, PublishError>> + Send + 'a>> {
         Box::pin(async move {
-            match &config.events {
+            Ok(match &config.events {
                 EventsUrl::Http => {
-                    for subscriber in &config.subscribers {
-                        self.publish_over_http(service.name, subscriber, runtime);
-                    }
+                    let subscribers = config.subscribers.iter();
+                    let publish = |it| self.publish_over_http(service.name, it, runtime);
+                    subscribers.map(publish).collect()
                 }
-                EventsUrl::Nats(url) => self.connect_nats(service, url, runtime).await?,
-            }
-            Ok(())
+                EventsUrl::Nats(url) => vec![self.connect_nats(service, url, runtime).await?],
+            })
         })
     }
 
-    fn publish_over_http(&self, name: &str, subscriber: &Subscriber, runtime: &Runtime) {
+    fn publish_over_http(
+        &self,
+        name: &str,
+        subscriber: &Subscriber,
+        runtime: &Runtime,
+    ) -> Published {
         info!("{name} publishes to {} at {}", subscriber.service, subscriber.url);
         let client = Client::new(subscriber.url.clone());
         let transport = HttpTransport { consumer: subscriber.service, client };
-        runtime.spawn_until_stop(self.relay(transport, subscriber.priority).run());
+        self.publish(transport, subscriber.priority, runtime)
     }
 
     async fn connect_nats(
@@ -141,25 +150,34 @@ impl EventWiring {
         service: &Service,
         url: &NatsUrl,
         runtime: &Runtime,
-    ) -> Result<(), PublishError> {
+    ) -> Result<Published, PublishError> {
         let nats = NatsTransport::connect(url, service.name).await?;
         for consumes in service.consumes {
             let consumer = self.consumer.clone();
             let consuming = nats.clone().consume(consumes.publisher, self.id, consumer);
             runtime.spawn_until_stop(consuming);
         }
-        runtime.spawn_until_stop(self.relay(nats, RelayPriority::Foreground).run());
-        Ok(())
+        Ok(self.publish(nats, RelayPriority::Foreground, runtime))
     }
 
-    fn relay<T>(&self, transport: T, priority: RelayPriority) -> Relay<T> {
-        Relay {
+    fn publish<T: Transport>(
+        &self,
+        transport: T,
+        priority: RelayPriority,
+        runtime: &Runtime,
+    ) -> Published {
+        let published = Published::default();
+        let relay = Relay {
             transport,
             source: self.id,
             outbox: self.reads.clone(),
             new_events: self.new_events.subscribe(),
             priority,
             fence: self.health.fence(),
-        }
+            snapshot: self.snapshot,
+            published: published.clone(),
+        };
+        runtime.spawn_until_stop(relay.run());
+        published
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod data_store;
 pub mod health;
 mod lifecycle;
+mod retention;
 mod service;
 mod settings;
 

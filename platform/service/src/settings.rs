@@ -1,6 +1,6 @@
 //! Reading the settings that several services have.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use platform_resilience::breaker::BreakerConfig;
 use platform_rest::client::BaseUrl;
@@ -8,7 +8,7 @@ use platform_store::Database;
 
 use crate::{
     breaker_settings,
-    config::{ConfigError, DataConfig, Subscriber},
+    config::{ConfigError, DataConfig, RetentionDays, Subscriber},
     service::Settings,
 };
 
@@ -46,7 +46,7 @@ impl Settings<'_> {
 
     /// The store of a service that owns data, and the transport of its events: `NAME_DATABASE_URL`, else
     /// `DATABASE_URL`, else the file `DIR/NAME.sqlite`; `EVENTS_URL`, else HTTP to the services that
-    /// consume from this one and whose `NAME_URL` is set.
+    /// consume from this one and whose `NAME_URL` is set; `RETENTION_DAYS`, else 30.
     pub fn data(&self) -> Result<DataConfig, ConfigError> {
         let name = self.service.name;
         let own = format!("{}_DATABASE_URL", name.to_uppercase());
@@ -55,7 +55,13 @@ impl Settings<'_> {
             database: self.env.first(&[&own, "DATABASE_URL"])?.unwrap_or_else(file),
             events: self.env.first(&["EVENTS_URL"])?.unwrap_or_default(),
             subscribers: self.subscribers()?,
+            retention: self.retention()?,
         })
+    }
+
+    fn retention(&self) -> Result<Duration, ConfigError> {
+        let days: Option<RetentionDays> = self.env.first(&["RETENTION_DAYS"])?;
+        Ok(days.unwrap_or_default().duration())
     }
 
     fn subscribers(&self) -> Result<Vec<Subscriber>, ConfigError> {

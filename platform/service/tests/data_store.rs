@@ -13,11 +13,16 @@ use platform_rest::{
     runtime::Runtime,
 };
 use platform_service::{Configured, DataConfig, DataStore, EventsUrl, Service, Subscriber};
-use platform_store::{Aggregate, CommandOf, Commands, Database, Event, SqlError, Tx};
+use platform_store::{
+    Aggregate, CommandOf, Commands, Database, Event, ReadPool, SqlError, Tx, outbox,
+};
 use platform_telemetry::BoxError;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,6 +97,7 @@ impl EventHandler for Fragile {
 struct Running {
     store: StoreId,
     commands: Commands<Fragile>,
+    reads: ReadPool,
     client: Client,
     stop: CancellationToken,
     serving: JoinSet<Result<(), BoxError>>,
@@ -100,22 +106,27 @@ struct Running {
 
 impl Running {
     async fn start(subscribers: Vec<Subscriber>) -> Self {
+        Self::keeping(Duration::from_hours(1), subscribers).await
+    }
+
+    async fn keeping(retention: Duration, subscribers: Vec<Subscriber>) -> Self {
         let folder = TempDir::new().unwrap();
         let config = DataConfig {
             database: Database::Sqlite(folder.path().join("test.sqlite")),
             events: EventsUrl::Http,
             subscribers,
+            retention,
         };
         let stop = CancellationToken::new();
         let runtime = Runtime::new(SERVICE.name, stop.clone());
         let store = DataStore::<Fragile>::open(&SERVICE, &config, &runtime).await.unwrap();
-        let (id, commands) = (store.id, store.commands.clone());
+        let (id, commands, reads) = (store.id, store.commands.clone(), store.reads.clone());
         let app = store.app(Router::new(), TIMEOUT, &runtime);
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let client = Client::new(format!("http://{}", listener.address()).parse().unwrap());
         let mut serving = JoinSet::new();
         serving.spawn(app.serve(SERVICE.name, listener, runtime));
-        Self { store: id, commands, client, stop, serving, _folder: folder }
+        Self { store: id, commands, reads, client, stop, serving, _folder: folder }
     }
 
     async fn liveness(&self) -> Value {
@@ -133,6 +144,16 @@ impl Running {
             "data": {"reservationId": NIL},
         });
         self.client.post("/events", "application/cloudevents-batch+json", &[event], TIMEOUT).await
+    }
+
+    async fn publish(&self) {
+        self.commands.submit(Command::Publish, Instant::now() + TIMEOUT).await.unwrap();
+    }
+
+    /// The sequence number of the oldest event.
+    async fn oldest_event(&self) -> u64 {
+        let oldest = self.reads.read(|tx| outbox::after(tx, 0, 1)).await.unwrap();
+        oldest[0].sequence
     }
 
     async fn ended(&mut self) -> Result<(), BoxError> {
@@ -159,8 +180,32 @@ async fn a_service_publishes_to_its_subscribers_and_ends_when_it_is_stopped() {
     let subscription = Subscriber { service: "test", url, priority: RelayPriority::Foreground };
     let mut publisher = Running::start(vec![subscription]).await;
     assert_ne!(publisher.store, subscriber.store);
-    publisher.commands.submit(Command::Publish, Instant::now() + TIMEOUT).await.unwrap();
+    publisher.publish().await;
     assert!(subscriber.ended().await.is_err());
     publisher.stop.cancel();
     publisher.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn old_events_are_deleted_unless_a_subscriber_lacks_them() {
+    let retention = Duration::from_millis(1);
+    let nobody = Subscriber {
+        service: "test",
+        url: "http://127.0.0.1:9".parse().unwrap(),
+        priority: RelayPriority::Foreground,
+    };
+    let alone = Running::keeping(retention, Vec::new()).await;
+    let awaited = Running::keeping(retention, vec![nobody]).await;
+    for _ in 0..3 {
+        alone.publish().await;
+        awaited.publish().await;
+    }
+    let deleted = async {
+        while alone.oldest_event().await < 3 {
+            yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, deleted).await.expect("it is deleted");
+    // The other one has had as much time for it.
+    assert_eq!(awaited.oldest_event().await, 1);
 }

@@ -17,6 +17,7 @@ use crate::{
     error::{SqlError, StoreError},
     notifier::Notifier,
     outbox::{self, Event},
+    retention::{self, Prune},
     sql::Tx,
     write::WriteConnection,
     writer::Store,
@@ -40,6 +41,18 @@ pub trait Aggregate: Sized + Send + 'static {
 
     /// The event that other services learn the reply by, if they need to.
     fn event(command: &Self::Command, reply: &Self::Reply) -> serde_json::Result<Option<Event>>;
+
+    /// What this store holds, as events that a consumer has to learn if those of the outbox were pruned: of the
+    /// rows after a key, in the order of their keys, at most `limit`. None by default.
+    fn snapshot(_tx: &Tx<'_>, _after: i64, _limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes rows that nothing needs any more and that are older than this, in milliseconds since 1970: at
+    /// most [`retention::PRUNED_MAX`] of each table. Returns the most of one table. None by default.
+    fn prune(_tx: &Tx<'_>, _before_ms: i64) -> Result<usize, SqlError> {
+        Ok(0)
+    }
 }
 
 /// An element of a batch.
@@ -57,6 +70,8 @@ pub enum Input<C> {
         at_ms: i64,
         /// What is to be done about it.
         disposition: Disposition<C>,
+        /// How it moves the offset of its source.
+        advance: Advance,
     },
     /// A dead letter, and what an operator does with it.
     DeadLetter {
@@ -65,6 +80,20 @@ pub enum Input<C> {
         /// What is done with it.
         change: DeadLetterChange<C>,
     },
+    /// Deletes what is not needed any more.
+    Prune(Prune),
+}
+
+/// How an event moves the offset of its source. One at or below the offset is never applied again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// By one: each source numbers its events without gaps. An event behind a gap waits until the source has
+    /// sent what is missing, or a snapshot.
+    Next,
+    /// Not: it is part of a snapshot, which stands for all events up to its sequence number.
+    Stay,
+    /// To its sequence number: it ends a snapshot.
+    Jump,
 }
 
 /// What is to be done about an event.
@@ -97,6 +126,8 @@ pub enum Output<R> {
         /// The reply to its command, if it was applied now.
         reply: Option<R>,
     },
+    /// So many rows of the table with the most were deleted.
+    Pruned(usize),
 }
 
 /// Applies batches to an aggregate in a database.
@@ -159,9 +190,9 @@ fn apply<A: Aggregate>(
     for input in batch {
         outputs.push(match input {
             Input::Command(command) => Output::Reply(decide(command)?),
-            Input::Event { source, sequence, at_ms, disposition } => {
+            Input::Event { source, sequence, at_ms, advance, disposition } => {
                 let reply = match disposition {
-                    _ if !offsets.advance(*source, *sequence, *at_ms) => None,
+                    _ if !offsets.advance(*source, *sequence, *at_ms, *advance) => None,
                     Disposition::Apply(command) => Some(decide(command)?),
                     Disposition::Skip => None,
                     Disposition::DeadLetter(event) => {
@@ -177,6 +208,7 @@ fn apply<A: Aggregate>(
                 let reply = command.map(&mut decide).transpose()?;
                 Output::DeadLetter { state, reply }
             }
+            Input::Prune(prune) => Output::Pruned(retention::prune::<A>(tx, *prune)?),
         });
     }
     aggregate.save(tx)?;
@@ -190,15 +222,16 @@ fn command<C>(input: &Input<C>) -> Option<&C> {
         Input::Command(command) | Input::Event { disposition: Disposition::Apply(command), .. } => {
             Some(command)
         }
-        Input::Event { disposition: Disposition::Skip | Disposition::DeadLetter(_), .. } => None,
         Input::DeadLetter { change, .. } => change.command(),
+        Input::Event { disposition: Disposition::Skip | Disposition::DeadLetter(_), .. }
+        | Input::Prune(_) => None,
     }
 }
 
 fn source<C>(input: &Input<C>) -> Option<Uuid> {
     match input {
         Input::Event { source, .. } => Some(*source),
-        Input::Command(_) | Input::DeadLetter { .. } => None,
+        Input::Command(_) | Input::DeadLetter { .. } | Input::Prune(_) => None,
     }
 }
 
@@ -210,14 +243,17 @@ impl Offsets {
         self.0.get(&source).map_or(0, |(offset, _)| *offset)
     }
 
-    /// Each source numbers its events without gaps. An event at or below the offset was applied
-    /// before; one behind a gap waits until the source has sent what is missing.
-    fn advance(&mut self, source: Uuid, sequence: u64, at_ms: i64) -> bool {
-        let is_next = sequence == self.of(source) + 1;
-        if is_next {
+    /// Moves the offset of a source; whether the event is to be applied.
+    fn advance(&mut self, source: Uuid, sequence: u64, at_ms: i64, advance: Advance) -> bool {
+        let offset = self.of(source);
+        let is_applied = match advance {
+            Advance::Next => sequence == offset + 1,
+            Advance::Stay | Advance::Jump => sequence > offset,
+        };
+        if is_applied && advance != Advance::Stay {
             self.0.insert(source, (sequence, Some(at_ms)));
         }
-        is_next
+        is_applied
     }
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {

@@ -7,6 +7,7 @@ use tracing::error;
 use crate::{
     aggregate::{Aggregate, Input, Output},
     dead_letter::{DeadLetterChange, DeadLetterId, DeadLetterState},
+    retention::Prune,
     writer::{CommandError, Store, WriteError, Writer, WriterHealth},
 };
 
@@ -88,7 +89,20 @@ impl<A: Aggregate> Commands<A> {
         let output = self.0.submit_one(Input::DeadLetter { id, change }, deadline).await??;
         match output {
             Output::DeadLetter { state, reply } => Ok((state, reply)),
-            Output::Reply(_) | Output::Consumed { .. } => Err(CommandError::Rejected.into()),
+            Output::Reply(_) | Output::Consumed { .. } | Output::Pruned(_) => {
+                Err(CommandError::Rejected.into())
+            }
+        }
+    }
+
+    /// Deletes what is not needed any more, a little of it; how many rows, of the table with the most.
+    pub async fn prune(&self, prune: Prune, deadline: Instant) -> Result<usize, WriteError> {
+        self.check_fence()?;
+        match self.0.submit_one(Input::Prune(prune), deadline).await?? {
+            Output::Pruned(rows) => Ok(rows),
+            Output::Reply(_) | Output::Consumed { .. } | Output::DeadLetter { .. } => {
+                Err(CommandError::Rejected.into())
+            }
         }
     }
 
@@ -112,7 +126,7 @@ fn reply<A: Aggregate, C: CommandOf<A>>(
 ) -> Result<C::Reply, CommandError> {
     let reply = match output? {
         Output::Reply(reply) => C::reply(reply),
-        Output::Consumed { .. } | Output::DeadLetter { .. } => None,
+        Output::Consumed { .. } | Output::DeadLetter { .. } | Output::Pruned(_) => None,
     };
     reply.ok_or_else(|| {
         // A bug in `decide` or in `CommandOf`, handled here so that no handler needs a branch for it.

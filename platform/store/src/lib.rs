@@ -16,6 +16,7 @@ pub mod outbox;
 mod page;
 pub mod postgres;
 mod read;
+pub mod retention;
 mod sql;
 mod sqlite;
 mod value;
@@ -23,7 +24,7 @@ mod write;
 pub mod writer;
 
 pub use {
-    aggregate::{Aggregate, AggregateStore, Disposition, Input, Output},
+    aggregate::{Advance, Aggregate, AggregateStore, Disposition, Input, Output},
     change_set::{ChangeSet, RowChange},
     commands::{CommandOf, Commands},
     connection::{Database, DatabaseUrlError},
@@ -35,6 +36,7 @@ pub use {
     outbox::{Event, OutboxEntry},
     page::{Keyset, PageRange, PageRows, PageStart},
     read::{READ_CONNECTIONS_MAX, ReadError, ReadPool},
+    retention::{Prunable, Prune},
     sql::{ById, PendingQuery, Tx},
     value::{Row, Value},
     write::WriteConnection,

@@ -1,8 +1,11 @@
 //! The outbox: events to publish, written in the commit that caused them.
 //!
-//! Rows are only ever added, with sequence numbers without gaps: a writer holds the lock of the store
-//! until its commit, so a reader that remembers the last number it saw has seen everything before it.
-//! Without that lock a number could become visible after a higher one, and would be missed.
+//! Rows are added with sequence numbers without gaps: a writer holds the lock of the store until its
+//! commit, so a reader that remembers the last number it saw has seen everything before it. Without that
+//! lock a number could become visible after a higher one, and would be missed.
+//!
+//! The oldest rows are deleted once every consumer has them and they are old enough ([`crate::retention`]);
+//! the last row never, since it numbers the next.
 
 use serde::Serialize;
 
@@ -58,6 +61,19 @@ const AFTER: &str = "
   ORDER BY sequence
      LIMIT ?2";
 
+/// The oldest rows up to `?1`, but for the last one.
+const OLDEST: &str = "
+    SELECT sequence, at_ms
+      FROM outbox
+     WHERE sequence <= ?1
+       AND sequence < (SELECT max(sequence) FROM outbox)
+  ORDER BY sequence
+     LIMIT ?2";
+
+const DELETE_UP_TO: &str = "
+    DELETE FROM outbox
+     WHERE sequence <= ?1";
+
 /// Appends events within the transaction of their cause.
 pub fn append(tx: &Tx<'_>, events: &[Event]) -> Result<(), SqlError> {
     append_after(tx, enqueue_last(tx)?, events)
@@ -104,4 +120,23 @@ pub fn after(tx: &Tx<'_>, sequence: u64, limit: u32) -> Result<Vec<OutboxEntry>,
         };
         Ok(OutboxEntry { sequence: row.int(0)?.cast_unsigned(), event })
     })
+}
+
+/// Deletes the oldest events up to a sequence number that happened before this time, in milliseconds since 1970;
+/// at most `limit`. Returns how many.
+pub(crate) fn prune(
+    tx: &Tx<'_>,
+    up_to: u64,
+    before_ms: i64,
+    limit: u32,
+) -> Result<usize, SqlError> {
+    let oldest = tx.all(OLDEST, &[up_to.cast_signed().into(), i64::from(limit).into()], |row| {
+        Ok((row.int(0)?, row.int(1)?))
+    })?;
+    // Not those behind a newer one: what is left has no gaps.
+    let pruned: Vec<_> = oldest.iter().take_while(|(_, at_ms)| *at_ms < before_ms).collect();
+    if let Some((last, _)) = pruned.last() {
+        tx.execute(DELETE_UP_TO, &[(*last).into()])?;
+    }
+    Ok(pruned.len())
 }

@@ -6,10 +6,10 @@
 use std::time::{Duration, Instant};
 
 use platform_store::{
-    Aggregate, AggregateStore, CommandError, CommandOf, Commands, DeadLetter, DeadLetterChange,
-    DeadLetterId, DeadLetterState, Dismissal, Disposition, Event, Input, Migration, Notifier,
-    Output, ReadPool, SqlError, Store, StoreError, Tx, WriteError, consumer,
-    database::open_in_memory, dead_letter, outbox,
+    Advance, Aggregate, AggregateStore, CommandError, CommandOf, Commands, DeadLetter,
+    DeadLetterChange, DeadLetterId, DeadLetterState, Dismissal, Disposition, Event, Input,
+    Migration, Notifier, Output, Prune, ReadPool, SqlError, Store, StoreError, Tx, WriteError,
+    consumer, database::open_in_memory, dead_letter, outbox,
 };
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestRunner};
 use testkit::{TestDatabase, on_both_databases};
@@ -67,7 +67,7 @@ impl Aggregate for Numbers {
     fn event(number: &i64, reply: &Reply) -> serde_json::Result<Option<Event>> {
         let event = |position| Event {
             r#type: "Appended".to_owned(),
-            at_ms: 0,
+            at_ms: *number,
             data: format!("{number} at {position}"),
         };
         Ok(reply.ok().map(event))
@@ -165,7 +165,7 @@ fn source(number: u128) -> Uuid {
 }
 
 fn event_of(number: u128, sequence: u64, disposition: Disposition<i64>) -> Input<i64> {
-    Input::Event { source: source(number), sequence, at_ms: 0, disposition }
+    Input::Event { source: source(number), sequence, at_ms: 0, advance: Advance::Next, disposition }
 }
 
 /// An event of source 1 that appends a number.
@@ -213,6 +213,8 @@ on_both_databases!(
     a_dead_letter_whose_event_means_nothing_is_deleted,
     a_dead_letter_that_is_rejected_stays_and_gets_a_new_reason,
     a_dismissed_dead_letter_is_kept_and_never_applied,
+    a_snapshot_is_applied_and_moves_the_offset_at_its_end,
+    old_events_that_every_consumer_has_are_deleted_but_never_the_last,
     the_outbox_is_in_the_order_of_the_commands,
     nothing_of_a_rejected_batch_is_committed,
     the_offset_survives_reopening,
@@ -241,6 +243,46 @@ fn events_of_a_source_are_applied_once_and_in_order(new: fn() -> TestDatabase) {
         assert_eq!(fixture.apply(&[event]), [output], "{description}");
         assert_eq!(fixture.numbers(), numbers, "{description}");
     }
+}
+
+fn a_snapshot_is_applied_and_moves_the_offset_at_its_end(new: fn() -> TestDatabase) {
+    let part = |sequence, advance, disposition| Input::Event {
+        source: source(1),
+        sequence,
+        at_ms: 0,
+        advance,
+        disposition,
+    };
+    let row = |number| part(7, Advance::Stay, Disposition::Apply(number));
+    let end = part(7, Advance::Jump, Disposition::Skip);
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[event(1, 1), row(2)]);
+    fixture.apply(&[row(3), event(8, 8)]);
+    assert_eq!((fixture.numbers(), fixture.stored().offsets), (vec![1, 2, 3], [1, 0]));
+    let outputs = fixture.apply(&[end.clone(), row(4), event(7, 7), event(8, 8)]);
+    assert_eq!(outputs[..3], [consumed(7, None), consumed(7, None), consumed(7, None)]);
+    assert_eq!((fixture.numbers(), fixture.stored().offsets), (vec![1, 2, 3, 8], [8, 0]));
+    fixture.apply(&[end]);
+    assert_eq!(fixture.stored().offsets, [8, 0]);
+}
+
+fn old_events_that_every_consumer_has_are_deleted_but_never_the_last(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    // Of the times 1, 2, 9, 3, 4.
+    fixture.apply(&[1, 2, 9, 3, 4].map(Input::Command));
+    let mut prune = |before_ms, events_up_to| {
+        let pruned = fixture.apply(&[Input::Prune(Prune { before_ms, events_up_to })]);
+        let left: Vec<_> = fixture.stored().events.into_iter().map(|(number, _)| number).collect();
+        (pruned, left)
+    };
+    assert_eq!(prune(5, 0), (vec![Output::Pruned(0)], vec![1, 2, 3, 4, 5]));
+    assert_eq!(prune(5, 1), (vec![Output::Pruned(1)], vec![2, 3, 4, 5]));
+    // The third is not old enough, so that no gap is left before it.
+    assert_eq!(prune(5, 5), (vec![Output::Pruned(1)], vec![3, 4, 5]));
+    assert_eq!(prune(10, 5), (vec![Output::Pruned(2)], vec![5]));
+    fixture.apply(&[Input::Command(6)]);
+    let numbers: Vec<_> = fixture.stored().events.into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, [5, 6]);
 }
 
 fn each_source_has_an_offset_of_its_own(new: fn() -> TestDatabase) {

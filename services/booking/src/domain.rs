@@ -80,9 +80,11 @@ pub enum Reply {
 pub fn decide(bookings: &mut Bookings, command: &Command) -> Reply {
     match command {
         Command::Create(create) => Reply::Create(bookings.create(create)),
-        Command::Cancel(cancel) => Reply::Cancel(bookings.cancel(cancel.booking)),
-        Command::Resolve(resolve) => Reply::Resolve(bookings.resolve(resolve.reservation)),
-        Command::Abort(abort) => Reply::Abort(bookings.abort(abort.reservation)),
+        Command::Cancel(cancel) => Reply::Cancel(bookings.cancel(cancel)),
+        Command::Resolve(resolve) => {
+            Reply::Resolve(bookings.resolve(resolve.reservation, resolve.at))
+        }
+        Command::Abort(abort) => Reply::Abort(bookings.abort(*abort)),
         Command::Complete(complete) => Reply::Complete(bookings.complete(complete.reservation)),
         Command::Enqueue(enqueue) => Reply::Enqueue(bookings.enqueue(enqueue)),
         Command::Serve(serve) => Reply::Serve(bookings.serve(serve)),

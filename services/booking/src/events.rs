@@ -55,6 +55,17 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
     outbox_event(&event, command.at()).map(Some)
 }
 
+/// What a consumer has to learn of a booking whose events were pruned: that it was made or cancelled. That its dose
+/// was used it learns from `injection`.
+pub(crate) fn snapshot(record: &Record) -> serde_json::Result<Event> {
+    let mut record = record.clone();
+    record.booking.status = match record.cancelled_at {
+        Some(_) => BookingStatus::BookingCancelled,
+        None => BookingStatus::Booked,
+    };
+    outbox_event(&booking_changed(&record), record.cancelled_at.unwrap_or(record.booked_at))
+}
+
 fn booking_changed(record: &Record) -> DomainEvent {
     let changed =
         BookingChanged { reservation_id: record.reservation, booking: record.booking.clone() };

@@ -258,7 +258,7 @@ impl BookingProtocol {
             let attempt =
                 request.attempt(reservation_id(self.owner, request.user, &key.key, number));
             match self.queries.attempt(attempt.reservation).await? {
-                Some(AttemptEnd::Aborted) => continue,
+                Some(AttemptEnd::Aborted(_)) => continue,
                 Some(AttemptEnd::Booked(record)) => {
                     return attempt.same_request(record).map(Accepted::Booking);
                 }
@@ -362,7 +362,7 @@ impl BookingAttempt {
     /// What a repeated request gets.
     fn ended(&self, end: AttemptEnd<Record>) -> Result<Booking, BookingError> {
         match end {
-            AttemptEnd::Aborted => Err(BookingError::RetryLater),
+            AttemptEnd::Aborted(_) => Err(BookingError::RetryLater),
             AttemptEnd::Booked(record) => self.own(record.booking),
         }
     }

@@ -9,8 +9,8 @@ use contracts::{
 use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
-    RowChange, SqlError, Tx, Value, by_id, keyset,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, PageStart, PendingQuery, Prunable,
+    ReadError, ReadPool, Row, RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 use uuid::Uuid;
 
@@ -37,32 +37,50 @@ const LAST_BOOKING: &str = "
     SELECT coalesce(max(id), 0)
       FROM bookings";
 
-const ATTEMPTS: ById = by_id!(SELECT "booking, reservation" FROM "attempts" BY "reservation");
+const ATTEMPTS: ById =
+    by_id!(SELECT "booking, reservation, aborted_at_ms" FROM "attempts" BY "reservation");
 
 const INSERT_ATTEMPT: &str = "
-    INSERT INTO attempts (reservation, booking)
-         VALUES (?1, ?2)";
+    INSERT INTO attempts (reservation, booking, aborted_at_ms)
+         VALUES (?1, ?2, ?3)";
 
 const LOAD_BOOKING: &str = "
-    SELECT id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms
+    SELECT id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms,
+           cancelled_at_ms
       FROM bookings
      WHERE id = ?1";
 
 const INSERT_BOOKING: &str = "
     INSERT INTO bookings
-                (id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                (id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms,
+                 cancelled_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 const UPDATE_BOOKING: &str = "
     UPDATE bookings
-       SET status = ?2
+       SET status = ?2, cancelled_at_ms = ?3
      WHERE id = ?1";
 
 /// All bookings, by number.
 const BOOKINGS: Keyset = keyset!(
-    SELECT "id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms"
+    SELECT "id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms,
+            cancelled_at_ms"
       FROM "bookings" ORDER BY "id"
 );
+
+/// Attempts that ended without a booking.
+const ABORTED: Prunable = Prunable {
+    oldest: "
+        SELECT reservation
+          FROM attempts
+         WHERE booking IS NULL
+           AND aborted_at_ms < ?1
+      ORDER BY aborted_at_ms
+         LIMIT ?2",
+    delete: "
+        DELETE FROM attempts
+         WHERE reservation = ?1",
+};
 
 const LAST_TICKET: &str = "
     SELECT coalesce(max(number), 0)
@@ -143,6 +161,22 @@ impl Aggregate for Bookings {
 
     fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
         events::event(command, reply)
+    }
+
+    /// Every booking. Attempts without one are aborted again where a dose is held for them.
+    fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        let range = PageRange { start: PageStart::After(after), size: limit };
+        let rows = BOOKINGS.page(tx, &[], range, record)?.items.into_iter();
+        let event = |(id, record)| {
+            Ok((id, events::snapshot(&record).map_err(|cause| SqlError::Encode(cause.into()))?))
+        };
+        rows.map(event).collect()
+    }
+
+    fn prune(tx: &Tx<'_>, before_ms: i64) -> Result<usize, SqlError> {
+        let aborted = ABORTED.prune(tx, before_ms, |row| row.uuid(0))?;
+        let tickets = tickets::ENDED.prune(tx, before_ms, |row| row.int(0))?;
+        Ok(aborted.max(tickets))
     }
 }
 
@@ -242,12 +276,15 @@ fn load_waiting_of_user(
 }
 
 fn attempt_end(row: &Row<'_>) -> Result<AttemptEnd<BookingId>, SqlError> {
-    let booking = row.int_or_null(0)?;
-    Ok(booking.map_or(AttemptEnd::Aborted, |id| AttemptEnd::Booked(BookingId(id))))
+    Ok(match row.int_or_null(0)? {
+        Some(id) => AttemptEnd::Booked(BookingId(id)),
+        None => AttemptEnd::Aborted(time(row, 2)?),
+    })
 }
 
 fn record(row: &Row<'_>) -> Result<Record, SqlError> {
     let decode = |column, expected| SqlError::Decode { column, expected };
+    let cancelled_at = row.int_or_null(8)?.map(|_| time(row, 8)).transpose()?;
     Ok(Record {
         reservation: ReservationId(row.uuid(1)?),
         booking: Booking {
@@ -258,8 +295,14 @@ fn record(row: &Row<'_>) -> Result<Record, SqlError> {
             status: status(row.int(5)?).ok_or(decode(5, "a status"))?,
         },
         fingerprint: row.uuid_or_null(6)?.map(|id| Fingerprint(id.into_bytes())),
-        booked_at: Timestamp::from_millisecond(row.int(7)?).map_err(|_| decode(7, "a time"))?,
+        booked_at: time(row, 7)?,
+        cancelled_at,
     })
+}
+
+fn time(row: &Row<'_>, column: usize) -> Result<Timestamp, SqlError> {
+    let time = Timestamp::from_millisecond(row.int(column)?);
+    time.map_err(|_| SqlError::Decode { column, expected: "a time" })
 }
 
 fn status(code: i64) -> Option<BookingStatus> {
@@ -283,7 +326,9 @@ fn save_bookings(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
         match change {
             RowChange::Inserted => inserted.push(values(record)),
             RowChange::Updated | RowChange::Deleted => {
-                updated.push([id.0.into(), code_of(record.booking.status).into()]);
+                let cancelled_at = record.cancelled_at.map(Timestamp::as_millisecond);
+                let status = code_of(record.booking.status);
+                updated.push([id.0.into(), status.into(), cancelled_at.into()]);
             }
         }
     }
@@ -291,7 +336,7 @@ fn save_bookings(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     tx.execute_each(UPDATE_BOOKING, &updated)
 }
 
-fn values(record: &Record) -> [Value<'_>; 8] {
+fn values(record: &Record) -> [Value<'_>; 9] {
     let booking = &record.booking;
     [
         booking.booking_id.0.into(),
@@ -302,17 +347,18 @@ fn values(record: &Record) -> [Value<'_>; 8] {
         code_of(booking.status).into(),
         record.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
         record.booked_at.as_millisecond().into(),
+        record.cancelled_at.map(Timestamp::as_millisecond).into(),
     ]
 }
 
 /// Attempts end once, so no row is ever updated.
 fn save_attempts(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     let row = |(reservation, end, _): (&ReservationId, &AttemptEnd<BookingId>, _)| {
-        let booking = match end {
-            AttemptEnd::Booked(id) => Some(id.0),
-            AttemptEnd::Aborted => None,
+        let (booking, aborted_at) = match end {
+            AttemptEnd::Booked(id) => (Some(id.0), None),
+            AttemptEnd::Aborted(at) => (None, Some(at.as_millisecond())),
         };
-        [reservation.0.into(), booking.into()]
+        [reservation.0.into(), booking.into(), aborted_at.into()]
     };
     let rows: Vec<_> = bookings.attempts.changes().map(row).collect();
     tx.execute_each(INSERT_ATTEMPT, &rows)
@@ -342,7 +388,7 @@ impl Queries {
         self.0
             .read(move |tx| match tx.find(ATTEMPTS.id, &[id.0.into()], attempt_end)? {
                 None => Ok(None),
-                Some(AttemptEnd::Aborted) => Ok(Some(AttemptEnd::Aborted)),
+                Some(AttemptEnd::Aborted(at)) => Ok(Some(AttemptEnd::Aborted(at))),
                 Some(AttemptEnd::Booked(booking)) => {
                     let record = tx.find(LOAD_BOOKING, &[booking.0.into()], record)?;
                     Ok(record.map(AttemptEnd::Booked))
@@ -361,7 +407,7 @@ impl Queries {
                 let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
                 let ended = tx.find_each(ATTEMPTS.id, &keys, attempt_end)?;
                 let known = attempts.iter().zip(ended);
-                let open = known.filter(|(_, end)| *end != Some(AttemptEnd::Aborted));
+                let open = known.filter(|(_, end)| !matches!(end, Some(AttemptEnd::Aborted(_))));
                 Ok(open.map(|(id, _)| *id).collect())
             })
             .await

@@ -73,6 +73,7 @@ fn record(id: i64, attempt: u8, request: Option<u8>, status: BookingStatus) -> R
         },
         fingerprint: request.map(fingerprint),
         booked_at: AT,
+        cancelled_at: None,
     }
 }
 
@@ -81,7 +82,8 @@ fn booked(id: i64, attempt: u8, request: Option<u8>) -> Record {
 }
 
 fn cancelled(id: i64, attempt: u8) -> Record {
-    record(id, attempt, None, BookingStatus::BookingCancelled)
+    let record = record(id, attempt, None, BookingStatus::BookingCancelled);
+    Record { cancelled_at: Some(AT), ..record }
 }
 
 fn completed(id: i64, attempt: u8) -> Record {

@@ -23,15 +23,15 @@ use contracts::{
 };
 use jiff::Timestamp;
 use platform_store::{
-    AggregateStore, CommandError, Commands, Database, Event, Migration, Notifier, OutboxEntry,
-    PageRange, PageStart, ReadPool, StoreError, database::open_in_memory, outbox,
+    Aggregate, AggregateStore, CommandError, Commands, Database, Event, Migration, Notifier,
+    OutboxEntry, PageRange, PageStart, ReadPool, StoreError, database::open_in_memory, outbox,
 };
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::Value;
 use testkit::{
     TestDatabase, on_both_databases,
     steps::steps,
-    store::{submit, try_submit},
+    store::{prune, submit, try_submit},
 };
 use uuid::Uuid;
 
@@ -140,6 +140,8 @@ impl BookingStore {
 }
 
 on_both_databases!(
+    a_snapshot_tells_which_bookings_were_made_and_cancelled,
+    old_attempts_without_a_booking_are_deleted,
     a_batch_is_the_same_as_one_by_one,
     only_new_or_repeatedly_resolved_ends_are_published,
     an_event_names_the_attempt_and_the_booking,
@@ -397,11 +399,49 @@ fn a_booking_is_found_as_it_is(new: fn() -> TestDatabase) {
     assert_eq!(found(4), None);
 }
 
+fn a_snapshot_tells_which_bookings_were_made_and_cancelled(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    store.apply(&[create(1, None), create(2, None), create(3, None), cancel(2), complete(3)]);
+    store.apply(&[resolve(4)]);
+    let read = |after, limit| {
+        let read = store.reads.read(move |tx| Bookings::snapshot(tx, after, limit));
+        store.database.block_on(read).unwrap()
+    };
+    let told = |(key, event): (i64, Event)| {
+        let data: Value = serde_json::from_str(&event.data).unwrap();
+        (key, event.r#type, event.at_ms / 1_000, data["status"].as_str().unwrap().to_owned())
+    };
+    let all: Vec<_> = read(i64::MIN, 10).into_iter().map(told).collect();
+    let row = |key, r#type: &str, at, status: &str| (key, r#type.to_owned(), at, status.to_owned());
+    assert_eq!(
+        all,
+        [
+            row(1, "Booked", 1, "BOOKED"),
+            row(2, "BookingCancelled", 100, "BOOKING_CANCELLED"),
+            row(3, "Booked", 3, "BOOKED"),
+        ]
+    );
+    let keys = |rows: Vec<(i64, Event)>| rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    assert_eq!((keys(read(i64::MIN, 2)), keys(read(2, 2))), (vec![1, 2], vec![3]));
+}
+
+fn old_attempts_without_a_booking_are_deleted(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    store.apply(&[create(1, None), resolve(2), abort(3)]);
+    let (resolved_at, aborted_at) = (at(200).as_millisecond(), at(250).as_millisecond());
+    assert_eq!(prune(&mut store.store, resolved_at, 0), 0);
+    assert_eq!(store.end_of(2), Some(AttemptEnd::Aborted(at(200))));
+    assert_eq!(prune(&mut store.store, aborted_at, 0), 1);
+    assert_eq!((store.end_of(2), store.end_of(3)), (None, Some(AttemptEnd::Aborted(at(250)))));
+    assert_eq!(prune(&mut store.store, i64::MAX, 0), 1);
+    assert!(matches!(store.end_of(1), Some(AttemptEnd::Booked(_))), "{:?}", store.end_of(1));
+}
+
 fn an_attempt_is_found_with_its_end(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     let replies = store.apply(&[create(1, Some(7)), resolve(2)]);
     let Reply::Create(CreateReply::Booked(record)) = &replies[0] else { panic!("{replies:?}") };
     assert_eq!(store.end_of(1), Some(AttemptEnd::Booked(record.clone())));
-    assert_eq!(store.end_of(2), Some(AttemptEnd::Aborted));
+    assert_eq!(store.end_of(2), Some(AttemptEnd::Aborted(at(200))));
     assert_eq!(store.end_of(3), None);
 }

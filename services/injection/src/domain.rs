@@ -83,6 +83,8 @@ pub struct Appointment {
     pub booked: BookedDose,
     /// Its status.
     pub status: InjectionStatus,
+    /// When it was completed.
+    pub completed_at: Option<Timestamp>,
 }
 
 /// The appointments that a batch of commands names.
@@ -101,7 +103,7 @@ pub fn decide(appointments: &mut Appointments, command: &Command) -> Reply {
     match command {
         Command::Expect(booked) => Reply::Expected(appointments.expect(*booked)),
         Command::CallOff(booked) => Reply::CalledOff(appointments.call_off(*booked)),
-        Command::Complete(complete) => Reply::Completed(appointments.complete(complete.injection)),
+        Command::Complete(complete) => Reply::Completed(appointments.complete(*complete)),
     }
 }
 
@@ -126,12 +128,18 @@ impl Appointments {
         }
     }
 
-    fn complete(&mut self, id: InjectionId) -> Result<Appointment, Refusal> {
-        let known = self.appointments.get(&id).ok_or(Refusal::NoSuchInjection)?;
+    fn complete(
+        &mut self,
+        CompleteInjection { injection, at }: CompleteInjection,
+    ) -> Result<Appointment, Refusal> {
+        let known = self.appointments.get_mut(&injection).ok_or(Refusal::NoSuchInjection)?;
         match known.status {
             InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
             InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
-            InjectionStatus::InjectionReady => self.set(id, InjectionStatus::InjectionCompleted),
+            InjectionStatus::InjectionReady => {
+                known.completed_at = Some(at);
+                self.set(injection, InjectionStatus::InjectionCompleted)
+            }
         }
     }
 
@@ -148,7 +156,7 @@ impl Appointments {
     fn add(&mut self, booked: BookedDose, status: InjectionStatus) -> Appointment {
         self.last_number += 1;
         let id = InjectionId(self.last_number);
-        let appointment = Appointment { id, booked, status };
+        let appointment = Appointment { id, booked, status, completed_at: None };
         self.numbers.insert(booked.reservation, id);
         self.appointments.insert(id, appointment.clone());
         appointment

@@ -4,6 +4,7 @@ use contracts::{
     event::{BookingChanged, DomainEvent, InjectionCompleted},
     injection::Injection,
 };
+use jiff::Timestamp;
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
@@ -16,16 +17,21 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
     let (Command::Complete(complete), Reply::Completed(Ok(appointment))) = (command, reply) else {
         return Ok(None);
     };
+    completed(appointment, complete.at).map(Some)
+}
+
+/// That this appointment was completed then.
+pub(crate) fn completed(appointment: &Appointment, at: Timestamp) -> serde_json::Result<Event> {
     let completed = InjectionCompleted {
         reservation_id: appointment.booked.reservation,
         injection: injection(appointment),
     };
-    outbox_event(&DomainEvent::Completed(completed), complete.at).map(Some)
+    outbox_event(&DomainEvent::Completed(completed), at)
 }
 
 /// An appointment as others see it.
 pub fn injection(appointment: &Appointment) -> Injection {
-    let Appointment { id, booked, status } = appointment;
+    let Appointment { id, booked, status, completed_at: _ } = appointment;
     Injection {
         injection_id: *id,
         booking_id: booked.booking,

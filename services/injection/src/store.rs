@@ -6,10 +6,11 @@ use contracts::{
     ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
     injection::{Cancellation, Injection, InjectionStatus},
 };
+use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
-    SqlError, Tx, Value, by_id, keyset,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, PageStart, ReadError, ReadPool, Row,
+    RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 
 use crate::{
@@ -30,40 +31,46 @@ const LAST_NUMBER: &str = "
       FROM injections";
 
 const LOAD: &str = "
-    SELECT id, reservation, booking, vaccine, user_id, status
+    SELECT id, reservation, booking, vaccine, user_id, status, completed_at_ms
       FROM injections
      WHERE id = ?1";
 
 const OF_RESERVATIONS: ById = by_id!(
-    SELECT "id, reservation, booking, vaccine, user_id, status"
+    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
       FROM "injections" BY "reservation"
 );
 
 const INSERT: &str = "
-    INSERT INTO injections (id, reservation, booking, vaccine, user_id, status)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT INTO injections (id, reservation, booking, vaccine, user_id, status, completed_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const UPDATE: &str = "
     UPDATE injections
-       SET status = ?2
+       SET status = ?2, completed_at_ms = ?3
      WHERE id = ?1";
 
 /// All injections, by number.
 const INJECTIONS: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status"
+    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
       FROM "injections" ORDER BY "id"
+);
+
+/// Completed injections, by number.
+const COMPLETED: Keyset = keyset!(
+    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+      FROM "injections" WHERE "status = 1" ORDER BY "id"
 );
 
 /// Cancelled injections, by number, from a partial index.
 const CANCELLATIONS: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status"
+    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
       FROM "injections" WHERE "status = 2" ORDER BY "id"
 );
 
 /// The injections of a booking number; with several booking stores a number may belong to several
 /// bookings.
 const OF_BOOKING: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status"
+    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
       FROM "injections" WHERE "booking = ?4" ORDER BY "id"
 );
 
@@ -110,7 +117,8 @@ impl Aggregate for Appointments {
             match change {
                 RowChange::Inserted => inserted.push(values(appointment)),
                 RowChange::Updated | RowChange::Deleted => {
-                    updated.push([id.0.into(), code_of(appointment.status).into()]);
+                    let [.., status, completed_at] = values(appointment);
+                    updated.push([id.0.into(), status, completed_at]);
                 }
             }
         }
@@ -120,6 +128,17 @@ impl Aggregate for Appointments {
 
     fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
         events::event(command, reply)
+    }
+
+    /// Every completed appointment.
+    fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        let range = PageRange { start: PageStart::After(after), size: limit };
+        let rows = COMPLETED.page(tx, &[], range, appointment)?.items.into_iter();
+        let event = |(id, known): (i64, Appointment)| {
+            let at = known.completed_at.unwrap_or_default();
+            Ok((id, events::completed(&known, at).map_err(|cause| SqlError::Encode(cause.into()))?))
+        };
+        rows.map(event).collect()
     }
 }
 
@@ -137,11 +156,17 @@ fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
             user: UserId(row.int(4)?),
         },
         status: status(row.int(5)?).ok_or(SqlError::Decode { column: 5, expected: "a status" })?,
+        completed_at: row.int_or_null(6)?.map(time).transpose()?,
     })
 }
 
-fn values(appointment: &Appointment) -> [Value<'_>; 6] {
-    let Appointment { id, booked, status } = appointment;
+fn time(at_ms: i64) -> Result<Timestamp, SqlError> {
+    let time = Timestamp::from_millisecond(at_ms);
+    time.map_err(|_| SqlError::Decode { column: 6, expected: "a time" })
+}
+
+fn values(appointment: &Appointment) -> [Value<'_>; 7] {
+    let Appointment { id, booked, status, completed_at } = appointment;
     [
         id.0.into(),
         booked.reservation.0.into(),
@@ -149,6 +174,7 @@ fn values(appointment: &Appointment) -> [Value<'_>; 6] {
         booked.vaccine.0.into(),
         booked.user.0.into(),
         code_of(*status).into(),
+        completed_at.map(Timestamp::as_millisecond).into(),
     ]
 }
 

@@ -19,13 +19,16 @@ use proptest::{collection::vec, prelude::*};
 
 use commands::{booked, call_off, expect};
 
+const AT: Timestamp = Timestamp::UNIX_EPOCH;
+
 fn complete(injection: i64) -> Command {
     let injection = InjectionId(injection);
-    Command::Complete(CompleteInjection { injection, at: Timestamp::UNIX_EPOCH })
+    Command::Complete(CompleteInjection { injection, at: AT })
 }
 
 fn appointment(id: i64, booking: u8, status: InjectionStatus) -> Appointment {
-    Appointment { id: InjectionId(id), booked: booked(booking), status }
+    let completed_at = (status == InjectionCompleted).then_some(AT);
+    Appointment { id: InjectionId(id), booked: booked(booking), status, completed_at }
 }
 
 /// Decides one after the other, from the beginning.
@@ -128,7 +131,7 @@ impl Model {
             InjectionCompleted => Err(Refusal::AlreadyCompleted),
             InjectionCancelled => Err(Refusal::Cancelled),
             InjectionReady => {
-                known.status = InjectionCompleted;
+                (known.status, known.completed_at) = (InjectionCompleted, Some(AT));
                 Ok(known.clone())
             }
         }
@@ -139,7 +142,7 @@ impl Model {
         let known = self.0.iter().position(|known| known.booked == booked);
         let index = known.unwrap_or_else(|| {
             let id = InjectionId(i64::try_from(self.0.len() + 1).unwrap());
-            self.0.push(Appointment { id, booked, status });
+            self.0.push(Appointment { id, booked, status, completed_at: None });
             self.0.len() - 1
         });
         &mut self.0[index]

@@ -1,5 +1,7 @@
 //! Views over HTTP.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 use mypage::{SERVICE, rebuild};
 use platform_service::{DataConfig, EventsUrl};
@@ -202,7 +204,12 @@ async fn a_rebuild_deletes_all_views_and_consumes_all_events_again() {
 async fn rebuilt(app: TestApp) -> TestApp {
     let folder = app.into_folder().await;
     let database = Database::Sqlite(folder.path().join("mypage.sqlite"));
-    let config = DataConfig { database, events: EventsUrl::default(), subscribers: Vec::new() };
+    let config = DataConfig {
+        database,
+        events: EventsUrl::default(),
+        subscribers: Vec::new(),
+        retention: Duration::from_hours(1),
+    };
     assert!(rebuild(config).await.is_ok());
     TestApp::start_in(folder, &SERVICE, &[])
 }

@@ -9,8 +9,8 @@ use contracts::{
 use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
-    RowChange, SqlError, Tx, Value, by_id, keyset,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, Prunable, ReadError,
+    ReadPool, Row, RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 use uuid::Uuid;
 
@@ -100,6 +100,20 @@ const ORPHANED_HOLDS: &str = "
   ORDER BY held_at_ms
      LIMIT ?3";
 
+/// Released reservations: until then a late hold of theirs is refused.
+const RELEASED: Prunable = Prunable {
+    oldest: "
+        SELECT id
+          FROM reservations
+         WHERE state = 2
+           AND held_at_ms < ?1
+      ORDER BY held_at_ms
+         LIMIT ?2",
+    delete: "
+        DELETE FROM reservations
+         WHERE id = ?1",
+};
+
 /// A hold that is so far in the future was requested before the wall clock was set back: nobody knows its age. Two
 /// processes on one database may differ by less.
 const CLOCK_STEP_MIN: Duration = Duration::from_mins(1);
@@ -136,6 +150,10 @@ impl Aggregate for Ledger {
 
     fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
         events::event(command, reply)
+    }
+
+    fn prune(tx: &Tx<'_>, before_ms: i64) -> Result<usize, SqlError> {
+        RELEASED.prune(tx, before_ms, |row| row.uuid(0))
     }
 }
 

@@ -81,6 +81,7 @@ on_both_databases!(
     holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first,
     what_was_committed_is_there_after_reopening,
     a_reservation_is_read_with_its_state,
+    old_released_reservations_are_deleted,
     changes_of_vaccines_are_published_once_with_the_time_of_their_command,
 );
 
@@ -114,6 +115,21 @@ fn a_batch_that_violates_a_constraint_is_rejected_whole(new: fn() -> TestDatabas
     let replies = ledger.submit(&right);
     assert!(matches!(replies[1], Reply::Registered(PoolId(3), _)), "{replies:?}");
     assert_eq!(replies[2], Reply::Confirmed(Ok(())));
+}
+
+fn old_released_reservations_are_deleted(new: fn() -> TestDatabase) {
+    let mut ledger = ledger(new);
+    ledger.submit(&[register(9)]);
+    ledger.submit(&[hold(1, 1), hold(2, 1), confirm(2, 1), hold(3, 1), release(3), hold(4, 1)]);
+    ledger.submit(&[abort_by(1, 4), administer(5, 1), release(6)]);
+    let states = |ledger: &TestStore<Ledger>| {
+        let states = "SELECT state FROM reservations ORDER BY id";
+        ledger.read(|tx| tx.all(states, &[], |row| row.int(0)))
+    };
+    assert_eq!(states(&ledger), [0, 1, 2, 4, 3, 2]);
+    assert_eq!(ledger.prune(i64::MIN, 0), 0);
+    assert_eq!(ledger.prune(i64::MAX, 0), 2);
+    assert_eq!(states(&ledger), [0, 1, 4, 3]);
 }
 
 fn held() -> Reply {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use platform_store::{
-    Aggregate, AggregateStore, Disposition, Input, Migration, Notifier, OutboxEntry, Output,
-    ReadPool, SqlError, StoreError, Tx, outbox, writer::Store,
+    Advance, Aggregate, AggregateStore, Disposition, Event, Input, Migration, Notifier,
+    OutboxEntry, Output, Prune, ReadPool, SqlError, StoreError, Tx, outbox, writer::Store,
 };
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ impl<A> fmt::Debug for TestStore<A> {
     }
 }
 
-impl<A: Aggregate<Command: Clone>> TestStore<A> {
+impl<A: Aggregate<Command: Clone, Reply: fmt::Debug>> TestStore<A> {
     /// Opens the store of a service.
     pub fn open(
         database: TestDatabase,
@@ -57,13 +57,25 @@ impl<A: Aggregate<Command: Clone>> TestStore<A> {
     /// Applies the command of one event; returns the consumer offset of its source.
     pub fn consume(&mut self, source: Uuid, sequence: u64, command: A::Command) -> u64 {
         let disposition = Disposition::Apply(command);
-        let event = Input::Event { source, sequence, at_ms: 0, disposition };
+        let event =
+            Input::Event { source, sequence, at_ms: 0, advance: Advance::Next, disposition };
         match self.store.apply(&[event]).expect("commits").first() {
             Some(Output::Consumed { offset, .. }) => *offset,
-            Some(Output::Reply(_) | Output::DeadLetter { .. }) | None => {
+            Some(Output::Reply(_) | Output::DeadLetter { .. } | Output::Pruned(_)) | None => {
                 panic!("an event is consumed")
             }
         }
+    }
+
+    /// Deletes what is older than this, and events up to this sequence number; returns how many rows, of the
+    /// table with the most.
+    pub fn prune(&mut self, before_ms: i64, events_up_to: u64) -> usize {
+        prune(&mut self.store, before_ms, events_up_to)
+    }
+
+    /// What the store holds, as events.
+    pub fn snapshot(&self) -> Vec<(i64, Event)> {
+        self.read(|tx| A::snapshot(tx, i64::MIN, EVENTS_MAX))
     }
 
     /// Reads the last commit.
@@ -86,6 +98,19 @@ impl<A: Aggregate<Command: Clone>> TestStore<A> {
     }
 }
 
+/// [`TestStore::prune`] of a store.
+pub fn prune<A: Aggregate<Reply: fmt::Debug>>(
+    store: &mut AggregateStore<A>,
+    before_ms: i64,
+    events_up_to: u64,
+) -> usize {
+    let prune = Input::Prune(Prune { before_ms, events_up_to });
+    match store.apply(&[prune]).expect("commits").first() {
+        Some(Output::Pruned(rows)) => *rows,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Applies commands to a store in one batch; one reply each.
 pub fn submit<A: Aggregate<Command: Clone>>(
     store: &mut AggregateStore<A>,
@@ -102,7 +127,9 @@ pub fn try_submit<A: Aggregate<Command: Clone>>(
     let batch: Vec<_> = commands.iter().cloned().map(Input::Command).collect();
     let reply = |output| match output {
         Output::Reply(reply) => reply,
-        Output::Consumed { .. } | Output::DeadLetter { .. } => panic!("a command has a reply"),
+        Output::Consumed { .. } | Output::DeadLetter { .. } | Output::Pruned(_) => {
+            panic!("a command has a reply")
+        }
     };
     Ok(store.apply(&batch)?.into_iter().map(reply).collect())
 }

@@ -13,13 +13,13 @@ use contracts::event::{
     BATCH_MEDIA_TYPE, CloudEvent, DISMISSAL_REASON_MAX, EVENTS_BODY_MAX, EVENTS_MAX,
 };
 use jiff::Timestamp;
-use platform_events::{DELIVERIES_MAX, HttpTransport, Relay, RelayPriority};
+use platform_events::{DELIVERIES_MAX, HttpTransport, Published, Relay, RelayPriority};
 use platform_rest::{
     client::{Call, Client},
     listener::Listener,
     runtime::Runtime,
 };
-use platform_store::WriteError;
+use platform_store::{Aggregate, WriteError};
 use platform_telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::{
@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::notes::{Command, NoteStore, event, event_of, event_with, source};
+use crate::notes::{Command, NoteStore, Notes, event, event_of, event_with, source};
 
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -272,16 +272,7 @@ async fn a_publisher_that_was_restored_is_noticed_also_when_its_outbox_is_as_lon
     lost.time = Timestamp::from_second(1).unwrap();
     assert_eq!(served.store.consumer.consume(&[lost]).await, Ok(1));
     let health = publisher.commands.health().clone();
-    let relay = Relay {
-        transport: HttpTransport { consumer: "notes", client: served.client.clone() },
-        source: publisher.id,
-        outbox: publisher.reads.clone(),
-        new_events: publisher.new_events.subscribe(),
-        priority: RelayPriority::Background,
-        fence: health.fence(),
-    };
-    let mut relaying = JoinSet::new();
-    relaying.spawn(relay.run());
+    let _relaying = relay(&publisher, &served);
     let fenced = async {
         while health.can_write() {
             yield_now().await;
@@ -294,9 +285,8 @@ async fn a_publisher_that_was_restored_is_noticed_also_when_its_outbox_is_as_lon
     assert_eq!(served.store.notes().await, ["a"]);
 }
 
-#[tokio::test]
-async fn a_relay_publishes_an_outbox_over_http() {
-    let (publisher, served) = (NoteStore::open(), Served::open());
+/// Publishes over HTTP until it is dropped.
+fn relay(publisher: &NoteStore, served: &Served) -> JoinSet<()> {
     let relay = Relay {
         transport: HttpTransport { consumer: "notes", client: served.client.clone() },
         source: publisher.id,
@@ -304,9 +294,30 @@ async fn a_relay_publishes_an_outbox_over_http() {
         new_events: publisher.new_events.subscribe(),
         priority: RelayPriority::Background,
         fence: publisher.commands.health().fence(),
+        snapshot: Notes::snapshot,
+        published: Published::default(),
     };
     let mut relaying = JoinSet::new();
     relaying.spawn(relay.run());
+    relaying
+}
+
+#[tokio::test]
+async fn a_new_consumer_gets_what_a_store_holds_where_its_events_were_pruned() {
+    let (publisher, served) = (NoteStore::open(), Served::open());
+    publisher.publish(["a", "b", "c"]).await;
+    publisher.prune(2).await;
+    let _relaying = relay(&publisher, &served);
+    timeout(TIMEOUT, served.store.wait_for_offset(publisher.id, 3)).await.expect("it arrives");
+    publisher.publish(["d"]).await;
+    timeout(TIMEOUT, served.store.wait_for_offset(publisher.id, 4)).await.expect("it arrives");
+    assert_eq!(served.store.notes().await, ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn a_relay_publishes_an_outbox_over_http() {
+    let (publisher, served) = (NoteStore::open(), Served::open());
+    let _relaying = relay(&publisher, &served);
     let delivered = timeout(TIMEOUT, async {
         publisher.publish(["a", "b"]).await;
         served.store.wait_for_offset(publisher.id, 2).await;

@@ -7,12 +7,15 @@ use std::time::Duration;
 use async_nats::jetstream;
 use contracts::{event::CloudEvent, ids::StoreId};
 use jiff::Timestamp;
-use platform_events::{NatsTransport, NatsUrl, Position, Relay, RelayPriority, Transport};
+use platform_events::{
+    NatsTransport, NatsUrl, Position, Published, Relay, RelayPriority, Transport,
+};
+use platform_store::Aggregate;
 use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 
-use crate::notes::NoteStore;
+use crate::notes::{NoteStore, Notes};
 
 /// How long a test waits for something that must happen. A message that was in flight to a consumer
 /// that ended is delivered again after 10 seconds.
@@ -53,6 +56,8 @@ impl TestStream {
             new_events: self.publisher.new_events.subscribe(),
             priority: RelayPriority::Foreground,
             fence: self.publisher.commands.health().fence(),
+            snapshot: Notes::snapshot,
+            published: Published::default(),
         };
         let mut relaying = JoinSet::new();
         relaying.spawn(relay.run());
@@ -115,6 +120,27 @@ async fn every_consuming_store_applies_each_event_once() {
     assert_eq!(notes_up_to(&early, "1300").await, texts);
     let _consuming_late = stream.consume(&late).await;
     assert_eq!(notes_up_to(&late, "1300").await, texts);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_lost_gets_a_snapshot_where_events_were_pruned() {
+    let (stream, early) = (TestStream::open(), NoteStore::open());
+    let relaying = stream.relay().await;
+    let consuming = stream.consume(&early).await;
+    let texts: Vec<_> = (1..=600).map(|number| number.to_string()).collect();
+    stream.publisher.publish(&texts).await;
+    notes_up_to(&early, "600").await;
+    drop((relaying, consuming));
+    stream.delete().await;
+    stream.publisher.prune(599).await;
+    let late = NoteStore::open();
+    let _consuming = (stream.consume(&late).await, stream.consume(&early).await);
+    let _relaying = stream.relay().await;
+    timeout(TIMEOUT, late.wait_for_offset(stream.publisher.id, 600)).await.expect("it arrives");
+    stream.publisher.publish(["601"]).await;
+    let all: Vec<_> = (1..=601).map(|number| number.to_string()).collect();
+    assert_eq!(notes_up_to(&late, "601").await, all);
+    assert_eq!(notes_up_to(&early, "601").await, all);
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use platform_events::{Consumer, EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{
     Aggregate, AggregateStore, CommandOf, Commands, Database, DeadLetter, Event, Input, Migration,
-    Notifier, Output, ReadPool, SqlError, Store, StoreError, Tx, consumer, database::open_blocking,
-    dead_letter,
+    Notifier, Output, Prune, ReadPool, SqlError, Store, StoreError, Tx, consumer,
+    database::open_blocking, dead_letter,
 };
 use serde_json::value::RawValue;
 use tempfile::TempDir;
@@ -44,6 +44,13 @@ const ALL: &str = "
     SELECT text
       FROM notes
   ORDER BY position";
+
+const AFTER: &str = "
+    SELECT position, text
+      FROM notes
+     WHERE position > ?1
+  ORDER BY position
+     LIMIT ?2";
 
 /// What an operator does about notes that the store rejects.
 const ALLOW_POISON: &str = "
@@ -91,6 +98,17 @@ impl Aggregate for Notes {
             Command::Publish(text) => outbox_event(&noted(text), Timestamp::UNIX_EPOCH).map(Some),
             Command::Add(_) => Ok(None),
         }
+    }
+
+    /// Every note, by its position.
+    fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        let notes = tx.all(AFTER, &[after.into(), i64::from(limit).into()], |row| {
+            Ok((row.int(0)?, row.text(1)?.to_owned()))
+        })?;
+        let event = |(position, text): (i64, String)| {
+            Ok((position, outbox_event(&noted(&text), Timestamp::UNIX_EPOCH).unwrap()))
+        };
+        notes.into_iter().map(event).collect()
     }
 }
 
@@ -155,6 +173,7 @@ pub(crate) fn event_with(sequence: u64, data: &str) -> CloudEvent {
         r#type: full_type("Registered"),
         time: Timestamp::UNIX_EPOCH,
         data: RawValue::from_string(data.to_owned()).unwrap(),
+        snapshot: None,
     }
 }
 
@@ -244,6 +263,12 @@ impl NoteStore {
 
     pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
         self.reads.read(|tx| dead_letter::open(tx, 1_000)).await.unwrap()
+    }
+
+    /// Deletes the events up to this sequence number.
+    pub(crate) async fn prune(&self, events_up_to: u64) {
+        let prune = Prune { before_ms: i64::MAX, events_up_to };
+        self.commands.prune(prune, Instant::now() + Duration::from_mins(1)).await.unwrap();
     }
 
     /// Deletes notes and consumer offsets, as the restore of an empty backup would; the id stays.

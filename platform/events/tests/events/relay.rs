@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use contracts::{
-    event::{CloudEvent, EVENTS_MAX},
+    event::{CloudEvent, EVENTS_MAX, SnapshotPart},
     ids::StoreId,
 };
-use platform_events::{Position, PublishError, Relay, RelayPriority, Transport};
+use platform_events::{Position, PublishError, Published, Relay, RelayPriority, Transport};
 use platform_rest::runtime::Runtime;
-use platform_store::{AggregateStore, Input, Notifier, Store, Subscription, WriterHealth};
+use platform_store::{
+    Aggregate, AggregateStore, Input, Notifier, Prune, Store, Subscription, WriterHealth,
+};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -28,6 +30,10 @@ enum TransportCall {
     Offset,
     /// The sequence numbers of the events.
     Publish(Vec<u64>),
+    /// How many rows of a snapshot, up to this sequence number.
+    PublishRows(usize, u64),
+    /// The end of a snapshot.
+    EndSnapshot(u64),
 }
 
 type Answer = Result<u64, PublishError>;
@@ -53,8 +59,13 @@ impl Transport for TestTransport {
     }
 
     async fn publish(&self, _: Position, events: &[CloudEvent]) -> Result<Position, PublishError> {
-        let sequences = events.iter().map(|event| event.sequence).collect();
-        self.call(TransportCall::Publish(sequences)).await.map(position)
+        let sequences: Vec<_> = events.iter().map(|event| event.sequence).collect();
+        let call = match events[0].snapshot {
+            None => TransportCall::Publish(sequences),
+            Some(SnapshotPart::Row) => TransportCall::PublishRows(events.len(), sequences[0]),
+            Some(SnapshotPart::End) => TransportCall::EndSnapshot(sequences[0]),
+        };
+        self.call(call).await.map(position)
     }
 }
 
@@ -70,6 +81,7 @@ struct Publisher {
     stop: CancellationToken,
     runtime: Runtime,
     health: WriterHealth,
+    published: Published,
 }
 
 impl Publisher {
@@ -83,7 +95,7 @@ impl Publisher {
         let folder = TempDir::new().unwrap();
         let (store, outbox, source) = open(&folder, notifier);
         let (transport, calls) = mpsc::channel(1);
-        let health = WriterHealth::default();
+        let (health, published) = (WriterHealth::default(), Published::default());
         let relay = Relay {
             transport: TestTransport(transport),
             source,
@@ -91,11 +103,13 @@ impl Publisher {
             new_events,
             priority: RelayPriority::Foreground,
             fence: health.fence(),
+            snapshot: Notes::snapshot,
+            published: published.clone(),
         };
         let stop = CancellationToken::new();
         let runtime = Runtime::new("notes", stop.clone());
         runtime.spawn_until_stop(relay.run());
-        Self { store, _folder: folder, calls, stop, runtime, health }
+        Self { store, _folder: folder, calls, stop, runtime, health, published }
     }
 
     fn with(texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -126,6 +140,11 @@ impl Publisher {
     ) -> Instant {
         self.expect(TransportCall::Publish(sequences.into_iter().collect()), answer).await
     }
+}
+
+fn prune(store: &mut AggregateStore<Notes>, events_up_to: u64) {
+    let prune = Input::Prune(Prune { before_ms: i64::MAX, events_up_to });
+    store.apply(&[prune]).unwrap();
 }
 
 /// Writes on this thread: the clock would advance during a wait for another one.
@@ -192,6 +211,40 @@ async fn a_commit_of_another_process_is_published_within_a_second() {
     write(&mut publisher.store, ["a"]);
     let delivered = publisher.expect_publish([1], Ok(1)).await;
     assert!(delivered - start < Duration::from_millis(1_100), "{:?}", delivered - start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_lacks_pruned_events_gets_a_snapshot_and_what_follows() {
+    let mut publisher = Publisher::with((1..=600).map(|number| number.to_string()));
+    prune(&mut publisher.store, 500);
+    publisher.expect_offset(Ok(499)).await;
+    publisher.expect(TransportCall::PublishRows(512, 600), Ok(499)).await;
+    publisher.expect(TransportCall::PublishRows(88, 600), down()).await;
+    publisher.expect_offset(Ok(499)).await;
+    publisher.expect(TransportCall::PublishRows(512, 600), Ok(499)).await;
+    write(&mut publisher.store, ["601"]);
+    publisher.expect(TransportCall::PublishRows(89, 600), Ok(499)).await;
+    publisher.expect(TransportCall::EndSnapshot(600), Ok(600)).await;
+    publisher.expect_publish([601], Ok(601)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_has_all_pruned_events_gets_no_snapshot() {
+    let mut publisher = Publisher::with(["a", "b", "c"]);
+    prune(&mut publisher.store, 2);
+    publisher.expect_offset(Ok(2)).await;
+    publisher.expect_publish([3], Ok(3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_far_a_destination_is_is_known_once_it_was_asked() {
+    let mut publisher = Publisher::with(["a", "b", "c"]);
+    assert_eq!(publisher.published.up_to(), 0);
+    publisher.expect_offset(Ok(2)).await;
+    publisher.expect_publish([3], Ok(3)).await;
+    write(&mut publisher.store, ["d"]);
+    publisher.expect_publish([4], down()).await;
+    assert_eq!(publisher.published.up_to(), 3);
 }
 
 #[tokio::test(start_paused = true)]

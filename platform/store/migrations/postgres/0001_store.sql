@@ -4,7 +4,7 @@ CREATE TABLE store (
     id UUID NOT NULL PRIMARY KEY
 );
 
--- Events to publish. Rows are only ever added; consumers store their offset.
+-- Events to publish; consumers store their offset. The oldest are deleted, the last one never.
 CREATE TABLE outbox (
     sequence BIGINT NOT NULL PRIMARY KEY,
     type     TEXT   NOT NULL,

@@ -3,7 +3,7 @@ CREATE TABLE store (
     id BLOB NOT NULL PRIMARY KEY
 ) WITHOUT ROWID;
 
--- Events to publish. Rows are only ever added; consumers store their offset.
+-- Events to publish; consumers store their offset. The oldest are deleted, the last one never.
 CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY,
     type     TEXT    NOT NULL,

@@ -6,14 +6,17 @@ use tokio_postgres::types::Type;
 /// one array per parameter: a thousand rows are one statement to parse, plan and execute.
 ///
 /// `INSERT … VALUES (?1, ?2)` becomes `INSERT … SELECT given.p1, given.p2 FROM unnest($1, $2)`, and
-/// `UPDATE … WHERE id = ?1` becomes `UPDATE … FROM unnest($1) … WHERE id = given.p1`.
+/// `UPDATE … WHERE id = ?1` becomes `UPDATE … FROM unnest($1) … WHERE id = given.p1`; `DELETE` likewise, where
+/// the standard has the word `USING` for that.
 /// `None` for a statement of another form.
 pub(super) fn for_many(sql: &str, types: &[Type]) -> Option<String> {
     let numbers = || 1..=types.len();
     let arrays = numbers().zip(types).map(|(number, it)| format!("${number}::{}[]", it.name()));
     let names = numbers().map(|number| format!("p{number}"));
+    let is_delete = sql.trim_start().starts_with("DELETE");
     let given = format!(
-        "FROM unnest({}) AS given ({})",
+        "{} unnest({}) AS given ({})",
+        if is_delete { "USING" } else { "FROM" },
         arrays.collect::<Vec<_>>().join(", "),
         names.collect::<Vec<_>>().join(", ")
     );
@@ -51,6 +54,13 @@ mod tests {
             Some(
                 "UPDATE seen SET at = given.p2 \
                  FROM unnest($1::uuid[], $2::int8[]) AS given (p1, p2) WHERE id = given.p1"
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            for_many("DELETE FROM seen WHERE id = ?1", &[Type::UUID]),
+            Some(
+                "DELETE FROM seen USING unnest($1::uuid[]) AS given (p1) WHERE id = given.p1"
                     .to_owned()
             )
         );

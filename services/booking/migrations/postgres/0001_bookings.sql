@@ -1,24 +1,30 @@
 -- Bookings, numbered without gaps and never deleted. status: 0 booked, 1 cancelled, 2 completed.
 -- fingerprint: that of the request, where it had an Idempotency-Key.
 CREATE TABLE bookings (
-    id           BIGINT NOT NULL PRIMARY KEY,
-    reservation  UUID   NOT NULL,
-    vaccine      BIGINT NOT NULL,
-    vaccine_name TEXT   NOT NULL,
-    user_id      BIGINT NOT NULL,
-    status       BIGINT NOT NULL,
-    fingerprint  UUID,
-    booked_at_ms BIGINT NOT NULL
+    id              BIGINT NOT NULL PRIMARY KEY,
+    reservation     UUID   NOT NULL,
+    vaccine         BIGINT NOT NULL,
+    vaccine_name    TEXT   NOT NULL,
+    user_id         BIGINT NOT NULL,
+    status          BIGINT NOT NULL,
+    fingerprint     UUID,
+    booked_at_ms    BIGINT NOT NULL,
+    cancelled_at_ms BIGINT
 );
 
--- How each attempt ended: with a booking, or aborted (booking IS NULL).
+-- How each attempt ended: with a booking, or aborted (booking IS NULL). Old aborted ones are deleted.
 -- The primary key is the fence: an attempt that was aborted can never become a booking.
 CREATE TABLE attempts (
-    reservation UUID   NOT NULL PRIMARY KEY,
-    booking     BIGINT
+    reservation   UUID   NOT NULL PRIMARY KEY,
+    booking       BIGINT,
+    aborted_at_ms BIGINT,
+    CHECK ((booking IS NULL) = (aborted_at_ms IS NOT NULL))
 );
 
--- Requests in the queue, numbered without gaps in the order of their arrival.
+CREATE INDEX attempts_aborted ON attempts (aborted_at_ms) WHERE booking IS NULL;
+
+-- Requests in the queue, numbered without gaps in the order of their arrival. Old ones that ended are deleted,
+-- the last one never.
 -- id: attempt 0 of the key, whatever the current attempt is. reservation: the current attempt.
 -- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 aborted.
 CREATE TABLE tickets (

@@ -119,7 +119,7 @@ pub enum CompleteReply {
 impl Bookings {
     pub(super) fn create(&mut self, create: &CreateBooking) -> CreateReply {
         match self.end_of(create.attempt.reservation) {
-            Some(AttemptEnd::Aborted) => CreateReply::Aborted,
+            Some(AttemptEnd::Aborted(_)) => CreateReply::Aborted,
             Some(AttemptEnd::Booked(record))
                 if record.fingerprint == create.attempt.fingerprint =>
             {
@@ -147,39 +147,40 @@ impl Bookings {
             },
             fingerprint: attempt.fingerprint,
             booked_at: *at,
+            cancelled_at: None,
         };
         self.attempts.insert(attempt.reservation, AttemptEnd::Booked(id));
         self.bookings.insert(id, record.clone());
         record
     }
 
-    pub(super) fn cancel(&mut self, id: BookingId) -> CancelReply {
-        match self.bookings.get(&id) {
+    pub(super) fn cancel(&mut self, cancel: &CancelBooking) -> CancelReply {
+        match self.bookings.get(&cancel.booking) {
             None => CancelReply::NoSuchBooking,
             Some(known) => match known.booking.status {
                 BookingStatus::BookingCancelled => CancelReply::CancelledBefore(known.clone()),
                 BookingStatus::InjectionCompleted => CancelReply::Completed,
                 BookingStatus::Booked => {
-                    CancelReply::Cancelled(self.set(known.clone(), BookingStatus::BookingCancelled))
+                    CancelReply::Cancelled(self.set_cancelled(known.clone(), cancel.at))
                 }
             },
         }
     }
 
-    pub(super) fn resolve(&mut self, reservation: ReservationId) -> ResolveReply {
+    pub(super) fn resolve(&mut self, reservation: ReservationId, at: Timestamp) -> ResolveReply {
         match self.end_of(reservation) {
             Some(AttemptEnd::Booked(record)) => ResolveReply::Booked(record.clone()),
-            Some(AttemptEnd::Aborted) => ResolveReply::Aborted(reservation),
+            Some(AttemptEnd::Aborted(_)) => ResolveReply::Aborted(reservation),
             None if self.waiting_attempts.contains(&reservation) => ResolveReply::Waiting,
             None => {
-                self.attempts.insert(reservation, AttemptEnd::Aborted);
+                self.attempts.insert(reservation, AttemptEnd::Aborted(at));
                 ResolveReply::Aborted(reservation)
             }
         }
     }
 
-    pub(super) fn abort(&mut self, reservation: ReservationId) -> AbortReply {
-        let record = match self.resolve(reservation) {
+    pub(super) fn abort(&mut self, AbortAttempt { reservation, at }: AbortAttempt) -> AbortReply {
+        let record = match self.resolve(reservation, at) {
             ResolveReply::Booked(record) => record,
             ResolveReply::Aborted(aborted) => return AbortReply::Aborted(aborted),
             ResolveReply::Waiting => return AbortReply::Waiting,
@@ -187,9 +188,7 @@ impl Bookings {
         match record.booking.status {
             BookingStatus::BookingCancelled => AbortReply::CancelledBefore(record),
             BookingStatus::InjectionCompleted => AbortReply::Completed,
-            BookingStatus::Booked => {
-                AbortReply::Cancelled(self.set(record, BookingStatus::BookingCancelled))
-            }
+            BookingStatus::Booked => AbortReply::Cancelled(self.set_cancelled(record, at)),
         }
     }
 
@@ -199,8 +198,13 @@ impl Bookings {
                 let record = self.set(record.clone(), BookingStatus::InjectionCompleted);
                 CompleteReply::Completed(record)
             }
-            Some(AttemptEnd::Aborted) | None => CompleteReply::NoSuchBooking,
+            Some(AttemptEnd::Aborted(_)) | None => CompleteReply::NoSuchBooking,
         }
+    }
+
+    fn set_cancelled(&mut self, mut record: Record, at: Timestamp) -> Record {
+        record.cancelled_at = Some(at);
+        self.set(record, BookingStatus::BookingCancelled)
     }
 
     fn set(&mut self, mut record: Record, status: BookingStatus) -> Record {
@@ -211,7 +215,7 @@ impl Bookings {
 
     pub(super) fn end_of(&self, reservation: ReservationId) -> Option<AttemptEnd<&Record>> {
         match self.attempts.get(&reservation)? {
-            AttemptEnd::Aborted => Some(AttemptEnd::Aborted),
+            AttemptEnd::Aborted(at) => Some(AttemptEnd::Aborted(*at)),
             AttemptEnd::Booked(id) => self.bookings.get(id).map(AttemptEnd::Booked),
         }
     }

@@ -37,6 +37,8 @@ pub struct Record {
     pub fingerprint: Option<Fingerprint>,
     /// When it was created.
     pub booked_at: Timestamp,
+    /// When it was cancelled, even if its dose was used afterwards.
+    pub cancelled_at: Option<Timestamp>,
 }
 
 /// How an attempt ended; `B` names or holds the booking.
@@ -44,8 +46,8 @@ pub struct Record {
 pub enum AttemptEnd<B> {
     /// With this booking.
     Booked(B),
-    /// Without a booking, for good.
-    Aborted,
+    /// Without a booking, for good, at this time.
+    Aborted(Timestamp),
 }
 
 /// A request in the queue.

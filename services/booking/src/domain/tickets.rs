@@ -111,7 +111,7 @@ impl Bookings {
             None => {}
         }
         match self.end_of(enqueue.attempt.reservation) {
-            Some(AttemptEnd::Aborted) => return EnqueueReply::Aborted,
+            Some(AttemptEnd::Aborted(_)) => return EnqueueReply::Aborted,
             Some(AttemptEnd::Booked(record))
                 if record.fingerprint == enqueue.attempt.fingerprint =>
             {
@@ -162,7 +162,7 @@ impl Bookings {
             Some(AttemptEnd::Booked(_)) => {
                 ServeReply::Ended(self.end(ticket, TicketEnd::KeyReused))
             }
-            Some(AttemptEnd::Aborted) => self.next_attempt(ticket, serve.next),
+            Some(AttemptEnd::Aborted(_)) => self.next_attempt(ticket, serve.next),
             None => self.answered(ticket, serve),
         }
     }
@@ -178,12 +178,14 @@ impl Bookings {
                 self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
                 ServeReply::Booked(record)
             }
-            HoldOutcome::SoldOut => self.end_without_dose(ticket, TicketEnd::SoldOut),
-            HoldOutcome::NoSuchVaccine => self.end_without_dose(ticket, TicketEnd::NoSuchVaccine),
+            HoldOutcome::SoldOut => self.end_without_dose(ticket, TicketEnd::SoldOut, serve.at),
+            HoldOutcome::NoSuchVaccine => {
+                self.end_without_dose(ticket, TicketEnd::NoSuchVaccine, serve.at)
+            }
             // The other request with this key ends the attempt.
             HoldOutcome::Conflict => ServeReply::Ended(self.end(ticket, TicketEnd::KeyReused)),
             HoldOutcome::Released => {
-                self.attempts.insert(ticket.attempt.reservation, AttemptEnd::Aborted);
+                self.attempts.insert(ticket.attempt.reservation, AttemptEnd::Aborted(serve.at));
                 self.next_attempt(ticket, serve.next)
             }
             HoldOutcome::Failed => ServeReply::Unchanged(ticket),
@@ -191,8 +193,13 @@ impl Bookings {
     }
 
     /// The attempt ends too: a late hold must not take a dose.
-    fn end_without_dose(&mut self, ticket: QueuedTicket, end: TicketEnd) -> ServeReply {
-        self.attempts.insert(ticket.attempt.reservation, AttemptEnd::Aborted);
+    fn end_without_dose(
+        &mut self,
+        ticket: QueuedTicket,
+        end: TicketEnd,
+        at: Timestamp,
+    ) -> ServeReply {
+        self.attempts.insert(ticket.attempt.reservation, AttemptEnd::Aborted(at));
         ServeReply::Ended(self.end(ticket, end))
     }
 

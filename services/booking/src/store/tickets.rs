@@ -2,7 +2,7 @@
 
 use contracts::ids::{BookingId, ReservationId, TicketId, UserId, VaccineId};
 use jiff::Timestamp;
-use platform_store::{Row, RowChange, SqlError, Tx, Value};
+use platform_store::{Prunable, Row, RowChange, SqlError, Tx, Value};
 use uuid::Uuid;
 
 use crate::domain::{
@@ -20,6 +20,22 @@ const UPDATE_TICKET: &str = "
     UPDATE tickets
        SET attempt = ?2, reservation = ?3, outcome = ?4, booking = ?5
      WHERE id = ?1";
+
+/// The oldest tickets that have ended, but for the last one, which numbers the next.
+pub(super) const ENDED: Prunable = Prunable {
+    oldest: "
+        SELECT number
+          FROM (SELECT number, outcome, queued_at_ms
+                  FROM tickets
+                 WHERE number < (SELECT max(number) FROM tickets)
+              ORDER BY number
+                 LIMIT ?2) AS oldest
+         WHERE outcome IS NOT NULL
+           AND queued_at_ms < ?1",
+    delete: "
+        DELETE FROM tickets
+         WHERE number = ?1",
+};
 
 /// Loads the tickets that these ids name in this statement.
 pub(super) fn load(

@@ -234,7 +234,7 @@ fn a_released_dose_means_the_next_attempt_at_the_same_position() {
     let commands = [enqueue(1), enqueue(2), serve(1, HoldOutcome::Released)];
     let ServeReply::NextAttempt { ticket, aborted } = served(&commands) else { panic!("goes on") };
     assert_eq!((ticket.number, ticket.attempt_number, aborted), (1, 1, reservation(1, 0)));
-    assert_eq!(after(&commands).1.attempts.get(&aborted), Some(&AttemptEnd::Aborted));
+    assert_eq!(after(&commands).1.attempts.get(&aborted), Some(&AttemptEnd::Aborted(AT)));
 
     let late = [&commands[..], &[serve(1, held())]].concat();
     assert!(matches!(served(&late), ServeReply::Unchanged(_)), "it has another attempt now");

@@ -8,7 +8,7 @@ use contracts::{
     injection::{Injection, InjectionStatus},
 };
 use platform_events::{EventHandler, ReceivedEvent};
-use platform_store::{Disposition, Input, Store};
+use platform_store::{Advance, Disposition, Input, Store};
 use proptest::{collection::vec, prelude::*};
 use testkit::TestDatabase;
 use uuid::Uuid;
@@ -36,7 +36,13 @@ fn consume(store: &mut BookingStore, events: &[(u64, u8)]) {
         let event = ReceivedEvent { source: INJECTION, at: at(1), event: completed(*attempt) };
         let command = Bookings::command(event).unwrap();
         let disposition = Disposition::Apply(command);
-        Input::Event { source: INJECTION.0, sequence: *sequence, at_ms: 0, disposition }
+        Input::Event {
+            source: INJECTION.0,
+            sequence: *sequence,
+            at_ms: 0,
+            advance: Advance::Next,
+            disposition,
+        }
     };
     let batch: Vec<_> = events.iter().map(input).collect();
     store.store.apply(&batch).unwrap();

@@ -16,7 +16,11 @@ use contracts::{
 };
 use platform_store::{AggregateStore, Database, Migration, Notifier};
 use proptest::prelude::*;
-use testkit::{TestDatabase, on_both_databases, steps::steps, store::submit};
+use testkit::{
+    TestDatabase, on_both_databases,
+    steps::steps,
+    store::{prune, submit},
+};
 use uuid::Uuid;
 
 use super::{BookingStore, at, create, reservation, resolve};
@@ -98,10 +102,27 @@ on_both_databases!(
     the_queue_is_in_the_order_of_arrival,
     a_position_counts_the_tickets_ahead,
     the_attempt_of_a_waiting_ticket_is_not_orphaned,
+    old_tickets_that_have_ended_are_deleted_but_never_the_last,
     two_processes_that_serve_the_same_queue_agree,
     a_full_queue_refuses_tickets_until_its_first_one_has_ended,
     a_citizen_has_eight_waiting_tickets_at_most_also_after_reopening,
 );
+
+fn old_tickets_that_have_ended_are_deleted_but_never_the_last(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    store.apply(&(1..=5).map(|key| enqueue(key, key)).collect::<Vec<_>>());
+    store.apply(&[1, 3, 4, 5].map(|key| serve(key, 0, held())));
+    let left = |store: &BookingStore| {
+        let tickets = all(store).0.into_iter();
+        tickets.map(|(ticket, _)| ticket.number).collect::<Vec<_>>()
+    };
+    assert_eq!(prune(&mut store.store, at(4).as_millisecond(), 0), 2);
+    assert_eq!(left(&store), [2, 4, 5]);
+    assert_eq!(prune(&mut store.store, i64::MAX, 0), 1);
+    assert_eq!((left(&store), position(&store, 2)), (vec![2, 5], Some(1)));
+    store.apply(&[enqueue(6, 6)]);
+    assert_eq!(find(&store, 6).unwrap().0.number, 6);
+}
 
 fn tickets_are_still_there_after_reopening(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);

@@ -1,11 +1,12 @@
 -- Appointments, numbered without gaps and never deleted. status: 0 ready, 1 completed, 2 cancelled.
 CREATE TABLE injections (
-    id          INTEGER PRIMARY KEY,
-    reservation BLOB    NOT NULL UNIQUE,
-    booking     INTEGER NOT NULL,
-    vaccine     INTEGER NOT NULL,
-    user_id     INTEGER NOT NULL,
-    status      INTEGER NOT NULL
+    id              INTEGER PRIMARY KEY,
+    reservation     BLOB    NOT NULL UNIQUE,
+    booking         INTEGER NOT NULL,
+    vaccine         INTEGER NOT NULL,
+    user_id         INTEGER NOT NULL,
+    status          INTEGER NOT NULL,
+    completed_at_ms INTEGER
 );
 
 -- Finds and orders, so that no plan has to choose between the two.

@@ -32,3 +32,6 @@ CREATE TABLE reservations (
 CREATE INDEX unresolved ON reservations (owner, held_at_ms) WHERE state = 0;
 
 CREATE INDEX aborted ON reservations (owner) WHERE state = 4;
+
+-- Released reservations, which are deleted once they are old.
+CREATE INDEX released ON reservations (held_at_ms) WHERE state = 2;
