@@ -166,6 +166,20 @@ fn events_travel_over_http_or_nats() {
 }
 
 #[test]
+fn the_retention_is_a_number_of_days() {
+    let retention = |text: &str| {
+        let set = |it: &Settings<'_>| it.data().map(|data| data.retention.as_secs() / 86_400);
+        with_env(&[("RETENTION_DAYS", text)], set).map_err(|error| error.to_string())
+    };
+    assert_eq!((retention(""), retention("1"), retention("3650")), (Ok(30), Ok(1), Ok(3_650)));
+    for wrong in ["0", "3651", "soon"] {
+        let expected =
+            format!("RETENTION_DAYS is \"{wrong}\": must be a number of days, from 1 to 3650");
+        assert_eq!(retention(wrong), Err(expected));
+    }
+}
+
+#[test]
 fn the_summary_shows_no_password() {
     let database = ("DATABASE_URL", "postgres://user:hunter2@db.test:5432/doses");
     let nats = ("EVENTS_URL", "nats://user:hunter2@nats.test:4222");
@@ -176,6 +190,7 @@ fn the_summary_shows_no_password() {
         [
             ("data", "PostgreSQL at db.test, database doses".to_owned()),
             ("events", "NATS at nats://nats.test:4222, stream anticorona".to_owned()),
+            ("retention", "30 days".to_owned()),
         ]
     );
     let over_http = summary(&[foreground]).unwrap();

@@ -218,12 +218,10 @@ fn a_completed_booking_is_neither_cancelled_nor_aborted() {
 
 #[test]
 fn a_cancelled_booking_whose_dose_was_used_is_completed() {
+    let used = Record { cancelled_at: Some(AT), ..completed(1, 1) };
     assert_eq!(
         decide_all(&[create(1, None), cancel(1), complete(1), cancel(1)])[2..],
-        [
-            Reply::Complete(CompleteReply::Completed(completed(1, 1))),
-            Reply::Cancel(CancelReply::Completed)
-        ]
+        [Reply::Complete(CompleteReply::Completed(used)), Reply::Cancel(CancelReply::Completed)]
     );
 }
 
@@ -301,6 +299,7 @@ impl Model {
             BookingStatus::BookingCancelled => CancelReply::CancelledBefore(known.clone()),
             BookingStatus::Booked => {
                 known.booking.status = BookingStatus::BookingCancelled;
+                known.cancelled_at = Some(AT);
                 CancelReply::Cancelled(known.clone())
             }
         }

@@ -121,7 +121,7 @@ fn old_released_reservations_are_deleted(new: fn() -> TestDatabase) {
     let mut ledger = ledger(new);
     ledger.submit(&[register(9)]);
     ledger.submit(&[hold(1, 1), hold(2, 1), confirm(2, 1), hold(3, 1), release(3), hold(4, 1)]);
-    ledger.submit(&[abort_by(1, 4), administer(5, 1), release(6)]);
+    ledger.submit(&[abort_by(4, 1), administer(5, 1), release(6)]);
     let states = |ledger: &TestStore<Ledger>| {
         let states = "SELECT state FROM reservations ORDER BY id";
         ledger.read(|tx| tx.all(states, &[], |row| row.int(0)))
