@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     environment,
-    requests::{bookings, get, register_vaccine, wait_until_taken},
+    requests::{bookings, get, register_vaccine, send, wait_until_taken},
     test_system::{BOOKING, TestSystem, VACCINE},
 };
 
@@ -173,4 +173,24 @@ async fn tickets_on_postgres_with_three_bookings_and_two_vaccines_are_served_in_
     let system = TestSystem::in_processes_of(environment::postgres().await, 2, 3).await;
     let entries = [system.booking(0), system.booking(1), system.booking(2)];
     are_served_in_order(system, &[VACCINE, ServiceProcess::vaccine(1)], &entries).await;
+}
+
+#[tokio::test]
+async fn a_user_who_is_refused_further_tickets_takes_no_answer_from_others() {
+    let mut system = TestSystem::in_processes(1).await;
+    let id = register_vaccine(&system.vaccine(), 5).await;
+    system.kill(VACCINE);
+    let ticket = |number: u16| {
+        let body = json!({"vaccineId": id, "userId": 5});
+        Request::post_json("/bookings", &body)
+            .header("idempotency-key", &format!("key-{number}"))
+            .header("prefer", "respond-async")
+    };
+    let gateway = system.gateway();
+    let mut statuses = Vec::new();
+    for number in 0..200 {
+        statuses.push(send(&gateway, ticket(number)).await.status);
+    }
+    assert_eq!((&statuses[..8], &statuses[8..]), (&[202; 8][..], &[429; 192][..]));
+    assert_eq!(send(&gateway, Request::get("/bookings")).await.status, 200);
 }

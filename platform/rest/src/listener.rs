@@ -57,7 +57,10 @@ const OPEN_FILES_SHARE: u64 = 8;
 /// How long a connection may stay idle, and how long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The largest head of a request.
+/// The largest head of a request of a client: cookies and all, as most servers and proxies allow.
+const CLIENT_HEAD_MAX: usize = 16 * 1024;
+
+/// The largest head of a request between services: that of a client and what the gateway adds.
 const HEAD_MAX: usize = 64 * 1024;
 
 /// How long open connections may still begin a request after draining has begun: clients that
@@ -167,6 +170,7 @@ impl Listener {
             request_timeout,
             connections: Connections::new(self.connections_max),
             keep_alive_max: self.connections_max / KEEP_ALIVE_SHARE,
+            head_max: if is_edge { CLIENT_HEAD_MAX } else { HEAD_MAX },
             trusted_proxies: self.trusted_proxies,
             tasks: TaskTracker::new(),
         });
@@ -194,6 +198,7 @@ struct Server {
     connections: Arc<Connections>,
     /// With more open connections than this, each is closed after its response.
     keep_alive_max: usize,
+    head_max: usize,
     /// None behind the edge, where callers are services.
     trusted_proxies: Option<TrustedProxies>,
     tasks: TaskTracker,
@@ -268,7 +273,7 @@ impl Server {
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(HEAD_MAX)
+            .max_buf_size(self.head_max)
             .serve_connection(TokioIo::new(CountedStream { stream, connection }), service);
         let draining = async {
             stop.cancelled().await;

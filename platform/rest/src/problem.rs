@@ -89,7 +89,7 @@ impl Problem {
     pub fn retry_later(retry_after: Duration, detail: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let problem = Self::new(status, "urn:anticorona:retry-later", "Please retry later");
-        Self { retry_after: Some(retry_after), ..problem.detail(detail) }
+        problem.retry_after(retry_after).detail(detail)
     }
 
     /// Adds what is wrong this time.
@@ -103,6 +103,14 @@ impl Problem {
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Adds a `Retry-After`, in whole seconds and at least one. A 429 or a 503 without it counts as a failure of the
+    /// service for its callers, and opens their circuit.
+    #[must_use]
+    pub const fn retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
         self
     }
 

@@ -18,7 +18,7 @@ use axum::{
 };
 use insta::assert_snapshot;
 use platform_resilience::admission::Admission;
-use platform_rest::{listener::Listener, runtime::Runtime};
+use platform_rest::{TrustedProxies, listener::Listener, runtime::Runtime};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -556,6 +556,28 @@ async fn half_a_request_does_not_delay_the_stop() {
     service.request("GET /").await;
     service.stop.cancel();
     service.ended().await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_client_may_be_smaller_than_that_between_services() {
+    let edge = Listener::bind(LOCALHOST.into()).unwrap().behind(TrustedProxies::default());
+    let edge = Service::start_on(edge, hello(), REQUEST_TIMEOUT);
+    let service = Service::start(hello(), REQUEST_TIMEOUT);
+    for (cookie, to_edge, to_service) in [(15, 200, 200), (33, 431, 200), (129, 431, 431)] {
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncookie: {}\r\n\r\n",
+            "x".repeat(cookie * 1_024)
+        );
+        for (to, status) in [(&edge, to_edge), (&service, to_service)] {
+            let mut stream = to.connect().await;
+            stream.write_all(request.as_bytes()).await.unwrap();
+            // The connection may be reset after the response: not all of the head was read.
+            let mut response = Vec::new();
+            drop(timeout(TIMEOUT, stream.read_to_end(&mut response)).await.expect("no response"));
+            let response = String::from_utf8(response).unwrap();
+            assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{cookie}: {response}");
+        }
+    }
 }
 
 /// hyper answers these itself, before there is a request; it offers no way to add a problem.

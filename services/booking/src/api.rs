@@ -360,11 +360,15 @@ impl From<BookingError> for Problem {
                 "urn:anticorona:injection-completed",
                 "The injection is completed",
             ),
-            BookingError::TooManyTickets => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "urn:anticorona:too-many-tickets",
-                "Too many tickets of this user are waiting",
-            ),
+            BookingError::TooManyTickets => {
+                return Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "urn:anticorona:too-many-tickets",
+                    "Too many tickets of this user are waiting",
+                )
+                .retry_after(RETRY_AFTER)
+                .detail(error.to_string());
+            }
             BookingError::KeyReused => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "urn:anticorona:idempotency-key-reused",

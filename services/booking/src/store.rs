@@ -402,15 +402,7 @@ impl Queries {
         &self,
         attempts: Vec<ReservationId>,
     ) -> Result<Vec<ReservationId>, ReadError> {
-        self.0
-            .read(move |tx| {
-                let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
-                let ended = tx.find_each(ATTEMPTS.id, &keys, attempt_end)?;
-                let known = attempts.iter().zip(ended);
-                let open = known.filter(|(_, end)| !matches!(end, Some(AttemptEnd::Aborted(_))));
-                Ok(open.map(|(id, _)| *id).collect())
-            })
-            .await
+        self.those(attempts, |end, _| !matches!(end, Some(AttemptEnd::Aborted(_)))).await
     }
 
     /// Those of these attempts that have not ended, and that no ticket waits with.
@@ -418,15 +410,23 @@ impl Queries {
         &self,
         attempts: Vec<ReservationId>,
     ) -> Result<Vec<ReservationId>, ReadError> {
+        self.those(attempts, |end, is_waiting| end.is_none() && !is_waiting).await
+    }
+
+    /// Those of these attempts that are of this kind, by how they ended and whether a ticket waits with them.
+    async fn those(
+        &self,
+        attempts: Vec<ReservationId>,
+        is_kind: fn(Option<AttemptEnd<BookingId>>, bool) -> bool,
+    ) -> Result<Vec<ReservationId>, ReadError> {
         self.0
             .read(move |tx| {
                 let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
                 let ended = tx.find_each(ATTEMPTS.id, &keys, attempt_end)?;
                 let waiting = tx.find_each(WAITING_WITH, &keys, |_| Ok(()))?;
-                let known = ended.iter().zip(waiting);
-                let known = known.map(|(ended, waiting)| ended.is_some() || waiting.is_some());
-                let orphaned = attempts.iter().zip(known).filter(|(_, known)| !known);
-                Ok(orphaned.map(|(id, _)| *id).collect())
+                let known = attempts.into_iter().zip(ended.into_iter().zip(waiting));
+                let those = known.filter(|(_, (end, waiting))| is_kind(*end, waiting.is_some()));
+                Ok(those.map(|(id, _)| id).collect())
             })
             .await
     }

@@ -213,6 +213,7 @@ async fn a_ninth_waiting_ticket_of_a_user_is_refused() {
     }
     assert_snapshot!(app.enqueue("8", BODY).await, @r#"
     429 Too Many Requests
+    retry-after: (seconds)
     content-type: application/problem+json
 
     {"type":"urn:anticorona:too-many-tickets","title":"Too many tickets of this user are waiting","status":429,"detail":"8 tickets of this user are waiting; retry when one has ended"}
