@@ -13,6 +13,7 @@
 mod overlay;
 
 mod cancel;
+mod clock;
 mod crash;
 mod dead_letters;
 mod drills;

@@ -13,7 +13,7 @@ use self::{machine::Machine, python::Environment};
 use crate::child;
 
 /// The tools that tests need.
-pub const TOOLS: &[Tool] = &[SIEGE, POSTGRES, NATS, PYTHON, NETWORKS];
+pub const TOOLS: &[Tool] = &[SIEGE, POSTGRES, NATS, PYTHON, NETWORKS, FAKETIME];
 
 /// Installs and runs the tools that are Python packages.
 pub const PYTHON: Tool = Tool {
@@ -30,6 +30,14 @@ pub const NETWORKS: Tool = Tool {
     package: "iproute2",
     needed_for: "running the program alone in an empty root and a network namespace",
     skipped_tests: &[],
+};
+
+/// Sets the wall clock of one process.
+pub const FAKETIME: Tool = Tool {
+    programs: &["faketime"],
+    package: "faketime",
+    needed_for: "the test whose wall clock is set back",
+    skipped_tests: &["faketime"],
 };
 
 /// The load generator of the reference.
