@@ -22,5 +22,5 @@ pub use {
     metrics::register,
     nats_transport::{NatsTransport, NatsUrl, NatsUrlError},
     relay::{Published, ReadSnapshot, Relay, RelayPriority, outbox_event},
-    transport::{HttpTransport, Position, PublishError, Transport},
+    transport::{HttpTransport, Position, PublishError, Reached, Transport},
 };

@@ -26,7 +26,7 @@ use platform_telemetry::BoxError;
 use thiserror::Error;
 use tracing::error;
 
-use crate::transport::{Position, PublishError, Transport};
+use crate::transport::{Position, PublishError, Reached, Transport};
 
 /// The stream, and the first token of every subject, unless the URL names another.
 const STREAM: &str = "anticorona";
@@ -129,12 +129,12 @@ impl Transport for NatsTransport {
     }
 
     /// That of the last message of the source.
-    async fn position(&self, source: StoreId) -> Result<Position, PublishError> {
+    async fn position(&self, source: StoreId) -> Result<Reached, PublishError> {
         let stream = self.stream().await?;
         let last = match stream.get_last_raw_message_by_subject(&self.subject(source)).await {
             Ok(last) => last,
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                return Ok(Position::default());
+                return Ok(Reached::default());
             }
             Err(error) => return Err(nats(error)),
         };
@@ -146,9 +146,8 @@ impl Transport for NatsTransport {
         }
         let events = serde_json::from_slice::<Vec<CloudEvent>>(&last.payload);
         let last_event = events.ok().and_then(|events| events.into_iter().next_back());
-        Ok(Position {
-            offset: offset.unwrap_or(0),
-            revision: last.sequence,
+        Ok(Reached {
+            position: Position { offset: offset.unwrap_or(0), revision: last.sequence },
             at_ms: offset.and(last_event).map(|event| event.time.as_millisecond()),
         })
     }
@@ -171,10 +170,10 @@ impl Transport for NatsTransport {
             .payload(batch.into());
         let stored = self.jetstream.send_publish(self.subject(last.source), message).await;
         match stored.map_err(nats)?.await {
-            Ok(stored) => Ok(Position { offset, revision: stored.sequence, at_ms: None }),
+            Ok(stored) => Ok(Position { offset, revision: stored.sequence }),
             // Another relay was faster, or NATS has lost messages.
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
-                self.position(last.source).await
+                self.position(last.source).await.map(|reached| reached.position)
             }
             Err(error) => Err(nats(error)),
         }

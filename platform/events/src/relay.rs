@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     envelope::{envelope, snapshot_end, snapshot_row},
-    transport::{Position, PublishError, Transport},
+    transport::{Position, PublishError, Reached, Transport},
 };
 
 /// Pause between two batches. Each ends in a commit of the consumer, which delays its other commits; no
@@ -186,7 +186,7 @@ impl<T: Transport> Relay<T> {
         } else {
             let reached = self.transport.position(self.source).await?;
             self.check(reached).await?;
-            reached
+            reached.position
         };
         let limit = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
         let entries = self.outbox.read(move |tx| outbox::after(tx, before.offset, limit)).await?;
@@ -200,7 +200,7 @@ impl<T: Transport> Relay<T> {
             (self.transport.publish(before, &events).await?, events.len())
         };
         *position = Some(after);
-        if (after.offset, after.revision) == (before.offset, before.revision) {
+        if after == before {
             return Err(PublishError::Stuck { offset: before.offset });
         }
         Ok(published)
@@ -246,8 +246,8 @@ impl<T: Transport> Relay<T> {
 
     /// Whether the last event of the destination is in the outbox. If not, this store was restored from an
     /// older backup: what it writes now would have numbers of events that were consumed before.
-    async fn check(&mut self, reached: Position) -> Result<(), PublishError> {
-        let offset = reached.offset;
+    async fn check(&mut self, reached: Reached) -> Result<(), PublishError> {
+        let offset = reached.position.offset;
         let (head, own) =
             self.outbox.read(move |tx| Ok((outbox::head(tx)?, outbox::at_ms(tx, offset)?))).await?;
         let is_other = own.zip(reached.at_ms).is_some_and(|(own, other)| own != other);

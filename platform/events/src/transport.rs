@@ -23,7 +23,15 @@ pub struct Position {
     /// What a broker numbers the message of that event with: shows whether another relay has published
     /// since. 0 before the first, and where the destination itself refuses a gap.
     pub revision: u64,
-    /// When that event happened, in milliseconds since 1970; known if the destination was asked.
+}
+
+/// What a destination answers that is asked for its position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The position.
+    pub position: Position,
+    /// When its last event happened, in milliseconds since 1970, if the destination knows: another event of the
+    /// outbox may have that number.
     pub at_ms: Option<i64>,
 }
 
@@ -36,7 +44,7 @@ pub trait Transport: Send + Sync + 'static {
     fn position(
         &self,
         source: StoreId,
-    ) -> impl Future<Output = Result<Position, PublishError>> + Send;
+    ) -> impl Future<Output = Result<Reached, PublishError>> + Send;
 
     /// Publishes events of one source, in order, that follow this position; returns the position of the
     /// destination afterwards. If that has changed in between, nothing is published, or only what follows.
@@ -100,10 +108,11 @@ impl Transport for HttpTransport {
         self.consumer
     }
 
-    async fn position(&self, source: StoreId) -> Result<Position, PublishError> {
+    async fn position(&self, source: StoreId) -> Result<Reached, PublishError> {
         let path = format!("/events/offset?source={source}");
         let offset: ConsumerOffset = self.client.get(&path, REQUEST_TIMEOUT).await?;
-        Ok(offset.into())
+        let at_ms = offset.last_event_at.map(Timestamp::as_millisecond);
+        Ok(Reached { position: offset.into(), at_ms })
     }
 
     /// The consumer itself skips what it has, and refuses a gap.
@@ -115,8 +124,7 @@ impl Transport for HttpTransport {
 }
 
 impl From<ConsumerOffset> for Position {
-    fn from(ConsumerOffset { sequence, last_event_at }: ConsumerOffset) -> Self {
-        let at_ms = last_event_at.map(Timestamp::as_millisecond);
-        Self { offset: sequence, revision: 0, at_ms }
+    fn from(ConsumerOffset { sequence, last_event_at: _ }: ConsumerOffset) -> Self {
+        Self { offset: sequence, revision: 0 }
     }
 }

@@ -8,7 +8,7 @@ use async_nats::jetstream;
 use contracts::{event::CloudEvent, ids::StoreId};
 use jiff::Timestamp;
 use platform_events::{
-    NatsTransport, NatsUrl, Position, Published, Relay, RelayPriority, Transport,
+    NatsTransport, NatsUrl, Position, Published, Reached, Relay, RelayPriority, Transport,
 };
 use platform_store::Aggregate;
 use serde_json::json;
@@ -191,13 +191,13 @@ async fn a_relay_that_lags_behind_another_one_publishes_nothing() {
     let source = stream.publisher.id;
     let event = |sequence| event(source, sequence);
     let relays = [stream.connect("publisher").await, stream.connect("publisher").await];
-    let before = relays[0].position(source).await.unwrap();
+    let before = relays[0].position(source).await.unwrap().position;
     assert_eq!(before, Position::default());
     let after = relays[0].publish(before, &[event(1), event(2)]).await.unwrap();
     assert_eq!(after.offset, 2);
-    let asked = Position { at_ms: Some(0), ..after };
-    assert_eq!(relays[1].publish(before, &[event(1)]).await.unwrap(), asked);
-    assert_eq!(relays[1].position(source).await.unwrap(), asked);
+    assert_eq!(relays[1].publish(before, &[event(1)]).await.unwrap(), after);
+    let reached = Reached { position: after, at_ms: Some(0) };
+    assert_eq!(relays[1].position(source).await.unwrap(), reached);
     assert_eq!(relays[1].publish(after, &[event(3)]).await.unwrap().offset, 3);
 }
 

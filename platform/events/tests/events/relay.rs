@@ -7,7 +7,9 @@ use contracts::{
     event::{CloudEvent, EVENTS_MAX, SnapshotPart},
     ids::StoreId,
 };
-use platform_events::{Position, PublishError, Published, Relay, RelayPriority, Transport};
+use platform_events::{
+    Position, PublishError, Published, Reached, Relay, RelayPriority, Transport,
+};
 use platform_rest::runtime::Runtime;
 use platform_store::{
     Aggregate, AggregateStore, Input, Notifier, Prune, Store, Subscription, WriterHealth,
@@ -54,8 +56,9 @@ impl Transport for TestTransport {
         "the test"
     }
 
-    async fn position(&self, _: StoreId) -> Result<Position, PublishError> {
-        self.call(TransportCall::Offset).await.map(position)
+    async fn position(&self, _: StoreId) -> Result<Reached, PublishError> {
+        let offset = self.call(TransportCall::Offset).await?;
+        Ok(Reached { position: position(offset), at_ms: None })
     }
 
     async fn publish(&self, _: Position, events: &[CloudEvent]) -> Result<Position, PublishError> {
@@ -70,7 +73,7 @@ impl Transport for TestTransport {
 }
 
 fn position(offset: u64) -> Position {
-    Position { offset, revision: 0, at_ms: None }
+    Position { offset, revision: 0 }
 }
 
 /// A store with a relay.
