@@ -130,8 +130,8 @@ async fn the_views_of_mypage_are_rebuilt_after_the_events_were_pruned() {
         }
         views
     };
-    let is_settled = |page: &Value| views(page).iter().map(|it| &it["status"]).eq(&statuses);
-    let before = views(&eventually(&system.mypage(), "/mypages", is_settled).await);
+    let is_complete = |page: &Value| views(page).iter().map(|it| &it["status"]).eq(&statuses);
+    let before = views(&eventually(&system.mypage(), "/mypages", is_complete).await);
     for process in [BOOKING, INJECTION, MYPAGE] {
         assert_eq!(system.terminate(process).await, Some(0));
     }
@@ -141,6 +141,6 @@ async fn the_views_of_mypage_are_rebuilt_after_the_events_were_pruned() {
     for process in [BOOKING, INJECTION, MYPAGE] {
         system.start_service(process).await;
     }
-    let after = views(&eventually(&system.mypage(), "/mypages", is_settled).await);
+    let after = views(&eventually(&system.mypage(), "/mypages", is_complete).await);
     assert_eq!(after, before);
 }

@@ -17,7 +17,7 @@ use crate::{
     error::{SqlError, StoreError},
     notifier::Notifier,
     outbox::{self, Event},
-    retention::{self, Prune},
+    retention::{PRUNED_MAX, Prune},
     sql::Tx,
     write::WriteConnection,
     writer::Store,
@@ -49,7 +49,7 @@ pub trait Aggregate: Sized + Send + 'static {
     }
 
     /// Deletes rows that nothing needs any more and that are older than this, in milliseconds since 1970: at
-    /// most [`retention::PRUNED_MAX`] of each table. Returns the most of one table. None by default.
+    /// most [`PRUNED_MAX`] of each table. Returns the most of one table. None by default.
     fn prune(_tx: &Tx<'_>, _before_ms: i64) -> Result<usize, SqlError> {
         Ok(0)
     }
@@ -208,7 +208,10 @@ fn apply<A: Aggregate>(
                 let reply = command.map(&mut decide).transpose()?;
                 Output::DeadLetter { state, reply }
             }
-            Input::Prune(prune) => Output::Pruned(retention::prune::<A>(tx, *prune)?),
+            Input::Prune(Prune { before_ms, events_up_to }) => {
+                let events = outbox::prune(tx, *events_up_to, *before_ms, PRUNED_MAX)?;
+                Output::Pruned(events.max(A::prune(tx, *before_ms)?))
+            }
         });
     }
     aggregate.save(tx)?;

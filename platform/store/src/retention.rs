@@ -2,9 +2,7 @@
 //! writer like everything else.
 
 use crate::{
-    aggregate::Aggregate,
     error::SqlError,
-    outbox,
     sql::Tx,
     value::{Row, Value},
 };
@@ -44,11 +42,4 @@ impl Prunable {
         tx.execute_each(self.delete, &ids)?;
         Ok(ids.len())
     }
-}
-
-/// Deletes at most [`PRUNED_MAX`] rows of each table; returns the most that were deleted of one.
-pub(crate) fn prune<A: Aggregate>(tx: &Tx<'_>, prune: Prune) -> Result<usize, SqlError> {
-    let Prune { before_ms, events_up_to } = prune;
-    let events = outbox::prune(tx, events_up_to, before_ms, PRUNED_MAX)?;
-    Ok(events.max(A::prune(tx, before_ms)?))
 }

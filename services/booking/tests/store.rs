@@ -140,7 +140,7 @@ impl BookingStore {
 }
 
 on_both_databases!(
-    a_snapshot_tells_which_bookings_were_made_and_cancelled,
+    a_snapshot_shows_which_bookings_were_made_and_cancelled,
     old_attempts_without_a_booking_are_deleted,
     a_batch_is_the_same_as_one_by_one,
     only_new_or_repeatedly_resolved_ends_are_published,
@@ -399,7 +399,7 @@ fn a_booking_is_found_as_it_is(new: fn() -> TestDatabase) {
     assert_eq!(found(4), None);
 }
 
-fn a_snapshot_tells_which_bookings_were_made_and_cancelled(new: fn() -> TestDatabase) {
+fn a_snapshot_shows_which_bookings_were_made_and_cancelled(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&[create(1, None), create(2, None), create(3, None), cancel(2), complete(3)]);
     store.apply(&[resolve(4)]);
@@ -407,11 +407,11 @@ fn a_snapshot_tells_which_bookings_were_made_and_cancelled(new: fn() -> TestData
         let read = store.reads.read(move |tx| Bookings::snapshot(tx, after, limit));
         store.database.block_on(read).unwrap()
     };
-    let told = |(key, event): (i64, Event)| {
+    let shown = |(key, event): (i64, Event)| {
         let data: Value = serde_json::from_str(&event.data).unwrap();
         (key, event.r#type, event.at_ms / 1_000, data["status"].as_str().unwrap().to_owned())
     };
-    let all: Vec<_> = read(i64::MIN, 10).into_iter().map(told).collect();
+    let all: Vec<_> = read(i64::MIN, 10).into_iter().map(shown).collect();
     let row = |key, r#type: &str, at, status: &str| (key, r#type.to_owned(), at, status.to_owned());
     assert_eq!(
         all,

@@ -32,7 +32,7 @@ use commands::{booked, call_off, expect};
 on_both_databases!(
     only_a_completion_causes_an_event_and_only_once,
     appointments_are_still_there_after_reopening,
-    a_snapshot_tells_what_the_outbox_told,
+    a_snapshot_has_the_events_of_the_outbox,
     all_appointments_of_a_booking_number_are_found,
 );
 
@@ -132,12 +132,12 @@ fn only_a_completion_causes_an_event_and_only_once(new: fn() -> TestDatabase) {
     assert_eq!(published, [(1, at(1).as_millisecond(), completed)]);
 }
 
-fn a_snapshot_tells_what_the_outbox_told(new: fn() -> TestDatabase) {
+fn a_snapshot_has_the_events_of_the_outbox(new: fn() -> TestDatabase) {
     let mut store = open(new());
     store.submit(&[expect(1), expect(2), expect(3), complete(1), call_off(2), complete(3)]);
-    let told = store.outbox().into_iter().map(|entry| entry.event);
+    let published = store.outbox().into_iter().map(|entry| entry.event);
     let snapshot = store.snapshot().into_iter().map(|(_, event)| event);
-    assert_eq!(snapshot.collect::<Vec<_>>(), told.collect::<Vec<_>>());
+    assert_eq!(snapshot.collect::<Vec<_>>(), published.collect::<Vec<_>>());
 }
 
 fn appointments_are_still_there_after_reopening(new: fn() -> TestDatabase) {
