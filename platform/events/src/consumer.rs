@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use std::{
 use contracts::event::{CloudEvent, SnapshotPart, short_name};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use platform_store::{
     Advance, Aggregate, CommandError, Commands, DeadLetter, DeadLetterId, Dismissal, Disposition,
     Event, Input, Output, WriteError,
@@ -155,7 +156,7 @@ impl<A: EventHandler> AnyConsumer for AggregateConsumer<A> {
     }
 
     fn stalled_sources(&self, missing_for: Duration) -> usize {
-        lock(&self.gaps).values().filter(|since| since.elapsed() >= missing_for).count()
+        self.gaps.lock().values().filter(|since| since.elapsed() >= missing_for).count()
     }
 
     fn retry(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), DeadLetterError>> {
@@ -207,7 +208,7 @@ impl<A: EventHandler> AggregateConsumer<A> {
     }
 
     fn note_gap(&self, first: &CloudEvent, consumed: u64) {
-        let (source, mut gaps) = (first.source, lock(&self.gaps));
+        let (source, mut gaps) = (first.source, self.gaps.lock());
         if first.sequence <= consumed + 1 || first.snapshot.is_some() {
             gaps.remove(&source.0);
             return;
@@ -250,25 +251,20 @@ impl<A: EventHandler> AggregateConsumer<A> {
     }
 
     fn was_rejected_too_often(&self, event: &CloudEvent) -> bool {
-        let rejections = lock(&self.rejections);
+        let rejections = self.rejections.lock();
         rejections.get(&event.source.0).is_some_and(|rejection| {
             rejection.sequence == event.sequence && rejection.deliveries >= DELIVERIES_MAX
         })
     }
 
     fn count_rejection(&self, event: &CloudEvent) {
-        let mut rejections = lock(&self.rejections);
+        let mut rejections = self.rejections.lock();
         let rejection = rejections.entry(event.source.0).or_default();
         if rejection.sequence != event.sequence {
             *rejection = Rejection { sequence: event.sequence, deliveries: 0 };
         }
         rejection.deliveries += 1;
     }
-}
-
-/// Nothing panics while it is locked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn dead_letter(event: &CloudEvent, at: Timestamp, reason: String) -> DeadLetter {

@@ -13,14 +13,9 @@ mod config;
 mod gate;
 mod state;
 
-use std::{
-    future::poll_fn,
-    mem,
-    sync::{Arc, Mutex},
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, mem, sync::Arc, task::Poll, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::{
@@ -28,7 +23,6 @@ use crate::{
     config::GuardConfigError,
     deadline::Deadline,
     limiter::Sample,
-    sync::lock,
     time::{Moment, Monotonic},
     wait_queue::{EntryId, Priority},
 };
@@ -101,7 +95,7 @@ impl Admission {
     /// The `Retry-After` for a client that is rejected for another reason and should wait at least so
     /// long: whole seconds, spread, and after all clients that were rejected before.
     pub fn retry_after(&self, wait: Duration, now: Moment) -> Duration {
-        lock(&self.gate).retry_after(wait, now)
+        self.gate.lock().retry_after(wait, now)
     }
 
     /// The state and the counters now.
@@ -117,7 +111,7 @@ impl Admission {
     /// Runs a step of the gate under its lock, and wakes requests afterwards.
     fn step<T>(&self, step: impl FnOnce(&mut Gate, Moment) -> T) -> T {
         let now = self.clock.now();
-        let mut gate = lock(&self.gate);
+        let mut gate = self.gate.lock();
         let result = step(&mut gate, now);
         let wakers = gate.take_wakers();
         drop(gate);

@@ -25,15 +25,13 @@ mod config;
 mod counts;
 mod state;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use crate::{
     breaker::circuit::{Call, Circuit},
     config::GuardConfigError,
-    sync::lock,
     time::Moment,
 };
 
@@ -62,7 +60,7 @@ impl Breaker {
 
     /// Permits a call, or says when to retry. The permit keeps the breaker alive.
     pub fn enter(self: &Arc<Self>, now: Moment) -> Result<Permit, CircuitOpenError> {
-        let call = lock(&self.circuit).enter(now)?;
+        let call = self.circuit.lock().enter(now)?;
         let ended = (CallOutcome::Cancelled, None, now);
         Ok(Permit { breaker: Arc::clone(self), call, ended })
     }
@@ -70,12 +68,12 @@ impl Breaker {
     /// Whether a call would be permitted now. Reserves nothing and counts nothing: the call may still be
     /// refused.
     pub fn check(&self, now: Moment) -> Result<(), CircuitOpenError> {
-        lock(&self.circuit).check(now)
+        self.circuit.lock().check(now)
     }
 
     /// The state that the next call would find.
     pub fn state(&self, now: Moment) -> State {
-        lock(&self.circuit).state(now)
+        self.circuit.lock().state(now)
     }
 
     /// The configuration that it was made with.
@@ -85,24 +83,24 @@ impl Breaker {
 
     /// Everything that metrics show.
     pub fn snapshot(&self, now: Moment) -> BreakerSnapshot {
-        lock(&self.circuit).snapshot(now)
+        self.circuit.lock().snapshot(now)
     }
 
     /// The last [`EVENTS_MAX`] events, oldest first.
     pub fn events(&self) -> Vec<BreakerEvent> {
-        lock(&self.circuit).events()
+        self.circuit.lock().events()
     }
 
     /// Lets an operator decide, or the breaker again. A new mode begins closed (or forced open) with
     /// nothing counted; setting the current mode changes nothing.
     pub fn set_mode(&self, mode: Mode, now: Moment) {
-        lock(&self.circuit).set_mode(mode, now);
+        self.circuit.lock().set_mode(mode, now);
     }
 
     /// Closes with nothing counted, clears the doublings of the open time, and returns to
     /// [`Mode::Auto`].
     pub fn reset(&self, now: Moment) {
-        lock(&self.circuit).reset(now);
+        self.circuit.lock().reset(now);
     }
 }
 
@@ -131,6 +129,6 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let (outcome, retry_after, now) = self.ended;
-        lock(&self.breaker.circuit).record(self.call, outcome, retry_after, now);
+        self.breaker.circuit.lock().record(self.call, outcome, retry_after, now);
     }
 }

@@ -10,7 +10,6 @@ pub mod config;
 pub mod deadline;
 pub mod limiter;
 pub mod retry_budget;
-pub mod sync;
 pub mod throughput;
 pub mod time;
 pub mod wait_queue;

@@ -7,9 +7,11 @@
 //!
 //! In any time to live, retries are at most that share of its calls plus what is free in it.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
-use crate::{sync::lock, time::Moment, window::Window};
+use parking_lot::Mutex;
+
+use crate::{time::Moment, window::Window};
 
 /// Retries for a hundred calls.
 const PERCENT: u64 = 10;
@@ -46,12 +48,12 @@ struct Spending {
 impl RetryBudget {
     /// Counts a call that is no retry: it earns its share.
     pub fn record_call(&self, now: Moment) {
-        lock(&self.0).window.current(now).calls += 1;
+        self.0.lock().window.current(now).calls += 1;
     }
 
     /// Whether a retry may be made now; if so, it is paid.
     pub fn try_retry(&self, now: Moment) -> bool {
-        let mut account = lock(&self.0);
+        let mut account = self.0.lock();
         let affordable = account.balance(now) > 0;
         if affordable {
             account.window.current(now).retries += 1;
@@ -64,17 +66,17 @@ impl RetryBudget {
 
     /// How many retries could be made now.
     pub fn balance(&self, now: Moment) -> u64 {
-        lock(&self.0).balance(now)
+        self.0.lock().balance(now)
     }
 
     /// Retries that were made since the start.
     pub fn retried(&self) -> u64 {
-        lock(&self.0).retried
+        self.0.lock().retried
     }
 
     /// Retries that were refused since the start.
     pub fn refused(&self) -> u64 {
-        lock(&self.0).refused
+        self.0.lock().refused
     }
 }
 

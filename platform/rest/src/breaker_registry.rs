@@ -3,12 +3,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
-use platform_resilience::{
-    admission::Admission, breaker::Breaker, retry_budget::RetryBudget, sync::lock,
-};
+use parking_lot::Mutex;
+use platform_resilience::{admission::Admission, breaker::Breaker, retry_budget::RetryBudget};
 
 use crate::endpoints::Endpoints;
 
@@ -25,7 +24,7 @@ struct Guards {
 impl BreakerRegistry {
     /// Adds the guards of the calls to a service.
     pub(crate) fn add(&self, endpoints: &Arc<Endpoints>) {
-        lock(&self.0.called).push(Arc::clone(endpoints));
+        self.0.called.lock().push(Arc::clone(endpoints));
     }
 
     /// Sets the admission of the listener; only the first one counts.
@@ -35,12 +34,12 @@ impl BreakerRegistry {
 
     /// The breaker of every endpoint that is called now, by name.
     pub fn breakers(&self) -> BTreeMap<String, Arc<Breaker>> {
-        lock(&self.0.called).iter().flat_map(|endpoints| endpoints.breakers()).collect()
+        self.0.called.lock().iter().flat_map(|endpoints| endpoints.breakers()).collect()
     }
 
     /// Every retry budget, by the service that is called.
     pub fn budgets(&self) -> BTreeMap<&'static str, Arc<RetryBudget>> {
-        let called = lock(&self.0.called);
+        let called = self.0.called.lock();
         called.iter().map(|it| (it.service, Arc::clone(&it.retry_budget))).collect()
     }
 

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use platform_resilience::sync::lock;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -116,7 +116,7 @@ impl FaultInjection {
         if path.starts_with("/actuator/") {
             return response.await;
         }
-        let fault = lock(&self.active).fault();
+        let fault = self.active.lock().fault();
         match fault {
             None => response.await,
             Some(Fault::Error) => injected().into_response(),
@@ -132,7 +132,7 @@ impl FaultInjection {
 async fn show(State(faults): State<FaultInjection>) -> Json<Settings> {
     let delay = faults.store_delay_us.load(Ordering::Relaxed);
     let store_delay_us = Some(u32::try_from(delay).unwrap_or(u32::MAX));
-    Json(Settings { store_delay_us, ..lock(&faults.active).settings })
+    Json(Settings { store_delay_us, ..faults.active.lock().settings })
 }
 
 async fn set(
@@ -141,7 +141,7 @@ async fn set(
 ) -> Result<Json<Settings>, Problem> {
     settings.validate()?;
     if settings.mode.is_some() {
-        *lock(&faults.active) = Active { settings, since: Instant::now() };
+        *faults.active.lock() = Active { settings, since: Instant::now() };
     }
     if let Some(delay) = settings.store_delay_us {
         faults.store_delay_us.store(delay.into(), Ordering::Relaxed);

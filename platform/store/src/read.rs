@@ -1,7 +1,8 @@
 //! Reading a store while its writer writes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use platform_telemetry::error_chain;
 use thiserror::Error;
 use tokio::{sync::Semaphore, task};
@@ -79,7 +80,7 @@ impl ReadPool {
         let Self { database, file, service, idle, .. } = self.clone();
         // A cancelled caller does not end the read; its permit is returned when the read has ended.
         let reading = task::spawn_blocking(move || {
-            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let known = idle.lock().pop();
             let connection = if let Some(open) = known.filter(|known| !known.is_closed()) {
                 open
             } else {
@@ -87,7 +88,7 @@ impl ReadPool {
                 database.connect_read_only(service)?
             };
             let result = connection.read(read)?; // After an error the connection is dropped.
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            idle.lock().push(connection);
             drop(permit);
             Ok::<_, SqlError>(result)
         });

@@ -11,13 +11,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, RwLock};
 use platform_telemetry::error_chain;
 use thiserror::Error;
 use tokio::sync::{
@@ -138,7 +139,7 @@ impl WriterHealth {
     /// Whether the last commit succeeded, the one that runs now takes less than [`STALLED_AFTER`], and no
     /// [`Fence`] is set.
     pub fn can_write(&self) -> bool {
-        let since = *self.running_since();
+        let since = *self.0.running_since.lock();
         let is_stalled = since.is_some_and(|since| since.elapsed() >= STALLED_AFTER);
         !self.has_failed() && !self.is_fenced() && !is_stalled
     }
@@ -154,10 +155,6 @@ impl WriterHealth {
 
     fn has_failed(&self) -> bool {
         self.0.have_failed.load(Ordering::Relaxed)
-    }
-
-    fn running_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.running_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records how a commit ended; whether the one before had ended otherwise.
@@ -234,7 +231,6 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
         let (caller, replies) = oneshot::channel();
         self.queue
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
             .ok_or(WriteError::Closed)?
             .try_send(Group { commands, deadline, caller })
@@ -262,7 +258,7 @@ impl<C: Send + 'static, R: Send + 'static> Writer<C, R> {
 
     /// Accepts nothing more; what is queued is still committed.
     pub fn close(&self) {
-        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.write().take();
     }
 }
 
@@ -319,7 +315,7 @@ impl<S: Store> CommitLoop<S> {
     }
 
     fn probe(&mut self) {
-        *self.health.running_since() = Some(Instant::now());
+        *self.health.0.running_since.lock() = Some(Instant::now());
         match self.store.probe() {
             Ok(()) => {
                 if self.health.record(false) {
@@ -330,7 +326,7 @@ impl<S: Store> CommitLoop<S> {
                 warn!(cause = error_chain(&*cause), "{} still cannot write", self.name);
             }
         }
-        *self.health.running_since() = None;
+        *self.health.0.running_since.lock() = None;
     }
 
     fn commit(&mut self, groups: Vec<Group<S::Command, S::Reply>>) {
@@ -349,9 +345,9 @@ impl<S: Store> CommitLoop<S> {
             batch.extend(group.commands);
         }
         let mut replies = Vec::with_capacity(batch.len());
-        *self.health.running_since() = Some(now);
+        *self.health.0.running_since.lock() = Some(now);
         self.apply(&batch, &mut replies);
-        *self.health.running_since() = None;
+        *self.health.0.running_since.lock() = None;
         let mut replies = replies.into_iter();
         for (commands, caller) in callers {
             // An error means that the caller no longer waits; the commit stands.

@@ -6,7 +6,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use futures_util::{
     future::{BoxFuture, join_all},
 };
 use http::header;
+use parking_lot::Mutex;
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 use tracing::warn;
 
@@ -61,7 +62,7 @@ impl Metrics {
     where
         F: Future<Output = Collected> + Send + 'static,
     {
-        self.collectors().push((name, Arc::new(move || collect().boxed())));
+        self.0.collectors.lock().push((name, Arc::new(move || collect().boxed())));
     }
 
     /// The metrics of the service's listener.
@@ -71,7 +72,7 @@ impl Metrics {
 
     /// All metrics with their current values, in Prometheus' text format.
     pub async fn render(&self) -> String {
-        let collectors = self.collectors().clone();
+        let collectors = self.0.collectors.lock().clone();
         let collected = collectors.iter().map(|(name, collect)| self.collect(name, collect));
         let collected = join_all(collected).await;
         let failures = MetricFamily::counter(
@@ -90,10 +91,6 @@ impl Metrics {
             warn!("cannot collect the metrics of {name}: {}", error_chain(&*error));
             Vec::new()
         })
-    }
-
-    fn collectors(&self) -> MutexGuard<'_, Vec<(&'static str, Collector)>> {
-        self.0.collectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,10 +9,7 @@
 //! The size of a batch is learned from the latency of `vaccine`, for both.
 
 use std::{
-    sync::{
-        Mutex as StdMutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,9 +18,9 @@ use contracts::{
     ids::StoreId,
     vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
 };
+use parking_lot::Mutex as SyncMutex;
 use platform_resilience::{
     limiter::{Limiter, LimiterConfig, Sample},
-    sync::lock,
     time::Monotonic,
 };
 use platform_rest::client::{Call, CallError, CircuitState, Client};
@@ -67,8 +64,8 @@ pub struct HoldClient {
     owner: StoreId,
     outbox: ReadPool,
     /// When doses were held the last time.
-    last_held: StdMutex<Option<Instant>>,
-    limiter: StdMutex<Limiter>,
+    last_held: SyncMutex<Option<Instant>>,
+    limiter: SyncMutex<Limiter>,
     /// Half of the last batch that got no answer; twice as many after each one that did.
     answered_max: AtomicUsize,
     clock: Monotonic,
@@ -96,12 +93,12 @@ impl HoldClient {
     /// Doses are held for this owner, whose events are in this outbox.
     pub fn new(vaccine: Client, owner: StoreId, outbox: ReadPool) -> Self {
         let backlog = watch::Sender::new(Backlog::Empty);
-        let (limiter, clock) = (StdMutex::new(limiter()), Monotonic::default());
+        let (limiter, clock) = (SyncMutex::new(limiter()), Monotonic::default());
         Self {
             vaccine,
             owner,
             outbox,
-            last_held: StdMutex::default(),
+            last_held: SyncMutex::default(),
             limiter,
             answered_max: AtomicUsize::new(HOLDS_MAX),
             clock,
@@ -118,7 +115,7 @@ impl HoldClient {
     /// How many attempts a batch may have now. The limiter needs many samples; a batch that got no answer
     /// would not get one the next time either.
     pub(crate) fn limit(&self) -> usize {
-        let limit = usize::try_from(lock(&self.limiter).limit()).unwrap_or(HOLDS_MAX);
+        let limit = usize::try_from(self.limiter.lock().limit()).unwrap_or(HOLDS_MAX);
         limit.min(self.answered_max.load(Ordering::Relaxed))
     }
 
@@ -191,7 +188,7 @@ impl HoldClient {
             Sample::Ignored => max,
         };
         self.answered_max.store(max, Ordering::Relaxed);
-        let mut limiter = lock(&self.limiter);
+        let mut limiter = self.limiter.lock();
         // Nothing else is in flight, so the batch may as well be counted now.
         limiter.try_acquire(items, items);
         limiter.learn(sample, sent_at, self.clock.now());
@@ -203,7 +200,7 @@ impl HoldClient {
     /// are: it would hold their doses for others.
     async fn check_consumed(&self, deadline: Instant) -> Result<(), CallError> {
         let is_recent = |at: Instant| at.elapsed() < CHECK_AFTER;
-        if lock(&self.last_held).is_some_and(is_recent) {
+        if self.last_held.lock().is_some_and(is_recent) {
             return Ok(());
         }
         let retry_later = CallError::Shed { retry_after: CHECK_RETRY_AFTER };
@@ -229,7 +226,7 @@ impl HoldClient {
         let call = Call::post("/holds", "application/json", &body)?.idempotent(TRY_TIMEOUT);
         match self.vaccine.call::<HoldReply>(call, deadline).await {
             Ok(reply) => {
-                *lock(&self.last_held) = Some(Instant::now());
+                *self.last_held.lock() = Some(Instant::now());
                 Ok(reply.outcomes)
             }
             Err(error) => {

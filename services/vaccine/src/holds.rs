@@ -8,12 +8,9 @@
 //! What is remembered here only says what to check: if it is wrong, a check was in vain.
 //! Why not from memory alone: `docs/adr/0002-holds.md`.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
+use parking_lot::Mutex;
 use platform_store::{CommandError, CommandOf, Commands, WriteError};
 
 use crate::{
@@ -96,7 +93,7 @@ impl Holds {
     async fn refused<C: Take>(&self, takes: &[C]) -> Vec<bool> {
         let claims = || takes.iter().flat_map(|take| &take.hold().claims);
         let is_suspect = {
-            let sold_out = self.sold_out();
+            let sold_out = self.sold_out.lock();
             claims().any(|id| sold_out.contains(id))
         };
         if !is_suspect {
@@ -105,7 +102,7 @@ impl Holds {
         let Ok(ledger) = self.queries.of_holds(takes.iter().map(Take::hold)).await else {
             return vec![false; takes.len()]; // The commit will decide, or fail.
         };
-        let mut sold_out = self.sold_out();
+        let mut sold_out = self.sold_out.lock();
         for id in claims() {
             if ledger.pools.get(id).is_none_or(|pool| pool.free() > 0) {
                 sold_out.remove(id); // There are doses again, or the vaccine was removed.
@@ -115,13 +112,9 @@ impl Holds {
     }
 
     fn remember(&self, hold: &HoldDose) {
-        let mut sold_out = self.sold_out();
+        let mut sold_out = self.sold_out.lock();
         if sold_out.len() < POOLS_MAX {
             sold_out.extend(&hold.claims);
         }
-    }
-
-    fn sold_out(&self) -> MutexGuard<'_, BTreeSet<PoolId>> {
-        self.sold_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! Exporting spans to an OpenTelemetry collector, without ever delaying a request.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use parking_lot::Mutex;
 use tokio::{runtime::Handle, time::timeout};
 use tracing::{debug, info, warn};
 
@@ -97,13 +98,13 @@ impl Exporter {
             .with_span_processor(SpanQueue::new(exporter, Arc::clone(&counts)))
             .build();
         let tracer = provider.tracer(service);
-        self.services().push((service, provider));
+        self.services.lock().push((service, provider));
         Tracer(Some(Recorder { tracer, counts }))
     }
 
     /// Exports the queued spans of all services, for at most two seconds. Later spans are dropped.
     pub async fn shutdown(&self) {
-        let services = self.services().clone();
+        let services = self.services.lock().clone();
         // The provider blocks its caller while its own thread exports.
         let shutdowns = services.into_iter().map(async |(service, provider)| {
             let shutdown = move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
@@ -112,10 +113,6 @@ impl Exporter {
             }
         });
         join_all(shutdowns).await;
-    }
-
-    fn services(&self) -> MutexGuard<'_, Vec<(&'static str, SdkTracerProvider)>> {
-        self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
