@@ -96,7 +96,7 @@ async fn faketime_setting_the_clock_back_by_an_hour_changes_nothing() {
     eventually(&system.mypage(), "/mypages/1", is("BOOKING_CANCELLED")).await;
     eventually(&system.mypage(), "/mypages/2", is("INJECTION_COMPLETED")).await;
     eventually(&system.mypage(), "/mypages/6", is("BOOKED")).await;
-    wait_until_taken(&system.vaccine(), id, 5).await;
+    wait_until_taken(&system.vaccine(), id, 4).await;
     assert_eq!(active_bookings(&system.booking(0)).await, 4);
     // The clock was set back indeed.
     let since = |view: Value| view["asOf"].as_str().unwrap().to_owned();
