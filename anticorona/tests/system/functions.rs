@@ -154,7 +154,9 @@ async fn everything_is_reached_from_the_gateway_by_links(gateway: &Target) {
     let injection = path(&of_booking(&page).unwrap()["_links"]["self"]);
     let body = json!({"status": "INJECTION_COMPLETED"});
     assert_eq!(send(gateway, Request::put_json(&injection, &body)).await.status, 200);
-    let views = format!("{}/search/findByUserId?userId=77", path(&root["mypages"]));
+    let list = get(gateway, &path(&root["mypages"])).await;
+    let searches = get(gateway, &path(&list["_links"]["search"])).await;
+    let views = format!("{}?userId=77", path(&searches["_links"]["findByUserId"]));
     let is_completed = |page: &Value| {
         let all = items(page, "mypages");
         all.iter().any(|one| one["bookId"] == booking && one["status"] == "INJECTION_COMPLETED")
@@ -163,6 +165,8 @@ async fn everything_is_reached_from_the_gateway_by_links(gateway: &Target) {
     let first = &items(&page, "mypages")[0];
     assert_eq!(get(gateway, &path(&first["_links"]["self"])).await["bookId"], first["bookId"]);
     get(gateway, &path(&page["_links"]["first"])).await;
+    let profile = get(gateway, &path(&page["_links"]["profile"])).await;
+    get(gateway, &path(&profile["_links"]["service-desc"])).await;
     eventually(gateway, &path(&vaccine["_links"]["self"]), |now| now["stock"] == 2).await;
 }
 

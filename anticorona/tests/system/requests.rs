@@ -39,10 +39,12 @@ pub(crate) fn items<'a>(page: &'a Value, collection: &str) -> &'a [Value] {
     page["_embedded"][collection].as_array().unwrap()
 }
 
-/// The path and query of a link.
+/// The path and query of a link, without the variables of a template.
 pub(crate) fn path(link: &Value) -> String {
     let (_, rest) = link["href"].as_str().unwrap().split_once("://").unwrap();
-    rest[rest.find('/').unwrap()..].to_owned()
+    let (url, variables) = rest.split_once('{').unwrap_or((rest, ""));
+    assert_eq!(link["templated"].as_bool().unwrap_or_default(), !variables.is_empty(), "{link}");
+    url[url.find('/').unwrap()..].to_owned()
 }
 
 /// Every booking that booking knows: its id, and whether it is neither cancelled nor completed.

@@ -1,6 +1,6 @@
 //! HAL bodies, as clients of Spring Data REST expect them: items with `_links`, lists in `_embedded`.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display, ops::Not};
 
 use axum::{
     body::HttpBody,
@@ -27,6 +27,9 @@ const VARY: HeaderValue = HeaderValue::from_static("accept, x-forwarded-proto");
 
 /// For what belongs to a person.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The parameters of a list with which a client begins; a cursor is only in the links of a page.
+const PAGE_PARAMETERS: &str = "page,size,sort";
 
 /// The longest host that links are made of: a name and a port (RFC 1035, section 2.3.4).
 const HOST_MAX: usize = 261;
@@ -96,6 +99,11 @@ impl Origin {
         response.headers_mut().insert(header::VARY, VARY);
         response
     }
+
+    /// 200 with a body that only leads on.
+    pub(crate) fn links(&self, links: impl IntoIterator<Item = (&'static str, Link)>) -> Response {
+        self.reply(StatusCode::OK, &Links { links: links.into_iter().collect() })
+    }
 }
 
 /// A link.
@@ -103,13 +111,28 @@ impl Origin {
 pub struct Link {
     #[schema(example = "http://127.0.0.1:8088/bookings/1")]
     href: String,
+    /// Whether `href` has variables (RFC 6570); omitted if not.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    templated: bool,
 }
 
 impl Link {
     /// The link to a URL.
     pub fn to(href: String) -> Self {
-        Self { href }
+        Self { href, templated: false }
     }
+
+    fn template(href: String) -> Self {
+        Self { href, templated: true }
+    }
+}
+
+/// A body that only leads on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Links {
+    #[serde(rename = "_links")]
+    #[schema(value_type = BTreeMap<String, Link>)]
+    links: BTreeMap<&'static str, Link>,
 }
 
 /// An item with its links.
@@ -145,12 +168,40 @@ pub struct Collection {
     pub singular: &'static str,
     /// Whether items belong to a person, so that nobody may store them on the way.
     pub is_personal: bool,
+    /// Its searches, each of them served by an index.
+    pub searches: &'static [Search],
+}
+
+/// A search of a collection, at `/{collection}/search/{name}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Its name: `findByUserId`.
+    pub name: &'static str,
+    /// What it is by: `userId`.
+    pub parameter: &'static str,
 }
 
 impl Collection {
     fn item<T>(self, origin: &Origin, id: impl Display, item: T) -> HalItem<T> {
         let link = Link::to(origin.item(self.plural, id));
         HalItem { item, links: ItemLinks { singular: self.singular, link } }
+    }
+
+    pub(crate) fn list(self, origin: &Origin) -> Link {
+        Link::template(format!("{}{{?{PAGE_PARAMETERS}}}", origin.collection(self.plural)))
+    }
+
+    pub(crate) fn profile(self, origin: &Origin) -> Link {
+        Link::to(origin.item("profile", self.plural))
+    }
+
+    /// 200 with links to its searches.
+    pub fn searches(self, origin: &Origin) -> Response {
+        let path = origin.item(self.plural, "search");
+        let searches = self.searches.iter().map(|Search { name, parameter }| {
+            (*name, Link::template(format!("{path}/{name}{{?{parameter},{PAGE_PARAMETERS}}}")))
+        });
+        origin.links(searches.chain([("self", Link::to(path.clone()))]))
     }
 
     fn reply<T: Serialize>(self, origin: &Origin, status: StatusCode, body: &T) -> Response {
@@ -202,10 +253,14 @@ impl Collection {
     ) -> Response {
         loop {
             let rows = list.rows.items.iter();
-            let items = rows.map(|(key, item)| self.item(origin, id(*key, item), item)).collect();
+            let mut items: Vec<_> =
+                rows.map(|(key, item)| self.item(origin, id(*key, item), item)).collect();
+            if page.is_descending {
+                items.reverse();
+            }
             let body = HalPage {
                 _embedded: BTreeMap::from([(self.plural, items)]),
-                _links: list.links(origin, page),
+                _links: self.page_links(origin, page, &list.rows),
                 page: PageInfo::new(page, list.total),
             };
             let response = self.reply(origin, StatusCode::OK, &body);
@@ -214,6 +269,35 @@ impl Collection {
                 return response;
             }
             list.halve(page.range.start);
+        }
+    }
+
+    fn page_links<T>(self, origin: &Origin, page: &PageRequest, rows: &PageRows<T>) -> PageLinks {
+        let link = |parameter: Option<&str>| Link::to(page.url(&origin.url, parameter));
+        let cursor = |start| link(Some(&format!("cursor={}", Cursor(start))));
+        let keys = rows.items.first().zip(rows.items.last());
+        let keys = keys.map(|((first, _), (last, _))| (*first, *last));
+        let below = keys.filter(|_| rows.has_previous);
+        let below = below.map(|(first, _)| cursor(PageStart::Before(first)));
+        let above = keys.filter(|_| rows.has_next);
+        let above = above.map(|(_, last)| cursor(PageStart::After(last)));
+        let (prev, next, last) = if page.is_descending {
+            (above, below, PageStart::After(0)) // Keys are numbered from 1.
+        } else {
+            (below, above, PageStart::Before(i64::MAX))
+        };
+        PageLinks {
+            first: link(None),
+            prev,
+            this: match page.number {
+                Some(number) => link(Some(&format!("page={number}"))),
+                None => cursor(page.range.start),
+            },
+            next,
+            last: cursor(last),
+            profile: self.profile(origin),
+            search: (!self.searches.is_empty())
+                .then(|| Link::to(origin.item(self.plural, "search"))),
         }
     }
 }
@@ -237,29 +321,10 @@ impl<T> List<T> {
                 items.truncate(half);
                 *has_next = true;
             }
-            PageStart::Before(_) => {
+            PageStart::Before(_) | PageStart::OffsetFromEnd(_) => {
                 items.drain(..half);
                 *has_previous = true;
             }
-        }
-    }
-
-    fn links(&self, origin: &Origin, page: &PageRequest) -> PageLinks {
-        let link = |parameter: Option<&str>| Link::to(page.url(&origin.url, parameter));
-        let cursor = |start| link(Some(&format!("cursor={}", Cursor(start))));
-        let keys = self.rows.items.first().zip(self.rows.items.last());
-        let keys = keys.map(|((first, _), (last, _))| (*first, *last));
-        let prev = keys.filter(|_| self.rows.has_previous);
-        let next = keys.filter(|_| self.rows.has_next);
-        PageLinks {
-            first: link(None),
-            prev: prev.map(|(first, _)| cursor(PageStart::Before(first))),
-            this: match page.number {
-                Some(number) => link(Some(&format!("page={number}"))),
-                None => cursor(page.range.start),
-            },
-            next: next.map(|(_, last)| cursor(PageStart::After(last))),
-            last: cursor(PageStart::Before(i64::MAX)),
         }
     }
 }
@@ -274,7 +339,8 @@ pub struct HalPage<T> {
     page: PageInfo,
 }
 
-/// Links to the other pages; `prev` and `next` only where there is one.
+/// Links to the other pages, to what describes the collection, and to its searches; `prev`, `next` and `search` only
+/// where there is one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PageLinks {
     first: Link,
@@ -287,4 +353,8 @@ pub struct PageLinks {
     #[schema(nullable = false)]
     next: Option<Link>,
     last: Link,
+    profile: Link,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    search: Option<Link>,
 }

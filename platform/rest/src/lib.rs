@@ -15,6 +15,7 @@ pub mod fault_injection;
 mod forwarded;
 pub mod hal;
 pub mod headers;
+pub mod index;
 mod ingress;
 pub mod json;
 pub mod listener;

@@ -5,7 +5,7 @@
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::{
-    hal::{HalItem, HalPage},
+    hal::{HalItem, HalPage, Links},
     problem::Problem,
 };
 
@@ -36,12 +36,21 @@ pub enum PageOf<T: ToSchema> {
     #[response(status = 406, content_type = "application/problem+json")]
     NotAcceptable(Problem),
     /// The parameters do not go together: the page is too far from the beginning of the list (follow the
-    /// `next` links), or both a page and a cursor are given
+    /// `next` links), or both a page and a cursor are given; or the list cannot be sorted like this: its `sort`
+    /// has another field or direction, or is repeated
     #[response(status = 400, content_type = "application/problem+json")]
     Incompatible(Problem),
     /// A parameter is wrong; `field` names it
     #[response(status = 422, content_type = "application/problem+json")]
     InvalidField(Problem),
+}
+
+/// The response with links alone.
+#[derive(Debug, IntoResponses)]
+pub enum Linked {
+    /// Links
+    #[response(status = 200, content_type = "application/hal+json")]
+    Links(Links),
 }
 
 /// The responses with an item.

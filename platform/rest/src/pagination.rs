@@ -4,10 +4,15 @@
 //! any length. `?page=3` is honoured while at most [`PAGE_DEPTH_MAX`] items come before that page; beyond,
 //! the database would have to skip them one by one, so it is refused and points to the cursors.
 //!
+//! `?sort=id,desc` reverses the list. A cursor still names keys: the page after `before-120` goes down from 119.
+//!
 //! A page that would be larger than a caller reads ([`RESPONSE_MAX`](crate::json::RESPONSE_MAX)) has fewer items
 //! than requested, and a link to the others.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+};
 
 use axum::{
     extract::FromRequestParts,
@@ -28,6 +33,9 @@ pub const PAGE_SIZE_MAX: u32 = 1_000;
 /// Items before a page that is requested by its number, at most.
 pub const PAGE_DEPTH_MAX: u64 = 10_000;
 
+/// What every list can be sorted by: its key, the one order that its index has.
+const SORTABLE: &str = "id";
+
 /// Digits of a key in a cursor at most: as many as the largest key has.
 const KEY_DIGITS_MAX: usize = 19;
 
@@ -38,6 +46,8 @@ pub struct PageRequest {
     pub range: PageRange,
     /// Its number, counted from 0, where it was requested by number.
     pub number: Option<u64>,
+    /// Whether the items are in descending order; [`PageRequest::range`] is of the ascending one.
+    pub(crate) is_descending: bool,
     /// The path of the list, with the parameters of its query that do not choose a page.
     list: String,
 }
@@ -56,18 +66,30 @@ pub struct PageParams {
     /// Items on a page, 20 unless given; more than 1000 means 1000
     #[param(value_type = Option<i64>, example = 20, minimum = 1, maximum = 4_294_967_295_i64, nullable = false)]
     size: Option<String>,
+    /// The order of the list: by its numbers, up unless `desc` is given
+    #[param(
+        example = "id,desc",
+        nullable = false,
+        pattern = "^id(,([aA][sS][cC]|[dD][eE][sS][cC]))?$"
+    )]
+    sort: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let sorts = query_pairs(&parts.uri).filter(|(name, _)| name == "sort");
+        if sorts.count() > 1 {
+            return Err(not_sortable("it may be given once"));
+        }
         let Query::<PageParams>(query) = Query::from_request_parts(parts, state).await?;
         let size = match query.size.map(|text| text.parse::<u32>()) {
             None => PAGE_SIZE,
             Some(Ok(size)) if size > 0 => size.min(PAGE_SIZE_MAX),
             Some(_) => return Err(Problem::invalid("size", "must be a whole number from 1")),
         };
+        let is_descending = query.sort.as_deref().map(is_descending).transpose()?.unwrap_or(false);
         let (start, number) = match (query.cursor, query.page) {
             (Some(_), Some(_)) => {
                 return Err(
@@ -77,10 +99,27 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
             (Some(cursor), None) => (cursor.parse::<Cursor>()?.0, None),
             (None, page) => {
                 let number = number(page.as_deref())?;
-                (PageStart::Offset(offset(number, size)?), Some(number))
+                let offset = offset(number, size)?;
+                let start =
+                    if is_descending { PageStart::OffsetFromEnd } else { PageStart::Offset };
+                (start(offset), Some(number))
             }
         };
-        Ok(Self { range: PageRange { start, size }, number, list: list(&parts.uri) })
+        let range = PageRange { start, size };
+        Ok(Self { range, number, is_descending, list: list(&parts.uri) })
+    }
+}
+
+/// Parses a `sort` as Spring Data has it: a field, and perhaps a direction.
+fn is_descending(sort: &str) -> Result<bool, Problem> {
+    let (field, direction) = sort.split_once(',').unwrap_or((sort, "asc"));
+    if field != SORTABLE {
+        return Err(not_sortable(format!("there is no index by `{field}`")));
+    }
+    match direction.to_ascii_lowercase().as_str() {
+        "asc" => Ok(false),
+        "desc" => Ok(true),
+        _ => Err(not_sortable(format!("the direction is asc or desc, not `{direction}`"))),
     }
 }
 
@@ -95,9 +134,12 @@ fn offset(number: u64, size: u32) -> Result<u64, Problem> {
     if offset > PAGE_DEPTH_MAX { Err(too_deep()) } else { Ok(offset) }
 }
 
+fn query_pairs(uri: &Uri) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+}
+
 fn list(uri: &Uri) -> String {
-    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let kept = query.filter(|(name, _)| !["cursor", "page", "size"].contains(&&**name));
+    let kept = query_pairs(uri).filter(|(name, _)| !["cursor", "page", "size"].contains(&&**name));
     let kept = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
     if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{kept}", uri.path()) }
 }
@@ -125,6 +167,16 @@ fn too_deep() -> Problem {
     ))
 }
 
+fn not_sortable(reason: impl Display) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "urn:anticorona:not-sortable",
+        "The list cannot be sorted like this",
+    )
+    .field("sort")
+    .detail(format!("{reason}; sortable fields: {SORTABLE}"))
+}
+
 /// A place in a list as text: `after-120`, `before-121`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor(pub(crate) PageStart);
@@ -146,10 +198,10 @@ impl FromStr for Cursor {
     }
 }
 
-impl fmt::Display for Cursor {
+impl Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            PageStart::Offset(_) => Ok(()),
+            PageStart::Offset(_) | PageStart::OffsetFromEnd(_) => Ok(()),
             PageStart::After(key) => write!(f, "after-{key}"),
             PageStart::Before(key) => write!(f, "before-{key}"),
         }

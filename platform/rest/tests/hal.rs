@@ -11,14 +11,19 @@ use axum::{
 };
 use insta::assert_snapshot;
 use platform_rest::{
-    hal::{Collection, List, Origin},
+    hal::{Collection, List, Origin, Search},
     pagination::PageRequest,
 };
 use platform_store::PageRows;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-const BEANS: Collection = Collection { plural: "beans", singular: "bean", is_personal: false };
+const BEANS: Collection = Collection {
+    plural: "beans",
+    singular: "bean",
+    is_personal: false,
+    searches: &[Search { name: "findByHue", parameter: "hue" }],
+};
 
 #[derive(Serialize)]
 struct Bean {
@@ -148,6 +153,51 @@ async fn an_empty_page_has_no_neighbours() {
 }
 
 #[tokio::test]
+async fn a_descending_page_has_its_items_reversed_and_links_that_keep_the_order() {
+    assert_snapshot!(links("?sort=id,desc&size=2", &[8, 9], [true, false]).await, @r"
+    first sort=id%2Cdesc&size=2
+    self sort=id%2Cdesc&page=0&size=2
+    next sort=id%2Cdesc&cursor=before-8&size=2
+    last sort=id%2Cdesc&cursor=after-0&size=2
+    ");
+    assert_snapshot!(links("?sort=id,DESC&cursor=before-8", &[5, 7], [true, true]).await, @r"
+    first sort=id%2CDESC&size=20
+    prev sort=id%2CDESC&cursor=after-7&size=20
+    self sort=id%2CDESC&cursor=before-8&size=20
+    next sort=id%2CDESC&cursor=before-5&size=20
+    last sort=id%2CDESC&cursor=after-0&size=20
+    ");
+    let (mut parts, ()) = Request::get("/beans?sort=id,desc").body(()).unwrap().into_parts();
+    let request = PageRequest::from_request_parts(&mut parts, &()).await.unwrap();
+    let items = [4, 6].map(|key| (key, BEAN)).into();
+    let rows = PageRows { items, has_previous: false, has_next: false };
+    let page = BEANS.page(&host().await, &request, List { rows, total: None }, |key, _| key);
+    let page: Value = serde_json::from_str(&body(page).await).unwrap();
+    let urls = [0, 1].map(|at| page["_embedded"]["beans"][at]["_links"]["self"]["href"].clone());
+    assert_eq!(urls, ["http://h/beans/6", "http://h/beans/4"]);
+}
+
+#[tokio::test]
+async fn a_page_links_to_the_profile_and_the_searches_of_its_collection() {
+    let page = page("", &[7], [false, false]).await;
+    assert_eq!(page["_links"]["profile"], json!({"href": "http://h/profile/beans"}));
+    assert_eq!(page["_links"]["search"], json!({"href": "http://h/beans/search"}));
+    let searches = body(BEANS.searches(&host().await)).await;
+    assert_snapshot!(searches, @r#"{"_links":{"findByHue":{"href":"http://h/beans/search/findByHue{?hue,page,size,sort}","templated":true},"self":{"href":"http://h/beans/search"}}}"#);
+}
+
+#[tokio::test]
+async fn a_collection_without_a_search_has_no_link_to_one() {
+    let (mut parts, ()) = Request::get("/beans").body(()).unwrap().into_parts();
+    let request = PageRequest::from_request_parts(&mut parts, &()).await.unwrap();
+    let rows = PageRows { items: vec![(1, BEAN)], has_previous: false, has_next: false };
+    let beans = Collection { searches: &[], ..BEANS };
+    let page = beans.page(&host().await, &request, List { rows, total: None }, |key, _| key);
+    let page: Value = serde_json::from_str(&body(page).await).unwrap();
+    assert_eq!(page["_links"].get("search"), None);
+}
+
+#[tokio::test]
 async fn a_page_by_number_has_its_items_and_totals() {
     let page = page("?page=2&size=3", &[7], [true, false]).await;
     assert_snapshot!(page["_embedded"], @r#"{"beans":[{"_links":{"bean":{"href":"http://h/beans/runner"},"self":{"href":"http://h/beans/runner"}},"name":"runner"}]}"#);
@@ -205,7 +255,7 @@ async fn requested(query: &str) -> Result<PageRequest, String> {
 
 #[tokio::test]
 async fn a_parameter_that_is_not_of_a_page_is_ignored() {
-    assert!(requested("?size=7&sort=id").await.is_ok());
+    assert!(requested("?size=7&projection=short").await.is_ok());
 }
 
 #[tokio::test]
@@ -214,6 +264,20 @@ async fn a_wrong_page_is_rejected_with_the_name_of_the_field() {
     assert_snapshot!(requested("?size=0").await.unwrap_err(), @r#"{"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"must be a whole number from 1","field":"size"}"#);
     assert_snapshot!(requested("?cursor=7").await.unwrap_err(), @r#"{"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"must be the cursor of a `next` or `prev` link","field":"cursor"}"#);
     assert_snapshot!(requested("?cursor=after-1&page=1").await.unwrap_err(), @r#"{"type":"urn:anticorona:malformed","title":"The request cannot be read","status":400,"detail":"a page cannot be given with a cursor","field":"page"}"#);
+}
+
+#[tokio::test]
+async fn a_list_is_sorted_once_by_what_its_index_has_or_the_request_is_rejected() {
+    for accepted in ["sort=id", "sort=id,asc", "sort=id,desc", "sort=id%2cDesc"] {
+        assert!(requested(&format!("?{accepted}")).await.is_ok(), "{accepted}");
+    }
+    assert_snapshot!(requested("?sort=name,desc").await.unwrap_err(), @r#"{"type":"urn:anticorona:not-sortable","title":"The list cannot be sorted like this","status":400,"detail":"there is no index by `name`; sortable fields: id","field":"sort"}"#);
+    assert_snapshot!(requested("?sort=id,up").await.unwrap_err(), @r#"{"type":"urn:anticorona:not-sortable","title":"The list cannot be sorted like this","status":400,"detail":"the direction is asc or desc, not `up`; sortable fields: id","field":"sort"}"#);
+    assert_snapshot!(requested("?sort=id&sort=id").await.unwrap_err(), @r#"{"type":"urn:anticorona:not-sortable","title":"The list cannot be sorted like this","status":400,"detail":"it may be given once; sortable fields: id","field":"sort"}"#);
+    for refused in ["sort=", "sort=id,", "sort=ID", "sort=id,desc,asc", "sort=desc"] {
+        let problem = requested(&format!("?{refused}")).await.unwrap_err();
+        assert!(problem.contains("urn:anticorona:not-sortable"), "{refused}: {problem}");
+    }
 }
 
 #[tokio::test]

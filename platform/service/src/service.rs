@@ -3,7 +3,7 @@
 use std::{fmt, pin::Pin};
 
 use platform_events::RelayPriority;
-use platform_rest::runtime::Runtime;
+use platform_rest::{hal::Collection, runtime::Runtime};
 use platform_store::Migration;
 use platform_telemetry::BoxError;
 use utoipa::openapi::OpenApi;
@@ -26,7 +26,7 @@ pub struct Service {
     /// The services whose events it consumes.
     pub consumes: &'static [Consumes],
     /// The collections that the gateway forwards to it, with their lists, searches and items.
-    pub collections: &'static [&'static str],
+    pub collections: &'static [Collection],
     /// The collections of which only the items are forwarded.
     pub items: &'static [&'static str],
     /// Whether it recognises a `POST` that is repeated with the same [`platform_rest::headers::ATTEMPT`].

@@ -11,6 +11,8 @@ use crate::{
 pub enum PageStart {
     /// After so many items. They are skipped one by one, so the caller limits them.
     Offset(u64),
+    /// The page ends before so many items at the end of the list. They are skipped likewise.
+    OffsetFromEnd(u64),
     /// Behind the item of this key.
     After(i64),
     /// The page ends before the item of this key.
@@ -58,6 +60,7 @@ impl Keyset {
     ) -> Result<PageRows<T>, SqlError> {
         let (sql, key, skip) = match start {
             PageStart::Offset(skip) => (self.after, i64::MIN, skip),
+            PageStart::OffsetFromEnd(skip) => (self.before, i64::MAX, skip),
             PageStart::After(key) => (self.after, key, 0),
             PageStart::Before(key) => (self.before, key, 0),
         };
@@ -74,11 +77,12 @@ impl Keyset {
             PageStart::Offset(skip) => (skip > 0, goes_on),
             // The item of the key itself is on the other side.
             PageStart::After(_) => (true, goes_on),
-            PageStart::Before(_) => {
-                items.reverse();
-                (goes_on, true)
-            }
+            PageStart::Before(_) => (goes_on, true),
+            PageStart::OffsetFromEnd(skip) => (goes_on, skip > 0),
         };
+        if matches!(start, PageStart::Before(_) | PageStart::OffsetFromEnd(_)) {
+            items.reverse();
+        }
         Ok(PageRows { items, has_previous, has_next })
     }
 }

@@ -15,6 +15,7 @@ use platform_rest::{
     RequestDeadline,
     etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
+    index::{self, ServiceCollections},
     json::{Id, Json},
     openapi::{
         BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
@@ -41,7 +42,10 @@ mod tickets;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 const BOOKINGS: Collection =
-    Collection { plural: "bookings", singular: "booking", is_personal: true };
+    Collection { plural: "bookings", singular: "booking", is_personal: true, searches: &[] };
+
+pub(crate) const COLLECTIONS: ServiceCollections =
+    ServiceCollections { service: "booking", collections: &[BOOKINGS] };
 
 type Protocol = State<Arc<BookingProtocol>>;
 
@@ -54,6 +58,7 @@ struct Document;
 
 fn routes() -> OpenApiRouter<Arc<BookingProtocol>> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(index::routes(&[COLLECTIONS], None))
         .routes(routes!(list, book))
         .routes(routes!(show, replace, update, cancel))
         .routes(routes!(tickets::show))
@@ -61,7 +66,7 @@ fn routes() -> OpenApiRouter<Arc<BookingProtocol>> {
 
 /// The routes of bookings.
 pub fn router(protocol: Arc<BookingProtocol>) -> Router {
-    routes().with_state(protocol).into()
+    index::with_document(COLLECTIONS.service, routes().with_state(protocol))
 }
 
 /// Their OpenAPI document.

@@ -37,7 +37,7 @@ pub const SERVICE: Service = Service {
     summary: "takes and cancels bookings",
     port: 8082,
     consumes: &[Consumes { publisher: "injection", priority: RelayPriority::Background }],
-    collections: &["bookings"],
+    collections: api::COLLECTIONS.collections,
     items: &["tickets"],
     recognises_attempts: true,
     migrations: MIGRATIONS,

@@ -1,14 +1,12 @@
 //! The routes of the edge: each collection of a service is forwarded to it, everything else stays inside.
 
-use axum::{
-    Router,
-    http::StatusCode,
-    response::Response,
-    routing::{any, get},
+use axum::{Router, routing::any};
+use platform_rest::{
+    client::Client,
+    index::{self, ServiceCollections},
+    problem::Problem,
 };
-use platform_rest::{client::Client, hal::Origin, problem::Problem};
 use platform_service::Service;
-use serde_json::{Map, Value, json};
 
 use crate::{
     cors::CorsOrigins,
@@ -21,18 +19,21 @@ const INTERNAL: &str = "/vaccines/checkAndBookStock";
 
 pub(crate) fn router(upstreams: Vec<(&'static Service, Client)>, cors: CorsOrigins) -> Router {
     let services: Vec<_> = upstreams.iter().map(|(service, _)| *service).collect();
-    let collections: Vec<_> =
-        services.iter().flat_map(|service| service.collections).copied().collect();
-    let mut router = Router::new()
-        .route("/", get(move |origin| async move { index(&origin, &collections) }))
+    let collections = services.iter().map(|service| ServiceCollections {
+        service: service.name,
+        collections: service.collections,
+    });
+    let collections: Vec<_> = collections.collect();
+    let mut router = Router::from(index::routes(&collections, Some("swagger-ui/")))
         .route(INTERNAL, any(internal))
         .merge(swagger_ui::router(&services));
     for (service, client) in upstreams {
         let upstream = Upstream { client, recognises_attempts: service.recognises_attempts };
-        for name in service.collections {
-            router = router.merge(list(name, upstream.clone()));
+        for collection in service.collections {
+            router = router.merge(list(collection.plural, upstream.clone()));
+            router = router.merge(items(collection.plural, upstream.clone()));
         }
-        for name in service.collections.iter().chain(service.items) {
+        for name in service.items {
             router = router.merge(items(name, upstream.clone()));
         }
     }
@@ -52,17 +53,6 @@ fn list(name: &str, upstream: Upstream) -> Router {
 
 fn items(name: &str, upstream: Upstream) -> Router {
     Router::new().route(&format!("/{name}/{{id}}"), any(forward)).with_state(upstream)
-}
-
-/// Links to every collection.
-fn index(origin: &Origin, collections: &[&'static str]) -> Response {
-    let mut links = Map::new();
-    for name in collections {
-        links.insert((*name).to_owned(), json!({"href": origin.collection(name)}));
-    }
-    let page = origin.item("swagger-ui", "");
-    links.insert("service-doc".to_owned(), json!({"href": page})); // RFC 8631
-    origin.reply(StatusCode::OK, &json!({"_links": Value::Object(links)}))
 }
 
 async fn internal() -> Problem {

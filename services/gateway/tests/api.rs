@@ -23,7 +23,7 @@ mod upstream;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use insta::assert_snapshot;
-use platform_rest::{listener::Listener, runtime::Runtime};
+use platform_rest::{hal::Collection, listener::Listener, runtime::Runtime};
 use platform_service::{Configured, Env, ListenArgs, Service, ServiceArgs, Settings};
 use platform_telemetry::logs::LogFormat;
 use tokio::{
@@ -46,19 +46,27 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine";
 
 /// The services behind the edge, with their committed documents.
 static SERVICES: [&Service; 4] = [
-    &service("vaccine", &["vaccines"], &[], || document(include_str!(document_path!("vaccine")))),
-    &service("booking", &["bookings"], &["tickets"], || {
+    &service("vaccine", &[collection("vaccines")], &[], || {
+        document(include_str!(document_path!("vaccine")))
+    }),
+    &service("booking", &[collection("bookings")], &["tickets"], || {
         document(include_str!(document_path!("booking")))
     }),
-    &service("injection", &["injections", "cancellations"], &[], || {
+    &service("injection", &[collection("injections"), collection("cancellations")], &[], || {
         document(include_str!(document_path!("injection")))
     }),
-    &service("mypage", &["mypages"], &[], || document(include_str!(document_path!("mypage")))),
+    &service("mypage", &[collection("mypages")], &[], || {
+        document(include_str!(document_path!("mypage")))
+    }),
 ];
+
+const fn collection(plural: &'static str) -> Collection {
+    Collection { plural, singular: "item", is_personal: true, searches: &[] }
+}
 
 const fn service(
     name: &'static str,
-    collections: &'static [&'static str],
+    collections: &'static [Collection],
     items: &'static [&'static str],
     openapi: fn() -> utoipa::openapi::OpenApi,
 ) -> Service {
@@ -498,11 +506,31 @@ async fn the_index_links_to_every_collection() {
     HTTP/1.1 200 OK
     content-type: application/hal+json
     vary: accept, x-forwarded-proto
-    content-length: 318
+    content-length: 534
     connection: close
 
-    {"_links":{"bookings":{"href":"http://edge.test/bookings"},"cancellations":{"href":"http://edge.test/cancellations"},"injections":{"href":"http://edge.test/injections"},"mypages":{"href":"http://edge.test/mypages"},"service-doc":{"href":"http://edge.test/swagger-ui/"},"vaccines":{"href":"http://edge.test/vaccines"}}}
+    {"_links":{"bookings":{"href":"http://edge.test/bookings{?page,size,sort}","templated":true},"cancellations":{"href":"http://edge.test/cancellations{?page,size,sort}","templated":true},"injections":{"href":"http://edge.test/injections{?page,size,sort}","templated":true},"mypages":{"href":"http://edge.test/mypages{?page,size,sort}","templated":true},"profile":{"href":"http://edge.test/profile"},"service-doc":{"href":"http://edge.test/swagger-ui/"},"vaccines":{"href":"http://edge.test/vaccines{?page,size,sort}","templated":true}}}
     "#);
+    edge.assert_nothing_was_forwarded();
+}
+
+#[tokio::test]
+async fn the_profile_of_a_collection_leads_to_the_document_of_its_service() {
+    let edge = Edge::with(Responds(OK));
+    for (collection, service) in [
+        ("bookings", "booking"),
+        ("cancellations", "injection"),
+        ("injections", "injection"),
+        ("mypages", "mypage"),
+        ("vaccines", "vaccine"),
+    ] {
+        let profile = edge.get(&format!("/profile/{collection}")).await;
+        let document = format!("/openapi/{service}.json");
+        assert!(profile.contains(&format!("http://edge.test{document}\"")), "{profile}");
+        let document = edge.get(&document).await;
+        assert!(document.contains(&format!("\"/{collection}\"")), "{document:.200}");
+    }
+    assert!(edge.get("/profile/tickets").await.starts_with("HTTP/1.1 404"));
     edge.assert_nothing_was_forwarded();
 }
 

@@ -12,9 +12,13 @@ use contracts::{
 };
 use platform_rest::{
     etag::IfMatch,
-    hal::{Collection, HalItem, HalPage, Origin},
+    hal::{Collection, HalItem, HalPage, Origin, Search},
+    index::{self, ServiceCollections},
     json::{self, Id, Json, Query},
-    openapi::{BodyProblems, Changed, Condition, ConditionProblem, Found, PageOf, Unavailable},
+    openapi::{
+        BodyProblems, Changed, Condition, ConditionProblem, Found, Linked, NotAcceptable, PageOf,
+        Unavailable,
+    },
     pagination::{PageParams, PageRequest},
     problem::Problem,
     problem_responses,
@@ -34,11 +38,22 @@ use crate::{
 /// How long a write may wait for its commit.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
-const INJECTIONS: Collection =
-    Collection { plural: "injections", singular: "injection", is_personal: true };
+const INJECTIONS: Collection = Collection {
+    plural: "injections",
+    singular: "injection",
+    is_personal: true,
+    searches: &[Search { name: "findByBookingId", parameter: "bookingId" }],
+};
 
-const CANCELLATIONS: Collection =
-    Collection { plural: "cancellations", singular: "cancellation", is_personal: true };
+const CANCELLATIONS: Collection = Collection {
+    plural: "cancellations",
+    singular: "cancellation",
+    is_personal: true,
+    searches: &[],
+};
+
+pub(crate) const COLLECTIONS: ServiceCollections =
+    ServiceCollections { service: "injection", collections: &[INJECTIONS, CANCELLATIONS] };
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
@@ -64,7 +79,9 @@ struct Document;
 
 fn routes() -> OpenApiRouter<InjectionDesk> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(index::routes(&[COLLECTIONS], None))
         .routes(routes!(list))
+        .routes(routes!(searches))
         .routes(routes!(find_by_booking_id))
         .routes(routes!(show, replace, update))
         .routes(routes!(list_cancelled))
@@ -73,7 +90,7 @@ fn routes() -> OpenApiRouter<InjectionDesk> {
 
 /// The routes of the injection desk.
 pub fn router(desk: InjectionDesk) -> Router {
-    routes().with_state(desk).into()
+    index::with_document(COLLECTIONS.service, routes().with_state(desk))
 }
 
 /// Their OpenAPI document.
@@ -93,6 +110,17 @@ async fn list(
 ) -> Result<Response, Problem> {
     let list = desk.queries.injections(page.range).await?;
     Ok(INJECTIONS.page(&origin, &page, list, |id, _| id))
+}
+
+/// Links to the searches
+#[utoipa::path(
+    get,
+    path = "/injections/search",
+    tag = "injections",
+    responses(Linked, NotAcceptable, Unavailable)
+)]
+async fn searches(origin: Origin) -> Response {
+    INJECTIONS.searches(&origin)
 }
 
 #[derive(Deserialize, IntoParams)]

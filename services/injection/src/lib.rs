@@ -25,7 +25,7 @@ pub const SERVICE: Service = Service {
     summary: "the injection desk: who is expected, who was vaccinated",
     port: 8084,
     consumes: &[Consumes { publisher: "booking", priority: RelayPriority::Background }],
-    collections: &["injections", "cancellations"],
+    collections: api::COLLECTIONS.collections,
     items: &[],
     recognises_attempts: false,
     migrations: MIGRATIONS,

@@ -8,9 +8,10 @@ use contracts::{
     mypage::Mypage,
 };
 use platform_rest::{
-    hal::{Collection, HalItem, HalPage, Origin},
+    hal::{Collection, HalItem, HalPage, Origin, Search},
+    index::{self, ServiceCollections},
     json::{self, Id, Query},
-    openapi::{Found, PageOf, Unavailable},
+    openapi::{Found, Linked, NotAcceptable, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
     problem_responses,
@@ -21,7 +22,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::store::Queries;
 
-const MYPAGES: Collection = Collection { plural: "mypages", singular: "mypage", is_personal: true };
+const MYPAGES: Collection = Collection {
+    plural: "mypages",
+    singular: "mypage",
+    is_personal: true,
+    searches: &[Search { name: "findByUserId", parameter: "userId" }],
+};
+
+pub(crate) const COLLECTIONS: ServiceCollections =
+    ServiceCollections { service: "mypage", collections: &[MYPAGES] };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,14 +44,16 @@ struct Document;
 
 fn routes() -> OpenApiRouter<Queries> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(index::routes(&[COLLECTIONS], None))
         .routes(routes!(list))
+        .routes(routes!(searches))
         .routes(routes!(find_by_user_id))
         .routes(routes!(show))
 }
 
 /// The routes of the views.
 pub fn router(queries: Queries) -> Router {
-    routes().with_state(queries).into()
+    index::with_document(COLLECTIONS.service, routes().with_state(queries))
 }
 
 /// Their OpenAPI document.
@@ -62,6 +73,17 @@ async fn list(
 ) -> Result<Response, Problem> {
     let list = queries.all(page.range).await?;
     Ok(MYPAGES.page(&origin, &page, list, |_, one| one.book_id))
+}
+
+/// Links to the searches
+#[utoipa::path(
+    get,
+    path = "/mypages/search",
+    tag = "mypages",
+    responses(Linked, NotAcceptable, Unavailable)
+)]
+async fn searches(origin: Origin) -> Response {
+    MYPAGES.searches(&origin)
 }
 
 #[derive(Deserialize, IntoParams)]

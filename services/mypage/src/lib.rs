@@ -31,7 +31,7 @@ pub const SERVICE: Service = Service {
         Consumes { publisher: "booking", priority: RelayPriority::Background },
         Consumes { publisher: "injection", priority: RelayPriority::Background },
     ],
-    collections: &["mypages"],
+    collections: api::COLLECTIONS.collections,
     items: &[],
     recognises_attempts: false,
     migrations: MIGRATIONS,

@@ -127,7 +127,7 @@ async fn a_citizen_finds_their_bookings_page_by_page() {
     200 OK
     content-type: application/hal+json
 
-    {"_embedded":{"mypages":[{"bookId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:01Z","_links":{"self":{"href":"http://mypage.test/mypages/1"},"mypage":{"href":"http://mypage.test/mypages/1"}}},{"bookId":3,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:03Z","_links":{"self":{"href":"http://mypage.test/mypages/3"},"mypage":{"href":"http://mypage.test/mypages/3"}}}]},"_links":{"first":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&size=2"},"self":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&page=0&size=2"},"next":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&cursor=after-3&size=2"},"last":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&cursor=before-9223372036854775807&size=2"}},"page":{"size":2,"number":0}}
+    {"_embedded":{"mypages":[{"bookId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:01Z","_links":{"self":{"href":"http://mypage.test/mypages/1"},"mypage":{"href":"http://mypage.test/mypages/1"}}},{"bookId":3,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:03Z","_links":{"self":{"href":"http://mypage.test/mypages/3"},"mypage":{"href":"http://mypage.test/mypages/3"}}}]},"_links":{"first":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&size=2"},"self":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&page=0&size=2"},"next":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&cursor=after-3&size=2"},"last":{"href":"http://mypage.test/mypages/search/findByUserId?userId=5&cursor=before-9223372036854775807&size=2"},"profile":{"href":"http://mypage.test/profile/mypages"},"search":{"href":"http://mypage.test/mypages/search"}},"page":{"size":2,"number":0}}
     "#);
     assert_eq!(first.numbers("mypages", "userId"), [5, 5]);
     assert_eq!(pages(&app, path).await, [vec![1, 3], vec![5]]);
@@ -142,6 +142,26 @@ async fn a_citizen_finds_their_bookings_page_by_page() {
 
     let other = get(&app, "/mypages/search/findByUserId?userId=7").await;
     assert_eq!(other.numbers("mypages", "bookId"), Vec::<i64>::new());
+}
+
+/// From the index to the bookings of a user, and to the document, by links alone.
+#[tokio::test]
+async fn the_search_and_the_document_are_reached_from_the_index() {
+    let app = start();
+    app.publish(&[booked(1, 1), booked(2, 3)]).await;
+    let link = async |path: &str, name: &str| get(&app, path).await.link(name).unwrap();
+    let list = link("/", "mypages").await;
+    assert_eq!(list, "/mypages{?page,size,sort}");
+    let search = link(&link("/mypages", "search").await, "findByUserId").await;
+    assert_eq!(search, "/mypages/search/findByUserId{?userId,page,size,sort}");
+    let found = get(&app, "/mypages/search/findByUserId?userId=5&sort=id,desc").await;
+    assert_eq!(found.numbers("mypages", "bookId"), [3, 1]);
+
+    assert_eq!(link(&link("/", "profile").await, "mypages").await, "/profile/mypages");
+    let profile = link("/mypages", "profile").await;
+    assert_eq!(link(&profile, "describes").await, list);
+    let document = get(&app, &link(&profile, "service-desc").await).await.json();
+    assert!(document["paths"]["/mypages/search"].is_object());
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use contracts::{
 use platform_rest::{
     etag::IfMatch,
     hal::{Collection, HalItem, HalPage, Origin},
+    index::{self, ServiceCollections},
     json::{self, Id, Json, Query},
     openapi::{
         BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
@@ -51,7 +52,10 @@ pub use self::{batches::count_items, stock::Stock};
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795392000");
 
 const VACCINES: Collection =
-    Collection { plural: "vaccines", singular: "vaccine", is_personal: false };
+    Collection { plural: "vaccines", singular: "vaccine", is_personal: false, searches: &[] };
+
+pub(crate) const COLLECTIONS: ServiceCollections =
+    ServiceCollections { service: "vaccine", collections: &[VACCINES] };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -66,6 +70,7 @@ struct Document;
 #[expect(deprecated, reason = "it is still served")]
 fn routes() -> OpenApiRouter<Stock> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(index::routes(&[COLLECTIONS], None))
         .routes(routes!(list, register))
         .routes(routes!(check_and_book_stock))
         .routes(routes!(show, replace, change, remove))
@@ -76,7 +81,7 @@ fn routes() -> OpenApiRouter<Stock> {
 
 /// The routes of the stock ledger.
 pub fn router(stock: Stock) -> Router {
-    routes().with_state(stock).into()
+    index::with_document(COLLECTIONS.service, routes().with_state(stock))
 }
 
 /// Their OpenAPI document.

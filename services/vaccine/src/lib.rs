@@ -32,7 +32,7 @@ pub const SERVICE: Service = Service {
         Consumes { publisher: "booking", priority: RelayPriority::Foreground },
         Consumes { publisher: "injection", priority: RelayPriority::Foreground },
     ],
-    collections: &["vaccines"],
+    collections: api::COLLECTIONS.collections,
     items: &[],
     recognises_attempts: false,
     migrations: MIGRATIONS,

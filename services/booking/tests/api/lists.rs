@@ -23,7 +23,7 @@ async fn an_empty_list_is_one_empty_page() {
     200 OK
     content-type: application/hal+json
 
-    {"_embedded":{"bookings":[]},"_links":{"first":{"href":"http://booking.test/bookings?size=20"},"self":{"href":"http://booking.test/bookings?page=0&size=20"},"last":{"href":"http://booking.test/bookings?cursor=before-9223372036854775807&size=20"}},"page":{"size":20,"totalElements":0,"totalPages":0,"number":0}}
+    {"_embedded":{"bookings":[]},"_links":{"first":{"href":"http://booking.test/bookings?size=20"},"self":{"href":"http://booking.test/bookings?page=0&size=20"},"last":{"href":"http://booking.test/bookings?cursor=before-9223372036854775807&size=20"},"profile":{"href":"http://booking.test/profile/bookings"}},"page":{"size":20,"totalElements":0,"totalPages":0,"number":0}}
     "#);
 }
 
@@ -34,7 +34,7 @@ async fn a_list_contains_its_bookings_with_their_links() {
     200 OK
     content-type: application/hal+json
 
-    {"_embedded":{"bookings":[{"bookingId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","_links":{"self":{"href":"http://booking.test/bookings/1"},"booking":{"href":"http://booking.test/bookings/1"}}}]},"_links":{"first":{"href":"http://booking.test/bookings?size=20"},"self":{"href":"http://booking.test/bookings?page=0&size=20"},"last":{"href":"http://booking.test/bookings?cursor=before-9223372036854775807&size=20"}},"page":{"size":20,"totalElements":1,"totalPages":1,"number":0}}
+    {"_embedded":{"bookings":[{"bookingId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","_links":{"self":{"href":"http://booking.test/bookings/1"},"booking":{"href":"http://booking.test/bookings/1"}}}]},"_links":{"first":{"href":"http://booking.test/bookings?size=20"},"self":{"href":"http://booking.test/bookings?page=0&size=20"},"last":{"href":"http://booking.test/bookings?cursor=before-9223372036854775807&size=20"},"profile":{"href":"http://booking.test/profile/bookings"}},"page":{"size":20,"totalElements":1,"totalPages":1,"number":0}}
     "#);
 }
 
@@ -60,8 +60,32 @@ async fn a_page_may_be_requested_by_its_number() {
     assert_eq!(ids(&app, "GET /bookings?size=2&page=1").await, [3, 4]);
     assert_eq!(ids(&app, "GET /bookings?size=2&page=2").await, [5]);
     let middle = app.request("GET /bookings?page=1&size=2", "").await.json();
-    assert_snapshot!(middle["_links"], @r#"{"first":{"href":"http://booking.test/bookings?size=2"},"last":{"href":"http://booking.test/bookings?cursor=before-9223372036854775807&size=2"},"next":{"href":"http://booking.test/bookings?cursor=after-4&size=2"},"prev":{"href":"http://booking.test/bookings?cursor=before-3&size=2"},"self":{"href":"http://booking.test/bookings?page=1&size=2"}}"#);
+    assert_snapshot!(middle["_links"], @r#"{"first":{"href":"http://booking.test/bookings?size=2"},"last":{"href":"http://booking.test/bookings?cursor=before-9223372036854775807&size=2"},"next":{"href":"http://booking.test/bookings?cursor=after-4&size=2"},"prev":{"href":"http://booking.test/bookings?cursor=before-3&size=2"},"profile":{"href":"http://booking.test/profile/bookings"},"self":{"href":"http://booking.test/bookings?page=1&size=2"}}"#);
     assert_snapshot!(middle["page"], @r#"{"number":1,"size":2,"totalElements":5,"totalPages":3}"#);
+}
+
+#[tokio::test]
+async fn a_list_may_be_read_from_its_end() {
+    let app = with_bookings(5).await;
+    let mut page = app.request("GET /bookings?sort=id,desc&size=2", "").await;
+    let mut pages = vec![page.numbers("bookings", "bookingId")];
+    while let Some(next) = page.link("next") {
+        page = app.request(&format!("GET {next}"), "").await;
+        pages.push(page.numbers("bookings", "bookingId"));
+    }
+    assert_eq!(pages, [vec![5, 4], vec![3, 2], vec![1]]);
+    let previous = page.link("prev").unwrap();
+    assert_eq!(ids(&app, &format!("GET {previous}")).await, [3, 2]);
+    let last = page.link("last").unwrap();
+    assert_eq!(ids(&app, &format!("GET {last}")).await, [2, 1]);
+    assert_eq!(ids(&app, "GET /bookings?sort=id,desc&size=2&page=1").await, [3, 2]);
+    assert_eq!(ids(&app, "GET /bookings?sort=id&size=2&page=1").await, [3, 4]);
+}
+
+#[tokio::test]
+async fn a_list_cannot_be_sorted_by_what_has_no_index() {
+    let refused = BookingApp::start().request("GET /bookings?sort=userId,desc", "").await;
+    assert_snapshot!(refused.in_short(), @"400 not-sortable; sort: there is no index by `userId`; sortable fields: id");
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ async fn appointments_are_listed_page_by_page() {
     200 OK
     content-type: application/hal+json
 
-    {"_embedded":{"injections":[{"injectionId":3,"bookingId":3,"vaccineId":1,"userId":103,"status":"INJECTION_READY","_links":{"self":{"href":"http://injection.test/injections/3"},"injection":{"href":"http://injection.test/injections/3"}}},{"injectionId":4,"bookingId":4,"vaccineId":1,"userId":104,"status":"INJECTION_READY","_links":{"self":{"href":"http://injection.test/injections/4"},"injection":{"href":"http://injection.test/injections/4"}}}]},"_links":{"first":{"href":"http://injection.test/injections?size=2"},"prev":{"href":"http://injection.test/injections?cursor=before-3&size=2"},"self":{"href":"http://injection.test/injections?page=1&size=2"},"next":{"href":"http://injection.test/injections?cursor=after-4&size=2"},"last":{"href":"http://injection.test/injections?cursor=before-9223372036854775807&size=2"}},"page":{"size":2,"totalElements":5,"totalPages":3,"number":1}}
+    {"_embedded":{"injections":[{"injectionId":3,"bookingId":3,"vaccineId":1,"userId":103,"status":"INJECTION_READY","_links":{"self":{"href":"http://injection.test/injections/3"},"injection":{"href":"http://injection.test/injections/3"}}},{"injectionId":4,"bookingId":4,"vaccineId":1,"userId":104,"status":"INJECTION_READY","_links":{"self":{"href":"http://injection.test/injections/4"},"injection":{"href":"http://injection.test/injections/4"}}}]},"_links":{"first":{"href":"http://injection.test/injections?size=2"},"prev":{"href":"http://injection.test/injections?cursor=before-3&size=2"},"self":{"href":"http://injection.test/injections?page=1&size=2"},"next":{"href":"http://injection.test/injections?cursor=after-4&size=2"},"last":{"href":"http://injection.test/injections?cursor=before-9223372036854775807&size=2"},"profile":{"href":"http://injection.test/profile/injections"},"search":{"href":"http://injection.test/injections/search"}},"page":{"size":2,"totalElements":5,"totalPages":3,"number":1}}
     "#);
     let (mut path, mut pages) = (Some("/injections?size=2".to_owned()), Vec::new());
     while let Some(here) = path {
@@ -105,6 +105,18 @@ async fn appointments_are_listed_page_by_page() {
         path = page.link("next");
     }
     assert_eq!(pages, [vec![1, 2], vec![3, 4], vec![5]]);
+}
+
+#[tokio::test]
+async fn the_search_of_appointments_is_linked_and_cancellations_have_none() {
+    let app = start_with_three().await;
+    let list = app.request("GET /injections?sort=id,desc", "").await;
+    assert_eq!(list.numbers("injections", "injectionId"), [3, 2, 1]);
+    let searches = app.request(&format!("GET {}", list.link("search").unwrap()), "").await;
+    let search = searches.link("findByBookingId").unwrap();
+    assert_eq!(search, "/injections/search/findByBookingId{?bookingId,page,size,sort}");
+    assert_eq!(app.request("GET /cancellations", "").await.link("search"), None);
+    assert_eq!(app.request("GET /cancellations/search", "").await.status, 404);
 }
 
 #[tokio::test]
@@ -124,7 +136,7 @@ async fn the_appointments_of_a_booking_number_are_found() {
     200 OK
     content-type: application/hal+json
 
-    {"_embedded":{"injections":[]},"_links":{"first":{"href":"http://injection.test/injections/search/findByBookingId?bookingId=9&size=20"},"self":{"href":"http://injection.test/injections/search/findByBookingId?bookingId=9&page=0&size=20"},"last":{"href":"http://injection.test/injections/search/findByBookingId?bookingId=9&cursor=before-9223372036854775807&size=20"}},"page":{"size":20,"number":0}}
+    {"_embedded":{"injections":[]},"_links":{"first":{"href":"http://injection.test/injections/search/findByBookingId?bookingId=9&size=20"},"self":{"href":"http://injection.test/injections/search/findByBookingId?bookingId=9&page=0&size=20"},"last":{"href":"http://injection.test/injections/search/findByBookingId?bookingId=9&cursor=before-9223372036854775807&size=20"},"profile":{"href":"http://injection.test/profile/injections"},"search":{"href":"http://injection.test/injections/search"}},"page":{"size":20,"number":0}}
     "#
     );
 }
@@ -143,7 +155,7 @@ async fn cancellations_have_a_list_of_their_own() {
         ])
         .await;
     assert_snapshot!(transcript, @r#"
-    GET /cancellations?size=2: 200 {"_embedded":{"cancellations":[{"bookingId":1,"vaccineId":1,"userId":101,"_links":{"self":{"href":"http://injection.test/cancellations/1"},"cancellation":{"href":"http://injection.test/cancellations/1"}}},{"bookingId":3,"vaccineId":1,"userId":103,"_links":{"self":{"href":"http://injection.test/cancellations/3"},"cancellation":{"href":"http://injection.test/cancellations/3"}}}]},"_links":{"first":{"href":"http://injection.test/cancellations?size=2"},"self":{"href":"http://injection.test/cancellations?page=0&size=2"},"next":{"href":"http://injection.test/cancellations?cursor=after-3&size=2"},"last":{"href":"http://injection.test/cancellations?cursor=before-9223372036854775807&size=2"}},"page":{"size":2,"number":0}}
+    GET /cancellations?size=2: 200 {"_embedded":{"cancellations":[{"bookingId":1,"vaccineId":1,"userId":101,"_links":{"self":{"href":"http://injection.test/cancellations/1"},"cancellation":{"href":"http://injection.test/cancellations/1"}}},{"bookingId":3,"vaccineId":1,"userId":103,"_links":{"self":{"href":"http://injection.test/cancellations/3"},"cancellation":{"href":"http://injection.test/cancellations/3"}}}]},"_links":{"first":{"href":"http://injection.test/cancellations?size=2"},"self":{"href":"http://injection.test/cancellations?page=0&size=2"},"next":{"href":"http://injection.test/cancellations?cursor=after-3&size=2"},"last":{"href":"http://injection.test/cancellations?cursor=before-9223372036854775807&size=2"},"profile":{"href":"http://injection.test/profile/cancellations"}},"page":{"size":2,"number":0}}
     GET /cancellations/3: 200 {"bookingId":3,"vaccineId":1,"userId":103,"_links":{"self":{"href":"http://injection.test/cancellations/3"},"cancellation":{"href":"http://injection.test/cancellations/3"}}}
     GET /cancellations/2: 404 not-found; there is no such cancellation
     GET /cancellations/5: 404 not-found; there is no such cancellation

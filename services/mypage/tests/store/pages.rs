@@ -12,7 +12,7 @@ use mypage::{
 use platform_rest::hal::List;
 use platform_store::{
     PageRange,
-    PageStart::{self, After, Before, Offset},
+    PageStart::{self, After, Before, Offset, OffsetFromEnd},
 };
 use testkit::{TestDatabase, TestStore, on_both_databases, steps::steps};
 use uuid::Uuid;
@@ -67,6 +67,9 @@ fn a_page_begins_at_an_offset_or_a_cursor(new: fn() -> TestDatabase) {
         (After(5), 2, vec![]),
         (Before(3), 9, vec![5, 3]),
         (Before(i64::MAX), 2, vec![4, 2]),
+        (OffsetFromEnd(0), 2, vec![4, 2]),
+        (OffsetFromEnd(3), 9, vec![5, 3]),
+        (OffsetFromEnd(5), 2, vec![]),
     ] {
         assert_eq!(page(&store, start, size), (expected, Some(5)), "{start:?} {size}");
     }
@@ -81,6 +84,7 @@ fn a_citizen_has_a_list_of_their_own(new: fn() -> TestDatabase) {
         (1, Offset(2), 2, vec![1]),
         (1, After(3), 2, vec![1]),
         (1, Before(6), 2, vec![7, 4]),
+        (1, OffsetFromEnd(1), 2, vec![7, 4]),
         (0, Offset(0), 9, vec![3]),
         (9, Offset(0), 9, vec![]),
     ] {
@@ -153,7 +157,7 @@ fn a_page_costs_the_same_at_any_cursor_of_a_list_of_any_length() {
     };
     let limits = (of_all(&short, After(0)) + 20, of_citizen(&short, After(0)) + 20);
     for key in [0, MANY / 2, MANY - 20].map(i64::from) {
-        for start in [After(key), Before(key + 21)] {
+        for start in [After(key), Before(key + 21), OffsetFromEnd(0)] {
             let costs = (of_all(&long, start), of_citizen(&long, start));
             assert!(costs.0 <= limits.0 && costs.1 <= limits.1, "{start:?}: {costs:?}, {limits:?}");
         }

@@ -29,8 +29,11 @@ async fn every_documented_operation_is_served_and_no_other() {
     assert_eq!(
         paths.keys().collect::<Vec<_>>(),
         [
+            "/",
             "/aborts",
             "/holds",
+            "/profile",
+            "/profile/{collection}",
             "/vaccines",
             "/vaccines/checkAndBookStock",
             "/vaccines/{id}",
@@ -39,6 +42,7 @@ async fn every_documented_operation_is_served_and_no_other() {
     );
     for (path, operations) in paths {
         let url = path.replace("{id}", "1").replace("{reservation}", ANA);
+        let url = url.replace("{collection}", "vaccines");
         let allow = app.request(&format!("TRACE {url}"), "").await;
         let allow = allow.header("allow").unwrap_or_default();
         // Every GET serves HEAD too.
@@ -54,7 +58,7 @@ fn every_response_has_its_media_type_and_retry_after() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
-            let is_hal = operation["tags"][0] == "vaccines" && !path.ends_with("checkAndBookStock");
+            let is_hal = operation["tags"][0] != "internal" && !path.ends_with("checkAndBookStock");
             let expected = match status.as_str() {
                 "204" => None,
                 "200" | "201" if is_hal => Some("application/hal+json"),
@@ -84,8 +88,11 @@ fn deprecated_and_internal_operations_are_marked() {
     for (path, _, operation) in operations(&document()) {
         let is_deprecated = path == "/vaccines/checkAndBookStock";
         assert_eq!(operation["deprecated"].as_bool().unwrap_or_default(), is_deprecated, "{path}");
-        let is_internal = !path.starts_with("/vaccines") || path.contains("reservations");
-        let tag = if is_internal { "internal" } else { "vaccines" };
+        let tag = match path {
+            "/" | "/profile" | "/profile/{collection}" => "index",
+            _ if path.starts_with("/vaccines") && !path.contains("reservations") => "vaccines",
+            _ => "internal",
+        };
         assert_eq!(operation["tags"], json!([tag]), "{path}");
     }
 }

@@ -224,8 +224,8 @@ async fn a_wrong_method_is_refused_with_those_that_are_allowed() {
 #[tokio::test]
 async fn other_paths_are_not_found() {
     let replies = refused_requests(&[
-        "GET /",
         "GET /vaccine",
+        "GET /vaccines/search",
         "GET /vaccines/2",
         "GET /vaccines/0",
         "GET /vaccines/one",
@@ -236,10 +236,10 @@ async fn other_paths_are_not_found() {
     ])
     .await;
     assert_snapshot!(replies, @"
-    GET /
-      404 not-found; nothing at /
     GET /vaccine
       404 not-found; nothing at /vaccine
+    GET /vaccines/search
+      404 not-found; nothing at /vaccines/search
     GET /vaccines/2
       404 no-such-vaccine; there is no such vaccine
     GET /vaccines/0

@@ -119,7 +119,7 @@ async fn an_empty_list_is_a_page() {
     200 OK
     content-type: application/hal+json
 
-    {"_embedded":{"vaccines":[]},"_links":{"first":{"href":"http://vaccine.test/vaccines?size=20"},"self":{"href":"http://vaccine.test/vaccines?page=0&size=20"},"last":{"href":"http://vaccine.test/vaccines?cursor=before-9223372036854775807&size=20"}},"page":{"size":20,"number":0}}
+    {"_embedded":{"vaccines":[]},"_links":{"first":{"href":"http://vaccine.test/vaccines?size=20"},"self":{"href":"http://vaccine.test/vaccines?page=0&size=20"},"last":{"href":"http://vaccine.test/vaccines?cursor=before-9223372036854775807&size=20"},"profile":{"href":"http://vaccine.test/profile/vaccines"}},"page":{"size":20,"number":0}}
     "#);
 }
 
@@ -138,7 +138,7 @@ async fn a_page_has_links_to_its_neighbours_and_no_total() {
     200 OK
     content-type: application/hal+json
 
-    {"_embedded":{"vaccines":[{"vaccineId":2,"vcName":"TWO","stock":9,"bookQty":0,"_links":{"self":{"href":"http://vaccine.test/vaccines/2"},"vaccine":{"href":"http://vaccine.test/vaccines/2"}}}]},"_links":{"first":{"href":"http://vaccine.test/vaccines?size=1"},"prev":{"href":"http://vaccine.test/vaccines?cursor=before-2&size=1"},"self":{"href":"http://vaccine.test/vaccines?page=1&size=1"},"next":{"href":"http://vaccine.test/vaccines?cursor=after-2&size=1"},"last":{"href":"http://vaccine.test/vaccines?cursor=before-9223372036854775807&size=1"}},"page":{"size":1,"number":1}}
+    {"_embedded":{"vaccines":[{"vaccineId":2,"vcName":"TWO","stock":9,"bookQty":0,"_links":{"self":{"href":"http://vaccine.test/vaccines/2"},"vaccine":{"href":"http://vaccine.test/vaccines/2"}}}]},"_links":{"first":{"href":"http://vaccine.test/vaccines?size=1"},"prev":{"href":"http://vaccine.test/vaccines?cursor=before-2&size=1"},"self":{"href":"http://vaccine.test/vaccines?page=1&size=1"},"next":{"href":"http://vaccine.test/vaccines?cursor=after-2&size=1"},"last":{"href":"http://vaccine.test/vaccines?cursor=before-9223372036854775807&size=1"},"profile":{"href":"http://vaccine.test/profile/vaccines"}},"page":{"size":1,"number":1}}
     "#);
 
     let mut links = String::new();

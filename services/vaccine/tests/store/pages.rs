@@ -32,6 +32,10 @@ fn vaccines_are_listed_by_number_in_pages(new: fn() -> TestDatabase) {
         (PageStart::Offset(1), 1, (vec![3], true, true)),
         (PageStart::Offset(3), 1, (vec![], true, false)),
         (PageStart::Offset(i64::MAX.unsigned_abs()), u32::MAX, (vec![], true, false)),
+        (PageStart::OffsetFromEnd(0), 2, (vec![3, 4], true, false)),
+        (PageStart::OffsetFromEnd(1), 1, (vec![3], true, true)),
+        (PageStart::OffsetFromEnd(1), 2, (vec![1, 3], false, true)),
+        (PageStart::OffsetFromEnd(3), 1, (vec![], false, true)),
         (PageStart::After(1), 1, (vec![3], true, true)),
         (PageStart::After(3), 1, (vec![4], true, false)),
         (PageStart::After(i64::MAX), 9, (vec![], true, false)),
@@ -94,7 +98,10 @@ fn a_page_by_number_costs_the_same_but_for_what_it_skips() {
     let (short, long) = (with_vaccines(40), with_vaccines(COUNT));
     let limit = cost(&short, PageStart::Offset(0)) + 20;
     for skipped in [0_i32, 2_000, 3_980] {
-        let cost = cost(&long, PageStart::Offset(skipped.unsigned_abs().into()));
-        assert!(cost <= limit + STEPS_TO_SKIP * skipped, "{skipped} skipped: {cost}, {limit}");
+        for start in [PageStart::Offset, PageStart::OffsetFromEnd] {
+            let start = start(skipped.unsigned_abs().into());
+            let cost = cost(&long, start);
+            assert!(cost <= limit + STEPS_TO_SKIP * skipped, "{start:?}: {cost}, {limit}");
+        }
     }
 }
