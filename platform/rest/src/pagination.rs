@@ -7,7 +7,7 @@
 //! `?sort=id,desc` reverses the list. A cursor still names keys: the page after `before-120` goes down from 119.
 //!
 //! A page that would be larger than a caller reads ([`RESPONSE_MAX`](crate::json::RESPONSE_MAX)) has fewer items
-//! than requested, and a link to the others.
+//! than requested, and a link to the others. Large pages ([`LARGE_PAGE`]) are made one after the other.
 
 use std::{
     fmt::{self, Display},
@@ -20,6 +20,7 @@ use axum::{
 };
 use platform_store::{PageRange, PageStart};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{json::Query, problem::Problem};
@@ -33,14 +34,23 @@ pub const PAGE_SIZE_MAX: u32 = 1_000;
 /// Items before a page that is requested by its number, at most.
 pub const PAGE_DEPTH_MAX: u64 = 10_000;
 
+/// A page of more items than this is large.
+pub const LARGE_PAGE: u32 = 100;
+
+/// Large pages that a process reads and writes at once; others wait for their turn. One takes the time of dozens of
+/// bookings: who requests them without end must not take the time of those who book.
+const LARGE_PAGES_MAX: usize = 1;
+
+static LARGE_PAGES: Semaphore = Semaphore::const_new(LARGE_PAGES_MAX);
+
 /// What every list can be sorted by: its key, the one order that its index has.
 const SORTABLE: &str = "id";
 
 /// Digits of a key in a cursor at most: as many as the largest key has.
 const KEY_DIGITS_MAX: usize = 19;
 
-/// The page that a request asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The page that a request asks for. Large pages have their turn until this is dropped.
+#[derive(Debug)]
 pub struct PageRequest {
     /// Where it begins, and its size, 1 to [`PAGE_SIZE_MAX`].
     pub range: PageRange,
@@ -50,6 +60,7 @@ pub struct PageRequest {
     pub(crate) is_descending: bool,
     /// The path of the list, with the parameters of its query that do not choose a page.
     list: String,
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 /// The query of a request for a page.
@@ -106,7 +117,9 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
             }
         };
         let range = PageRange { start, size };
-        Ok(Self { range, number, is_descending, list: list(&parts.uri) })
+        // It is never closed.
+        let turn = if size > LARGE_PAGE { LARGE_PAGES.acquire().await.ok() } else { None };
+        Ok(Self { range, number, is_descending, list: list(&parts.uri), _turn: turn })
     }
 }
 
