@@ -51,10 +51,10 @@ where
 
 /// The routes of a service with their OpenAPI document, to which the profiles link.
 pub fn with_document(service: &str, routes: OpenApiRouter) -> Router {
-    let (router, document) = routes.split_for_parts();
+    let (served, document) = routes.split_for_parts();
     let json = document.to_json().unwrap_or_default(); // Only text and numbers: cannot fail.
     let headers = [(header::CONTENT_TYPE, "application/json")];
-    router.route(&format!("/openapi/{}", document_name(service)), get((headers, json)))
+    served.route(&format!("/openapi/{}", document_name(service)), get((headers, json)))
 }
 
 fn document_name(service: &str) -> String {
