@@ -27,9 +27,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SETTINGS: &str = "Settings from the environment:
   DATABASE_URL   postgres://USER:PASSWORD@HOST:PORT/DATABASE for every service that runs here;
                  VACCINE_DATABASE_URL, BOOKING_DATABASE_URL, … for one. Unless set: SQLite in --data
-  EVENTS_URL     nats://HOST:PORT, or http (the default: services publish to each other directly)
+                 PostgreSQL takes ?sslmode=require, prefer (the default) or disable
+  EVENTS_URL     nats://HOST:PORT, tls://HOST:PORT, or http (the default: services publish to each
+                 other directly)
   VACCINE_URL, BOOKING_URL, INJECTION_URL, MYPAGE_URL
                  where the other services listen, for a service that runs alone
+  SSL_CERT_FILE  the authorities to trust in TLS to PostgreSQL, NATS and a trace collector, as PEM
+                 (default: those of the machine)
   BIND_ADDRESS   the address to listen on, unless --bind is given
   RUST_LOG       the filter of the log (default info)";
 

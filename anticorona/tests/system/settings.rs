@@ -39,7 +39,7 @@ fn valid_settings_are_printed_without_passwords() {
         &settings,
         &[
             "listens on 0.0.0.0:8082",
-            "data       PostgreSQL at db, database bookings",
+            "data       PostgreSQL at db, database bookings, sslmode=prefer",
             "events     NATS at nats://nats:4222, stream anticorona",
             "vaccine    http://vaccine:8081",
             "breaker    failures-in-a-row=5,timeouts-in-a-row=3,minimum-calls=20,",

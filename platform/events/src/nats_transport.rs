@@ -7,10 +7,10 @@
 //! other continues behind it; and what NATS has lost at its end is published again. Works with servers from
 //! 2.9 on.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, future::ready, str::FromStr, time::Duration};
 
 use async_nats::{
-    ConnectOptions,
+    ConnectOptions, Server,
     jetstream::{
         self,
         context::PublishErrorKind,
@@ -22,9 +22,10 @@ use contracts::{
     event::{BATCH_MEDIA_TYPE, CloudEvent, SnapshotPart},
     ids::StoreId,
 };
+use parking_lot::Mutex;
 use platform_telemetry::BoxError;
 use thiserror::Error;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::transport::{Position, PublishError, Reached, Transport};
 
@@ -38,11 +39,14 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// NATS would reject a message that it has lost as a duplicate.
 const OFFSET: &str = "Anticorona-Offset";
 
-/// Where NATS listens: `nats://HOST:PORT`, optionally with the name of the stream as path.
+/// Where NATS listens: `nats://HOST:PORT`, or `tls://HOST:PORT` where TLS is required, optionally with the
+/// name of the stream as path.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NatsUrl {
     /// Without the path.
     server: String,
+    /// Whether a server without TLS is refused.
+    is_tls_required: bool,
     /// A user and a password, or a token alone.
     credentials: Option<(String, Option<String>)>,
     /// The name of the stream.
@@ -51,14 +55,21 @@ pub struct NatsUrl {
 
 /// The text is not the URL of NATS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be nats://HOST:PORT or nats://HOST:PORT/STREAM (letters, digits, - and _)")]
+#[error(
+    "must be nats://HOST:PORT, or tls://HOST:PORT, and may end in /STREAM (letters, digits, - and _)"
+)]
 pub struct NatsUrlError;
 
 impl FromStr for NatsUrl {
     type Err = NatsUrlError;
 
     fn from_str(text: &str) -> Result<Self, NatsUrlError> {
-        let rest = text.strip_prefix("nats://").ok_or(NatsUrlError)?;
+        let (scheme, rest) = text.split_once("://").ok_or(NatsUrlError)?;
+        let is_tls_required = match scheme {
+            "nats" => false,
+            "tls" => true,
+            _ => return Err(NatsUrlError),
+        };
         // A password may contain any character; after the last @ there is only an address.
         let (credentials, rest) = match rest.rsplit_once('@') {
             Some((credentials, rest)) => (Some(credentials), rest),
@@ -74,7 +85,8 @@ impl FromStr for NatsUrl {
         if server.is_empty() || !stream.chars().all(is_name) {
             return Err(NatsUrlError);
         }
-        Ok(Self { server: format!("nats://{server}"), credentials, stream: stream.to_owned() })
+        let (server, stream) = (format!("{scheme}://{server}"), stream.to_owned());
+        Ok(Self { server, is_tls_required, credentials, stream })
     }
 }
 
@@ -96,7 +108,16 @@ pub struct NatsTransport {
 impl NatsTransport {
     /// Connects, now or as soon as NATS is reachable.
     pub async fn connect(url: &NatsUrl, service: &'static str) -> Result<Self, PublishError> {
-        let options = ConnectOptions::new().name(service).retry_on_initial_connect();
+        let logged = Mutex::default();
+        let options = ConnectOptions::new()
+            .name(service)
+            // Also of the other servers of a cluster, whose addresses come without a scheme.
+            .require_tls(url.is_tls_required)
+            .retry_on_initial_connect()
+            .reconnect_to_server_callback(move |servers, _| {
+                log_new_failures(&servers, &logged);
+                ready(None) // The client chooses.
+            });
         let options = match url.credentials.clone() {
             Some((user, Some(password))) => options.user_and_password(user, password),
             Some((token, None)) => options.token(token),
@@ -180,6 +201,20 @@ impl Transport for NatsTransport {
     }
 }
 
+/// Logs why the last attempts to connect failed, unless that is `logged`: the client itself only tries again.
+fn log_new_failures(servers: &[Server], logged: &Mutex<String>) {
+    let failure = |server: &Server| Some(format!("{server}: {}", server.last_error.as_ref()?));
+    let failures = servers.iter().filter_map(failure).collect::<Vec<_>>().join("; ");
+    let mut logged = logged.lock();
+    if *logged != failures && !failures.is_empty() {
+        let is_about_trust = failures.contains("UnknownIssuer");
+        let hint =
+            if is_about_trust { "; SSL_CERT_FILE names the trusted authorities" } else { "" };
+        warn!("cannot connect to NATS, retrying: {failures}{hint}");
+    }
+    *logged = failures;
+}
+
 pub(crate) fn nats(cause: impl Into<BoxError>) -> PublishError {
     PublishError::Nats(cause.into())
 }
@@ -196,8 +231,18 @@ mod tests {
         let url: NatsUrl = "nats://user:se@cret@nats:4222".parse().unwrap();
         assert_eq!((url.server.as_str(), url.credentials), ("nats://nats:4222", credentials));
         let url: NatsUrl = "nats://127.0.0.1:4222".parse().unwrap();
-        assert_eq!(url.stream, STREAM);
-        for wrong in ["", "nats://", "http://nats:4222", "nats://nats:4222/a.b", "nats://nats/*"] {
+        assert_eq!((url.stream.as_str(), url.is_tls_required), (STREAM, false));
+        let url: NatsUrl = "tls://user:secret@nats:4222".parse().unwrap();
+        assert_eq!((url.server.as_str(), url.is_tls_required), ("tls://nats:4222", true));
+        for wrong in [
+            "",
+            "nats://",
+            "tls://",
+            "nats:4222",
+            "http://nats:4222",
+            "nats://nats:4222/a.b",
+            "nats://nats/*",
+        ] {
             assert_eq!(wrong.parse::<NatsUrl>(), Err(NatsUrlError), "{wrong}");
         }
     }

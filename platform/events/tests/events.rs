@@ -8,6 +8,8 @@ mod api;
 mod consumer;
 #[path = "events/nats.rs"]
 mod nats;
+#[path = "events/nats_tls.rs"]
+mod nats_tls;
 #[path = "events/notes.rs"]
 mod notes;
 #[path = "events/relay.rs"]

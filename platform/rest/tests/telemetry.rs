@@ -115,7 +115,7 @@ impl Collector {
 
     fn exporter(&self) -> Exporter {
         let endpoint = format!("http://{}/v1/traces", self.service.address);
-        Exporter::start(TraceSettings::new(endpoint.parse().unwrap()))
+        Exporter::start(TraceSettings::new(endpoint.parse().unwrap())).unwrap()
     }
 
     fn received(&self, bytes: &str) -> bool {

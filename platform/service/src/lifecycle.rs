@@ -100,7 +100,7 @@ where
     F: Future<Output = Result<(), BoxError>>,
 {
     let Some(settings) = settings else { return work(stop).await };
-    let exporter = Exporter::start(settings).install();
+    let exporter = Exporter::start(settings)?.install();
     let ended = work(stop).await;
     exporter.shutdown().await;
     ended

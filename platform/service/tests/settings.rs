@@ -86,7 +86,7 @@ fn the_database_is_that_of_the_service_else_the_common_one_else_a_file() {
     let common = ("DATABASE_URL", "postgres://user@common/db");
     let database = |env: &[_]| summary(env).unwrap()[0].clone();
     assert_eq!(database(&[own, common]), ("data", "own.sqlite".to_owned()));
-    let postgres = "PostgreSQL at common, database db".to_owned();
+    let postgres = "PostgreSQL at common, database db, sslmode=prefer".to_owned();
     assert_eq!(database(&[("PUBLISHER_DATABASE_URL", ""), common]), ("data", postgres));
     assert_eq!(database(&[]), ("data", "data/publisher.sqlite".to_owned()));
 }
@@ -188,7 +188,7 @@ fn the_summary_shows_no_password() {
     assert_eq!(
         shown,
         [
-            ("data", "PostgreSQL at db.test, database doses".to_owned()),
+            ("data", "PostgreSQL at db.test, database doses, sslmode=prefer".to_owned()),
             ("events", "NATS at nats://nats.test:4222, stream anticorona".to_owned()),
             ("retention", "30 days".to_owned()),
         ]

@@ -1,13 +1,15 @@
 //! The database of a store, a SQLite file or a PostgreSQL server, and the transactions on a connection
 //! to it.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{collections::BTreeSet, fmt, path::PathBuf, str::FromStr};
 
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio_postgres::{
     Config,
     config::{Host, SslMode},
 };
+use tracing::warn;
 
 use crate::{error::SqlError, postgres, sql::Tx, sqlite};
 
@@ -29,11 +31,6 @@ pub enum DatabaseUrlError {
     /// A wrong URL of PostgreSQL.
     #[error("not a PostgreSQL URL: {0}")]
     Postgres(String),
-    /// PostgreSQL over TLS.
-    #[error(
-        "sslmode=require is not supported: encrypt the connection to PostgreSQL in the network"
-    )]
-    Tls,
 }
 
 impl FromStr for Database {
@@ -50,9 +47,6 @@ impl FromStr for Database {
             let reason = std::error::Error::source(&cause).map(ToString::to_string);
             DatabaseUrlError::Postgres(reason.unwrap_or_else(|| cause.to_string()))
         })?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(DatabaseUrlError::Tls);
-        }
         Ok(Self::Postgres(Box::new(config)))
     }
 }
@@ -63,9 +57,24 @@ impl Database {
         Ok(match self {
             Self::Sqlite(path) => Connection::Sqlite(sqlite::connect(path)?),
             Self::Postgres(config) => {
-                Connection::Postgres(postgres::Connection::open(config, service)?)
+                let connection = postgres::Connection::open(config, service)?;
+                if connection.is_downgraded {
+                    self.warn_once_not_encrypted();
+                }
+                Connection::Postgres(connection)
             }
         })
+    }
+
+    /// Of each database once: the connections of a store are several, and are replaced.
+    fn warn_once_not_encrypted(&self) {
+        static WARNED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        if WARNED.lock().insert(self.to_string()) {
+            warn!(
+                "the connection to {self} is not encrypted, as the server offers no TLS; \
+                 sslmode=require refuses that, sslmode=disable permits it"
+            );
+        }
     }
 
     /// A connection for reads.
@@ -90,7 +99,12 @@ impl fmt::Display for Database {
                 });
                 let hosts: Vec<_> = hosts.collect();
                 let name = config.get_dbname().unwrap_or("?");
-                write!(f, "PostgreSQL at {}, database {name}", hosts.join(", "))
+                let mode = match config.get_ssl_mode() {
+                    SslMode::Disable => "disable",
+                    SslMode::Require => "require",
+                    _ => "prefer",
+                };
+                write!(f, "PostgreSQL at {}, database {name}, sslmode={mode}", hosts.join(", "))
             }
         }
     }

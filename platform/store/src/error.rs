@@ -6,6 +6,8 @@ use rusqlite::ErrorCode;
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 
+use crate::postgres::tls::TlsError;
+
 /// The cause of an error, as a value that can cross threads.
 pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 
@@ -45,13 +47,17 @@ pub enum SqlError {
 
 impl SqlError {
     /// Whether the database could not be reached, or is starting: a later try may succeed. Not if it has
-    /// answered that it refuses.
+    /// answered that it refuses, or its certificate is not valid.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable(cause) => cause
-                .downcast_ref::<tokio_postgres::Error>()
-                .and_then(tokio_postgres::Error::code)
-                .is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW),
+            Self::Unreachable(cause) => {
+                let Some(cause) = cause.downcast_ref::<tokio_postgres::Error>() else {
+                    return true;
+                };
+                let tls = cause.source().and_then(|source| source.downcast_ref());
+                tls.is_none_or(TlsError::may_pass)
+                    && cause.code().is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW)
+            }
             Self::Postgres(cause) => cause.is_closed(),
             Self::Sqlite(_) | Self::Replaced { .. } | Self::Decode { .. } | Self::Encode(_) => {
                 false

@@ -11,12 +11,14 @@
 mod driver;
 mod encoded;
 mod many;
+pub(crate) mod tls;
 
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     fmt,
     pin::pin,
+    rc::Rc,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -24,7 +26,7 @@ use std::{
 use futures_util::{TryStreamExt, future::maybe_done};
 use platform_telemetry::error_chain;
 use tokio::{task::yield_now, time::timeout};
-use tokio_postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
+use tokio_postgres::{Client, Config, Row, Statement, types::ToSql};
 use tracing::warn;
 
 use crate::{
@@ -33,6 +35,7 @@ use crate::{
         driver::{Driver, begin},
         encoded::Encoded,
         many::for_many,
+        tls::MakeTls,
     },
     value::Value,
 };
@@ -96,6 +99,8 @@ pub struct Connection {
     /// A statement failed since the last ROLLBACK. PostgreSQL then turns COMMIT into a rollback, which
     /// is not an error.
     has_failed: Cell<bool>,
+    /// TLS is preferred, but the server does not offer it; and it may be another machine.
+    pub(crate) is_downgraded: bool,
 }
 
 /// For how many rows of parameters a statement is prepared.
@@ -129,7 +134,9 @@ impl Connection {
         config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
         config.tcp_user_timeout(RESPONSE_TIMEOUT);
         let driver = Driver::new().map_err(unreachable)?;
-        let connecting = async { timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await };
+        let tls = MakeTls::default();
+        let is_encrypted = Rc::clone(&tls.is_encrypted);
+        let connecting = async { timeout(CONNECT_TIMEOUT, config.connect(tls)).await };
         let (client, traffic) =
             driver.run(connecting).map_err(unreachable)?.map_err(unreachable)?;
         driver.runtime().spawn(async move {
@@ -147,6 +154,7 @@ impl Connection {
             queue: RefCell::default(),
             is_unresponsive: Cell::new(false),
             has_failed: Cell::new(false),
+            is_downgraded: tls::is_downgrade(&config, is_encrypted.get()),
         })
     }
 

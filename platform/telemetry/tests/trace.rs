@@ -4,6 +4,8 @@
 
 #[path = "trace/collector.rs"]
 mod collector;
+#[path = "trace/https.rs"]
+mod https;
 
 use std::{collections::BTreeSet, future::ready, sync::Arc, time::Duration};
 
@@ -187,7 +189,8 @@ async fn a_trace_that_its_caller_does_not_record_is_not_recorded() {
 async fn a_decision_not_to_record_holds_for_all_services_behind() {
     let collector = Collector::start().await;
     let never = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
-    let exporter = Exporter::start(TraceSettings { sampler: never, ..collector.settings.clone() });
+    let exporter =
+        Exporter::start(TraceSettings { sampler: never, ..collector.settings.clone() }).unwrap();
     let eager = collector.exporter();
     let back = Service::back(eager.tracer("back"));
     let front = Service::front(&back, exporter.tracer("front"));
@@ -208,7 +211,7 @@ async fn it_holds_too_if_a_call_repeats_the_headers_of_its_request() {
         trace::outgoing(&mut request).answered(StatusCode::OK);
         request.headers()["traceparent"].to_str().unwrap().to_owned()
     };
-    let tracer = Exporter::start(settings).tracer("gateway");
+    let tracer = Exporter::start(settings).unwrap().tracer("gateway");
     let gateway = Service::new(Router::new().route("/", get(repeat)), tracer);
     let sent = gateway.get("/", &[("traceparent", GIVEN)]).await;
     assert_eq!(sent, GIVEN.replace("-01", "-00"));
@@ -221,7 +224,7 @@ async fn all_services_with_the_same_ratio_record_the_same_traces() {
         let collector = Collector::start().await;
         let sampler = Sampler::TraceIdRatioBased(ratio);
         let settings = TraceSettings { sampler, ..collector.settings.clone() };
-        let exporter = Exporter::start(settings);
+        let exporter = Exporter::start(settings).unwrap();
         let back = Service::back(exporter.tracer("back"));
         let front = Service::front(&back, exporter.tracer("front"));
         front.get("/bookings/1", &[("traceparent", GIVEN)]).await;
@@ -305,7 +308,7 @@ async fn headers_and_the_resource_are_sent_with_the_spans() {
         ];
         variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     });
-    let exporter = Exporter::start(settings.unwrap().unwrap());
+    let exporter = Exporter::start(settings.unwrap().unwrap()).unwrap();
     Service::back(exporter.tracer("back")).get("/doses", &[]).await;
     exporter.shutdown().await;
     assert_eq!(collector.heads()[0]["authorization"], "Bearer a");
@@ -319,7 +322,7 @@ async fn a_collector_that_does_not_answer_delays_no_request() {
     // The kernel accepts connections; nothing reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let exporter = Exporter::start(TraceSettings::new(endpoint.parse().unwrap()));
+    let exporter = Exporter::start(TraceSettings::new(endpoint.parse().unwrap())).unwrap();
     let tracer = exporter.tracer("back");
     let back = Service::back(tracer.clone());
     let many = async {

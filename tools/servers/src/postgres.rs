@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     failure::Failure,
+    identity::Identity,
     process::{Limits, Process},
     server::{Kind, ThrowAwayServer, new_folder},
 };
@@ -43,11 +44,24 @@ pub enum Durability {
 
 /// PostgreSQL: fast for data that is thrown away, or with its default durability.
 pub fn postgres(durability: Durability) -> Result<ThrowAwayServer, Failure> {
+    start(durability, None)
+}
+
+/// PostgreSQL for tests, which offers TLS with this certificate.
+pub fn postgres_with_tls(identity: &Identity) -> Result<ThrowAwayServer, Failure> {
+    start(Durability::None, Some(identity))
+}
+
+fn start(durability: Durability, identity: Option<&Identity>) -> Result<ThrowAwayServer, Failure> {
     let account = if geteuid().is_root() { Some(other_than_root()?) } else { None };
     let folder = new_folder(folder_of(account))?;
     let mut initdb = program("initdb", folder.path(), account);
     initdb.args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]);
     initdb.arg("--username=anticorona");
+    let tls = new_folder(identity.map(|identity| identity.write(folder.path())).transpose())?;
+    if let (Some([_, key]), Some(Account { uid, gid })) = (&tls, account) {
+        new_folder(chown(key, Some(uid), Some(gid)))?;
+    }
     let log = folder.path().join("initdb.log");
     Process::launch(&mut initdb, log, Limits::stop_with(Signal::INT))?.wait_for_success()?;
 
@@ -66,6 +80,12 @@ pub fn postgres(durability: Durability) -> Result<ThrowAwayServer, Failure> {
             &format!("max_connections={CONNECTIONS_MAX}"),
         ] {
             postgres.args(["-c", setting]);
+        }
+        if let Some([certificate, key]) = tls {
+            let path = |name: &str, path: &Path| format!("{name}={}", path.display());
+            postgres.args(["-c", "ssl=on"]);
+            postgres.args(["-c", &path("ssl_cert_file", &certificate)]);
+            postgres.args(["-c", &path("ssl_key_file", &key)]);
         }
         postgres
     })

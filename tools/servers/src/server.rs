@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     failure::Failure,
+    identity::Identity,
     process::{Limits, Process},
 };
 
@@ -73,12 +74,28 @@ impl fmt::Debug for ThrowAwayServer {
 
 /// NATS with JetStream.
 pub fn nats() -> Result<ThrowAwayServer, Failure> {
-    let kind =
-        Kind { ready_line: "Server is ready", stop_with: Signal::TERM, url: ("nats://", "") };
-    ThrowAwayServer::start(&kind, new_folder(tempfile::tempdir())?, |folder, port| {
+    start_nats("nats://", None)
+}
+
+/// NATS with JetStream, which requires TLS with this certificate.
+pub fn nats_with_tls(identity: &Identity) -> Result<ThrowAwayServer, Failure> {
+    start_nats("tls://", Some(identity))
+}
+
+fn start_nats(
+    scheme: &'static str,
+    identity: Option<&Identity>,
+) -> Result<ThrowAwayServer, Failure> {
+    let kind = Kind { ready_line: "Server is ready", stop_with: Signal::TERM, url: (scheme, "") };
+    let folder = new_folder(tempfile::tempdir())?;
+    let tls = new_folder(identity.map(|identity| identity.write(folder.path())).transpose())?;
+    ThrowAwayServer::start(&kind, folder, |folder, port| {
         let mut command = Command::new("nats-server");
         command.args(["--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir"]);
         command.arg(folder.join("data"));
+        if let Some([certificate, key]) = tls {
+            command.arg("--tls").arg("--tlscert").arg(certificate).arg("--tlskey").arg(key);
+        }
         command
     })
 }
@@ -100,7 +117,7 @@ pub fn redis() -> Result<ThrowAwayServer, Failure> {
     })
 }
 
-pub(crate) fn new_folder(made: io::Result<TempDir>) -> Result<TempDir, Failure> {
+pub(crate) fn new_folder<T>(made: io::Result<T>) -> Result<T, Failure> {
     made.map_err(|error| {
         Failure::new(
             format!("no temporary folder for a server can be made: {error}"),

@@ -272,9 +272,10 @@ fn an_unreachable_server_is_named_without_its_password() {
     let url = "postgres://user:secret@127.0.0.1:1/vaccines";
     let mut unreachable = TestDatabase::postgres();
     unreachable.database = url.parse().expect("a URL");
-    assert_eq!(unreachable.database.to_string(), "PostgreSQL at 127.0.0.1, database vaccines");
+    let shown = "PostgreSQL at 127.0.0.1, database vaccines, sslmode=prefer";
+    assert_eq!(unreachable.database.to_string(), shown);
     let error = unreachable.open("notes", &[NOTES]).expect_err("it opens");
-    assert_eq!(error.to_string(), "cannot open PostgreSQL at 127.0.0.1, database vaccines");
+    assert_eq!(error.to_string(), format!("cannot open {shown}"));
     let debug = format!("{error:?} {:?}", unreachable.database);
     assert!(!debug.contains("secret"), "{debug}");
 }

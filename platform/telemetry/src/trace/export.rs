@@ -1,15 +1,20 @@
 //! Exporting spans to an OpenTelemetry collector, without ever delaying a request.
 
 use std::{
-    sync::{Arc, OnceLock},
+    io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -19,7 +24,9 @@ use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use parking_lot::Mutex;
+use thiserror::Error;
 use tokio::{runtime::Handle, time::timeout};
+use tokio_rustls::rustls::crypto::ring;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -49,6 +56,15 @@ pub fn tracer(service: &'static str) -> Tracer {
     OF_PROCESS.get().map_or_else(Tracer::default, |exporter| exporter.tracer(service))
 }
 
+/// No collector can be verified over https.
+#[derive(Debug, Error)]
+#[error("no certificate authority is trusted, so none for {endpoint}; set SSL_CERT_FILE")]
+pub struct NoAuthority {
+    endpoint: Uri,
+    #[source]
+    cause: io::Error,
+}
+
 /// Exports the spans of all services of a process.
 #[derive(Debug)]
 pub struct Exporter {
@@ -59,10 +75,10 @@ pub struct Exporter {
 
 impl Exporter {
     /// To be called within the runtime that sends the requests to the collector.
-    pub fn start(settings: TraceSettings) -> Self {
+    pub fn start(settings: TraceSettings) -> Result<Self, NoAuthority> {
+        let client = CollectorClient::new(&settings.endpoint, settings.headers.clone())?;
         info!("spans are exported to {}", settings.endpoint);
-        let client = CollectorClient::new(settings.headers.clone());
-        Self { settings, client, services: Mutex::default() }
+        Ok(Self { settings, client, services: Mutex::default() })
     }
 
     /// Makes this the exporter of the process, for [`tracer`]. The first one stays.
@@ -119,22 +135,47 @@ impl Exporter {
 /// Sends requests from the runtime: the SDK calls it on the export threads, which have none.
 #[derive(Clone, Debug)]
 struct CollectorClient {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: SchemeClient,
     runtime: Handle,
     headers: HeaderMap,
+    /// Whether the last request failed.
+    is_failing: Arc<AtomicBool>,
+}
+
+/// A client for the scheme of the endpoint: certificates are loaded only for https.
+#[derive(Clone, Debug)]
+enum SchemeClient {
+    Http(Client<HttpConnector, Full<Bytes>>),
+    Https(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl CollectorClient {
-    fn new(headers: HeaderMap) -> Self {
+    fn new(endpoint: &Uri, headers: HeaderMap) -> Result<Self, NoAuthority> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(ANSWER_TIMEOUT));
-        let client =
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Self { client, runtime: Handle::current(), headers }
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new());
+        let client = if endpoint.scheme_str() == Some("https") {
+            connector.enforce_http(false);
+            let tls = HttpsConnectorBuilder::new()
+                .with_provider_and_native_roots(ring::default_provider())
+                .map_err(|cause| NoAuthority { endpoint: endpoint.clone(), cause })?
+                .https_only()
+                .enable_http1();
+            SchemeClient::Https(builder.build(tls.wrap_connector(connector)))
+        } else {
+            SchemeClient::Http(builder.build(connector))
+        };
+        Ok(Self { client, runtime: Handle::current(), headers, is_failing: Arc::default() })
     }
 
     async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (head, body) = self.client.request(request.map(Full::new)).await?.into_parts();
+        let request = request.map(Full::new);
+        let response = match self.client {
+            SchemeClient::Http(client) => client.request(request),
+            SchemeClient::Https(client) => client.request(request),
+        };
+        let (head, body) = response.await?.into_parts();
         let body = Limited::new(body, RESPONSE_MAX).collect().await?.to_bytes();
         Ok(Response::from_parts(head, body))
     }
@@ -147,9 +188,15 @@ impl HttpClient for CollectorClient {
         let client = self.clone();
         let sent = async { timeout(ANSWER_TIMEOUT, client.send(request)).await? };
         let response = self.runtime.spawn(sent).await.map_err(HttpError::from).flatten();
-        // The SDK reduces any failure to "network error".
+        // The SDK reduces any failure to "network error". The cause is logged once per outage.
+        let was_failing = self.is_failing.swap(response.is_err(), Relaxed);
         response.inspect_err(|error| {
-            debug!("request to the OpenTelemetry collector failed: {}", error_chain(&**error));
+            let cause = error_chain(&**error);
+            if was_failing {
+                debug!("request to the OpenTelemetry collector failed: {cause}");
+            } else {
+                warn!("request to the OpenTelemetry collector failed: {cause}");
+            }
         })
     }
 }

@@ -8,8 +8,7 @@ use opentelemetry_sdk::trace::Sampler;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-const ENDPOINT: &str =
-    "must be http://host:port, without a query; for https, run a collector beside this process";
+const ENDPOINT: &str = "must be http://host:port or https://host:port, without a query";
 
 const HEADERS: &str = "must be name=value,name=value, values percent-encoded";
 
@@ -96,7 +95,7 @@ fn first<T, const N: usize>(
 
 fn endpoint(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
-    let is_http = uri.scheme_str() == Some("http") && uri.query().is_none();
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
     let has_user = uri.authority()?.as_str().contains('@');
     (is_http && !has_user).then_some(uri)
 }
@@ -174,7 +173,8 @@ mod tests {
         }
         assert_eq!(to("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c/x/"), "http://c/x/v1/traces");
         assert_eq!(to("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/x"), "http://c/x");
-        for wrong in ["https://c:4318", "c:4318", "http://u:p@c", "http://c/?a", "/v1/traces"] {
+        assert_eq!(to("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c"), "https://c/v1/traces");
+        for wrong in ["ftp://c:4318", "c:4318", "http://u:p@c", "http://c/?a", "/v1/traces"] {
             let error = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]).unwrap_err();
             assert!(error.to_string().contains("http://host:port"), "{error}");
         }

@@ -18,7 +18,20 @@ use opentelemetry_proto::tonic::{
 };
 use platform_telemetry::trace::{export::Exporter, settings::TraceSettings};
 use prost::Message;
-use tokio::{net::TcpListener, task::JoinSet};
+use servers::Identity;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::JoinSet,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
 
 /// A span as the collector received it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,8 +77,19 @@ impl Collector {
 
     /// A collector whose first responses have these statuses.
     pub(crate) async fn answering(statuses: Vec<StatusCode>) -> Self {
+        Self::listening(statuses, None).await
+    }
+
+    /// A collector at `https://localhost`.
+    pub(crate) async fn over_tls(identity: &Identity) -> Self {
+        Self::listening(vec![], Some(acceptor(identity))).await
+    }
+
+    async fn listening(statuses: Vec<StatusCode>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let server = if tls.is_some() { "https://localhost" } else { "http://127.0.0.1" };
+        let endpoint = format!("{server}:{port}/v1/traces");
         let settings = TraceSettings::new(endpoint.parse().unwrap());
         let received = Arc::new(Received { statuses: Mutex::new(statuses), ..Received::default() });
         let mut serving = JoinSet::new();
@@ -74,17 +98,23 @@ impl Collector {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await?;
-                let received = Arc::clone(&accepting);
-                let service = service_fn(move |request| accept(Arc::clone(&received), request));
-                let connection = http1::Builder::new();
-                connections.spawn(connection.serve_connection(TokioIo::new(stream), service));
+                let (received, tls) = (Arc::clone(&accepting), tls.clone());
+                connections.spawn(async move {
+                    match tls {
+                        None => serve(stream, received).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, received).await,
+                            Err(_) => Ok(()), // The client has refused the certificate.
+                        },
+                    }
+                });
             }
         });
         Self { settings, received, _serving: serving }
     }
 
     pub(crate) fn exporter(&self) -> Exporter {
-        Exporter::start(self.settings.clone())
+        Exporter::start(self.settings.clone()).unwrap()
     }
 
     /// All accepted spans, by their start.
@@ -98,6 +128,25 @@ impl Collector {
     pub(crate) fn heads(&self) -> Vec<HeaderMap> {
         self.received.heads.lock().unwrap().clone()
     }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    received: Arc<Received>,
+) -> Result<(), hyper::Error> {
+    let service = service_fn(move |request| accept(Arc::clone(&received), request));
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+}
+
+fn acceptor(identity: &Identity) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key);
+    Arc::new(config.unwrap()).into()
 }
 
 async fn accept(
