@@ -51,14 +51,57 @@ pub struct CloudEvent {
 }
 
 /// What a part of a snapshot is. A snapshot stands for the events of its source up to its `sequence`, which the
-/// source does not have any more: events that say what it holds, and the end.
+/// source does not have any more: events that say what it holds, in the order of their keys, and the end. Each part
+/// names the key before it, so that none can be missed: `row/41/42`, `end/42`; `-` where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum SnapshotPart {
     /// Something that the source holds. It does not move the consumer offset.
-    Row,
+    Row {
+        /// The key of the row before.
+        after: Option<i64>,
+        /// Its key.
+        key: i64,
+    },
     /// The end: everything up to its `sequence` was consumed. Its type and payload say nothing.
-    End,
+    End {
+        /// The key of the last row.
+        after: Option<i64>,
+    },
+}
+
+impl From<SnapshotPart> for String {
+    fn from(part: SnapshotPart) -> Self {
+        let text = |key: Option<i64>| key.map_or("-".to_owned(), |key| key.to_string());
+        match part {
+            SnapshotPart::Row { after, key } => format!("row/{}/{key}", text(after)),
+            SnapshotPart::End { after } => format!("end/{}", text(after)),
+        }
+    }
+}
+
+impl TryFrom<String> for SnapshotPart {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let key = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a key"));
+        let key_or_none = |text: &str| if text == "-" { Ok(None) } else { key(text).map(Some) };
+        match text.split('/').collect::<Vec<_>>()[..] {
+            ["row", after, this] => Ok(Self::Row { after: key_or_none(after)?, key: key(this)? }),
+            ["end", after] => Ok(Self::End { after: key_or_none(after)? }),
+            _ => Err(format!("`{text}` is not a part of a snapshot")),
+        }
+    }
+}
+
+/// How far a consumer has applied a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotProgress {
+    /// The sequence number of the events that it stands for.
+    pub up_to: u64,
+    /// The key of the last row that was applied.
+    pub key: i64,
 }
 
 /// The name of the event type that ends a snapshot.
@@ -181,6 +224,10 @@ pub struct ConsumerOffset {
     #[serde(default, rename = "lastEventAt", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     pub last_event_at: Option<Timestamp>,
+    /// A snapshot of which not all rows were applied yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub snapshot: Option<SnapshotProgress>,
 }
 
 /// The events that a consumer could not apply: the open ones, or those that were dismissed.
@@ -307,6 +354,22 @@ mod tests {
         for (event, name) in one_of_each().into_iter().zip(DomainEvent::NAMES) {
             assert_eq!(event.name(), *name);
             assert_eq!(DomainEvent::decode(&envelope(&event)).unwrap(), Some(event));
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_snapshot_is_read_as_it_is_written() {
+        for (part, text) in [
+            (SnapshotPart::Row { after: None, key: 1 }, "row/-/1"),
+            (SnapshotPart::Row { after: Some(1), key: i64::MAX }, "row/1/9223372036854775807"),
+            (SnapshotPart::End { after: Some(7) }, "end/7"),
+            (SnapshotPart::End { after: None }, "end/-"),
+        ] {
+            assert_eq!(String::from(part), text);
+            assert_eq!(SnapshotPart::try_from(text.to_owned()), Ok(part));
+        }
+        for wrong in ["", "row", "row/1", "row/-/-", "end", "end/x", "row/1/2/3", "End/1"] {
+            assert!(SnapshotPart::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 

@@ -140,6 +140,10 @@ impl Aggregate for UnguardedLedger {
     fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
         Ledger::event(command, reply)
     }
+
+    fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        Ledger::snapshot(tx, after, limit)
+    }
 }
 
 fn unguarded(settings: &Settings<'_>) -> Configured {

@@ -9,7 +9,7 @@ use axum::{
 use contracts::{
     event::{
         CloudEvent, ConsumerOffset, DISMISSAL_REASON_MAX, DeadLetterDismissal, DeadLetteredEvent,
-        DeadLetteredEvents, DismissDeadLetter, EVENTS_BODY_MAX, EVENTS_MAX,
+        DeadLetteredEvents, DismissDeadLetter, EVENTS_BODY_MAX, EVENTS_MAX, SnapshotProgress,
     },
     ids::StoreId,
 };
@@ -18,7 +18,9 @@ use platform_rest::{
     json::{Id, Json, JsonList, Query},
     problem::Problem,
 };
-use platform_store::{DeadLetter, DeadLetterId, Dismissal, ReadPool, consumer, dead_letter};
+use platform_store::{
+    DeadLetter, DeadLetterId, Dismissal, Offset, ReadPool, SnapshotOffset, consumer, dead_letter,
+};
 use platform_telemetry::clock;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -75,8 +77,8 @@ async fn consume(
     if batch.windows(2).any(|two| two[0].source != two[1].source) {
         return Err(Problem::invalid("source", "one source in one request"));
     }
-    let sequence = consumer.consume(&batch).await.map_err(problem)?;
-    Ok(Json(ConsumerOffset { sequence, last_event_at: None }))
+    let offset = consumer.consume(&batch).await.map_err(problem)?;
+    Ok(Json(consumer_offset(offset, None)))
 }
 
 #[derive(Deserialize)]
@@ -90,8 +92,16 @@ async fn offset(
 ) -> Result<Json<ConsumerOffset>, Problem> {
     let last = reads.read(move |tx| consumer::last_event(tx, query.source)).await?;
     let at = last.and_then(|(_, at_ms)| Timestamp::from_millisecond(at_ms).ok());
-    let sequence = last.map_or(0, |(sequence, _)| sequence);
-    Ok(Json(ConsumerOffset { sequence, last_event_at: at }))
+    let offset = last.map(|(offset, _)| offset).unwrap_or_default();
+    Ok(Json(consumer_offset(offset, at)))
+}
+
+fn consumer_offset(
+    Offset { sequence, snapshot }: Offset,
+    last_event_at: Option<Timestamp>,
+) -> ConsumerOffset {
+    let snapshot = snapshot.map(|SnapshotOffset { up_to, key }| SnapshotProgress { up_to, key });
+    ConsumerOffset { sequence, last_event_at, snapshot }
 }
 
 #[derive(Deserialize)]

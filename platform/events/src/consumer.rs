@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use platform_store::{
     Advance, Aggregate, CommandError, Commands, DeadLetter, DeadLetterId, Dismissal, Disposition,
-    Event, Input, Output, WriteError,
+    Event, Input, Offset, Output, WriteError,
 };
 use platform_telemetry::clock;
 use thiserror::Error;
@@ -58,7 +58,10 @@ pub struct Consumer {
 }
 
 trait AnyConsumer: Send + Sync {
-    fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>>;
+    fn consume<'a>(
+        &'a self,
+        batch: &'a [CloudEvent],
+    ) -> BoxFuture<'a, Result<Offset, ConsumeError>>;
 
     fn stalled_sources(&self, missing_for: Duration) -> usize;
 
@@ -111,7 +114,7 @@ impl Consumer {
     ///
     /// An event that the store rejects is dead-lettered after [`DELIVERIES_MAX`] deliveries; one that
     /// cannot be decoded, at once.
-    pub async fn consume(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
+    pub async fn consume(&self, batch: &[CloudEvent]) -> Result<Offset, ConsumeError> {
         self.aggregate.consume(batch).await
     }
 
@@ -151,7 +154,10 @@ impl Consumer {
 }
 
 impl<A: EventHandler> AnyConsumer for AggregateConsumer<A> {
-    fn consume<'a>(&'a self, batch: &'a [CloudEvent]) -> BoxFuture<'a, Result<u64, ConsumeError>> {
+    fn consume<'a>(
+        &'a self,
+        batch: &'a [CloudEvent],
+    ) -> BoxFuture<'a, Result<Offset, ConsumeError>> {
         Box::pin(self.consume_batch(batch))
     }
 
@@ -174,7 +180,7 @@ impl<A: EventHandler> AnyConsumer for AggregateConsumer<A> {
 }
 
 impl<A: EventHandler> AggregateConsumer<A> {
-    async fn consume_batch(&self, batch: &[CloudEvent]) -> Result<u64, ConsumeError> {
+    async fn consume_batch(&self, batch: &[CloudEvent]) -> Result<Offset, ConsumeError> {
         let received_at = clock::now();
         let inputs = batch.iter().map(|event| self.input(event, received_at));
         let inputs = inputs.collect::<Result<_, _>>()?;
@@ -192,17 +198,16 @@ impl<A: EventHandler> AggregateConsumer<A> {
                 | Err(CommandError::Unavailable) => {}
                 Err(CommandError::Rejected) if event.snapshot.is_some() => {
                     error!(event = %event.id, r#type = event.r#type, "a row of a snapshot was rejected");
-                    return Err(ConsumeError::NotCommitted);
                 }
                 Err(CommandError::Rejected) => {
                     self.count_rejection(event);
-                    consumed = consumed.or(event.sequence.checked_sub(1));
+                    consumed = consumed.or(event.sequence.checked_sub(1).map(Offset::from));
                 }
             }
         }
         let consumed = consumed.ok_or(ConsumeError::NotCommitted)?;
         if let Some(first) = batch.first() {
-            self.note_gap(first, consumed);
+            self.note_gap(first, consumed.sequence);
         }
         Ok(consumed)
     }
@@ -228,8 +233,8 @@ impl<A: EventHandler> AggregateConsumer<A> {
         let (source, at) = (event.source, event.time);
         let advance = match event.snapshot {
             None => Advance::Next,
-            Some(SnapshotPart::Row) => Advance::Stay,
-            Some(SnapshotPart::End) => Advance::Jump,
+            Some(SnapshotPart::Row { after, key }) => Advance::Row { after, key },
+            Some(SnapshotPart::End { after }) => Advance::End { after },
         };
         let decoded = if advance == Advance::Next && self.was_rejected_too_often(event) {
             Err(format!("the store rejected it {DELIVERIES_MAX} times"))

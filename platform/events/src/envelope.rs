@@ -22,22 +22,27 @@ pub(crate) fn envelope(source: StoreId, sequence: u64, event: Event) -> Option<C
     })
 }
 
-/// A row of a snapshot in its envelope.
+/// A row of a snapshot in its envelope, after the row of another key.
 pub(crate) fn snapshot_row(
     source: StoreId,
     up_to: u64,
-    key: i64,
-    event: Event,
+    after: Option<i64>,
+    (key, event): (i64, Event),
 ) -> Option<CloudEvent> {
     let id = format!("{source}/{up_to}/{key}");
-    let snapshot = Some(SnapshotPart::Row);
+    let snapshot = Some(SnapshotPart::Row { after, key });
     Some(CloudEvent { id, snapshot, ..envelope(source, up_to, event)? })
 }
 
-/// The end of a snapshot, which stands for all events until one that happened then.
-pub(crate) fn snapshot_end(source: StoreId, up_to: u64, at_ms: i64) -> Option<CloudEvent> {
+/// The end of a snapshot, after the last row; it stands for all events until one that happened then.
+pub(crate) fn snapshot_end(
+    source: StoreId,
+    up_to: u64,
+    after: Option<i64>,
+    at_ms: i64,
+) -> Option<CloudEvent> {
     let event = Event { r#type: SNAPSHOT_END.to_owned(), at_ms, data: "{}".to_owned() };
-    let snapshot = Some(SnapshotPart::End);
+    let snapshot = Some(SnapshotPart::End { after });
     Some(CloudEvent { snapshot, ..envelope(source, up_to, event)? })
 }
 

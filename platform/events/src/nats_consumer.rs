@@ -15,6 +15,7 @@ use contracts::{
     ids::StoreId,
 };
 use futures_util::StreamExt;
+use platform_store::Offset;
 use platform_telemetry::error_chain;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -180,13 +181,31 @@ async fn deliver(consumer: &Consumer, subject: &str, payload: &[u8]) -> Delivery
         return Delivery::Consumed;
     }
     match consumer.consume(&batch).await {
-        Ok(_) if last.snapshot == Some(SnapshotPart::Row) => Delivery::Consumed,
-        Ok(offset) if offset >= last.sequence => Delivery::Consumed,
-        Ok(offset) if offset + 1 < first.sequence => Delivery::Gap,
-        Ok(_) => Delivery::Failed,
+        Ok(offset) if has(offset, last) => Delivery::Consumed,
+        Ok(offset) if can_go_on_with(offset, first) => Delivery::Failed,
+        Ok(_) => Delivery::Gap,
         Err(error) => {
             warn!("{error}; the message is delivered again");
             Delivery::Failed
+        }
+    }
+}
+
+/// Whether a store at this offset has an event.
+fn has(Offset { sequence, snapshot }: Offset, event: &CloudEvent) -> bool {
+    let has_row = |key| snapshot.is_some_and(|it| it.up_to == event.sequence && it.key >= key);
+    let is_row = matches!(event.snapshot, Some(SnapshotPart::Row { key, .. }) if has_row(key));
+    is_row || sequence >= event.sequence
+}
+
+/// Whether nothing is missing between a store at this offset and an event.
+fn can_go_on_with(Offset { sequence, snapshot }: Offset, event: &CloudEvent) -> bool {
+    match event.snapshot {
+        None => sequence + 1 >= event.sequence,
+        Some(SnapshotPart::Row { after, .. } | SnapshotPart::End { after }) => {
+            after.is_none_or(|key| {
+                snapshot.is_some_and(|it| it.up_to == event.sequence && it.key >= key)
+            })
         }
     }
 }

@@ -19,7 +19,7 @@ use async_nats::{
     },
 };
 use contracts::{
-    event::{BATCH_MEDIA_TYPE, CloudEvent, SnapshotPart},
+    event::{BATCH_MEDIA_TYPE, CloudEvent, SnapshotPart, SnapshotProgress},
     ids::StoreId,
 };
 use parking_lot::Mutex;
@@ -167,10 +167,16 @@ impl Transport for NatsTransport {
         }
         let events = serde_json::from_slice::<Vec<CloudEvent>>(&last.payload);
         let last_event = events.ok().and_then(|events| events.into_iter().next_back());
-        Ok(Reached {
-            position: Position { offset: offset.unwrap_or(0), revision: last.sequence },
-            at_ms: offset.and(last_event).map(|event| event.time.as_millisecond()),
-        })
+        let (snapshot, at_ms) = match offset.and(last_event) {
+            Some(CloudEvent {
+                snapshot: Some(SnapshotPart::Row { key, .. }),
+                sequence: up_to,
+                ..
+            }) => (Some(SnapshotProgress { up_to, key }), None),
+            last_event => (None, last_event.map(|event| event.time.as_millisecond())),
+        };
+        let position = Position { offset: offset.unwrap_or(0), revision: last.sequence, snapshot };
+        Ok(Reached { position, at_ms })
     }
 
     async fn publish(
@@ -179,9 +185,11 @@ impl Transport for NatsTransport {
         events: &[CloudEvent],
     ) -> Result<Position, PublishError> {
         let Some(last) = events.last() else { return Ok(after) };
-        let offset = match last.snapshot {
-            Some(SnapshotPart::Row) => after.offset,
-            Some(SnapshotPart::End) | None => last.sequence,
+        let (offset, snapshot) = match last.snapshot {
+            Some(SnapshotPart::Row { key, .. }) => {
+                (after.offset, Some(SnapshotProgress { up_to: last.sequence, key }))
+            }
+            Some(SnapshotPart::End { .. }) | None => (last.sequence, None),
         };
         let batch = serde_json::to_vec(events).map_err(|cause| PublishError::Nats(cause.into()))?;
         let message = PublishMessage::build()
@@ -191,7 +199,7 @@ impl Transport for NatsTransport {
             .payload(batch.into());
         let stored = self.jetstream.send_publish(self.subject(last.source), message).await;
         match stored.map_err(nats)?.await {
-            Ok(stored) => Ok(Position { offset, revision: stored.sequence }),
+            Ok(stored) => Ok(Position { offset, revision: stored.sequence, snapshot }),
             // Another relay was faster, or NATS has lost messages.
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
                 self.position(last.source).await.map(|reached| reached.position)

@@ -193,55 +193,57 @@ impl<T: Transport> Relay<T> {
         *position = Some(before);
         self.published.0.store(before.offset, Ordering::Relaxed);
         let Some(first) = entries.first() else { return Ok(0) };
-        let (after, published) = if first.sequence > before.offset + 1 {
-            (self.publish_snapshot(before, first.sequence).await?, 1)
+        let events = if first.sequence > before.offset + 1 {
+            self.snapshot_batch(before, first.sequence).await?
         } else {
-            let events = self.batch(entries)?;
-            (self.transport.publish(before, &events).await?, events.len())
+            self.batch(entries)?
         };
+        let after = self.transport.publish(before, &events).await?;
         *position = Some(after);
         if after == before {
             return Err(PublishError::Stuck { offset: before.offset });
         }
-        Ok(published)
+        Ok(events.len())
     }
 
-    /// Publishes what the store holds instead of events that were pruned. The offset of the destination moves
-    /// at the end, to the event that was the last one when the snapshot began: later ones follow, and tell
-    /// again what a row may tell already. An interrupted snapshot begins again.
-    async fn publish_snapshot(
+    /// The next rows of a snapshot, which stands for events that were pruned; or its end.
+    ///
+    /// A snapshot stands for the events until the one that was the last when it began. Later ones follow it, and
+    /// may repeat what a row has published.
+    async fn snapshot_batch(
         &self,
         before: Position,
         first: u64,
-    ) -> Result<Position, PublishError> {
-        let destination = self.transport.destination();
-        let offset = before.offset;
-        warn!(offset, first, "{destination} lacks events that were pruned, and gets a snapshot");
-        let source = self.source;
-        let (up_to, at_ms) = self.outbox.read(last_event).await?;
-        let (limit, snapshot) = (u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX), self.snapshot);
-        let (mut key, mut position, mut rows) = (i64::MIN, before, 0);
-        loop {
-            let start = Instant::now();
-            let page = self.outbox.read(move |tx| snapshot(tx, key, limit)).await?;
-            let fits = fitting(&page, |(_, event)| event.data.len());
-            let Some((last, _)) = page.get(..fits).and_then(<[_]>::last) else { break };
-            key = *last;
-            let in_envelope = |(key, event)| {
-                snapshot_row(source, up_to, key, event)
-                    .ok_or(PublishError::CorruptEntry { sequence: up_to })
-            };
-            let page = page.into_iter().take(fits).map(in_envelope);
-            let events: Vec<CloudEvent> = page.collect::<Result<_, _>>()?;
-            position = self.transport.publish(position, &events).await?;
-            rows += fits;
-            self.pause(start.elapsed(), fits == EVENTS_MAX).await;
+    ) -> Result<Vec<CloudEvent>, PublishError> {
+        let (destination, offset) = (self.transport.destination(), before.offset);
+        let begun = before.snapshot.filter(|begun| begun.up_to > offset);
+        if begun.is_none() {
+            warn!(
+                offset,
+                first, "{destination} lacks events that were pruned, and gets a snapshot"
+            );
         }
-        let end = snapshot_end(source, up_to, at_ms);
-        let end = end.ok_or(PublishError::CorruptEntry { sequence: up_to })?;
-        let after = self.transport.publish(position, &[end]).await?;
-        info!(up_to, rows, "{destination} has the snapshot");
-        Ok(after)
+        let (limit, snapshot) = (u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX), self.snapshot);
+        let read = self.outbox.read(move |tx| {
+            let up_to = begun.map_or_else(|| outbox::head(tx), |begun| Ok(begun.up_to))?;
+            let rows = snapshot(tx, begun.map_or(i64::MIN, |begun| begun.key), limit)?;
+            Ok((up_to, outbox::at_ms(tx, up_to)?.unwrap_or(0), rows))
+        });
+        let (up_to, at_ms, rows) = read.await?;
+        let fits = fitting(&rows, |(_, event)| event.data.len());
+        let mut after = begun.map(|begun| begun.key);
+        let mut events = Vec::with_capacity(fits);
+        for row in rows.into_iter().take(fits) {
+            let key = row.0;
+            events.push(snapshot_row(self.source, up_to, after, row));
+            after = Some(key);
+        }
+        if events.is_empty() {
+            info!(up_to, "the snapshot for {destination} is complete");
+            events.push(snapshot_end(self.source, up_to, after, at_ms));
+        }
+        let corrupt = PublishError::CorruptEntry { sequence: up_to };
+        events.into_iter().collect::<Option<_>>().ok_or(corrupt)
     }
 
     /// Whether the last event of the destination is in the outbox. If not, this store was restored from an
@@ -275,10 +277,4 @@ fn fitting<E>(events: &[E], bytes: impl Fn(&E) -> usize) -> usize {
         is_first || total <= BATCH_BYTES_MAX
     };
     events.iter().take_while(fits).count()
-}
-
-/// The sequence number of the last event, and when it happened.
-fn last_event(tx: &Tx<'_>) -> Result<(u64, i64), SqlError> {
-    let head = outbox::head(tx)?;
-    Ok((head, outbox::at_ms(tx, head)?.unwrap_or(0)))
 }

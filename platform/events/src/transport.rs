@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contracts::{
-    event::{BATCH_MEDIA_TYPE, CloudEvent, ConsumerOffset},
+    event::{BATCH_MEDIA_TYPE, CloudEvent, ConsumerOffset, SnapshotProgress},
     ids::StoreId,
 };
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ pub struct Position {
     /// What a broker numbers the message of that event with: shows whether another relay has published
     /// since. 0 before the first, and where the destination itself refuses a gap.
     pub revision: u64,
+    /// A snapshot of which the destination does not have all rows yet.
+    pub snapshot: Option<SnapshotProgress>,
 }
 
 /// What a destination answers that is asked for its position.
@@ -124,7 +126,7 @@ impl Transport for HttpTransport {
 }
 
 impl From<ConsumerOffset> for Position {
-    fn from(ConsumerOffset { sequence, last_event_at: _ }: ConsumerOffset) -> Self {
-        Self { offset: sequence, revision: 0 }
+    fn from(ConsumerOffset { sequence, last_event_at: _, snapshot }: ConsumerOffset) -> Self {
+        Self { offset: sequence, revision: 0, snapshot }
     }
 }

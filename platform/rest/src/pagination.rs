@@ -12,6 +12,7 @@
 use std::{
     fmt::{self, Display},
     str::FromStr,
+    time::Duration,
 };
 
 use axum::{
@@ -41,7 +42,15 @@ pub const LARGE_PAGE: u32 = 100;
 /// bookings: who requests them without end must not take the time of those who book.
 const LARGE_PAGES_MAX: usize = 1;
 
+/// Requests for large pages that wait for their turn; one more is refused.
+const LARGE_PAGES_WAITING_MAX: usize = 16;
+
+/// When to retry after that.
+const LARGE_PAGE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 static LARGE_PAGES: Semaphore = Semaphore::const_new(LARGE_PAGES_MAX);
+
+static LARGE_PAGES_WAITING: Semaphore = Semaphore::const_new(LARGE_PAGES_WAITING_MAX);
 
 /// What every list can be sorted by: its key, the one order that its index has.
 const SORTABLE: &str = "id";
@@ -49,7 +58,7 @@ const SORTABLE: &str = "id";
 /// Digits of a key in a cursor at most: as many as the largest key has.
 const KEY_DIGITS_MAX: usize = 19;
 
-/// The page that a request asks for. Large pages have their turn until this is dropped.
+/// The page that a request asks for. The turn of a large page ends when this is dropped.
 #[derive(Debug)]
 pub struct PageRequest {
     /// Where it begins, and its size, 1 to [`PAGE_SIZE_MAX`].
@@ -117,10 +126,16 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
             }
         };
         let range = PageRange { start, size };
-        // It is never closed.
-        let turn = if size > LARGE_PAGE { LARGE_PAGES.acquire().await.ok() } else { None };
+        let turn = if size > LARGE_PAGE { Some(turn_of_large_page().await?) } else { None };
         Ok(Self { range, number, is_descending, list: list(&parts.uri), _turn: turn })
     }
+}
+
+async fn turn_of_large_page() -> Result<SemaphorePermit<'static>, Problem> {
+    let refused =
+        || Problem::retry_later(LARGE_PAGE_RETRY_AFTER, "too many large pages are waiting");
+    let _waiting = LARGE_PAGES_WAITING.try_acquire().map_err(|_| refused())?;
+    LARGE_PAGES.acquire().await.map_err(|_| refused())
 }
 
 /// Parses a `sort` as Spring Data has it: a field, and perhaps a direction.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use std::{future::ready, iter, pin::pin};
+use std::iter;
 
 use axum::{
     body::to_bytes,
@@ -17,7 +17,6 @@ use platform_rest::{
 use platform_store::PageRows;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::select;
 
 const BEANS: Collection = Collection {
     plural: "beans",
@@ -252,20 +251,6 @@ async fn requested(query: &str) -> Result<PageRequest, String> {
         Ok(page) => Ok(page),
         Err(problem) => Err(body(problem.into_response()).await),
     }
-}
-
-#[tokio::test]
-async fn a_large_page_waits_for_the_one_before_and_no_other_does() {
-    let first = requested("?size=101").await.unwrap();
-    let mut second = pin!(requested("?size=1000"));
-    select! {
-        biased;
-        _ = &mut second => panic!("it does not wait"),
-        () = ready(()) => {}
-    }
-    assert!(requested("?size=100").await.is_ok());
-    drop(first);
-    assert!(second.await.is_ok());
 }
 
 #[tokio::test]

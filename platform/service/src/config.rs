@@ -80,8 +80,8 @@ pub struct DataConfig {
     pub retention: Duration,
 }
 
-/// How long a store keeps what nobody needs any more, in days: `RETENTION_DAYS`. At least a day, since a client may
-/// repeat a request, and a message may be late.
+/// How long a store keeps what nobody needs any more, in days: `RETENTION_DAYS`. At least a week:
+/// a client may repeat a request, a message may be late, and a ticket may wait as long as an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetentionDays(u32);
 
@@ -100,14 +100,14 @@ impl Default for RetentionDays {
 
 /// The text is not a number of days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be a number of days, from 1 to 3650")]
+#[error("must be a number of days, from 7 to 3650")]
 pub(crate) struct RetentionError;
 
 impl FromStr for RetentionDays {
     type Err = RetentionError;
 
     fn from_str(text: &str) -> Result<Self, RetentionError> {
-        let days = text.parse().ok().filter(|days| (1..=3_650).contains(days));
+        let days = text.parse().ok().filter(|days| (7..=3_650).contains(days));
         days.map(Self).ok_or(RetentionError)
     }
 }

@@ -73,6 +73,10 @@ impl Aggregate for Fragile {
     fn event(_: &Command, (): &()) -> serde_json::Result<Option<Event>> {
         Event::of("ReservationAborted", 0, &json!({"reservationId": NIL})).map(Some)
     }
+
+    fn snapshot(_: &Tx<'_>, _: i64, _: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        Ok(Vec::new())
+    }
 }
 
 impl CommandOf<Fragile> for Command {

@@ -171,10 +171,10 @@ fn the_retention_is_a_number_of_days() {
         let set = |it: &Settings<'_>| it.data().map(|data| data.retention.as_secs() / 86_400);
         with_env(&[("RETENTION_DAYS", text)], set).map_err(|error| error.to_string())
     };
-    assert_eq!((retention(""), retention("1"), retention("3650")), (Ok(30), Ok(1), Ok(3_650)));
-    for wrong in ["0", "3651", "soon"] {
+    assert_eq!((retention(""), retention("7"), retention("3650")), (Ok(30), Ok(7), Ok(3_650)));
+    for wrong in ["6", "3651", "soon"] {
         let expected =
-            format!("RETENTION_DAYS is \"{wrong}\": must be a number of days, from 1 to 3650");
+            format!("RETENTION_DAYS is \"{wrong}\": must be a number of days, from 7 to 3650");
         assert_eq!(retention(wrong), Err(expected));
     }
 }

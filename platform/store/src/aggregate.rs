@@ -12,7 +12,7 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
-    consumer,
+    consumer::{self, Offset, SnapshotOffset},
     dead_letter::{self, DeadLetter, DeadLetterChange, DeadLetterId, DeadLetterState},
     error::{SqlError, StoreError},
     notifier::Notifier,
@@ -43,10 +43,8 @@ pub trait Aggregate: Sized + Send + 'static {
     fn event(command: &Self::Command, reply: &Self::Reply) -> serde_json::Result<Option<Event>>;
 
     /// What this store holds, as events that a consumer has to learn if those of the outbox were pruned: of the
-    /// rows after a key, in the order of their keys, at most `limit`. None by default.
-    fn snapshot(_tx: &Tx<'_>, _after: i64, _limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
-        Ok(Vec::new())
-    }
+    /// rows after a key, in the order of their keys, at most `limit`.
+    fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError>;
 
     /// Deletes rows that nothing needs any more and that are older than this, in milliseconds since 1970: at
     /// most [`PRUNED_MAX`] of each table. Returns the most of one table. None by default.
@@ -90,10 +88,18 @@ pub enum Advance {
     /// By one: each source numbers its events without gaps. An event behind a gap waits until the source has
     /// sent what is missing, or a snapshot.
     Next,
-    /// Not: it is part of a snapshot, which stands for all events up to its sequence number.
-    Stay,
+    /// Not: it is a row of a snapshot, which stands for all events up to its sequence number.
+    Row {
+        /// The key of the row before, which must have been applied last.
+        after: Option<i64>,
+        /// Its key.
+        key: i64,
+    },
     /// To its sequence number: it ends a snapshot.
-    Jump,
+    End {
+        /// The key of the last row, which must have been applied last.
+        after: Option<i64>,
+    },
 }
 
 /// What is to be done about an event.
@@ -115,7 +121,7 @@ pub enum Output<R> {
     /// An event was consumed, or skipped as a repeat or because an earlier one is missing.
     Consumed {
         /// The consumer offset of its source.
-        offset: u64,
+        offset: Offset,
         /// The reply to its command, if it was applied now.
         reply: Option<R>,
     },
@@ -170,14 +176,15 @@ fn apply<A: Aggregate>(
     batch: &[Input<A::Command>],
 ) -> Result<Applied<A::Reply>, SqlError> {
     let sources: BTreeSet<Uuid> = batch.iter().filter_map(source).collect();
-    let pending_offsets = sources.iter().map(|source| consumer::enqueue_offset(tx, *source));
+    let pending_offsets = sources.iter().map(|source| consumer::enqueue_last_event(tx, *source));
     let pending_offsets = pending_offsets.collect::<Result<Vec<_>, _>>()?;
     let last_sequence = outbox::enqueue_last(tx)?;
     let commands: Vec<_> = batch.iter().filter_map(command).collect();
     let mut aggregate = A::load(tx, &commands)?;
     let mut offsets = Offsets(BTreeMap::new());
     for (source, pending) in sources.into_iter().zip(pending_offsets) {
-        offsets.0.insert(source, (consumer::read_offset(pending)?, None));
+        let known = consumer::read_last_event(pending)?.unwrap_or_default();
+        offsets.0.insert(source, (known, false));
     }
 
     let (mut outputs, mut events) = (Vec::with_capacity(batch.len()), Vec::new());
@@ -208,16 +215,28 @@ fn apply<A: Aggregate>(
                 let reply = command.map(&mut decide).transpose()?;
                 Output::DeadLetter { state, reply }
             }
-            Input::Prune(Prune { before_ms, events_up_to }) => {
-                let events = outbox::prune(tx, *events_up_to, *before_ms, PRUNED_MAX)?;
-                Output::Pruned(events.max(A::prune(tx, *before_ms)?))
-            }
+            Input::Prune(_) => Output::Pruned(0), // Below, after the rows are saved.
         });
     }
     aggregate.save(tx)?;
+    for (input, output) in batch.iter().zip(&mut outputs) {
+        if let Input::Prune(given) = input {
+            *output = Output::Pruned(prune::<A>(tx, *given)?);
+        }
+    }
     outbox::append_after(tx, last_sequence, &events)?;
     offsets.save(tx)?;
     Ok((outputs, events.len()))
+}
+
+fn prune<A: Aggregate>(
+    tx: &Tx<'_>,
+    Prune { before_ms, events_up_to }: Prune,
+) -> Result<usize, SqlError> {
+    let events = outbox::prune(tx, events_up_to, before_ms, PRUNED_MAX)?;
+    // A dead letter that is retried may concern any row, however old.
+    let rows = if dead_letter::is_open(tx)? { 0 } else { A::prune(tx, before_ms)? };
+    Ok(events.max(rows))
 }
 
 fn command<C>(input: &Input<C>) -> Option<&C> {
@@ -238,30 +257,41 @@ fn source<C>(input: &Input<C>) -> Option<Uuid> {
     }
 }
 
-/// The consumer offset of each source of a batch; and, if it moved, when its event happened.
-struct Offsets(BTreeMap<Uuid, (u64, Option<i64>)>);
+/// The consumer offset of each source of a batch, and when its last event happened; and whether it has moved.
+struct Offsets(BTreeMap<Uuid, ((Offset, i64), bool)>);
 
 impl Offsets {
-    fn of(&self, source: Uuid) -> u64 {
-        self.0.get(&source).map_or(0, |(offset, _)| *offset)
+    fn of(&self, source: Uuid) -> Offset {
+        self.0.get(&source).map(|((offset, _), _)| *offset).unwrap_or_default()
     }
 
     /// Moves the offset of a source; whether the event is to be applied.
     fn advance(&mut self, source: Uuid, sequence: u64, at_ms: i64, advance: Advance) -> bool {
-        let offset = self.of(source);
-        let is_applied = match advance {
-            Advance::Next => sequence == offset + 1,
-            Advance::Stay | Advance::Jump => sequence > offset,
+        let ((offset, last_at_ms), has_moved) = self.0.entry(source).or_default();
+        let snapshot = |key| SnapshotOffset { up_to: sequence, key };
+        let begun = offset.snapshot.filter(|begun| begun.up_to == sequence);
+        let is_next = match advance {
+            Advance::Next => sequence == offset.sequence + 1,
+            Advance::Row { after: None, key: _ } => sequence > offset.sequence, // It begins, perhaps again.
+            Advance::Row { after, key: _ } | Advance::End { after } => {
+                sequence > offset.sequence && begun == after.map(snapshot)
+            }
         };
-        if is_applied && advance != Advance::Stay {
-            self.0.insert(source, (sequence, Some(at_ms)));
+        if is_next {
+            match advance {
+                Advance::Row { after: _, key } => offset.snapshot = Some(snapshot(key)),
+                Advance::Next | Advance::End { .. } => {
+                    (*offset, *last_at_ms) = (sequence.into(), at_ms);
+                }
+            }
+            *has_moved = true;
         }
-        is_applied
+        is_next
     }
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
-        for (source, (offset, moved)) in &self.0 {
-            if let Some(at_ms) = moved {
+        for (source, ((offset, at_ms), has_moved)) in &self.0 {
+            if *has_moved {
                 consumer::set_offset(tx, *source, *offset, *at_ms)?;
             }
         }

@@ -155,6 +155,11 @@ pub fn dismissed(tx: &Tx<'_>, limit: u32) -> Result<Vec<DeadLetter>, SqlError> {
     tx.all(DISMISSED, &[i64::from(limit).into()], dead_letter)
 }
 
+/// Whether any dead letter is open.
+pub(crate) fn is_open(tx: &Tx<'_>) -> Result<bool, SqlError> {
+    Ok(!open(tx, 1)?.is_empty())
+}
+
 /// How many dead letters are open.
 pub fn count_open(tx: &Tx<'_>) -> Result<u64, SqlError> {
     count(tx, COUNT_OPEN)

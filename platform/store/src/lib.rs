@@ -28,6 +28,7 @@ pub use {
     change_set::{ChangeSet, RowChange},
     commands::{CommandOf, Commands},
     connection::{Database, DatabaseUrlError},
+    consumer::{Offset, SnapshotOffset},
     dead_letter::{DeadLetter, DeadLetterChange, DeadLetterId, DeadLetterState, Dismissal},
     delayed::DelayedStore,
     error::{OpenError, SqlError, StoreError},

@@ -3,7 +3,10 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
-use std::time::{Duration, Instant};
+use std::{
+    slice,
+    time::{Duration, Instant},
+};
 
 use platform_store::{
     Advance, Aggregate, AggregateStore, CommandError, CommandOf, Commands, DeadLetter,
@@ -25,6 +28,9 @@ const MIGRATIONS: &[Migration] =
 
 /// The number that the table rejects.
 const POISON: i64 = 13;
+
+/// The number that is old at once.
+const OLD: i64 = 5;
 
 /// Appends numbers, with an event for each. Refuses negative ones.
 #[derive(Default)]
@@ -71,6 +77,17 @@ impl Aggregate for Numbers {
             data: format!("{number} at {position}"),
         };
         Ok(reply.ok().map(event))
+    }
+
+    fn snapshot(_: &Tx<'_>, _: i64, _: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        Ok(Vec::new())
+    }
+
+    fn prune(tx: &Tx<'_>, _: i64) -> Result<usize, SqlError> {
+        let count = "SELECT count(*) FROM numbers WHERE number = ?1";
+        let count = tx.find(count, &[OLD.into()], |row| row.int(0))?.unwrap_or(0);
+        tx.execute("DELETE FROM numbers WHERE number = ?1", &[OLD.into()])?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 }
 
@@ -141,7 +158,10 @@ impl Fixture {
             Ok(Stored {
                 numbers: numbers(tx)?,
                 events: events.into_iter().map(|it| (it.sequence, it.event.data)).collect(),
-                offsets: [consumer::offset(tx, source(1))?, consumer::offset(tx, source(2))?],
+                offsets: [
+                    consumer::offset(tx, source(1))?.sequence,
+                    consumer::offset(tx, source(2))?.sequence,
+                ],
                 dead_letters: dead_letters
                     .into_iter()
                     .map(|it| (it.id.source, it.id.sequence))
@@ -200,7 +220,7 @@ fn invalid_event(sequence: u64) -> Input<i64> {
 }
 
 fn consumed(offset: u64, reply: Option<Reply>) -> Output<Reply> {
-    Output::Consumed { offset, reply }
+    Output::Consumed { offset: offset.into(), reply }
 }
 
 on_both_databases!(
@@ -215,6 +235,7 @@ on_both_databases!(
     a_dismissed_dead_letter_is_kept_and_never_applied,
     a_snapshot_is_applied_and_moves_the_offset_at_its_end,
     old_events_that_every_consumer_has_are_deleted_but_never_the_last,
+    rows_are_deleted_after_a_batch_is_saved_and_not_while_a_dead_letter_is_open,
     the_outbox_is_in_the_order_of_the_commands,
     nothing_of_a_rejected_batch_is_committed,
     the_offset_survives_reopening,
@@ -253,17 +274,27 @@ fn a_snapshot_is_applied_and_moves_the_offset_at_its_end(new: fn() -> TestDataba
         advance,
         disposition,
     };
-    let row = |number| part(7, Advance::Stay, Disposition::Apply(number));
-    let end = part(7, Advance::Jump, Disposition::Skip);
+    // The number of a row is its key.
+    let row = |after, key| part(7, Advance::Row { after, key }, Disposition::Apply(key));
+    let end = |after| part(7, Advance::End { after }, Disposition::Skip);
     let mut fixture = Fixture::open(new());
-    fixture.apply(&[event(1, 1), row(2)]);
-    fixture.apply(&[row(3), event(8, 8)]);
-    assert_eq!((fixture.numbers(), fixture.stored().offsets), (vec![1, 2, 3], [1, 0]));
-    let outputs = fixture.apply(&[end.clone(), row(4), event(7, 7), event(8, 8)]);
-    assert_eq!(outputs[..3], [consumed(7, None), consumed(7, None), consumed(7, None)]);
-    assert_eq!((fixture.numbers(), fixture.stored().offsets), (vec![1, 2, 3, 8], [8, 0]));
-    fixture.apply(&[end]);
-    assert_eq!(fixture.stored().offsets, [8, 0]);
+    let mut applied = |batch: &[Input<i64>]| {
+        fixture.apply(batch);
+        (fixture.numbers(), fixture.stored().offsets[0])
+    };
+    assert_eq!(applied(&[event(1, 1), row(None, 20)]), (vec![1, 20], 1));
+    // A row that comes again, one after a gap, and an end that comes too early.
+    assert_eq!(applied(&[row(Some(21), 22), end(None), end(Some(22))]), (vec![1, 20], 1));
+    assert_eq!(applied(&[row(Some(20), 21), event(8, 8)]), (vec![1, 20, 21], 1));
+    assert_eq!(applied(&[row(Some(20), 21), end(Some(20))]), (vec![1, 20, 21], 1));
+    // It may begin again.
+    assert_eq!(applied(&[row(None, 20), row(Some(20), 21)]), (vec![1, 20, 21, 20, 21], 1));
+    let all = vec![1, 20, 21, 20, 21, 8];
+    assert_eq!(
+        applied(&[end(Some(21)), row(None, 20), event(7, 7), event(8, 8)]),
+        (all.clone(), 8)
+    );
+    assert_eq!(applied(&[end(Some(21)), row(Some(21), 22)]), (all, 8));
 }
 
 fn old_events_that_every_consumer_has_are_deleted_but_never_the_last(new: fn() -> TestDatabase) {
@@ -283,6 +314,21 @@ fn old_events_that_every_consumer_has_are_deleted_but_never_the_last(new: fn() -
     fixture.apply(&[Input::Command(6)]);
     let numbers: Vec<_> = fixture.stored().events.into_iter().map(|(number, _)| number).collect();
     assert_eq!(numbers, [5, 6]);
+}
+
+fn rows_are_deleted_after_a_batch_is_saved_and_not_while_a_dead_letter_is_open(
+    new: fn() -> TestDatabase,
+) {
+    let prune = Input::Prune(Prune { before_ms: i64::MAX, events_up_to: 0 });
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[prune.clone(), Input::Command(OLD)]);
+    assert_eq!(fixture.numbers(), [0; 0]);
+    fixture.apply(&[Input::Command(OLD), invalid_event(1)]);
+    assert_eq!(fixture.apply(slice::from_ref(&prune)), [Output::Pruned(0)]);
+    assert_eq!(fixture.numbers(), [OLD]);
+    let dismiss = DeadLetterChange::Dismiss(dismissal(0, "a test"));
+    fixture.apply(&[Input::DeadLetter { id: letter(1), change: dismiss }]);
+    assert_eq!(fixture.apply(&[prune]), [Output::Pruned(1)]);
 }
 
 fn each_source_has_an_offset_of_its_own(new: fn() -> TestDatabase) {
@@ -499,8 +545,8 @@ fn events_delivered_repeatedly_and_in_any_order_are_applied_once_and_in_order(
         for delivery in deliveries {
             let output = &fixture.apply(&[delivery.get(&events).clone()])[0];
             let Output::Consumed { offset, reply } = output else { panic!("{output:?}") };
-            prop_assert_eq!(*offset, last + u64::from(reply.is_some()));
-            last = *offset;
+            prop_assert_eq!(offset.sequence, last + u64::from(reply.is_some()));
+            last = offset.sequence;
         }
         fixture.apply(&events[usize::try_from(last).expect("a small number")..]);
         let in_order: Vec<_> = numbers.into_iter().filter(|number| *number >= 0).collect();

@@ -384,15 +384,16 @@ fn each_source_has_its_own_consumer_offset(new: fn() -> TestDatabase) {
     let (mut store, reads) = open(&database);
     let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let written = store.transaction(|tx| {
-        consumer::set_offset(tx, one, 1, 10)?;
-        consumer::set_offset(tx, one, 7, 70)?;
-        consumer::set_offset(tx, other, 3, 30)
+        consumer::set_offset(tx, one, 1.into(), 10)?;
+        consumer::set_offset(tx, one, 7.into(), 70)?;
+        consumer::set_offset(tx, other, 3.into(), 30)
     });
     written.expect("writes");
     let offset = |source| database.block_on(reads.read(move |tx| consumer::offset(tx, source)));
-    assert_eq!((offset(one), offset(other), offset(Uuid::nil())), (Ok(7), Ok(3), Ok(0)));
+    let expected = (Ok(7.into()), Ok(3.into()), Ok(0.into()));
+    assert_eq!((offset(one), offset(other), offset(Uuid::nil())), expected);
     let last = |source| database.block_on(reads.read(move |tx| consumer::last_event(tx, source)));
-    assert_eq!((last(one), last(Uuid::nil())), (Ok(Some((7, 70))), Ok(None)));
+    assert_eq!((last(one), last(Uuid::nil())), (Ok(Some((7.into(), 70))), Ok(None)));
     let offsets = |limit| database.block_on(reads.read(move |tx| consumer::offsets(tx, limit)));
     assert_eq!(offsets(9), Ok(vec![(one, 7), (other, 3)]));
     assert_eq!(offsets(1), Ok(vec![(one, 7)]));

@@ -26,7 +26,7 @@ use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tracing::warn;
-use uuid::Uuid;
+use uuid::{Uuid, Version};
 
 use crate::{
     aborts::Aborts,
@@ -413,6 +413,11 @@ pub(crate) fn reservation_id(
         .chain_update(key)
         .finalize();
     ReservationId(Uuid::new_v8(first_16(&digest)))
+}
+
+/// Whether an attempt is one of a key.
+pub(crate) fn is_of_key(reservation: ReservationId) -> bool {
+    reservation.0.get_version() == Some(Version::Custom)
 }
 
 impl Fingerprint {

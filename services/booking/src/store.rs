@@ -20,7 +20,7 @@ use crate::{
         AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide,
         tickets::{QueuedTicket, WAITING_PER_USER_MAX},
     },
-    events,
+    events, protocol,
 };
 
 mod tickets;
@@ -68,7 +68,11 @@ const BOOKINGS: Keyset = keyset!(
       FROM "bookings" ORDER BY "id"
 );
 
-/// Attempts that ended without a booking.
+/// The time of an aborted attempt of a key, in milliseconds since 1970. It is kept: the key goes on with the next
+/// attempt, and without this one it would begin again.
+const NEVER_OLD: i64 = 253_402_207_200_000; // The last whole second that a timestamp has.
+
+/// Attempts without a key that ended without a booking.
 const ABORTED: Prunable = Prunable {
     oldest: "
         SELECT reservation
@@ -356,6 +360,7 @@ fn save_attempts(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     let row = |(reservation, end, _): (&ReservationId, &AttemptEnd<BookingId>, _)| {
         let (booking, aborted_at) = match end {
             AttemptEnd::Booked(id) => (Some(id.0), None),
+            AttemptEnd::Aborted(_) if protocol::is_of_key(*reservation) => (None, Some(NEVER_OLD)),
             AttemptEnd::Aborted(at) => (None, Some(at.as_millisecond())),
         };
         [reservation.0.into(), booking.into(), aborted_at.into()]

@@ -142,6 +142,7 @@ impl BookingStore {
 on_both_databases!(
     a_snapshot_shows_which_bookings_were_made_and_cancelled,
     old_attempts_without_a_booking_are_deleted,
+    an_aborted_attempt_of_a_key_is_kept,
     a_batch_is_the_same_as_one_by_one,
     only_new_or_repeatedly_resolved_ends_are_published,
     an_event_names_the_attempt_and_the_booking,
@@ -425,6 +426,15 @@ fn a_snapshot_shows_which_bookings_were_made_and_cancelled(new: fn() -> TestData
     assert_eq!((keys(read(i64::MIN, 2)), keys(read(2, 2))), (vec![1, 2], vec![3]));
 }
 
+fn an_aborted_attempt_of_a_key_is_kept(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    let of_key = ReservationId(Uuid::new_v8([1; 16]));
+    store.apply(&[ResolveAttempt { reservation: of_key, at: at(1) }.into(), resolve(2)]);
+    assert_eq!(prune(&mut store.store, at(255).as_millisecond(), 0), 1);
+    let end = store.database.block_on(store.queries().attempt(of_key)).unwrap();
+    assert!(matches!(end, Some(AttemptEnd::Aborted(_))), "{end:?}");
+}
+
 fn old_attempts_without_a_booking_are_deleted(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&[create(1, None), resolve(2), abort(3)]);
@@ -433,7 +443,7 @@ fn old_attempts_without_a_booking_are_deleted(new: fn() -> TestDatabase) {
     assert_eq!(store.end_of(2), Some(AttemptEnd::Aborted(at(200))));
     assert_eq!(prune(&mut store.store, aborted_at, 0), 1);
     assert_eq!((store.end_of(2), store.end_of(3)), (None, Some(AttemptEnd::Aborted(at(250)))));
-    assert_eq!(prune(&mut store.store, i64::MAX, 0), 1);
+    assert_eq!(prune(&mut store.store, at(255).as_millisecond(), 0), 1);
     assert!(matches!(store.end_of(1), Some(AttemptEnd::Booked(_))), "{:?}", store.end_of(1));
 }
 

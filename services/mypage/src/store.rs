@@ -111,6 +111,10 @@ impl Aggregate for Views {
     fn event(_: &Command, (): &()) -> serde_json::Result<Option<Event>> {
         Ok(None)
     }
+
+    fn snapshot(_: &Tx<'_>, _: i64, _: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Deletes all views, and the offsets, so that all events are consumed again.

@@ -133,7 +133,7 @@ fn after_a_deletion_all_events_are_consumed_again(new: fn() -> TestDatabase) {
 
     let mut store = open(database);
     assert_eq!(views(&store), (vec![], Some(0)));
-    assert_eq!(store.read(|tx| consumer::offset(tx, SOURCE)), 0);
+    assert_eq!(store.read(|tx| consumer::offset(tx, SOURCE)), 0.into());
     assert_eq!(store.consume(SOURCE, 2, booked(2)), 0);
     assert_eq!((store.consume(SOURCE, 1, booked(1)), store.consume(SOURCE, 2, booked(2))), (1, 2));
     assert_eq!(views(&store), before);

@@ -152,6 +152,11 @@ impl Aggregate for Ledger {
         events::event(command, reply)
     }
 
+    /// None: no service consumes the events of vaccines.
+    fn snapshot(_: &Tx<'_>, _: i64, _: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        Ok(Vec::new())
+    }
+
     fn prune(tx: &Tx<'_>, before_ms: i64) -> Result<usize, SqlError> {
         RELEASED.prune(tx, before_ms, |row| row.uuid(0))
     }

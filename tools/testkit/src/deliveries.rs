@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fmt};
 use contracts::{event::CloudEvent, ids::StoreId};
 use platform_events::{ConsumeError, Consumer, EventHandler};
 use platform_store::{
-    AggregateStore, Commands, DeadLetter, Migration, Notifier, ReadPool, SqlError, Tx, consumer,
-    dead_letter,
+    AggregateStore, Commands, DeadLetter, Migration, Notifier, Offset, ReadPool, SqlError, Tx,
+    consumer, dead_letter,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -152,7 +152,7 @@ impl Replica {
         for source in heads(events).into_keys() {
             let batch: Vec<_> =
                 events.iter().filter(|event| event.source.0 == source).cloned().collect();
-            let consumed: Result<u64, ConsumeError> =
+            let consumed: Result<Offset, ConsumeError> =
                 self.database.block_on(self.consumer.consume(&batch));
             consumed.expect("commits");
         }

@@ -89,5 +89,6 @@ fn offset(events: &Events) -> Json<ConsumerOffset> {
     Json(ConsumerOffset {
         sequence: events.borrow().last().map_or(0, |last| last.sequence),
         last_event_at: None,
+        snapshot: None,
     })
 }

@@ -60,7 +60,7 @@ impl<A: Aggregate<Command: Clone, Reply: fmt::Debug>> TestStore<A> {
         let event =
             Input::Event { source, sequence, at_ms: 0, advance: Advance::Next, disposition };
         match self.store.apply(&[event]).expect("commits").first() {
-            Some(Output::Consumed { offset, .. }) => *offset,
+            Some(Output::Consumed { offset, .. }) => offset.sequence,
             Some(Output::Reply(_) | Output::DeadLetter { .. } | Output::Pruned(_)) | None => {
                 panic!("an event is consumed")
             }

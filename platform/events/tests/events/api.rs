@@ -270,7 +270,7 @@ async fn a_publisher_that_was_restored_is_noticed_also_when_its_outbox_is_as_lon
     publisher.publish(["a", "b"]).await;
     let mut lost = event_of(publisher.id, 1, "a");
     lost.time = Timestamp::from_second(1).unwrap();
-    assert_eq!(served.store.consumer.consume(&[lost]).await, Ok(1));
+    assert_eq!(served.store.consumer.consume(&[lost]).await, Ok(1.into()));
     let health = publisher.commands.health().clone();
     let _relaying = relay(&publisher, &served);
     let fenced = async {

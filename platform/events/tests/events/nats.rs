@@ -134,8 +134,15 @@ async fn a_stream_that_was_lost_gets_a_snapshot_where_events_were_pruned() {
     stream.delete().await;
     stream.publisher.prune(599).await;
     let late = NoteStore::open();
-    let _consuming = (stream.consume(&late).await, stream.consume(&early).await);
-    let _relaying = stream.relay().await;
+    let _consuming = stream.consume(&early).await;
+    let consuming_late = stream.consume(&late).await;
+    // Of two relays each continues behind the other.
+    let _relaying = (stream.relay().await, stream.relay().await);
+    timeout(TIMEOUT, late.wait_for_offset(stream.publisher.id, 600)).await.expect("it arrives");
+    // A store that loses its data gets the snapshot again, although it has acknowledged the end.
+    drop(consuming_late);
+    late.lose_data();
+    let _consuming_late = stream.consume(&late).await;
     timeout(TIMEOUT, late.wait_for_offset(stream.publisher.id, 600)).await.expect("it arrives");
     stream.publisher.publish(["601"]).await;
     let all: Vec<_> = (1..=601).map(|number| number.to_string()).collect();

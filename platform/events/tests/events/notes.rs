@@ -251,7 +251,7 @@ impl NoteStore {
     }
 
     pub(crate) async fn offset(&self, source: StoreId) -> u64 {
-        self.reads.read(move |tx| consumer::offset(tx, source.0)).await.unwrap()
+        self.reads.read(move |tx| consumer::offset(tx, source.0)).await.unwrap().sequence
     }
 
     pub(crate) async fn wait_for_offset(&self, source: StoreId, offset: u64) {
@@ -282,7 +282,16 @@ impl NoteStore {
     }
 
     fn run_sql(&self, sql: &str) {
-        let file = self.folder.path().join("notes.sqlite");
-        rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+        run_sql(&self.folder, sql);
     }
+}
+
+/// Deletes all notes of a store.
+pub(crate) fn delete_notes(folder: &TempDir) {
+    run_sql(folder, "DELETE FROM notes");
+}
+
+fn run_sql(folder: &TempDir, sql: &str) {
+    let file = folder.path().join("notes.sqlite");
+    rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
 }

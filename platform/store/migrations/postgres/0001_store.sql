@@ -14,9 +14,12 @@ CREATE TABLE outbox (
 
 -- The offset of this consumer in the events of each source, and when its last event happened.
 CREATE TABLE consumer_offsets (
-    source   UUID   NOT NULL PRIMARY KEY,
-    sequence BIGINT NOT NULL,
-    at_ms    BIGINT NOT NULL
+    source         UUID   NOT NULL PRIMARY KEY,
+    sequence       BIGINT NOT NULL,
+    at_ms          BIGINT NOT NULL,
+    -- A snapshot of which not all rows were applied yet, and the key of the last one that was.
+    snapshot_up_to BIGINT,
+    snapshot_key   BIGINT
 );
 
 -- Events that could not be applied, stored for an operator; those that were dismissed, for auditors.
@@ -32,3 +35,6 @@ CREATE TABLE dead_letters (
     dismissal_reason    TEXT,
     PRIMARY KEY (source, sequence)
 );
+
+CREATE INDEX dead_letters_open ON dead_letters (dead_lettered_at_ms, source, sequence)
+    WHERE dismissed_at_ms IS NULL;

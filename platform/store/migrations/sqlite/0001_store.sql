@@ -13,9 +13,12 @@ CREATE TABLE outbox (
 
 -- The offset of this consumer in the events of each source, and when its last event happened.
 CREATE TABLE consumer_offsets (
-    source   BLOB    NOT NULL PRIMARY KEY,
-    sequence INTEGER NOT NULL,
-    at_ms    INTEGER NOT NULL
+    source         BLOB    NOT NULL PRIMARY KEY,
+    sequence       INTEGER NOT NULL,
+    at_ms          INTEGER NOT NULL,
+    -- A snapshot of which not all rows were applied yet, and the key of the last one that was.
+    snapshot_up_to INTEGER,
+    snapshot_key   INTEGER
 ) WITHOUT ROWID;
 
 -- Events that could not be applied, stored for an operator; those that were dismissed, for auditors.
@@ -31,3 +34,6 @@ CREATE TABLE dead_letters (
     dismissal_reason    TEXT,
     PRIMARY KEY (source, sequence)
 ) WITHOUT ROWID;
+
+CREATE INDEX dead_letters_open ON dead_letters (dead_lettered_at_ms, source, sequence)
+    WHERE dismissed_at_ms IS NULL;

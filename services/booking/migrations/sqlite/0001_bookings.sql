@@ -12,7 +12,8 @@ CREATE TABLE bookings (
     cancelled_at_ms INTEGER
 );
 
--- How each attempt ended: with a booking, or aborted (booking IS NULL). Old aborted ones are deleted.
+-- How each attempt ended: with a booking, or aborted (booking IS NULL). Old aborted ones are deleted, but for those
+-- of a key: their aborted_at_ms is the end of time.
 -- The primary key is the fence: an attempt that was aborted can never become a booking.
 CREATE TABLE attempts (
     reservation   BLOB    NOT NULL PRIMARY KEY,

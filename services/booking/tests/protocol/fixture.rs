@@ -48,7 +48,8 @@ impl ProtocolFixture {
         let (vaccine, folder) = (FakeVaccine::start(), TempDir::new().unwrap());
         // There is no relay.
         for _ in 0..1_000 {
-            let consumed = ConsumerOffset { sequence: u64::MAX, last_event_at: None };
+            let consumed =
+                ConsumerOffset { sequence: u64::MAX, last_event_at: None, snapshot: None };
             vaccine.reply_next(OFFSET, FakeReply::json(&consumed));
         }
         let database = database(&folder);

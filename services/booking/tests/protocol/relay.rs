@@ -84,8 +84,10 @@ async fn all_events_are_published_again_to_a_vaccine_that_lost_its_data() {
     let app = BookingApp::start();
     book(&app).await;
     app.vaccine.events(1).await;
-    app.vaccine
-        .reply_next(EVENTS, FakeReply::json(&ConsumerOffset { sequence: 0, last_event_at: None }));
+    app.vaccine.reply_next(
+        EVENTS,
+        FakeReply::json(&ConsumerOffset { sequence: 0, last_event_at: None, snapshot: None }),
+    );
     book(&app).await;
     app.vaccine.events(2).await;
     assert_eq!(requests(&app), [vec![1], vec![2], vec![1, 2]]);
