@@ -26,7 +26,7 @@ use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tracing::warn;
-use uuid::{Uuid, Version};
+use uuid::Uuid;
 
 use crate::{
     aborts::Aborts,
@@ -398,7 +398,7 @@ impl AttemptOutcome {
     }
 }
 
-/// The reservation id of the n-th attempt of a key. It depends on the owner, since two booking stores that
+/// The reservation id of the n-th attempt of a key ([`is_of_key`](crate::domain::is_of_key)). It depends on the owner, since two booking stores that
 /// receive the same key must not share one dose, and on the user: the same key of another user is another request.
 pub(crate) fn reservation_id(
     owner: StoreId,
@@ -413,11 +413,6 @@ pub(crate) fn reservation_id(
         .chain_update(key)
         .finalize();
     ReservationId(Uuid::new_v8(first_16(&digest)))
-}
-
-/// Whether an attempt is one of a key.
-pub(crate) fn is_of_key(reservation: ReservationId) -> bool {
-    reservation.0.get_version() == Some(Version::Custom)
 }
 
 impl Fingerprint {

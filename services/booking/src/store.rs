@@ -17,10 +17,10 @@ use uuid::Uuid;
 use self::tickets::read_ticket;
 use crate::{
     domain::{
-        AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide,
+        AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide, is_of_key,
         tickets::{QueuedTicket, WAITING_PER_USER_MAX},
     },
-    events, protocol,
+    events,
 };
 
 mod tickets;
@@ -360,7 +360,7 @@ fn save_attempts(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     let row = |(reservation, end, _): (&ReservationId, &AttemptEnd<BookingId>, _)| {
         let (booking, aborted_at) = match end {
             AttemptEnd::Booked(id) => (Some(id.0), None),
-            AttemptEnd::Aborted(_) if protocol::is_of_key(*reservation) => (None, Some(NEVER_OLD)),
+            AttemptEnd::Aborted(_) if is_of_key(*reservation) => (None, Some(NEVER_OLD)),
             AttemptEnd::Aborted(at) => (None, Some(at.as_millisecond())),
         };
         [reservation.0.into(), booking.into(), aborted_at.into()]

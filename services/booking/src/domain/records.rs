@@ -8,6 +8,7 @@ use contracts::{
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
+use uuid::Version;
 
 /// An attempt to book a dose: waits for a hold, then becomes a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,11 @@ pub struct BookingAttempt {
     pub user: UserId,
     /// The fingerprint of the request, where it had an `Idempotency-Key`.
     pub fingerprint: Option<Fingerprint>,
+}
+
+/// Whether an attempt is one of an `Idempotency-Key`: its id is derived from that, and of UUID version 8.
+pub fn is_of_key(reservation: ReservationId) -> bool {
+    reservation.0.get_version() == Some(Version::Custom)
 }
 
 /// A short digest of a request: shows whether a key came with the same request before.
