@@ -40,6 +40,9 @@ pub enum PageOf<T: ToSchema> {
     /// has another field or direction, or is repeated
     #[response(status = 400, content_type = "application/problem+json")]
     Incompatible(Problem),
+    /// Too many pages of more than 100 items are waiting
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooManyLargePages(Problem),
     /// A parameter is wrong; `field` names it
     #[response(status = 422, content_type = "application/problem+json")]
     InvalidField(Problem),

@@ -132,8 +132,15 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
 }
 
 async fn turn_of_large_page() -> Result<SemaphorePermit<'static>, Problem> {
-    let refused =
-        || Problem::retry_later(LARGE_PAGE_RETRY_AFTER, "too many large pages are waiting");
+    let refused = || {
+        Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:anticorona:too-many-large-pages",
+            "Too many large pages are waiting",
+        )
+        .retry_after(LARGE_PAGE_RETRY_AFTER)
+        .detail(format!("retry later, or request at most {LARGE_PAGE} items"))
+    };
     let _waiting = LARGE_PAGES_WAITING.try_acquire().map_err(|_| refused())?;
     LARGE_PAGES.acquire().await.map_err(|_| refused())
 }
