@@ -9,7 +9,7 @@ use std::{
 use contracts::{
     event::{
         BATCH_MEDIA_TYPE, BookingChanged, EVENTS_MAX, InjectionCompleted, ReservationAborted,
-        StockChanged, full_type,
+        SNAPSHOT_END, StockChanged, full_type,
     },
     vaccine::Vaccine,
 };
@@ -172,6 +172,16 @@ fn message(event: &EventType, payload: &str) -> Value {
                     "type": {"const": full_type(event.name)},
                     "time": {"type": "string", "format": "date-time"},
                     "data": {"$ref": format!("#/components/schemas/{payload}")},
+                    "snapshot": {
+                        "type": "string",
+                        "pattern": "^(row/(-|-?[0-9]+)/-?[0-9]+|end/(-|-?[0-9]+))$",
+                        "description": format!(
+                            "Set in a snapshot, which stands for all events up to `sequence`: the key of the row \
+                             before, and that of this row. The end, after the last row, has the type `{}`, and its \
+                             payload is empty.",
+                            full_type(SNAPSHOT_END)
+                        ),
+                    },
                 },
             },
         },
