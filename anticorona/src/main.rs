@@ -34,6 +34,7 @@ const SETTINGS: &str = "Settings from the environment:
                  where the other services listen, for a service that runs alone
   SSL_CERT_FILE  the authorities to trust in TLS to PostgreSQL, NATS and a trace collector, as PEM
                  (default: those of the machine)
+  RETENTION_DAYS how long what nobody needs any more is kept, 7 to 3650 (default 30)
   BIND_ADDRESS   the address to listen on, unless --bind is given
   RUST_LOG       the filter of the log (default info)";
 

@@ -3,7 +3,7 @@
 use drill::{Request, ServiceProcess};
 use serde_json::{Value, json};
 use testkit::event;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::{
     environment,
@@ -40,8 +40,7 @@ impl Operated {
         let environment = environment::postgres().await;
         let url = environment.setting("DATABASE_URL").unwrap().to_owned();
         let system = TestSystem::start(environment, &[ServiceProcess::ALL]).await;
-        let (database, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let database = environment::connect(&url).await;
         Self { system, database }
     }
 

@@ -1,7 +1,7 @@
 //! The databases and transports that systems are tested with.
 
 use drill::{ServiceList, TestEnvironment};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 /// In the order in which they start.
@@ -40,11 +40,17 @@ pub(crate) async fn mixed_stores_and_nats() -> TestEnvironment {
 /// A new database on the throw-away server.
 pub(crate) async fn new_database() -> String {
     let server = server_url("ANTICORONA_TEST_POSTGRES");
-    let (client, connection) = tokio_postgres::connect(&server, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = connect(&server).await;
     let name = format!("system_{}", Uuid::now_v7().simple());
     client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
     format!("{}/{name}", server.rsplit_once('/').unwrap().0)
+}
+
+/// A connection to PostgreSQL.
+pub(crate) async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 /// A new stream on the throw-away server.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use drill::{Request, Response, Target, TestEnvironment};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::{
     environment,
@@ -29,7 +29,7 @@ impl DatabaseOutage {
     async fn of(environment: &TestEnvironment) -> Self {
         let url = environment.setting("DATABASE_URL").unwrap();
         let (server, database) = url.rsplit_once('/').unwrap();
-        let server = connect(&format!("{server}/postgres")).await;
+        let server = environment::connect(&format!("{server}/postgres")).await;
         Self { server, database: database.to_owned() }
     }
 
@@ -47,12 +47,6 @@ impl DatabaseOutage {
         let sql = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allowed}", self.database);
         self.server.batch_execute(&sql).await.unwrap();
     }
-}
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }
 
 async fn wait_for_status(target: &Target, path: &str, status: u16) -> Response {
@@ -93,7 +87,7 @@ async fn without_its_postgres_a_service_is_alive_but_not_ready_and_refuses_with_
 #[tokio::test]
 async fn readiness_is_answered_in_time_while_postgres_does_not_respond() {
     let system = TestSystem::start(environment::postgres().await, &[VACCINE]).await;
-    let lock_owner = connect(system.setting("DATABASE_URL")).await;
+    let lock_owner = environment::connect(system.setting("DATABASE_URL")).await;
     let lock = "BEGIN; LOCK TABLE vaccine.outbox IN ACCESS EXCLUSIVE MODE";
     lock_owner.batch_execute(lock).await.unwrap();
 

@@ -192,20 +192,22 @@ async fn deliver(consumer: &Consumer, subject: &str, payload: &[u8]) -> Delivery
 }
 
 /// Whether a store at this offset has an event.
-fn has(Offset { sequence, snapshot }: Offset, event: &CloudEvent) -> bool {
-    let has_row = |key| snapshot.is_some_and(|it| it.up_to == event.sequence && it.key >= key);
-    let is_row = matches!(event.snapshot, Some(SnapshotPart::Row { key, .. }) if has_row(key));
-    is_row || sequence >= event.sequence
+fn has(offset: Offset, event: &CloudEvent) -> bool {
+    let is_row = matches!(event.snapshot, Some(SnapshotPart::Row { key, .. }) if has_row(offset, event.sequence, key));
+    is_row || offset.sequence >= event.sequence
 }
 
 /// Whether nothing is missing between a store at this offset and an event.
-fn can_go_on_with(Offset { sequence, snapshot }: Offset, event: &CloudEvent) -> bool {
+fn can_go_on_with(offset: Offset, event: &CloudEvent) -> bool {
     match event.snapshot {
-        None => sequence + 1 >= event.sequence,
+        None => offset.sequence + 1 >= event.sequence,
         Some(SnapshotPart::Row { after, .. } | SnapshotPart::End { after }) => {
-            after.is_none_or(|key| {
-                snapshot.is_some_and(|it| it.up_to == event.sequence && it.key >= key)
-            })
+            after.is_none_or(|key| has_row(offset, event.sequence, key))
         }
     }
+}
+
+/// Whether a store at this offset has a row of a snapshot that is not complete.
+fn has_row(offset: Offset, up_to: u64, key: i64) -> bool {
+    offset.snapshot.is_some_and(|snapshot| snapshot.up_to == up_to && snapshot.key >= key)
 }

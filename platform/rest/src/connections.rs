@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -109,7 +109,7 @@ impl Connections {
             is_evicted: AtomicBool::new(false),
             evicted: Notify::new(),
         });
-        self.lock().insert(id, Arc::clone(&state));
+        self.open.lock().insert(id, Arc::clone(&state));
         Connection { connections: Arc::clone(self), id, state, _slot: slot }
     }
 
@@ -147,7 +147,7 @@ impl Connections {
 
     /// Those that wait for their clients, in the order in which they are closed.
     fn waiting(&self, filter: impl Fn(&State) -> bool) -> Vec<Arc<State>> {
-        let open: Vec<_> = self.lock().values().cloned().collect();
+        let open: Vec<_> = self.open.lock().values().cloned().collect();
         let waiting = open.into_iter().filter_map(|state| {
             let since = state.waiting_since.load(Relaxed);
             let is_open = since != SERVED && !state.is_evicted.load(Relaxed) && filter(&state);
@@ -158,10 +158,6 @@ impl Connections {
 
     fn next_moment(&self) -> u64 {
         self.last_moment.fetch_add(1, Relaxed) + 1
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<State>>> {
-        self.open.lock()
     }
 }
 
@@ -213,7 +209,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.lock().remove(&self.id);
+        self.connections.open.lock().remove(&self.id);
         self.connections.release_bytes(&self.state);
     }
 }

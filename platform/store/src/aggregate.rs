@@ -191,7 +191,7 @@ fn apply<A: Aggregate>(
     let mut decide = |command: &A::Command| {
         let reply = aggregate.decide(command);
         let event = A::event(command, &reply);
-        events.extend(event.map_err(|cause| SqlError::Encode(cause.into()))?);
+        events.extend(event?);
         Ok::<_, SqlError>(reply)
     };
     for input in batch {

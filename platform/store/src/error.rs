@@ -45,6 +45,12 @@ pub enum SqlError {
     Encode(#[source] Cause),
 }
 
+impl From<serde_json::Error> for SqlError {
+    fn from(cause: serde_json::Error) -> Self {
+        Self::Encode(cause.into())
+    }
+}
+
 impl SqlError {
     /// Whether the database could not be reached, or is starting: a later try may succeed. Not if it has
     /// answered that it refuses, or its certificate is not valid.

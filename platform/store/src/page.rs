@@ -2,6 +2,7 @@
 
 use crate::{
     error::SqlError,
+    outbox::Event,
     sql::Tx,
     value::{Row, Value},
 };
@@ -50,6 +51,18 @@ pub struct Keyset {
 }
 
 impl Keyset {
+    /// The rows of a list after a key as events, for [`Aggregate::snapshot`](crate::Aggregate::snapshot).
+    pub fn snapshot(
+        &self,
+        tx: &Tx<'_>,
+        after: i64,
+        limit: u32,
+        event: impl Fn(&Row<'_>) -> Result<Event, SqlError>,
+    ) -> Result<Vec<(i64, Event)>, SqlError> {
+        let range = PageRange { start: PageStart::After(after), size: limit };
+        Ok(self.page(tx, &[], range, event)?.items)
+    }
+
     /// Reads one page of the list that the parameters from `?4` select.
     pub fn page<T>(
         &self,

@@ -1,6 +1,7 @@
 //! Parameters and rows, in the types that SQLite and PostgreSQL share.
 
 use bytes::BytesMut;
+use jiff::Timestamp;
 use rusqlite::types::{Null, ToSqlOutput};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
@@ -23,6 +24,13 @@ pub enum Value<'a> {
 impl From<i64> for Value<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)
+    }
+}
+
+/// Stored in milliseconds since 1970.
+impl From<Timestamp> for Value<'_> {
+    fn from(value: Timestamp) -> Self {
+        Self::Int(value.as_millisecond())
     }
 }
 
@@ -92,6 +100,16 @@ impl Row<'_> {
         self.get(column)
     }
 
+    /// A time, which is stored in milliseconds since 1970.
+    pub fn time(&self, column: usize) -> Result<Timestamp, SqlError> {
+        time(column, self.int(column)?)
+    }
+
+    /// A time or NULL.
+    pub fn time_or_null(&self, column: usize) -> Result<Option<Timestamp>, SqlError> {
+        self.int_or_null(column)?.map(|at_ms| time(column, at_ms)).transpose()
+    }
+
     /// Text.
     pub fn text(&self, column: usize) -> Result<&str, SqlError> {
         match self {
@@ -122,4 +140,9 @@ impl Row<'_> {
             Self::Postgres(row) => Ok(row.try_get(column)?),
         }
     }
+}
+
+fn time(column: usize, at_ms: i64) -> Result<Timestamp, SqlError> {
+    let time = Timestamp::from_millisecond(at_ms);
+    time.map_err(|_| SqlError::Decode { column, expected: "a time" })
 }

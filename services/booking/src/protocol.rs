@@ -398,8 +398,9 @@ impl AttemptOutcome {
     }
 }
 
-/// The reservation id of the n-th attempt of a key ([`is_of_key`](crate::domain::is_of_key)). It depends on the owner, since two booking stores that
-/// receive the same key must not share one dose, and on the user: the same key of another user is another request.
+/// The reservation id of the n-th attempt of a key ([`is_of_key`](crate::domain::is_of_key)). It depends on the
+/// owner, since two booking stores that receive the same key must not share one dose, and on the user: the same key
+/// of another user is another request.
 pub(crate) fn reservation_id(
     owner: StoreId,
     user: UserId,

@@ -6,11 +6,10 @@ use contracts::{
     booking::{Booking, BookingStatus},
     ids::{BookingId, ReservationId, TicketId, UserId, VaccineId},
 };
-use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, PageStart, PendingQuery, Prunable,
-    ReadError, ReadPool, Row, RowChange, SqlError, Tx, Value, by_id, keyset,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, Prunable, ReadError,
+    ReadPool, Row, RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 use uuid::Uuid;
 
@@ -169,12 +168,7 @@ impl Aggregate for Bookings {
 
     /// Every booking. Attempts without one are aborted again where a dose is held for them.
     fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
-        let range = PageRange { start: PageStart::After(after), size: limit };
-        let rows = BOOKINGS.page(tx, &[], range, record)?.items.into_iter();
-        let event = |(id, record)| {
-            Ok((id, events::snapshot(&record).map_err(|cause| SqlError::Encode(cause.into()))?))
-        };
-        rows.map(event).collect()
+        BOOKINGS.snapshot(tx, after, limit, |row| Ok(events::snapshot(&record(row)?)?))
     }
 
     fn prune(tx: &Tx<'_>, before_ms: i64) -> Result<usize, SqlError> {
@@ -282,13 +276,12 @@ fn load_waiting_of_user(
 fn attempt_end(row: &Row<'_>) -> Result<AttemptEnd<BookingId>, SqlError> {
     Ok(match row.int_or_null(0)? {
         Some(id) => AttemptEnd::Booked(BookingId(id)),
-        None => AttemptEnd::Aborted(time(row, 2)?),
+        None => AttemptEnd::Aborted(row.time(2)?),
     })
 }
 
 fn record(row: &Row<'_>) -> Result<Record, SqlError> {
     let decode = |column, expected| SqlError::Decode { column, expected };
-    let cancelled_at = row.int_or_null(8)?.map(|_| time(row, 8)).transpose()?;
     Ok(Record {
         reservation: ReservationId(row.uuid(1)?),
         booking: Booking {
@@ -299,14 +292,9 @@ fn record(row: &Row<'_>) -> Result<Record, SqlError> {
             status: status(row.int(5)?).ok_or(decode(5, "a status"))?,
         },
         fingerprint: row.uuid_or_null(6)?.map(|id| Fingerprint(id.into_bytes())),
-        booked_at: time(row, 7)?,
-        cancelled_at,
+        booked_at: row.time(7)?,
+        cancelled_at: row.time_or_null(8)?,
     })
-}
-
-fn time(row: &Row<'_>, column: usize) -> Result<Timestamp, SqlError> {
-    let time = Timestamp::from_millisecond(row.int(column)?);
-    time.map_err(|_| SqlError::Decode { column, expected: "a time" })
 }
 
 fn status(code: i64) -> Option<BookingStatus> {
@@ -330,9 +318,8 @@ fn save_bookings(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
         match change {
             RowChange::Inserted => inserted.push(values(record)),
             RowChange::Updated | RowChange::Deleted => {
-                let cancelled_at = record.cancelled_at.map(Timestamp::as_millisecond);
                 let status = code_of(record.booking.status);
-                updated.push([id.0.into(), status.into(), cancelled_at.into()]);
+                updated.push([id.0.into(), status.into(), record.cancelled_at.into()]);
             }
         }
     }
@@ -350,8 +337,8 @@ fn values(record: &Record) -> [Value<'_>; 9] {
         booking.user_id.0.into(),
         code_of(booking.status).into(),
         record.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
-        record.booked_at.as_millisecond().into(),
-        record.cancelled_at.map(Timestamp::as_millisecond).into(),
+        record.booked_at.into(),
+        record.cancelled_at.into(),
     ]
 }
 

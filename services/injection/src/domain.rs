@@ -123,7 +123,7 @@ impl Appointments {
             InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
             InjectionStatus::InjectionCancelled => Ok(known.clone()),
             InjectionStatus::InjectionReady => {
-                self.set(known.id, InjectionStatus::InjectionCancelled)
+                self.set(known.id, InjectionStatus::InjectionCancelled, None)
             }
         }
     }
@@ -132,20 +132,24 @@ impl Appointments {
         &mut self,
         CompleteInjection { injection, at }: CompleteInjection,
     ) -> Result<Appointment, Refusal> {
-        let known = self.appointments.get_mut(&injection).ok_or(Refusal::NoSuchInjection)?;
+        let known = self.appointments.get(&injection).ok_or(Refusal::NoSuchInjection)?;
         match known.status {
             InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
             InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
             InjectionStatus::InjectionReady => {
-                known.completed_at = Some(at);
-                self.set(injection, InjectionStatus::InjectionCompleted)
+                self.set(injection, InjectionStatus::InjectionCompleted, Some(at))
             }
         }
     }
 
-    fn set(&mut self, id: InjectionId, status: InjectionStatus) -> Result<Appointment, Refusal> {
+    fn set(
+        &mut self,
+        id: InjectionId,
+        status: InjectionStatus,
+        completed_at: Option<Timestamp>,
+    ) -> Result<Appointment, Refusal> {
         let known = self.appointments.get_mut(&id).ok_or(Refusal::NoSuchInjection)?;
-        known.status = status;
+        (known.status, known.completed_at) = (status, completed_at);
         Ok(known.clone())
     }
 

@@ -6,11 +6,10 @@ use contracts::{
     ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
     injection::{Cancellation, Injection, InjectionStatus},
 };
-use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, PageStart, ReadError, ReadPool, Row,
-    RowChange, SqlError, Tx, Value, by_id, keyset,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
+    SqlError, Tx, Value, by_id, keyset,
 };
 
 use crate::{
@@ -132,13 +131,10 @@ impl Aggregate for Appointments {
 
     /// Every completed appointment.
     fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
-        let range = PageRange { start: PageStart::After(after), size: limit };
-        let rows = COMPLETED.page(tx, &[], range, appointment)?.items.into_iter();
-        let event = |(id, known): (i64, Appointment)| {
-            let at = known.completed_at.unwrap_or_default();
-            Ok((id, events::completed(&known, at).map_err(|cause| SqlError::Encode(cause.into()))?))
-        };
-        rows.map(event).collect()
+        COMPLETED.snapshot(tx, after, limit, |row| {
+            let known = appointment(row)?;
+            Ok(events::completed(&known, known.completed_at.unwrap_or_default())?)
+        })
     }
 }
 
@@ -156,13 +152,8 @@ fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
             user: UserId(row.int(4)?),
         },
         status: status(row.int(5)?).ok_or(SqlError::Decode { column: 5, expected: "a status" })?,
-        completed_at: row.int_or_null(6)?.map(time).transpose()?,
+        completed_at: row.time_or_null(6)?,
     })
-}
-
-fn time(at_ms: i64) -> Result<Timestamp, SqlError> {
-    let time = Timestamp::from_millisecond(at_ms);
-    time.map_err(|_| SqlError::Decode { column: 6, expected: "a time" })
 }
 
 fn values(appointment: &Appointment) -> [Value<'_>; 7] {
@@ -174,7 +165,7 @@ fn values(appointment: &Appointment) -> [Value<'_>; 7] {
         booked.vaccine.0.into(),
         booked.user.0.into(),
         code_of(*status).into(),
-        completed_at.map(Timestamp::as_millisecond).into(),
+        (*completed_at).into(),
     ]
 }
 

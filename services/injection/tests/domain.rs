@@ -38,6 +38,17 @@ fn decide_all(commands: &[Command]) -> Vec<Reply> {
 }
 
 #[test]
+fn a_refused_completion_leaves_no_row_to_be_saved() {
+    for status in [InjectionCompleted, InjectionCancelled] {
+        let mut stored = Appointments::default();
+        stored.appointments.load(InjectionId(1), appointment(1, 7, status));
+        let refused = decide(&mut stored, &complete(1));
+        assert!(matches!(refused, Completed(Err(_))), "{refused:?}");
+        assert_eq!(stored.appointments.changes().count(), 0);
+    }
+}
+
+#[test]
 fn a_booking_has_one_appointment() {
     let ready = Expected(appointment(1, 7, InjectionReady));
     assert_eq!(decide_all(&[expect(7), expect(7)]), [ready.clone(), ready]);

@@ -5,7 +5,6 @@ use contracts::{
     ids::{BookingId, ReservationId, UserId, VaccineId},
     mypage::Mypage,
 };
-use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
@@ -135,14 +134,13 @@ fn numbered(row: &Row<'_>) -> Result<NumberedView, SqlError> {
 }
 
 fn view(row: &Row<'_>) -> Result<Mypage, SqlError> {
-    let wrong = |column, expected| SqlError::Decode { column, expected };
     Ok(Mypage {
         book_id: BookingId(row.int(1)?),
         vaccine_id: VaccineId(row.int(2)?),
         vc_name: row.text(3)?.to_owned(),
         user_id: UserId(row.int(4)?),
-        status: status(row.int(5)?).ok_or(wrong(5, "a status"))?,
-        as_of: Timestamp::from_millisecond(row.int(6)?).map_err(|_| wrong(6, "a time"))?,
+        status: status(row.int(5)?).ok_or(SqlError::Decode { column: 5, expected: "a status" })?,
+        as_of: row.time(6)?,
     })
 }
 
@@ -155,18 +153,13 @@ fn values(id: ReservationId, NumberedView { number, view }: &NumberedView) -> [V
         view.vc_name.as_str().into(),
         view.user_id.0.into(),
         code_of(view.status).into(),
-        view.as_of.as_millisecond().into(),
+        view.as_of.into(),
     ]
 }
 
 /// Only these columns ever change.
 fn changed_values(NumberedView { number, view }: &NumberedView) -> [Value<'_>; 4] {
-    [
-        (*number).into(),
-        view.vc_name.as_str().into(),
-        code_of(view.status).into(),
-        view.as_of.as_millisecond().into(),
-    ]
+    [(*number).into(), view.vc_name.as_str().into(), code_of(view.status).into(), view.as_of.into()]
 }
 
 fn status(code: i64) -> Option<BookingStatus> {

@@ -246,12 +246,11 @@ fn reservation(row: &Row<'_>) -> Result<ReservationRecord, SqlError> {
     let invalid = |column, expected| SqlError::Decode { column, expected };
     let claims: Vec<i64> =
         serde_json::from_str(row.text(1)?).map_err(|_| invalid(1, "a list of pools"))?;
-    let held_at = Timestamp::from_millisecond(row.int(3)?);
     Ok(ReservationRecord {
         owner: row.uuid_or_null(0)?.map(StoreId),
         claims: claims.into_iter().map(PoolId).collect(),
         state: state(row.int(2)?).ok_or(invalid(2, "a state"))?,
-        held_at: held_at.map_err(|_| invalid(3, "a time"))?,
+        held_at: row.time(3)?,
     })
 }
 
@@ -313,7 +312,7 @@ fn save_reservations(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
                 reservation.owner.map(|owner| owner.0).into(),
                 claims.as_str().into(),
                 code_of(reservation.state).into(),
-                reservation.held_at.as_millisecond().into(),
+                reservation.held_at.into(),
             ]
         })
         .collect();

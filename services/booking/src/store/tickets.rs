@@ -1,7 +1,6 @@
 //! Tickets as rows. The statements that read them are in `store.rs`.
 
 use contracts::ids::{BookingId, ReservationId, TicketId, UserId, VaccineId};
-use jiff::Timestamp;
 use platform_store::{Prunable, Row, RowChange, SqlError, Tx, Value};
 use uuid::Uuid;
 
@@ -80,7 +79,7 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
                 attempt.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
                 attempt.vaccine.0.into(),
                 attempt.user.0.into(),
-                ticket.queued_at.as_millisecond().into(),
+                ticket.queued_at.into(),
             ]),
             RowChange::Updated | RowChange::Deleted => updated.push(mutable),
         }
@@ -94,7 +93,6 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
     let decode = |column, expected| SqlError::Decode { column, expected };
     let booking = row.int_or_null(10)?;
     let end = |outcome| end(outcome, booking).ok_or(decode(9, "the end of a ticket"));
-    let queued_at = Timestamp::from_millisecond(row.int(6)?).map_err(|_| decode(6, "a time"))?;
     Ok(QueuedTicket {
         id: TicketId(row.uuid(1)?),
         number: row.int(0)?,
@@ -106,7 +104,7 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
             fingerprint: Some(Fingerprint(row.uuid(3)?.into_bytes())),
         },
         attempt_number: u32::try_from(row.int(7)?).map_err(|_| decode(7, "an attempt number"))?,
-        queued_at,
+        queued_at: row.time(6)?,
         end: row.int_or_null(9)?.map(end).transpose()?,
     })
 }
