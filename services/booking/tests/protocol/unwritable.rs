@@ -154,6 +154,10 @@ async fn an_attempt_that_is_written_too_late_is_aborted_at_the_ledger_before_the
 
     drop(proceed);
     assert_eq!(fixture.wait_for_events(1).await, ["Booked"], "until the resolver finds it");
+    // The events are visible a moment before that.
+    while !fixture.protocol.commands.health().can_write() {
+        yield_now().await;
+    }
     fixture.protocol.aborts.abort(reservation); // As the resolver does with what the ledger lists.
     assert_eq!(fixture.wait_for_events(2).await, ["Booked", "BookingCancelled"]);
 }
