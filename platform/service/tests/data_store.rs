@@ -3,12 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
-use axum::Router;
+use axum::{Router, routing::get};
 use platform_events::{EventHandler, ReceivedEvent, RelayPriority, StoreId};
 use platform_rest::{
     client::{CallError, Client},
+    json::Json,
     listener::Listener,
     runtime::Runtime,
 };
@@ -188,6 +196,39 @@ async fn a_service_publishes_to_its_subscribers_and_ends_when_it_is_stopped() {
     assert!(subscriber.ended().await.is_err());
     publisher.stop.cancel();
     publisher.ended().await.unwrap();
+}
+
+/// A subscriber that has this many events, and accepts no more.
+fn lagging(offset: &Arc<AtomicU64>, serving: &mut JoinSet<io::Result<()>>) -> Subscriber {
+    let offset = Arc::clone(offset);
+    let offset = get(async move || Json(json!({"sequence": offset.load(Relaxed)})));
+    let router = Router::new().route("/events/offset", offset);
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}", listener.address()).parse().unwrap();
+    let runtime = Runtime::new("lagging", CancellationToken::new());
+    serving.spawn(async move { listener.serve("lagging", router, TIMEOUT, &runtime).await });
+    Subscriber { service: "test", url, priority: RelayPriority::Foreground }
+}
+
+#[tokio::test]
+async fn old_events_are_deleted_up_to_the_slowest_subscriber() {
+    let mut serving = JoinSet::new();
+    let offsets = [Arc::<AtomicU64>::default(), Arc::default()];
+    let subscribers = offsets.iter().map(|offset| lagging(offset, &mut serving)).collect();
+    let publisher = Running::keeping(Duration::from_millis(1), subscribers).await;
+    for _ in 0..5 {
+        publisher.publish().await;
+    }
+    for (offset, consumed) in offsets.iter().zip([3, 2]) {
+        offset.store(consumed, Relaxed);
+    }
+    let deleted = async {
+        while publisher.oldest_event().await < 3 {
+            yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, deleted).await.expect("it is deleted");
+    assert_eq!(publisher.oldest_event().await, 3);
 }
 
 #[tokio::test]
