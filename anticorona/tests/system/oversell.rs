@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drill::{Load, Outcome, Reconnect, Response, Stop, Target};
+use drill::{Load, Reconnect, Response, Stop, Target};
 use platform_service::{Configured, Settings};
 use platform_store::{Aggregate, Database, Event, SqlError, Tx, database};
 use tempfile::TempDir;
@@ -23,7 +23,8 @@ const CLIENTS: u16 = 200;
 const REQUESTS: u64 = 3_000;
 
 /// 200 clients send 3,000 requests for 1,000 doses: exactly 1,000 are booked, the others are refused as
-/// sold out. Each of `databases` is a booking process with bookings of its own.
+/// sold out, at most half of them to retry later on a machine that is busy. Each of `databases` is a
+/// booking process with bookings of its own.
 async fn exactly_all_doses_are_booked(
     entries: &[Target],
     vaccine: &Target,
@@ -47,23 +48,21 @@ async fn exactly_all_doses_are_booked(
         };
         loads.push(tokio::spawn(async move { load.run_watched(&entry, print_others).await }));
     }
-    let (mut booked, mut sold_out, mut sent) = (0, 0, 0);
+    let (mut booked, mut sold_out, mut retry_later, mut sent) = (0, 0, 0, 0);
     for load in loads {
         let summary = load.await.unwrap();
         booked += summary.count(201);
         sold_out += summary.count(409);
+        retry_later += summary.retry_later();
         sent += summary.sent;
-        let mut others = summary.by_outcome.into_keys().collect::<Vec<_>>();
-        others.retain(|outcome| !matches!(outcome, Outcome::Status(201 | 409)));
-        if !others.is_empty() {
-            return Err(format!("responses other than 201 and 409: {others:?}"));
-        }
+    }
+    if booked + sold_out + retry_later != sent || retry_later > sold_out {
+        return Err(format!(
+            "{sent} sent, {booked} booked, {sold_out} sold out, {retry_later} to retry later"
+        ));
     }
     if i64::try_from(booked).unwrap() != DOSES {
         return Err(format!("{booked} bookings were acknowledged for {DOSES} doses"));
-    }
-    if booked + sold_out != sent {
-        return Err(format!("{sent} sent, {booked} booked, {sold_out} sold out"));
     }
     let mut kept = 0;
     for booking in databases {
@@ -205,7 +204,7 @@ async fn without_both_guards_the_check_finds_the_oversold_doses() {
 async fn without_the_guard_in_the_decision_the_database_still_prevents_overselling() {
     let mutant = Mutant::start("").await;
     let verdict = mutant.check().await.unwrap_err();
-    assert!(verdict.starts_with("responses other than 201 and 409"), "{verdict}");
+    assert!(verdict.ends_with(" to retry later"), "{verdict}");
     let kept = bookings(&mutant.booking()).await.len();
     assert!(kept <= usize::try_from(DOSES).unwrap(), "{kept} bookings");
 }

@@ -63,9 +63,9 @@ const CLIENT_HEAD_MAX: usize = 16 * 1024;
 /// The largest head of a request between services: that of a client and what the gateway adds.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// How long open connections may still begin a request after draining has begun: clients that
-/// connected just before are answered.
-const LAST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long open connections may still begin a request after draining has begun: what a client has just
+/// sent, over a slow network or from a busy machine, is answered, with the request to close.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a refusal waits: a client that repeats wrong requests as fast as they are answered must not
 /// take the time of others. "Sold out" (409) is no such refusal.

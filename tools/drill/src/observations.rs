@@ -41,9 +41,10 @@ pub struct Observation {
     pub outcome: Outcome,
 }
 
-impl Observation {
-    fn is_refusal(&self) -> bool {
-        matches!(self.outcome, Outcome::Status(503) | Outcome::RetryLater(503))
+impl Outcome {
+    /// With or without `Retry-After`.
+    pub(crate) fn is_refusal(self) -> bool {
+        matches!(self, Self::Status(503) | Self::RetryLater(503))
     }
 }
 
@@ -144,7 +145,7 @@ impl Observations {
     pub fn opened_after(&self, outage: &Range<Duration>) -> Option<Duration> {
         let mut row = 0;
         for it in self.between(outage.start, outage.end) {
-            row = if it.is_refusal() && it.took <= IMMEDIATE { row + 1 } else { 0 };
+            row = if it.outcome.is_refusal() && it.took <= IMMEDIATE { row + 1 } else { 0 };
             if row == OPEN_ROW {
                 return Some(it.ended_at.saturating_sub(outage.start));
             }
@@ -152,13 +153,22 @@ impl Observations {
         None
     }
 
-    /// Of requests that started after the breaker had opened.
+    /// Of refusals whose requests started once they were immediate.
     pub fn p99_of_refusals(&self, outage: &Range<Duration>) -> Option<Duration> {
         let open = outage.start + self.opened_after(outage)?;
-        let refused = self
-            .between(open, outage.end)
-            .filter(|it| it.is_refusal() && it.ended_at.saturating_sub(it.took) >= open);
-        let mut took: Vec<_> = refused.map(|it| it.took).collect();
+        self.p99_within(&(open..outage.end), Outcome::is_refusal)
+    }
+
+    /// Of requests that started and ended within a span, and ended in one of these ways.
+    pub(crate) fn p99_within(
+        &self,
+        span: &Range<Duration>,
+        counts: impl Fn(Outcome) -> bool,
+    ) -> Option<Duration> {
+        let counted = self
+            .between(span.start, span.end)
+            .filter(|it| counts(it.outcome) && it.ended_at.saturating_sub(it.took) >= span.start);
+        let mut took: Vec<_> = counted.map(|it| it.took).collect();
         took.sort_unstable();
         took.get(took.len() * 99 / 100).copied()
     }
