@@ -1,4 +1,7 @@
-//! Holding doses: who requests them next, and for how many attempts at once.
+//! Holding doses: who requests them next, and for how many citizens at once.
+//!
+//! A request names a block of doses for each vaccine: one for each citizen who waits, and some ahead of demand, see
+//! [`crate::hand`].
 //!
 //! One request is in flight at a time. Two were measured to be slower: the batches get smaller, and their
 //! commits queue up. Tickets go first: while some wait, other requests wait until those that were in the
@@ -7,16 +10,20 @@
 //! retry during an outage get no dose before those that have waited for it.
 //!
 //! The size of a batch is learned from the latency of `vaccine`, for both.
+//!
+//! Where its answer is lost, the doses that were requested for citizens are aborted: they may be held. Those ahead of
+//! demand are orphaned holds.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use contracts::{
     event::ConsumerOffset,
-    ids::StoreId,
-    vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
+    ids::{ReservationId, StoreId, VaccineId},
+    vaccine::{HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply},
 };
 use parking_lot::Mutex as SyncMutex;
 use platform_resilience::{
@@ -32,7 +39,13 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::domain::BookingAttempt;
+use uuid::Uuid;
+
+use crate::{
+    aborts::Aborts,
+    domain::Abortable,
+    hand::{Ahead, Dose, Hand},
+};
 
 /// The smallest limit of a batch, however slow `vaccine` is.
 pub const BATCH_LIMIT_MIN: u32 = 64;
@@ -40,7 +53,7 @@ pub const BATCH_LIMIT_MIN: u32 = 64;
 /// The smallest limit after batches that got no answer.
 const ANSWERED_MIN: usize = 16;
 
-/// Attempts in a request that probes a half-open circuit.
+/// Doses in a request that probes a half-open circuit.
 pub(crate) const PROBE_MAX: usize = 5;
 
 /// How long one request to an endpoint of `vaccine` may take. A batch takes milliseconds; after this time
@@ -71,6 +84,22 @@ pub struct HoldClient {
     clock: Monotonic,
     turn: Mutex<()>,
     backlog: watch::Sender<Backlog>,
+    /// The doses in hand.
+    pub(crate) hand: Hand,
+    aborts: Aborts,
+}
+
+/// What came of the request of a dose for a citizen.
+#[derive(Debug)]
+pub(crate) enum HeldOutcome {
+    /// A dose.
+    Held(Dose),
+    /// Every dose is held or booked.
+    SoldOut,
+    /// There is no such vaccine.
+    NoSuchVaccine,
+    /// `vaccine` did not answer for it. Should a dose be held, it is released.
+    Unknown,
 }
 
 /// Whether tickets wait.
@@ -91,7 +120,7 @@ pub(crate) type Turn<'a> = MutexGuard<'a, ()>;
 
 impl HoldClient {
     /// Doses are held for this owner, whose events are in this outbox.
-    pub fn new(vaccine: Client, owner: StoreId, outbox: ReadPool) -> Self {
+    pub fn new(vaccine: Client, owner: StoreId, outbox: ReadPool, aborts: Aborts) -> Self {
         let backlog = watch::Sender::new(Backlog::Empty);
         let (limiter, clock) = (SyncMutex::new(limiter()), Monotonic::default());
         Self {
@@ -104,6 +133,8 @@ impl HoldClient {
             clock,
             turn: Mutex::default(),
             backlog,
+            hand: Hand::default(),
+            aborts,
         }
     }
 
@@ -112,7 +143,7 @@ impl HoldClient {
         self.vaccine.circuit_state()
     }
 
-    /// How many attempts a batch may have now. The limiter needs many samples; a batch that got no answer
+    /// How many citizens a batch may have now. The limiter needs many samples; a batch that got no answer
     /// would not get one the next time either.
     pub(crate) fn limit(&self) -> usize {
         let limit = usize::try_from(self.limiter.lock().limit()).unwrap_or(HOLDS_MAX);
@@ -168,18 +199,110 @@ impl HoldClient {
         }
     }
 
-    /// Requests doses for at most [`HoldClient::limit`] attempts; `vaccine` decides them in this order.
+    /// A dose in hand, unless tickets go first.
+    pub(crate) fn take_in_hand(&self, vaccine: VaccineId) -> Option<Dose> {
+        match *self.backlog.borrow() {
+            Backlog::Empty | Backlog::Ended => self.hand.take(vaccine),
+            Backlog::Waiting | Backlog::Stalled => None,
+        }
+    }
+
+    /// Requests doses for citizens, at most [`HoldClient::limit`], in this order; and some ahead of demand, also of the
+    /// vaccines of which [few are in hand](Hand::low). One outcome for each citizen; and the error, if `vaccine` did
+    /// not answer.
     pub(crate) async fn hold(
         &self,
-        attempts: impl Iterator<Item = &BookingAttempt>,
+        wanted: &[VaccineId],
+        deadline: Instant,
+    ) -> (Vec<HeldOutcome>, Option<CallError>) {
+        let mut outcomes: Vec<_> = wanted.iter().map(|_| HeldOutcome::Unknown).collect();
+        let mut waiting = BTreeMap::<VaccineId, Vec<usize>>::new();
+        for (n, id) in wanted.iter().enumerate() {
+            waiting.entry(*id).or_default().push(n);
+        }
+        let is_closed = self.circuit_state() == CircuitState::Closed;
+        if is_closed {
+            for id in self.hand.low() {
+                waiting.entry(id).or_default();
+            }
+        }
+        if waiting.is_empty() {
+            return (outcomes, None);
+        }
+        let block = |(id, waiting): (&VaccineId, &Vec<usize>)| {
+            let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+            let Ahead { wanted, in_hand } = self.hand.ahead(*id, count);
+            let ahead = if is_closed { wanted } else { 0 };
+            HoldBlock { first: first_of_block(), vaccine_id: *id, count, ahead, in_hand }
+        };
+        let blocks: Vec<_> = waiting.iter().map(block).collect();
+        let held_at = Instant::now();
+        match self.request_and_learn(blocks.clone(), deadline).await {
+            Ok(held) => {
+                for ((block, waiting), held) in blocks.iter().zip(waiting.values()).zip(held) {
+                    self.give(block, waiting, held, held_at, &mut outcomes);
+                }
+                (outcomes, None)
+            }
+            Err(error) => {
+                if is_lost(&error) {
+                    blocks.iter().for_each(|block| self.abort(block));
+                }
+                (outcomes, Some(error))
+            }
+        }
+    }
+
+    /// The doses of a block to those who wait for them.
+    fn give(
+        &self,
+        block: &HoldBlock,
+        waiting: &[usize],
+        held: HoldOutcome,
+        held_at: Instant,
+        outcomes: &mut [HeldOutcome],
+    ) {
+        let refused: fn() -> HeldOutcome = match held {
+            HoldOutcome::Held { vc_name, count } => {
+                let held = (0..count).map_while(|n| block.first.nth(n));
+                let id = block.vaccine_id;
+                let doses = self.hand.fill(id, &vc_name, held, waiting.len(), held_at);
+                for (n, dose) in waiting.iter().zip(doses) {
+                    outcomes[*n] = HeldOutcome::Held(dose);
+                }
+                || HeldOutcome::SoldOut
+            }
+            HoldOutcome::SoldOut => || HeldOutcome::SoldOut,
+            HoldOutcome::NoSuchVaccine => || HeldOutcome::NoSuchVaccine,
+            HoldOutcome::Conflict => return,
+            HoldOutcome::Failed => return self.abort(block),
+        };
+        for n in waiting {
+            if matches!(outcomes[*n], HeldOutcome::Unknown) {
+                outcomes[*n] = refused();
+            }
+        }
+    }
+
+    /// Doses of a block may be held for citizens who learn that there is no booking.
+    fn abort(&self, block: &HoldBlock) {
+        let doses = (0..block.count).map_while(|n| block.first.nth(n));
+        doses.for_each(|reservation| self.aborts.abort(Abortable::Dose(reservation)));
+    }
+
+    async fn request_and_learn(
+        &self,
+        blocks: Vec<HoldBlock>,
         deadline: Instant,
     ) -> Result<Vec<HoldOutcome>, CallError> {
         self.check_consumed(deadline).await?;
-        let holds: Vec<_> = attempts.map(hold_of).collect();
-        let count = holds.len();
-        let items = u32::try_from(count).unwrap_or(u32::MAX);
+        let items = blocks.iter().map(|block| block.count).sum::<u32>();
+        let count = usize::try_from(items).unwrap_or(HOLDS_MAX);
         let sent_at = self.clock.now();
-        let held = self.request(holds, deadline).await;
+        let held = self.request(blocks, deadline).await;
+        if items == 0 {
+            return held; // Nobody has waited for it.
+        }
         let sample = sample(&held);
         let max = self.answered_max.load(Ordering::Relaxed);
         let max = match sample {
@@ -218,21 +341,22 @@ impl HoldClient {
 
     async fn request(
         &self,
-        holds: Vec<Hold>,
+        blocks: Vec<HoldBlock>,
         deadline: Instant,
     ) -> Result<Vec<HoldOutcome>, CallError> {
-        let count = holds.len();
-        let body = HoldBatch { owner: self.owner, holds };
+        let body = HoldBatch { owner: self.owner, blocks };
         let call = Call::post("/holds", "application/json", &body)?.idempotent(TRY_TIMEOUT);
         match self.vaccine.call::<HoldReply>(call, deadline).await {
-            Ok(reply) => {
+            Ok(HoldReply { mut outcomes }) => {
                 *self.last_held.lock() = Some(Instant::now());
-                Ok(reply.outcomes)
+                outcomes.resize(body.blocks.len(), HoldOutcome::Failed);
+                Ok(outcomes)
             }
             Err(error) => {
                 // The breaker logs once that the circuit is open.
                 if !matches!(error, CallError::CircuitOpen { .. }) {
-                    warn!(cause = error_chain(&error), holds = count, "vaccine did not hold doses");
+                    let blocks = body.blocks.len();
+                    warn!(cause = error_chain(&error), blocks, "vaccine did not hold doses");
                 }
                 Err(error)
             }
@@ -240,11 +364,21 @@ impl HoldClient {
     }
 }
 
-fn hold_of(attempt: &BookingAttempt) -> Hold {
-    Hold { reservation_id: attempt.reservation, vaccine_id: attempt.vaccine }
+/// The first id of a new block: the others differ from it in their last 16 bits.
+fn first_of_block() -> ReservationId {
+    let [first, _] = ReservationId(Uuid::now_v7()).block_range();
+    first
 }
 
-/// Limits a batch: fewer attempts when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
+/// Whether `vaccine` may have held the doses.
+fn is_lost(error: &CallError) -> bool {
+    match error {
+        CallError::Shed { .. } | CallError::Unreachable(_) | CallError::CircuitOpen { .. } => false,
+        CallError::NoResponse(_) | CallError::TooLarge | CallError::Status(_) => true,
+    }
+}
+
+/// Limits a batch: fewer citizens when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
 /// sooner, since the fixed cost of a commit is the same for fewer.
 fn limiter() -> Limiter {
     let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);

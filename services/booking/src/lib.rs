@@ -10,10 +10,11 @@ use platform_telemetry::BoxError;
 
 pub mod aborts;
 pub mod api;
-pub mod attempts;
 pub mod config;
 pub mod domain;
+pub mod doses;
 pub mod events;
+pub mod hand;
 pub mod holds;
 pub mod protocol;
 pub mod resolver;
@@ -24,8 +25,8 @@ pub use config::Config;
 
 use crate::{
     aborts::Aborts,
-    attempts::{Attempts, HoldBatches},
     domain::Bookings,
+    doses::Doses,
     holds::HoldClient,
     protocol::BookingProtocol,
     store::{MIGRATIONS, Queries},
@@ -56,18 +57,15 @@ fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
 async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let store = DataStore::<Bookings>::open(&SERVICE, &config.data, &runtime).await?;
     let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
-    let holds = Arc::new(HoldClient::new(vaccine.clone(), store.id, store.reads.clone()));
-    let attempts = Attempts::start(HoldBatches {
-        holds: Arc::clone(&holds),
-        commands: store.commands.clone(),
-        runtime: runtime.clone(),
-    });
+    let aborts = Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime);
+    let holds = HoldClient::new(vaccine.clone(), store.id, store.reads.clone(), aborts.clone());
+    let holds = Arc::new(holds);
     let protocol = Arc::new(BookingProtocol {
         commands: store.commands.clone(),
         queries: Queries(store.reads.clone()),
-        attempts,
+        doses: Doses::start(Arc::clone(&holds), store.commands.health().clone(), &runtime),
         holds: Arc::clone(&holds),
-        aborts: Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime),
+        aborts,
         owner: store.id,
         enqueued: Notifier::default(),
         runtime: runtime.clone(),

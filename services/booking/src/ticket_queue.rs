@@ -1,30 +1,31 @@
 //! The queue: requests that wait until `vaccine` answers for them, instead of being refused.
 //!
 //! A ticket is committed before its client gets it, so it survives every crash. One task serves the queue
-//! from its head: it requests the doses of the tickets that have waited longest, in one request and in
-//! their order, and writes what came of all of them in one commit, in the same order. It continues when that
-//! is committed, and otherwise repeats the same request, which is safe. So for each vaccine the tickets that
-//! arrived first get the doses.
+//! from its head: it takes doses in hand for the tickets that have waited longest, requests the others in one
+//! request and in their order, and writes what came of all of them in one commit, in the same order. Those that
+//! got no answer go on waiting. So for each vaccine the tickets that arrived first get the doses.
 //!
 //! Several processes may serve the same queue. Each serves its head, so a ticket is served only with those
-//! before it; the process that commits second finds the tickets ended.
+//! before it; the process that commits second finds the tickets ended, and has its doses back in hand.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use contracts::{ids::ReservationId, vaccine::HoldOutcome};
 use platform_rest::client::{CallError, CircuitState};
-use platform_store::Subscription;
+use platform_store::{Subscription, WriteError};
 use platform_telemetry::clock;
 use tokio::{select, time::sleep};
 use tracing::warn;
 
 use crate::{
-    domain::tickets::{QueuedTicket, ServeReply, ServeTicket},
-    holds::{Backlog, HoldClient, PROBE_MAX},
-    protocol::{ATTEMPTS_MAX, BookingProtocol, reservation_id},
+    domain::{
+        Abortable,
+        tickets::{Answer, QueuedTicket, ServeReply, ServeTicket},
+    },
+    holds::{Backlog, HeldOutcome, HoldClient, PROBE_MAX},
+    protocol::BookingProtocol,
 };
 
 /// How long `vaccine` may take to answer for the head of the queue.
@@ -120,62 +121,94 @@ impl QueueWorker {
             return Round::Incomplete;
         };
         let is_all = tickets.len() < limit;
-        let outcomes = if tickets.is_empty() { Ok(Vec::new()) } else { self.hold(&tickets).await };
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes,
+        let (answers, error) = self.answers(&tickets).await;
+        match error {
             // It recovers, and is called more often every moment.
-            Err(CallError::CircuitOpen { retry_after }) => {
+            Some(CallError::CircuitOpen { retry_after }) if answers.is_empty() => {
                 return Round::NotCalled(retry_after.min(PAUSE.0));
             }
-            Err(_) => return Round::Incomplete,
-        };
-        // While they wait for their commit, others may request doses, unless more tickets wait.
-        self.holds.set_backlog(if is_all { Backlog::Empty } else { Backlog::Waiting });
+            Some(_) if answers.is_empty() => return Round::Incomplete,
+            // While they wait for their commit, others may request doses, unless more tickets wait.
+            Some(_) | None => {
+                let is_all = is_all && answers.len() == tickets.len();
+                self.holds.set_backlog(if is_all { Backlog::Empty } else { Backlog::Waiting });
+            }
+        }
         drop(turn);
-        if tickets.is_empty() { Round::Empty } else { self.write(&tickets, outcomes).await }
-    }
-
-    async fn write(&self, tickets: &[QueuedTicket], outcomes: Vec<HoldOutcome>) -> Round {
-        let at = clock::now();
-        let serve = |(ticket, outcome): (&QueuedTicket, HoldOutcome)| ServeTicket {
-            ticket: ticket.id,
-            reservation: ticket.attempt.reservation,
-            next: self.next_attempt(ticket),
-            outcome,
-            at,
-        };
-        let commands = tickets.iter().zip(outcomes).map(serve).collect();
-        let deadline = Instant::now() + WRITE_TIMEOUT;
-        match self.protocol.commands.submit_all(commands, deadline).await {
-            Ok(replies) => {
-                let changed = replies.iter().filter(|reply| reply.as_ref().is_ok_and(has_changed));
-                if changed.count() == tickets.len() { Round::Complete } else { Round::Incomplete }
-            }
-            Err(cause) => {
-                warn!(%cause, tickets = tickets.len(), "could not write what came of tickets");
-                Round::Incomplete
-            }
+        match tickets.len() {
+            0 => Round::Empty,
+            count if self.write(answers).await == count => Round::Complete,
+            _ => Round::Incomplete,
         }
     }
 
-    async fn hold(&self, tickets: &[QueuedTicket]) -> Result<Vec<HoldOutcome>, CallError> {
-        let attempts = tickets.iter().map(|ticket| &ticket.attempt);
-        self.holds.hold(attempts, Instant::now() + HOLD_TIMEOUT).await
+    /// The answers for those tickets that have one; and the error, if `vaccine` did not answer.
+    async fn answers<'a>(
+        &self,
+        tickets: &'a [QueuedTicket],
+    ) -> (Vec<(&'a QueuedTicket, HeldOutcome)>, Option<CallError>) {
+        let (mut answers, mut others) = (Vec::new(), Vec::new());
+        for ticket in tickets {
+            match self.holds.hand.take(ticket.vaccine) {
+                Some(dose) => answers.push((ticket, HeldOutcome::Held(dose))),
+                None => others.push(ticket),
+            }
+        }
+        if others.is_empty() {
+            return (answers, None);
+        }
+        let wanted: Vec<_> = others.iter().map(|ticket| ticket.vaccine).collect();
+        let (outcomes, error) = self.holds.hold(&wanted, Instant::now() + HOLD_TIMEOUT).await;
+        let answered = others.into_iter().zip(outcomes);
+        answers.extend(answered.filter(|(_, outcome)| !matches!(outcome, HeldOutcome::Unknown)));
+        answers.sort_by_key(|(ticket, _)| ticket.number);
+        (answers, error)
     }
 
-    fn next_attempt(&self, ticket: &QueuedTicket) -> Option<ReservationId> {
-        let next = ticket.attempt_number + 1;
-        (next < ATTEMPTS_MAX)
-            .then(|| reservation_id(self.protocol.owner, ticket.attempt.user, &ticket.key, next))
+    /// Writes answers; how many tickets have changed.
+    async fn write(&self, answers: Vec<(&QueuedTicket, HeldOutcome)>) -> usize {
+        let at = clock::now();
+        let (mut commands, mut doses) = (Vec::new(), Vec::new());
+        for (ticket, outcome) in answers {
+            let (answer, dose) = match outcome {
+                HeldOutcome::Held(dose) => (Answer::Held(dose.held()), Some(dose)),
+                HeldOutcome::SoldOut => (Answer::SoldOut, None),
+                HeldOutcome::NoSuchVaccine => (Answer::NoSuchVaccine, None),
+                HeldOutcome::Unknown => continue,
+            };
+            commands.push(ServeTicket { ticket: ticket.id, answer, at });
+            doses.push(dose);
+        }
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let replies = match self.protocol.commands.submit_all(commands, deadline).await {
+            Ok(replies) => {
+                replies.into_iter().map(|reply| reply.map_err(WriteError::from)).collect()
+            }
+            Err(cause) => {
+                warn!(%cause, tickets = doses.len(), "could not write what came of tickets");
+                vec![Err(cause); doses.len()]
+            }
+        };
+        let mut changed = 0;
+        for (reply, dose) in replies.into_iter().zip(doses) {
+            changed += usize::from(reply.as_ref().is_ok_and(has_changed));
+            // Every other dose is back in hand.
+            match (reply, dose) {
+                (Ok(ServeReply::Booked(_) | ServeReply::DoseTaken), Some(dose)) => dose.spend(),
+                (Err(error), Some(dose)) if error.outcome_is_unknown() => {
+                    self.protocol.aborts.abort(Abortable::Dose(dose.reservation()));
+                    dose.spend();
+                }
+                _ => {}
+            }
+        }
+        changed
     }
 }
 
 fn has_changed(reply: &ServeReply) -> bool {
     match reply {
-        ServeReply::Booked(_)
-        | ServeReply::BookedBefore(_)
-        | ServeReply::Ended(_)
-        | ServeReply::NextAttempt { .. } => true,
-        ServeReply::Unchanged(_) | ServeReply::NoSuchTicket => false,
+        ServeReply::Booked(_) | ServeReply::BookedBefore(_) | ServeReply::Ended(_) => true,
+        ServeReply::Unchanged(_) | ServeReply::DoseTaken | ServeReply::NoSuchTicket => false,
     }
 }
