@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     mem,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use contracts::{
@@ -17,7 +17,7 @@ use contracts::{
     vaccine::AHEAD_MAX,
 };
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::domain::HeldDose;
 
@@ -117,7 +117,8 @@ impl Hand {
         // An older one is about to be given back.
         let dose = supply.doses.pop_front_if(|dose| dose.held_at.elapsed() < KEPT_FOR)?;
         supply.taken = supply.taken.saturating_add(1);
-        if !supply.is_low && supply.doses.len() * 2 <= supply.filled_to {
+        let is_low = supply.filled_to > 0 && supply.doses.len() * 2 <= supply.filled_to;
+        if is_low && !supply.is_low {
             supply.is_low = true;
             self.0.runs_low.notify_one();
         }

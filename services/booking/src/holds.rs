@@ -236,7 +236,7 @@ impl HoldClient {
             HoldBlock { first: first_of_block(), vaccine_id: *id, count, ahead, in_hand }
         };
         let blocks: Vec<_> = waiting.iter().map(block).collect();
-        let held_at = Instant::now();
+        let held_at = tokio::time::Instant::now();
         match self.request_and_learn(blocks.clone(), deadline).await {
             Ok(held) => {
                 for ((block, waiting), held) in blocks.iter().zip(waiting.values()).zip(held) {
@@ -259,7 +259,7 @@ impl HoldClient {
         block: &HoldBlock,
         waiting: &[usize],
         held: HoldOutcome,
-        held_at: Instant,
+        held_at: tokio::time::Instant,
         outcomes: &mut [HeldOutcome],
     ) {
         let refused: fn() -> HeldOutcome = match held {

@@ -138,8 +138,11 @@ impl Aggregate for Bookings {
         let last_ticket = enqueue(LAST_TICKET, has_tickets)?;
         let first_waiting = enqueue(FIRST_WAITING, has_tickets)?;
         let mut bookings = Self::default();
-        load_found(tx, &mut bookings, &BY_ATTEMPT, &named.attempts)?;
-        load_found(tx, &mut bookings, &BY_RESERVATION, &named.doses)?;
+        let of_attempts =
+            tx.find_ids(&BY_ATTEMPT, &named.attempts, |row| Ok((row.uuid(1)?, record(row)?)))?;
+        let of_doses =
+            tx.find_ids(&BY_RESERVATION, &named.doses, |row| Ok((row.uuid(2)?, record(row)?)))?;
+        of_attempts.into_iter().chain(of_doses).for_each(|(_, known)| bookings.load(known));
         let fences: BTreeSet<_> = named.attempts.union(&named.doses).copied().collect();
         for (id, at) in tx.find_ids(&ABORTED, &fences, |row| Ok((row.uuid(0)?, row.time(1)?)))? {
             bookings.aborted.load(id, at);
@@ -235,22 +238,6 @@ impl Named {
 fn number(query: Option<PendingQuery<'_>>) -> Result<Option<i64>, SqlError> {
     let number = query.map(|query| query.first(|row| row.int(0))).transpose()?;
     Ok(number.flatten())
-}
-
-fn load_found(
-    tx: &Tx<'_>,
-    bookings: &mut Bookings,
-    by: &ById,
-    ids: &BTreeSet<Uuid>,
-) -> Result<(), SqlError> {
-    let read = |row: &Row<'_>| {
-        let record = record(row)?;
-        Ok((record.reservation.0, record))
-    };
-    for (_, known) in tx.find_ids(by, ids, read)? {
-        bookings.load(known);
-    }
-    Ok(())
 }
 
 fn load_bookings(

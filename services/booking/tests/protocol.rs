@@ -10,8 +10,10 @@ mod fixture;
 #[path = "fixture/vaccine.rs"]
 mod vaccine;
 
-#[path = "protocol/attempts.rs"]
-mod attempts;
+#[path = "protocol/doses.rs"]
+mod doses;
+#[path = "protocol/hand.rs"]
+mod hand;
 #[path = "protocol/late.rs"]
 mod late;
 #[path = "protocol/races.rs"]

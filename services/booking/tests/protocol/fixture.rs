@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Instant};
 use booking::{
     RESPONSE_TIMEOUT,
     aborts::Aborts,
-    attempts::{Attempts, HoldBatches},
     domain::{Bookings, Command, Fingerprint, Reply},
+    doses::Doses,
     holds::HoldClient,
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
     store::{MIGRATIONS, Queries},
@@ -62,23 +62,11 @@ impl ProtocolFixture {
         let runtime = Runtime::new("booking", CancellationToken::new());
         let client = Client::new(vaccine.url().parse().unwrap());
         let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
-        let holds = Arc::new(HoldClient::new(client, owner, reads.clone()));
-        let attempts = Attempts::start(HoldBatches {
-            holds: Arc::clone(&holds),
-            commands: commands.clone(),
-            runtime: runtime.clone(),
-        });
+        let holds = Arc::new(HoldClient::new(client, owner, reads.clone(), aborts.clone()));
+        let doses = Doses::start(Arc::clone(&holds), commands.health().clone(), &runtime);
         let (queries, enqueued) = (Queries(reads), Notifier::default());
-        let protocol = BookingProtocol {
-            commands,
-            queries,
-            attempts,
-            holds,
-            aborts,
-            owner,
-            enqueued,
-            runtime,
-        };
+        let protocol =
+            BookingProtocol { commands, queries, doses, holds, aborts, owner, enqueued, runtime };
         Self { vaccine, protocol: Arc::new(protocol), new_events, _folder: folder }
     }
 
@@ -92,7 +80,7 @@ impl ProtocolFixture {
 
     /// The first reservation of a batch of holds, counted from 0.
     pub(crate) async fn reservation(&self, batch: usize) -> ReservationId {
-        self.vaccine.batches(batch + 1).await[batch].holds[0].reservation_id
+        self.vaccine.batches(batch + 1).await[batch].blocks[0].first
     }
 
     /// The types of the events in the outbox.
