@@ -9,16 +9,16 @@ use contracts::{
 use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, Prunable, ReadError,
-    ReadPool, Row, RowChange, SqlError, Tx, Value, by_id, keyset,
+    Aggregate, Event, Keyset, Migration, PageRange, PendingQuery, Prunable, ReadError, ReadPool,
+    Row, RowChange, SqlError, Tx, Value, keyset,
 };
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        AbortReservation, AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDose,
-        Ledger, Name, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
-        ReturnDose, decide,
+        AbortReservation, AdministerDose, BLOCK_MAX, ChangeVaccine, Command, ConfirmHold, Doses,
+        HoldDoses, Ledger, Name, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply,
+        ReservationBlock, ReservationRecord, Reservations, ReturnDose, decide,
     },
     events,
 };
@@ -66,46 +66,50 @@ const OVERCOMMITTED: &str = "
       FROM pools
      WHERE overcommitted > 0";
 
-const RESERVATIONS: ById = by_id!(
-    SELECT "owner, claims, state, held_at_ms, id"
-      FROM "reservations" BY "id"
-);
+/// The last blocks that begin between two ids.
+const LAST_BLOCKS: &str = "
+    SELECT id, owner, claims, held_at_ms, states
+      FROM reservations
+     WHERE id BETWEEN ?1 AND ?2
+  ORDER BY id DESC
+     LIMIT ?3";
 
-const INSERT_RESERVATION: &str = "
-    INSERT INTO reservations (id, owner, claims, state, held_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_BLOCK: &str = "
+    INSERT INTO reservations
+                (id, owner, claims, held_at_ms, states, has_held, has_aborted, is_released)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
-const UPDATE_RESERVATION: &str = "
+const UPDATE_BLOCK: &str = "
     UPDATE reservations
-       SET state = ?2
+       SET states = ?2, has_held = ?3, has_aborted = ?4, is_released = ?5
      WHERE id = ?1";
 
 const ORPHANED_HOLDS_OF: &str = "
-    SELECT id
+    SELECT id, owner, claims, held_at_ms, states
       FROM reservations
-     WHERE state = 0 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
+     WHERE has_held = 1 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
   ORDER BY held_at_ms
      LIMIT ?4";
 
 const ABORTED_OF: &str = "
-    SELECT id
+    SELECT id, owner, claims, held_at_ms, states
       FROM reservations
-     WHERE state = 4 AND owner = ?1
+     WHERE has_aborted = 1 AND owner = ?1
      LIMIT ?2";
 
 const ORPHANED_HOLDS: &str = "
-    SELECT id
+    SELECT id, owner, claims, held_at_ms, states
       FROM reservations
-     WHERE state = 0 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
+     WHERE has_held = 1 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
   ORDER BY held_at_ms
      LIMIT ?3";
 
-/// Released reservations: until then a late hold of theirs is refused.
+/// Blocks whose reservations are all released: until then a late hold of theirs is refused.
 const RELEASED: Prunable = Prunable {
     oldest: "
         SELECT id
           FROM reservations
-         WHERE state = 2
+         WHERE is_released = 1
            AND held_at_ms < ?1
       ORDER BY held_at_ms
          LIMIT ?2",
@@ -165,7 +169,7 @@ impl Aggregate for Ledger {
 /// The rows that commands name.
 #[derive(Default)]
 struct Named {
-    reservations: BTreeSet<Uuid>,
+    reservations: BTreeSet<ReservationId>,
     pools: BTreeSet<PoolId>,
     last_pool: bool,
 }
@@ -178,24 +182,30 @@ impl Named {
             | Command::Remove(RemoveVaccine { pool, .. }) => {
                 self.pools.insert(*pool);
             }
-            Command::Hold(hold) | Command::Confirm(ConfirmHold(hold)) => self.add_hold(hold),
+            Command::Hold(hold) => self.add_hold(hold),
+            Command::Confirm(ConfirmHold(hold)) => {
+                self.reservations.insert(hold.reservation);
+                self.pools.extend(&hold.claims);
+            }
             Command::Release(ReleaseReservation { reservation, of, at: _ }) => {
-                self.reservations.insert(reservation.0);
+                self.reservations.insert(*reservation);
                 self.pools.extend(of);
             }
             Command::Return(ReturnDose { reservation, .. })
             | Command::Abort(AbortReservation { reservation, .. }) => {
-                self.reservations.insert(reservation.0);
+                self.reservations.insert(*reservation);
             }
             Command::Administer(AdministerDose { reservation, claims, at: _ }) => {
-                self.reservations.insert(reservation.0);
+                self.reservations.insert(*reservation);
                 self.pools.extend(claims);
             }
         }
     }
 
-    fn add_hold(&mut self, hold: &HoldDose) {
-        self.reservations.insert(hold.reservation.0);
+    /// The blocks of its first and its last reservation say whether the others are known.
+    fn add_hold(&mut self, hold: &HoldDoses) {
+        self.reservations.insert(hold.first);
+        self.reservations.extend(hold.last());
         self.pools.extend(&hold.claims);
     }
 }
@@ -204,17 +214,55 @@ impl Named {
 fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     let mut ledger = Ledger::default();
     let named_pools = query_pools(tx, &named.pools)?;
-    let found = tx.find_ids(&RESERVATIONS, &named.reservations, |row| {
-        Ok((row.uuid(4)?, reservation(row)?))
-    })?;
+    load_blocks(tx, &named.reservations, &mut ledger.reservations)?;
     let mut further_pools = BTreeSet::new();
-    for (id, known) in found {
+    for known in named.reservations.iter().filter_map(|id| ledger.reservations.get(id)) {
         further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
-        ledger.reservations.load(ReservationId(id), known);
     }
     load_pools(&mut ledger, named_pools)?;
     load_pools(&mut ledger, query_pools(tx, &further_pools)?)?;
     Ok(ledger)
+}
+
+/// Loads for each id the last block that does not begin after it: that is where it is, if it is known.
+///
+/// Ids that may be of one block are looked up together, since they mostly are: at first as many blocks as there are
+/// ids, from the last one down. Where those are others, between the ids, the remaining ids are looked up one by one.
+fn load_blocks(
+    tx: &Tx<'_>,
+    ids: &BTreeSet<ReservationId>,
+    reservations: &mut Reservations,
+) -> Result<(), SqlError> {
+    let ids: Vec<_> = ids.iter().copied().collect();
+    let ranges: Vec<_> = ids.chunk_by(|id, next| next.offset_from(*id).is_some()).collect();
+    let keys: Vec<_> = ranges.iter().map(|ids| last_blocks(ids)).collect();
+    let mut remaining = Vec::new();
+    for (ids, blocks) in ranges.into_iter().zip(tx.all_each(LAST_BLOCKS, &keys, block)?) {
+        if let Some((last_read, _)) = blocks.last().filter(|_| blocks.len() == ids.len()) {
+            remaining.extend(ids.iter().filter(|id| *id < last_read).map(|id| last_blocks(&[*id])));
+        }
+        load_each(reservations, blocks);
+    }
+    load_each(reservations, tx.find_each(LAST_BLOCKS, &remaining, block)?.into_iter().flatten());
+    Ok(())
+}
+
+/// The parameters of [`LAST_BLOCKS`]: one block per id, from where the block of the first one may begin.
+fn last_blocks(ids: &[ReservationId]) -> [Value<'static>; 3] {
+    let [first, last] = [ids.first(), ids.last()].map(|id| id.map_or(Uuid::nil(), |id| id.0));
+    let begin = ReservationId(first).block_range()[0].0;
+    let begin = first.as_u128().saturating_sub(u128::from(BLOCK_MAX) - 1).max(begin.as_u128());
+    let limit = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    [Uuid::from_u128(begin).into(), last.into(), limit.into()]
+}
+
+fn load_each(
+    reservations: &mut Reservations,
+    blocks: impl IntoIterator<Item = (ReservationId, ReservationBlock)>,
+) {
+    for (first, block) in blocks {
+        reservations.load(first, block);
+    }
 }
 
 fn query_pools<'a>(tx: &Tx<'a>, ids: &BTreeSet<PoolId>) -> Result<Vec<PendingQuery<'a>>, SqlError> {
@@ -242,19 +290,21 @@ fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
     Ok((PoolId(row.int(0)?), pool))
 }
 
-fn reservation(row: &Row<'_>) -> Result<ReservationRecord, SqlError> {
+fn block(row: &Row<'_>) -> Result<(ReservationId, ReservationBlock), SqlError> {
     let invalid = |column, expected| SqlError::Decode { column, expected };
     let claims: Vec<i64> =
-        serde_json::from_str(row.text(1)?).map_err(|_| invalid(1, "a list of pools"))?;
-    Ok(ReservationRecord {
-        owner: row.uuid_or_null(0)?.map(StoreId),
+        serde_json::from_str(row.text(2)?).map_err(|_| invalid(2, "a list of pools"))?;
+    let states: Option<Vec<_>> = row.text(4)?.chars().map(state).collect();
+    let block = ReservationBlock {
+        owner: row.uuid_or_null(1)?.map(StoreId),
         claims: claims.into_iter().map(PoolId).collect(),
-        state: state(row.int(2)?).ok_or(invalid(2, "a state"))?,
         held_at: row.time(3)?,
-    })
+        states: states.ok_or(invalid(4, "states of reservations"))?,
+    };
+    Ok((ReservationId(row.uuid(0)?), block))
 }
 
-fn state(code: i64) -> Option<ReservationState> {
+fn state(code: char) -> Option<ReservationState> {
     [
         ReservationState::Held,
         ReservationState::Booked,
@@ -266,13 +316,13 @@ fn state(code: i64) -> Option<ReservationState> {
     .find(|state| code_of(*state) == code)
 }
 
-fn code_of(state: ReservationState) -> i64 {
+fn code_of(state: ReservationState) -> char {
     match state {
-        ReservationState::Held => 0,
-        ReservationState::Booked => 1,
-        ReservationState::Released => 2,
-        ReservationState::Administered => 3,
-        ReservationState::Aborted => 4,
+        ReservationState::Held => '0',
+        ReservationState::Booked => '1',
+        ReservationState::Released => '2',
+        ReservationState::Administered => '3',
+        ReservationState::Aborted => '4',
     }
 }
 
@@ -296,33 +346,52 @@ fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
 
 fn save_reservations(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     let (mut inserted, mut updated) = (Vec::new(), Vec::new());
-    for (id, reservation, change) in ledger.reservations.changes() {
+    for (id, block, change) in ledger.reservations.changes() {
+        let states: String = block.states.iter().map(|state| code_of(*state)).collect();
         match change {
-            RowChange::Inserted => inserted.push((id, reservation, claims(reservation))),
-            RowChange::Updated | RowChange::Deleted => {
-                updated.push([id.0.into(), code_of(reservation.state).into()]);
-            }
+            RowChange::Inserted => inserted.push((id, block, claims(block), states)),
+            RowChange::Updated | RowChange::Deleted => updated.push((id, block, states)),
         }
     }
     let inserted: Vec<_> = inserted
         .iter()
-        .map(|(id, reservation, claims)| -> [Value<'_>; 5] {
+        .map(|(id, block, claims, states)| -> [Value<'_>; 8] {
+            let owner = block.owner.map(|owner| owner.0);
+            let [has_held, has_aborted, is_released] = flags(block);
             [
                 id.0.into(),
-                reservation.owner.map(|owner| owner.0).into(),
+                owner.into(),
                 claims.as_str().into(),
-                code_of(reservation.state).into(),
-                reservation.held_at.into(),
+                block.held_at.into(),
+                states.as_str().into(),
+                has_held,
+                has_aborted,
+                is_released,
             ]
         })
         .collect();
-    tx.execute_each(INSERT_RESERVATION, &inserted)?;
-    tx.execute_each(UPDATE_RESERVATION, &updated)
+    let updated: Vec<_> = updated
+        .iter()
+        .map(|(id, block, states)| -> [Value<'_>; 5] {
+            let [has_held, has_aborted, is_released] = flags(block);
+            [id.0.into(), states.as_str().into(), has_held, has_aborted, is_released]
+        })
+        .collect();
+    tx.execute_each(INSERT_BLOCK, &inserted)?;
+    tx.execute_each(UPDATE_BLOCK, &updated)
 }
 
-fn claims(reservation: &ReservationRecord) -> String {
-    let claims: Vec<String> = reservation.claims.iter().map(|pool| pool.0.to_string()).collect();
+fn claims(block: &ReservationBlock) -> String {
+    let claims: Vec<String> = block.claims.iter().map(|pool| pool.0.to_string()).collect();
     format!("[{}]", claims.join(","))
+}
+
+/// What the lists of blocks are about: whether any is held, any is aborted, and all are released.
+fn flags(ReservationBlock { states, .. }: &ReservationBlock) -> [Value<'static>; 3] {
+    let has = |state| states.contains(&state);
+    let is_released = states.iter().all(|state| *state == ReservationState::Released);
+    [has(ReservationState::Held), has(ReservationState::Aborted), is_released]
+        .map(|flag| i64::from(flag).into())
 }
 
 /// Reads the ledger.
@@ -349,7 +418,7 @@ impl Queries {
     /// The rows that holds name, all of one moment.
     pub async fn of_holds<'a>(
         &self,
-        holds: impl Iterator<Item = &'a HoldDose>,
+        holds: impl Iterator<Item = &'a HoldDoses>,
     ) -> Result<Ledger, ReadError> {
         let mut named = Named::default();
         for hold in holds {
@@ -366,9 +435,12 @@ impl Queries {
 
     /// One reservation.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, ReadError> {
-        let find = move |tx: &Tx<'_>| tx.find(RESERVATIONS.id, &[id.0.into()], reservation);
-        let known = self.0.read(find).await?;
-        Ok(known.and_then(|known| view(id, &known)))
+        let read = self.0.read(move |tx| {
+            let mut reservations = Reservations::default();
+            load_blocks(tx, &BTreeSet::from([id]), &mut reservations)?;
+            Ok(reservations.get(&id).and_then(|known| view(id, known)))
+        });
+        read.await
     }
 
     /// Holds, of one owner or of all, that were requested so long ago or longer and not resolved since, oldest
@@ -381,22 +453,37 @@ impl Queries {
         limit: u32,
     ) -> Result<OrphanedHolds, ReadError> {
         let [until, future] = [now - held_for, now + CLOCK_STEP_MIN].map(Timestamp::as_millisecond);
-        let limit = i64::from(limit);
-        let id = |row: &Row<'_>| row.uuid(0).map(ReservationId);
+        let rows_max = i64::from(limit); // Each has one at least.
         let read = self.0.read(move |tx| {
             let Some(StoreId(owner)) = owner else {
-                let held = [until.into(), future.into(), limit.into()];
-                let reservation_ids = tx.all(ORPHANED_HOLDS, &held, id)?;
+                let held = [until.into(), future.into(), rows_max.into()];
+                let held = tx.all(ORPHANED_HOLDS, &held, block)?;
+                let reservation_ids = in_state(&held, ReservationState::Held, limit);
                 return Ok(OrphanedHolds { reservation_ids, aborted: Vec::new() });
             };
-            let held = [owner.into(), until.into(), future.into(), limit.into()];
+            let held = [owner.into(), until.into(), future.into(), rows_max.into()];
+            let held = tx.all(ORPHANED_HOLDS_OF, &held, block)?;
+            let aborted = tx.all(ABORTED_OF, &[owner.into(), rows_max.into()], block)?;
             Ok(OrphanedHolds {
-                reservation_ids: tx.all(ORPHANED_HOLDS_OF, &held, id)?,
-                aborted: tx.all(ABORTED_OF, &[owner.into(), limit.into()], id)?,
+                reservation_ids: in_state(&held, ReservationState::Held, limit),
+                aborted: in_state(&aborted, ReservationState::Aborted, limit),
             })
         });
         read.await
     }
+}
+
+/// The reservations of these blocks that have a state, at most so many.
+fn in_state(
+    blocks: &[(ReservationId, ReservationBlock)],
+    state: ReservationState,
+    limit: u32,
+) -> Vec<ReservationId> {
+    let all = blocks.iter().flat_map(|(first, block)| {
+        let states = (0..).zip(&block.states).filter(move |(_, known)| **known == state);
+        states.filter_map(|(offset, _)| first.nth(offset))
+    });
+    all.zip(0..limit).map(|(id, _)| id).collect()
 }
 
 /// The read of [`Queries::vaccines`].
@@ -408,7 +495,7 @@ fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {
     pool(row).map(|(id, pool)| events::vaccine(id, &pool))
 }
 
-fn view(id: ReservationId, known: &ReservationRecord) -> Option<Reservation> {
+fn view(id: ReservationId, known: ReservationRecord<'_>) -> Option<Reservation> {
     let vaccine_id = VaccineId::from(*known.claims.first()?);
     Some(Reservation { reservation_id: id, vaccine_id, state: known.state })
 }
