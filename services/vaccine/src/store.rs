@@ -1,27 +1,28 @@
-//! Where the ledger is kept: load and save. All SQL is here.
+//! Where the ledger is kept: load and save. All SQL is here; that of reservations is in `blocks`.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use contracts::{
     ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{OrphanedHolds, Reservation, ReservationState, Vaccine},
+    vaccine::{OrphanedHolds, Reservation, Vaccine},
 };
 use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, Event, Keyset, Migration, PageRange, PendingQuery, Prunable, ReadError, ReadPool,
-    Row, RowChange, SqlError, Tx, Value, keyset,
+    Aggregate, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
+    RowChange, SqlError, Tx, keyset,
 };
-use uuid::Uuid;
 
 use crate::{
     domain::{
-        AbortReservation, AdministerDose, BLOCK_MAX, ChangeVaccine, Command, ConfirmHold, Doses,
-        HoldDoses, Ledger, Name, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply,
-        ReservationBlock, ReservationRecord, Reservations, ReturnDose, decide,
+        AbortReservation, AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDoses,
+        Ledger, Name, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
+        ReturnDose, decide,
     },
     events,
 };
+
+mod blocks;
 
 /// The schema.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -66,58 +67,6 @@ const OVERCOMMITTED: &str = "
       FROM pools
      WHERE overcommitted > 0";
 
-/// The last blocks that begin between two ids.
-const LAST_BLOCKS: &str = "
-    SELECT id, owner, claims, held_at_ms, states
-      FROM reservations
-     WHERE id BETWEEN ?1 AND ?2
-  ORDER BY id DESC
-     LIMIT ?3";
-
-const INSERT_BLOCK: &str = "
-    INSERT INTO reservations
-                (id, owner, claims, held_at_ms, states, has_held, has_aborted, is_released)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-
-const UPDATE_BLOCK: &str = "
-    UPDATE reservations
-       SET states = ?2, has_held = ?3, has_aborted = ?4, is_released = ?5
-     WHERE id = ?1";
-
-const ORPHANED_HOLDS_OF: &str = "
-    SELECT id, owner, claims, held_at_ms, states
-      FROM reservations
-     WHERE has_held = 1 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
-  ORDER BY held_at_ms
-     LIMIT ?4";
-
-const ABORTED_OF: &str = "
-    SELECT id, owner, claims, held_at_ms, states
-      FROM reservations
-     WHERE has_aborted = 1 AND owner = ?1
-     LIMIT ?2";
-
-const ORPHANED_HOLDS: &str = "
-    SELECT id, owner, claims, held_at_ms, states
-      FROM reservations
-     WHERE has_held = 1 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
-  ORDER BY held_at_ms
-     LIMIT ?3";
-
-/// Blocks whose reservations are all released: until then a late hold of theirs is refused.
-const RELEASED: Prunable = Prunable {
-    oldest: "
-        SELECT id
-          FROM reservations
-         WHERE is_released = 1
-           AND held_at_ms < ?1
-      ORDER BY held_at_ms
-         LIMIT ?2",
-    delete: "
-        DELETE FROM reservations
-         WHERE id = ?1",
-};
-
 /// A hold that is so far in the future was requested before the wall clock was set back: nobody knows its age. Two
 /// processes on one database may differ by less.
 const CLOCK_STEP_MIN: Duration = Duration::from_mins(1);
@@ -145,7 +94,7 @@ impl Aggregate for Ledger {
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         save_pools(tx, self)?;
-        save_reservations(tx, self)?;
+        blocks::save(tx, &self.reservations)?;
         if self.last_pool > 0 {
             tx.execute(SAVE_LAST_POOL, &[self.last_pool.into()])?;
         }
@@ -162,7 +111,7 @@ impl Aggregate for Ledger {
     }
 
     fn prune(tx: &Tx<'_>, before_ms: i64) -> Result<usize, SqlError> {
-        RELEASED.prune(tx, before_ms, |row| row.uuid(0))
+        blocks::RELEASED.prune(tx, before_ms, |row| row.uuid(0))
     }
 }
 
@@ -214,7 +163,7 @@ impl Named {
 fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     let mut ledger = Ledger::default();
     let named_pools = query_pools(tx, &named.pools)?;
-    load_blocks(tx, &named.reservations, &mut ledger.reservations)?;
+    ledger.reservations = blocks::load(tx, &named.reservations)?;
     let mut further_pools = BTreeSet::new();
     for known in named.reservations.iter().filter_map(|id| ledger.reservations.get(id)) {
         further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
@@ -222,47 +171,6 @@ fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     load_pools(&mut ledger, named_pools)?;
     load_pools(&mut ledger, query_pools(tx, &further_pools)?)?;
     Ok(ledger)
-}
-
-/// Loads for each id the last block that does not begin after it: that is where it is, if it is known.
-///
-/// Ids that may be of one block are looked up together, since they mostly are: at first as many blocks as there are
-/// ids, from the last one down. Where those are others, between the ids, the remaining ids are looked up one by one.
-fn load_blocks(
-    tx: &Tx<'_>,
-    ids: &BTreeSet<ReservationId>,
-    reservations: &mut Reservations,
-) -> Result<(), SqlError> {
-    let ids: Vec<_> = ids.iter().copied().collect();
-    let ranges: Vec<_> = ids.chunk_by(|id, next| next.offset_from(*id).is_some()).collect();
-    let keys: Vec<_> = ranges.iter().map(|ids| last_blocks(ids)).collect();
-    let mut remaining = Vec::new();
-    for (ids, blocks) in ranges.into_iter().zip(tx.all_each(LAST_BLOCKS, &keys, block)?) {
-        if let Some((last_read, _)) = blocks.last().filter(|_| blocks.len() == ids.len()) {
-            remaining.extend(ids.iter().filter(|id| *id < last_read).map(|id| last_blocks(&[*id])));
-        }
-        load_each(reservations, blocks);
-    }
-    load_each(reservations, tx.find_each(LAST_BLOCKS, &remaining, block)?.into_iter().flatten());
-    Ok(())
-}
-
-/// The parameters of [`LAST_BLOCKS`]: one block per id, from where the block of the first one may begin.
-fn last_blocks(ids: &[ReservationId]) -> [Value<'static>; 3] {
-    let [first, last] = [ids.first(), ids.last()].map(|id| id.map_or(Uuid::nil(), |id| id.0));
-    let begin = ReservationId(first).block_range()[0].0;
-    let begin = first.as_u128().saturating_sub(u128::from(BLOCK_MAX) - 1).max(begin.as_u128());
-    let limit = i64::try_from(ids.len()).unwrap_or(i64::MAX);
-    [Uuid::from_u128(begin).into(), last.into(), limit.into()]
-}
-
-fn load_each(
-    reservations: &mut Reservations,
-    blocks: impl IntoIterator<Item = (ReservationId, ReservationBlock)>,
-) {
-    for (first, block) in blocks {
-        reservations.load(first, block);
-    }
 }
 
 fn query_pools<'a>(tx: &Tx<'a>, ids: &BTreeSet<PoolId>) -> Result<Vec<PendingQuery<'a>>, SqlError> {
@@ -290,42 +198,6 @@ fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
     Ok((PoolId(row.int(0)?), pool))
 }
 
-fn block(row: &Row<'_>) -> Result<(ReservationId, ReservationBlock), SqlError> {
-    let invalid = |column, expected| SqlError::Decode { column, expected };
-    let claims: Vec<i64> =
-        serde_json::from_str(row.text(2)?).map_err(|_| invalid(2, "a list of pools"))?;
-    let states: Option<Vec<_>> = row.text(4)?.chars().map(state).collect();
-    let block = ReservationBlock {
-        owner: row.uuid_or_null(1)?.map(StoreId),
-        claims: claims.into_iter().map(PoolId).collect(),
-        held_at: row.time(3)?,
-        states: states.ok_or(invalid(4, "states of reservations"))?,
-    };
-    Ok((ReservationId(row.uuid(0)?), block))
-}
-
-fn state(code: char) -> Option<ReservationState> {
-    [
-        ReservationState::Held,
-        ReservationState::Booked,
-        ReservationState::Released,
-        ReservationState::Administered,
-        ReservationState::Aborted,
-    ]
-    .into_iter()
-    .find(|state| code_of(*state) == code)
-}
-
-fn code_of(state: ReservationState) -> char {
-    match state {
-        ReservationState::Held => '0',
-        ReservationState::Booked => '1',
-        ReservationState::Released => '2',
-        ReservationState::Administered => '3',
-        ReservationState::Aborted => '4',
-    }
-}
-
 fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     for (id, pool, change) in ledger.pools.changes() {
         let row = [
@@ -342,56 +214,6 @@ fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
         }
     }
     Ok(())
-}
-
-fn save_reservations(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
-    let (mut inserted, mut updated) = (Vec::new(), Vec::new());
-    for (id, block, change) in ledger.reservations.changes() {
-        let states: String = block.states.iter().map(|state| code_of(*state)).collect();
-        match change {
-            RowChange::Inserted => inserted.push((id, block, claims(block), states)),
-            RowChange::Updated | RowChange::Deleted => updated.push((id, block, states)),
-        }
-    }
-    let inserted: Vec<_> = inserted
-        .iter()
-        .map(|(id, block, claims, states)| -> [Value<'_>; 8] {
-            let owner = block.owner.map(|owner| owner.0);
-            let [has_held, has_aborted, is_released] = flags(block);
-            [
-                id.0.into(),
-                owner.into(),
-                claims.as_str().into(),
-                block.held_at.into(),
-                states.as_str().into(),
-                has_held,
-                has_aborted,
-                is_released,
-            ]
-        })
-        .collect();
-    let updated: Vec<_> = updated
-        .iter()
-        .map(|(id, block, states)| -> [Value<'_>; 5] {
-            let [has_held, has_aborted, is_released] = flags(block);
-            [id.0.into(), states.as_str().into(), has_held, has_aborted, is_released]
-        })
-        .collect();
-    tx.execute_each(INSERT_BLOCK, &inserted)?;
-    tx.execute_each(UPDATE_BLOCK, &updated)
-}
-
-fn claims(block: &ReservationBlock) -> String {
-    let claims: Vec<String> = block.claims.iter().map(|pool| pool.0.to_string()).collect();
-    format!("[{}]", claims.join(","))
-}
-
-/// What the lists of blocks are about: whether any is held, any is aborted, and all are released.
-fn flags(ReservationBlock { states, .. }: &ReservationBlock) -> [Value<'static>; 3] {
-    let has = |state| states.contains(&state);
-    let is_released = states.iter().all(|state| *state == ReservationState::Released);
-    [has(ReservationState::Held), has(ReservationState::Aborted), is_released]
-        .map(|flag| i64::from(flag).into())
 }
 
 /// Reads the ledger.
@@ -436,8 +258,7 @@ impl Queries {
     /// One reservation.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, ReadError> {
         let read = self.0.read(move |tx| {
-            let mut reservations = Reservations::default();
-            load_blocks(tx, &BTreeSet::from([id]), &mut reservations)?;
+            let reservations = blocks::load(tx, &BTreeSet::from([id]))?;
             Ok(reservations.get(&id).and_then(|known| view(id, known)))
         });
         read.await
@@ -453,37 +274,18 @@ impl Queries {
         limit: u32,
     ) -> Result<OrphanedHolds, ReadError> {
         let [until, future] = [now - held_for, now + CLOCK_STEP_MIN].map(Timestamp::as_millisecond);
-        let rows_max = i64::from(limit); // Each has one at least.
         let read = self.0.read(move |tx| {
-            let Some(StoreId(owner)) = owner else {
-                let held = [until.into(), future.into(), rows_max.into()];
-                let held = tx.all(ORPHANED_HOLDS, &held, block)?;
-                let reservation_ids = in_state(&held, ReservationState::Held, limit);
+            let Some(owner) = owner else {
+                let reservation_ids = blocks::orphaned(tx, [until, future], limit)?;
                 return Ok(OrphanedHolds { reservation_ids, aborted: Vec::new() });
             };
-            let held = [owner.into(), until.into(), future.into(), rows_max.into()];
-            let held = tx.all(ORPHANED_HOLDS_OF, &held, block)?;
-            let aborted = tx.all(ABORTED_OF, &[owner.into(), rows_max.into()], block)?;
             Ok(OrphanedHolds {
-                reservation_ids: in_state(&held, ReservationState::Held, limit),
-                aborted: in_state(&aborted, ReservationState::Aborted, limit),
+                reservation_ids: blocks::orphaned_of(tx, owner, [until, future], limit)?,
+                aborted: blocks::aborted_of(tx, owner, limit)?,
             })
         });
         read.await
     }
-}
-
-/// The reservations of these blocks that have a state, at most so many.
-fn in_state(
-    blocks: &[(ReservationId, ReservationBlock)],
-    state: ReservationState,
-    limit: u32,
-) -> Vec<ReservationId> {
-    let all = blocks.iter().flat_map(|(first, block)| {
-        let states = (0..).zip(&block.states).filter(move |(_, known)| **known == state);
-        states.filter_map(|(offset, _)| first.nth(offset))
-    });
-    all.zip(0..limit).map(|(id, _)| id).collect()
 }
 
 /// The read of [`Queries::vaccines`].

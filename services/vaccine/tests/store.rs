@@ -209,7 +209,7 @@ fn what_was_committed_is_there_after_reopening(new: fn() -> TestDatabase) {
             CONFIRMED,
             held(),
             Reply::Held(Err(Refusal::Released)),
-            Reply::Held(Err(Refusal::Administered)),
+            held(),
             Reply::Registered(PoolId(3), registered)
         ]
     );

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::values::{Doses, Name, PoolId};
 
 /// Doses in one block.
-#[expect(clippy::as_conversions, reason = "a constant that fits")]
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a constant that fits")]
 pub const BLOCK_MAX: u32 = HOLDS_MAX as u32 + AHEAD_MAX;
 
 /// A pool.

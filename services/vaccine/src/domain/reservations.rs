@@ -31,16 +31,20 @@ impl ReservationBlock {
         u32::try_from(self.states.len()).unwrap_or(u32::MAX)
     }
 
+    fn is_any_released(&self) -> bool {
+        self.states.iter().any(|state| is_released(*state))
+    }
+
     /// Whether this block is what was granted to that command.
     pub(super) fn is_granted(&self, hold: &HoldDoses) -> bool {
         (self.owner, &self.claims) == (hold.owner, &hold.claims)
             && self.count() <= hold.count.saturating_add(hold.ahead)
-            && !self.states.iter().any(is_released)
+            && !self.is_any_released()
     }
 
     /// Why none of these ids can be held.
     pub(super) fn refusal(&self) -> Refusal {
-        if self.states.iter().any(is_released) {
+        if self.is_any_released() {
             Refusal::Released
         } else if self.states.contains(&ReservationState::Administered) {
             Refusal::Administered
@@ -50,7 +54,7 @@ impl ReservationBlock {
     }
 }
 
-fn is_released(state: &ReservationState) -> bool {
+fn is_released(state: ReservationState) -> bool {
     matches!(state, ReservationState::Released | ReservationState::Aborted)
 }
 
@@ -69,7 +73,7 @@ pub struct ReservationRecord<'a> {
 
 impl ReservationRecord<'_> {
     pub(super) fn is_released(&self) -> bool {
-        is_released(&self.state)
+        is_released(self.state)
     }
 
     pub(super) fn matches(&self, hold: &HoldDose) -> bool {

@@ -1,6 +1,6 @@
 //! Holds, one by one and in blocks.
 
-use std::{fmt::Write, slice};
+use std::fmt::Write;
 
 use contracts::vaccine::HOLDS_MAX;
 use insta::assert_snapshot;
@@ -127,22 +127,16 @@ async fn each_of_many_blocks_has_its_outcome() {
 #[tokio::test]
 async fn a_block_gets_what_is_free_of_what_it_wants_now_and_a_share_of_the_rest() {
     let app = VaccineApp::with_doses(643).await;
-    let mut block = block(1, 3, 20);
-    block["inHand"] = json!(4);
-    for _ in 0..2 {
-        let held = app.request("POST /holds", blocks(NORTH, slice::from_ref(&block))).await;
-        assert_snapshot!(held.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":9}]}"#);
-        assert_eq!(app.taken().await, 9);
-    }
-    let rest = app
-        .request("POST /holds", blocks(NORTH, &[self::block(100, 512, 0), self::block(700, 0, 9)]))
-        .await;
+    let mut first = block(1, 3, 20);
+    first["inHand"] = json!(4);
+    let batch = blocks(NORTH, &[first.clone(), first]);
+    assert_snapshot!(app.request("POST /holds", batch).await.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":9},{"outcome":"held","vcName":"FIZER","count":9}]}"#);
+    assert_eq!(app.taken().await, 9, "a repeated block has the same outcome");
+    let rest =
+        app.request("POST /holds", blocks(NORTH, &[block(100, 512, 0), block(700, 0, 9)])).await;
     assert_snapshot!(rest.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":512},{"outcome":"held","vcName":"FIZER","count":1}]}"#);
     let last = app
-        .request(
-            "POST /holds",
-            blocks(NORTH, &[self::block(1_000, 500, 9), self::block(2_000, 0, 9)]),
-        )
+        .request("POST /holds", blocks(NORTH, &[block(1_000, 500, 9), block(2_000, 0, 9)]))
         .await;
     assert_snapshot!(last.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":121},{"outcome":"held","vcName":"FIZER","count":0}]}"#);
     assert_eq!(app.taken().await, 643);
@@ -188,7 +182,17 @@ async fn a_request_that_wants_too_much_is_refused_whole() {
         let reply = app.request("POST /holds", blocks(NORTH, &wrong)).await;
         writeln!(refused, "{}", reply.in_short()).unwrap();
     }
-    assert_snapshot!(refused, @"");
+    assert_snapshot!(refused, @"
+    422 invalid-field; blocks[0].count: at most 512 doses may be wanted now in one request
+    422 invalid-field; blocks[0].count: at most 512 doses may be wanted now in one request
+    422 invalid-field; blocks[1].count: at most 512 doses may be wanted now in one request
+    422 invalid-field; blocks[1].ahead: at most 1024
+    422 invalid-field; blocks[0].inHand: at most 1024
+    422 invalid-field; blocks[0].first: the last 16 bits leave too few numbers for the block
+    422 invalid-field; blocks[1].count: invalid value: integer `-1`, expected u32 at line 1 column 105
+    422 invalid-field; blocks[0].ahead: invalid value: integer `4294967296`, expected u32 at line 1 column 30
+    422 invalid-field; blocks[0].count: missing field `count` at line 1 column 73
+    ");
     assert_eq!(app.taken().await, 0);
     let largest = [block(1, 300, 1_024), block(10_000, 212, 1_024), block(20_000, 0, 1_024)];
     assert_eq!(app.request("POST /holds", blocks(NORTH, &largest)).await.status, 200);

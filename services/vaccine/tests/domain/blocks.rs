@@ -6,8 +6,8 @@ use contracts::{
 };
 use insta::assert_snapshot;
 use vaccine::domain::{
-    BLOCK_MAX, Command, ConfirmHold, HoldDose, HoldDoses, Ledger, PoolId, Refusal, Reply, decide,
-    is_sold_out,
+    BLOCK_MAX, Command, ConfirmHold, HeldBlock, HoldDose, HoldDoses, Ledger, PoolId, Refusal,
+    Reply, decide, is_sold_out,
 };
 
 use super::{change_stock, ledger, replies, replies_and_stock, taken};
@@ -20,9 +20,9 @@ use crate::commands::{
 fn granted(free: i64, hold: HoldDoses) -> Option<u32> {
     let mut ledger = ledger(&[free]);
     match decide(&mut ledger, &hold.into()) {
-        Reply::Held(Ok(held)) => {
-            assert_eq!(taken(&ledger, 1), i64::from(held.count), "it counts what it grants");
-            Some(held.count)
+        Reply::Held(Ok(HeldBlock { count, .. })) => {
+            assert_eq!(taken(&ledger, 1), i64::from(count), "it counts what it grants");
+            Some(count)
         }
         reply => {
             assert_eq!(reply, Reply::Held(Err(Refusal::SoldOut)));

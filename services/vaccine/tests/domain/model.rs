@@ -118,11 +118,11 @@ impl Model {
         let ids: Option<Vec<_>> = (0..wanted.max(1)).map(|n| hold.first.nth(n)).collect();
         let ids = ids.ok_or(Refusal::Conflict)?;
         let Some(last) = ids.iter().rev().find_map(|id| self.reservations.get(id)) else {
-            let held = self.room(hold)?;
-            for id in ids.into_iter().zip(0..held.count).map(|(id, _)| id) {
+            let granted = self.room(hold)?;
+            for id in ids.into_iter().zip(0..granted.count).map(|(id, _)| id) {
                 self.insert(hold.first, &one(hold, id), ReservationState::Held);
             }
-            return Ok(held);
+            return Ok(granted);
         };
         let block = self.block(hold.first);
         let is_same = |known: &&Known| {
