@@ -254,6 +254,8 @@ fn results_are_in_the_order_of_their_keys(new: fn() -> TestDatabase) {
     assert_eq!(found.expect("reads"), [Some(1), None, Some(2), Some(1)]);
     let none = store.transaction(|tx| tx.find_each::<1, _>(find, &[], |row| row.int(0)));
     assert_eq!(none.expect("reads"), [None; 0]);
+    let all = store.transaction(|tx| tx.all_each(find, &keys, |row| row.int(0)));
+    assert_eq!(all.expect("reads"), [vec![1], vec![], vec![2], vec![1]]);
 }
 
 const NOTES_BY_ID: ById = ById {

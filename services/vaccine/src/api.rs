@@ -33,8 +33,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, Pool, PoolId, Refusal,
-        RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, HoldDoses, NAME_MAX, Name, Pool, PoolId,
+        Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
 };
@@ -240,7 +240,8 @@ async fn hold(
     State(stock): State<Stock>,
     Id(path): Id<ReservationPath>,
 ) -> Result<StatusCode, Problem> {
-    stock.take(without_owner(path.id, path.reservation)).await?.map_err(problem)?;
+    let hold = HoldDoses::from(without_owner(path.id, path.reservation));
+    stock.take(hold).await?.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
