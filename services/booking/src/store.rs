@@ -138,8 +138,8 @@ impl Aggregate for Bookings {
         let last_ticket = enqueue(LAST_TICKET, has_tickets)?;
         let first_waiting = enqueue(FIRST_WAITING, has_tickets)?;
         let mut bookings = Self::default();
-        load_found(tx, &mut bookings, &BY_ATTEMPT, &named.attempts)?;
-        load_found(tx, &mut bookings, &BY_RESERVATION, &named.doses)?;
+        load_found(tx, &mut bookings, (&BY_ATTEMPT, 1), &named.attempts)?;
+        load_found(tx, &mut bookings, (&BY_RESERVATION, 2), &named.doses)?;
         let fences: BTreeSet<_> = named.attempts.union(&named.doses).copied().collect();
         for (id, at) in tx.find_ids(&ABORTED, &fences, |row| Ok((row.uuid(0)?, row.time(1)?)))? {
             bookings.aborted.load(id, at);
@@ -237,16 +237,14 @@ fn number(query: Option<PendingQuery<'_>>) -> Result<Option<i64>, SqlError> {
     Ok(number.flatten())
 }
 
+/// Loads bookings by ids of another kind, which are in this column.
 fn load_found(
     tx: &Tx<'_>,
     bookings: &mut Bookings,
-    by: &ById,
+    (by, column): (&ById, usize),
     ids: &BTreeSet<Uuid>,
 ) -> Result<(), SqlError> {
-    let read = |row: &Row<'_>| {
-        let record = record(row)?;
-        Ok((record.reservation.0, record))
-    };
+    let read = |row: &Row<'_>| Ok((row.uuid(column)?, record(row)?));
     for (_, known) in tx.find_ids(by, ids, read)? {
         bookings.load(known);
     }
