@@ -157,6 +157,11 @@ enum Step {
     LoseReply {
         which: usize,
     },
+    /// The same, but it is told that they are not: the connection was lost at the end of the commit. So it goes
+    /// on with doses that are booked.
+    LoseConnection {
+        which: usize,
+    },
     Crash {
         process: usize,
     },
@@ -289,6 +294,11 @@ impl World {
                     self.write(Answered { process: None, ..answered });
                 }
             }
+            Step::LoseConnection { which } => {
+                if let Some(answered) = pick(&mut self.answered, which) {
+                    self.lose_connection(answered);
+                }
+            }
             Step::Crash { process } => self.crash(process),
             Step::GiveBack { process } => {
                 for reservation in std::mem::take(&mut self.hands[process]).into_values().flatten()
@@ -387,6 +397,15 @@ impl World {
         }
     }
 
+    fn lose_connection(&mut self, Answered { process, answers }: Answered) {
+        self.write(Answered { process: None, answers: answers.clone() });
+        for (ticket, answer) in answers {
+            if let Answer::Held(dose) = answer {
+                self.put_back(process, ticket.vaccine, dose.reservation);
+            }
+        }
+    }
+
     /// A process that has crashed leaves it to [`Step::Resolve`].
     fn put_back(&mut self, process: Option<usize>, vaccine: VaccineId, dose: ReservationId) {
         if let Some(process) = process {
@@ -465,6 +484,7 @@ impl World {
         }
         match reply {
             CreateReply::Booked(_) | CreateReply::DoseTaken => {}
+            CreateReply::BookedBefore(record) if record.reservation == reservation => {}
             CreateReply::BookedBefore(_) | CreateReply::Aborted | CreateReply::KeyReused => {
                 self.put_back(Some(process), attempt.vaccine, reservation);
             }
@@ -605,6 +625,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => which().prop_map(|which| Step::GiveUp { which }),
         1 => which().prop_map(|which| Step::LoseAnswer { which }),
         1 => which().prop_map(|which| Step::LoseReply { which }),
+        1 => which().prop_map(|which| Step::LoseConnection { which }),
         1 => process().prop_map(|process| Step::Crash { process }),
         1 => process().prop_map(|process| Step::GiveBack { process }),
         1 => Just(Step::ResolveAll),
