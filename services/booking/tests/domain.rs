@@ -403,23 +403,20 @@ impl Model {
         if self.aborted.contains(&dose) {
             return CreateReply::DoseTaken;
         }
-        match self.of(dose) {
-            Some(known) => {
-                let (of_user, of_vaccine) = (known.booking.user_id, known.booking.vaccine_id);
-                let is_known = (known.attempt, of_user, of_vaccine) == (None, user, vaccine);
-                match id.is_none() && is_known {
-                    true => CreateReply::BookedBefore(known.clone()),
-                    false => CreateReply::DoseTaken,
-                }
-            }
-            None => {
-                let id = i64::try_from(self.bookings.len() + 1).unwrap();
-                let reservation = create.dose.reservation;
-                let new = Record { reservation, ..booked(id, create.attempt, 0) };
-                self.bookings.push(new.clone());
-                CreateReply::Booked(new)
-            }
+        if let Some(known) = self.of(dose) {
+            let (of_user, of_vaccine) = (known.booking.user_id, known.booking.vaccine_id);
+            let is_known = (known.attempt, of_user, of_vaccine) == (None, user, vaccine);
+            return if id.is_none() && is_known {
+                CreateReply::BookedBefore(known.clone())
+            } else {
+                CreateReply::DoseTaken
+            };
         }
+        let id = i64::try_from(self.bookings.len() + 1).unwrap();
+        let reservation = create.dose.reservation;
+        let new = Record { reservation, ..booked(id, create.attempt, 0) };
+        self.bookings.push(new.clone());
+        CreateReply::Booked(new)
     }
 
     fn cancel(&mut self, id: BookingId) -> CancelReply {
@@ -532,7 +529,7 @@ fn is_refusal(reply: &Reply) -> bool {
 /// Every booking.
 fn records(bookings: &Bookings) -> Vec<&Record> {
     let ids = (1..=bookings.last_booking).map(BookingId);
-    ids.map(|id| bookings.bookings.get(&id).expect("numbers have no gaps")).collect()
+    ids.map(|id| bookings.bookings.get(&id).unwrap()).collect()
 }
 
 proptest! {

@@ -58,7 +58,7 @@ impl DoseLedger {
         match event {
             DomainEvent::Booked(booked) => {
                 let dose = self.known.get_mut(&booked.reservation_id);
-                let (vaccine, state) = dose.expect("a dose is held before it is booked");
+                let (vaccine, state) = dose.unwrap();
                 assert_eq!(*vaccine, booked.booking.vaccine_id, "the dose is of another vaccine");
                 assert_ne!(*state, DoseState::Released, "{booked:?}");
                 *state = DoseState::Booked;
@@ -464,11 +464,11 @@ impl World {
 
     fn overtake(&mut self, process: usize, key: u8, vaccine: u8, is_same: bool) {
         let Some(ticket) = self.bookings.tickets.get(&id(key)).cloned() else { return };
-        let attempt = match is_same {
-            true => attempt_of(key, u8::try_from(ticket.vaccine.0).unwrap()),
-            false => {
-                BookingAttempt { fingerprint: Some(fingerprint(99)), ..attempt_of(key, vaccine) }
-            }
+        let attempt = if is_same {
+            attempt_of(key, u8::try_from(ticket.vaccine.0).unwrap())
+        } else {
+            let fingerprint = Some(fingerprint(99));
+            BookingAttempt { fingerprint, ..attempt_of(key, vaccine) }
         };
         let in_hand = self.take_in_hand(process, attempt.vaccine);
         let requested = self.new_dose();
@@ -512,7 +512,9 @@ impl World {
             self.step(&Step::Write { which: 0 });
         }
         self.step(&Step::GiveBack { process: 0 });
-        (1..PROCESSES).for_each(|process| self.crash(process));
+        for process in 1..PROCESSES {
+            self.crash(process);
+        }
         self.step(&Step::Resolve);
         while !self.events.is_empty() {
             self.step(&Step::Consume);

@@ -56,7 +56,9 @@ fn create_for(key: u8, request: u8, dose: u8) -> Command {
 /// Decides one after the other, from an empty store.
 fn after(commands: &[Command]) -> Bookings {
     let mut bookings = Bookings::default();
-    commands.iter().for_each(|command| drop(decide(&mut bookings, command)));
+    for command in commands {
+        decide(&mut bookings, command);
+    }
     bookings
 }
 
