@@ -145,8 +145,9 @@ enum Step {
     /// Booking queries old holds, and resolves those that nobody has.
     Resolve,
     Consume,
-    /// The process gives up on a request: it aborts the doses of its tickets. The ledger may still get it.
-    GiveUp {
+    /// The process does not wait any longer: it aborts the doses that its tickets would get. The ledger may still
+    /// receive the request.
+    AbortRequest {
         which: usize,
     },
     /// The ledger has held doses, but its answer is lost.
@@ -157,7 +158,7 @@ enum Step {
     LoseReply {
         which: usize,
     },
-    /// The same, but it is told that they are not: the connection was lost at the end of the commit. So it goes
+    /// The same, but its reply is that they are not: the connection was lost at the end of the commit. So it goes
     /// on with doses that are booked.
     LoseConnection {
         which: usize,
@@ -274,9 +275,9 @@ impl World {
                     self.ledger.consume(&event);
                 }
             }
-            Step::GiveUp { which } => {
+            Step::AbortRequest { which } => {
                 if let Some(request) = pick(&mut self.requested, which) {
-                    self.give_up(request);
+                    self.abort_request(request);
                 }
             }
             Step::LoseAnswer { which } => {
@@ -414,7 +415,7 @@ impl World {
     }
 
     /// The tickets that got a dose in hand are served, and doses are aborted for the others.
-    fn give_up(&mut self, Request { process, answers, tickets, blocks }: Request) {
+    fn abort_request(&mut self, Request { process, answers, tickets, blocks }: Request) {
         for (vaccine, block) in &blocks {
             let count = tickets.iter().filter(|ticket| ticket.vaccine == *vaccine).count();
             for reservation in &block[..count] {
@@ -624,7 +625,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     let process = || 0..PROCESSES;
     prop_oneof![
         16 => orderly(PROCESSES),
-        1 => which().prop_map(|which| Step::GiveUp { which }),
+        1 => which().prop_map(|which| Step::AbortRequest { which }),
         1 => which().prop_map(|which| Step::LoseAnswer { which }),
         1 => which().prop_map(|which| Step::LoseReply { which }),
         1 => which().prop_map(|which| Step::LoseConnection { which }),
