@@ -14,7 +14,7 @@ use crate::{
     number::{self, PositiveNumber, Whole},
 };
 
-/// Doses that one [`HoldBatch`] may want now, and blocks in it; more is refused whole.
+/// Doses that one [`HoldBlock`] may want now, and blocks in a [`HoldBatch`]; more is refused whole.
 pub const HOLDS_MAX: usize = 512;
 
 /// Doses of a vaccine that a store may hold ahead of demand.
@@ -125,7 +125,7 @@ impl ToSchema for StockNumber {}
 pub struct HoldBatch {
     /// The store that holds the doses and will resolve them.
     pub owner: StoreId,
-    /// At most [`HOLDS_MAX`], which want at most so many doses together.
+    /// At most [`HOLDS_MAX`].
     #[schema(max_items = 512)]
     pub blocks: Vec<HoldBlock>,
 }

@@ -52,8 +52,10 @@ struct Supply {
     filled_at: Instant,
     /// Taken since then.
     taken: u32,
-    /// Whether more of them were asked for since then.
+    /// Whether half of them is taken.
     is_low: bool,
+    /// Whether some were added, and those who waited have not taken theirs yet.
+    is_new: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +97,7 @@ impl Drop for Dose {
         if let Some(Hand(shared)) = self.hand.take()
             && let Some(supply) = shared.supplies.lock().get_mut(&self.vaccine)
         {
-            supply.doses.push_front(self.dose);
+            supply.put_back(self.dose);
         }
     }
 }
@@ -114,8 +116,9 @@ impl Hand {
     pub(crate) fn take(&self, vaccine: VaccineId) -> Option<Dose> {
         let mut supplies = self.0.supplies.lock();
         let supply = supplies.get_mut(&vaccine)?;
-        // An older one is about to be given back.
-        let dose = supply.doses.pop_front_if(|dose| dose.held_at.elapsed() < KEPT_FOR)?;
+        // Older ones are about to be given back.
+        let old = supply.doses.partition_point(|dose| dose.held_at.elapsed() >= KEPT_FOR);
+        let dose = supply.doses.remove(old)?;
         supply.taken = supply.taken.saturating_add(1);
         let is_low = supply.filled_to > 0 && supply.doses.len() * 2 <= supply.filled_to;
         if is_low && !supply.is_low {
@@ -158,19 +161,18 @@ impl Hand {
             reason = "it is between 0 and AHEAD_MAX"
         )]
         let enough = enough as u32;
-        let in_hand = u32::try_from(supply.doses.len()).unwrap_or(u32::MAX);
+        let in_hand = u32::try_from(supply.doses.len()).unwrap_or(u32::MAX).min(AHEAD_MAX);
         Ahead { wanted: enough.saturating_sub(in_hand), in_hand }
     }
 
-    /// Doses that `vaccine` holds: the first ones for so many citizens, the others stay in hand.
+    /// Adds doses that are held since then.
     pub(crate) fn fill(
         &self,
         vaccine: VaccineId,
         vaccine_name: &str,
         held: impl Iterator<Item = ReservationId>,
-        waiting: usize,
         held_at: Instant,
-    ) -> Vec<Dose> {
+    ) {
         let mut supplies = self.0.supplies.lock();
         let supply = supplies.entry(vaccine).or_insert_with(|| Supply {
             vaccine_name: vaccine_name.into(),
@@ -179,16 +181,26 @@ impl Hand {
             filled_at: held_at,
             taken: 0,
             is_low: false,
+            is_new: true,
         });
         if *supply.vaccine_name != *vaccine_name {
             supply.vaccine_name = vaccine_name.into();
         }
-        let mut held = held.map(|reservation| InHand { reservation, held_at });
-        let given: Vec<_> = held.by_ref().take(waiting).collect();
-        supply.doses.extend(held);
-        (supply.filled_to, supply.filled_at) = (supply.doses.len(), held_at);
-        (supply.taken, supply.is_low) = (0, false);
-        given.into_iter().map(|dose| self.dose(vaccine, supply, dose)).collect()
+        let is_older = supply.doses.back().is_some_and(|last| last.held_at > held_at);
+        supply.doses.extend(held.map(|reservation| InHand { reservation, held_at }));
+        if is_older {
+            supply.doses.make_contiguous().sort_by_key(|dose| dose.held_at);
+        }
+        supply.is_new = true;
+    }
+
+    /// The citizens who waited have taken their doses: from now on the others are used.
+    pub(crate) fn filled(&self) {
+        let now = Instant::now();
+        for supply in self.0.supplies.lock().values_mut().filter(|supply| supply.is_new) {
+            (supply.filled_to, supply.filled_at) = (supply.doses.len(), now);
+            (supply.taken, supply.is_low, supply.is_new) = (0, false, false);
+        }
     }
 
     /// Takes the doses that were in hand for too long, and forgets the vaccines of which there are none.
@@ -212,5 +224,12 @@ impl Hand {
             .flat_map(|supply| supply.doses)
             .map(|dose| dose.reservation)
             .collect()
+    }
+}
+
+impl Supply {
+    fn put_back(&mut self, dose: InHand) {
+        let older = self.doses.partition_point(|other| other.held_at < dose.held_at);
+        self.doses.insert(older, dose);
     }
 }

@@ -11,19 +11,21 @@
 //!
 //! The size of a batch is learned from the latency of `vaccine`, for both.
 //!
-//! Where its answer is lost, the doses that were requested for citizens are aborted: they may be held. Those ahead of
-//! demand are orphaned holds.
+//! Where its answer is lost, the doses may be held: the same block is requested again with the next request, which has
+//! the same outcome, and they are in hand. Until then no dose is requested ahead of demand, and nobody learns that the
+//! vaccine is sold out. After a few seconds they are aborted.
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicUsize, Ordering},
+    mem,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use contracts::{
     event::ConsumerOffset,
     ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply},
+    vaccine::{HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply, OrphanedHolds},
 };
 use parking_lot::Mutex as SyncMutex;
 use platform_resilience::{
@@ -44,7 +46,8 @@ use uuid::Uuid;
 use crate::{
     aborts::Aborts,
     domain::Abortable,
-    hand::{Ahead, Dose, Hand},
+    hand::{Ahead, Dose, Hand, KEPT_FOR},
+    store::Queries,
 };
 
 /// The smallest limit of a batch, however slow `vaccine` is.
@@ -81,12 +84,34 @@ pub struct HoldClient {
     limiter: SyncMutex<Limiter>,
     /// Half of the last batch that got no answer; twice as many after each one that did.
     answered_max: AtomicUsize,
+    /// Whether the last request got an answer.
+    is_answering: AtomicBool,
     clock: Monotonic,
     turn: Mutex<()>,
     backlog: watch::Sender<Backlog>,
     /// The doses in hand.
     pub(crate) hand: Hand,
     aborts: Aborts,
+    /// Blocks whose answer was lost.
+    lost: SyncMutex<Vec<RequestedBlock>>,
+}
+
+/// A block as it was requested.
+#[derive(Clone, Copy, Debug)]
+struct RequestedBlock {
+    block: HoldBlock,
+    held_at: tokio::time::Instant,
+    /// Its answer was lost: doses may be held already.
+    is_repeated: bool,
+}
+
+/// Whether doses are unresolved could not be read.
+#[derive(Debug)]
+pub(crate) struct NotKnown;
+
+fn ids(block: &HoldBlock) -> impl Iterator<Item = ReservationId> + use<> {
+    let first = block.first;
+    (0..block.count + block.ahead).map_while(move |n| first.nth(n))
 }
 
 /// What came of the request of a dose for a citizen.
@@ -98,7 +123,7 @@ pub(crate) enum HeldOutcome {
     SoldOut,
     /// There is no such vaccine.
     NoSuchVaccine,
-    /// `vaccine` did not answer for it. Should a dose be held, it is released.
+    /// `vaccine` did not answer for it.
     Unknown,
 }
 
@@ -130,11 +155,13 @@ impl HoldClient {
             last_held: SyncMutex::default(),
             limiter,
             answered_max: AtomicUsize::new(HOLDS_MAX),
+            is_answering: AtomicBool::new(true),
             clock,
             turn: Mutex::default(),
             backlog,
             hand: Hand::default(),
             aborts,
+            lost: SyncMutex::default(),
         }
     }
 
@@ -215,79 +242,145 @@ impl HoldClient {
         wanted: &[VaccineId],
         deadline: Instant,
     ) -> (Vec<HeldOutcome>, Option<CallError>) {
-        let mut outcomes: Vec<_> = wanted.iter().map(|_| HeldOutcome::Unknown).collect();
-        let mut waiting = BTreeMap::<VaccineId, Vec<usize>>::new();
-        for (n, id) in wanted.iter().enumerate() {
-            waiting.entry(*id).or_default().push(n);
+        let unknown = || wanted.iter().map(|_| HeldOutcome::Unknown).collect();
+        let blocks = self.blocks(wanted);
+        if blocks.is_empty() {
+            return (unknown(), None);
         }
-        let is_closed = self.circuit_state() == CircuitState::Closed;
-        if is_closed {
-            for id in self.hand.low() {
-                waiting.entry(id).or_default();
-            }
-        }
-        if waiting.is_empty() {
-            return (outcomes, None);
-        }
-        let block = |(id, waiting): (&VaccineId, &Vec<usize>)| {
-            let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
-            let Ahead { wanted, in_hand } = self.hand.ahead(*id, count);
-            let ahead = if is_closed { wanted } else { 0 };
-            HoldBlock { first: first_of_block(), vaccine_id: *id, count, ahead, in_hand }
-        };
-        let blocks: Vec<_> = waiting.iter().map(block).collect();
-        let held_at = tokio::time::Instant::now();
-        match self.request_and_learn(blocks.clone(), deadline).await {
-            Ok(held) => {
-                for ((block, waiting), held) in blocks.iter().zip(waiting.values()).zip(held) {
-                    self.give(block, waiting, held, held_at, &mut outcomes);
-                }
-                (outcomes, None)
-            }
+        let requested = blocks.iter().map(|it| it.block).collect();
+        match self.request_and_learn(requested, deadline).await {
+            Ok(held) => (self.give(wanted, blocks, held), None),
             Err(error) => {
                 if is_lost(&error) {
-                    blocks.iter().for_each(|block| self.abort(block));
+                    let lost =
+                        blocks.into_iter().map(|it| RequestedBlock { is_repeated: true, ..it });
+                    self.lost.lock().extend(lost);
+                } else {
+                    let is_repeated = |it: &RequestedBlock| it.is_repeated;
+                    self.lost.lock().extend(blocks.into_iter().filter(is_repeated));
                 }
-                (outcomes, Some(error))
+                self.is_answering.store(false, Ordering::Relaxed);
+                (unknown(), Some(error))
             }
         }
     }
 
-    /// The doses of a block to those who wait for them.
+    /// What to request: first the blocks whose answer was lost, again, and then what these citizens want beyond those.
+    fn blocks(&self, wanted: &[VaccineId]) -> Vec<RequestedBlock> {
+        let mut missing = BTreeMap::<VaccineId, u32>::new();
+        for id in wanted {
+            *missing.entry(*id).or_default() += 1;
+        }
+        let is_answering = self.circuit_state() == CircuitState::Closed
+            && self.is_answering.load(Ordering::Relaxed);
+        if is_answering {
+            for id in self.hand.low() {
+                missing.entry(id).or_default();
+            }
+        }
+        let limit = self.limit();
+        let is_within =
+            |it: &RequestedBlock| usize::try_from(it.block.count).is_ok_and(|count| count <= limit);
+        let (mut blocks, too_large): (Vec<_>, Vec<_>) =
+            mem::take(&mut *self.lost.lock()).into_iter().partition(is_within);
+        // They would get no answer again.
+        too_large.iter().for_each(|it| self.abort(&it.block));
+        let rest = blocks.split_off(blocks.len().min(HOLDS_MAX.saturating_sub(missing.len())));
+        self.lost.lock().extend(rest);
+        for RequestedBlock { block, .. } in &blocks {
+            if let Some(missing) = missing.get_mut(&block.vaccine_id) {
+                *missing = missing.saturating_sub(block.count);
+            }
+        }
+        let held_at = tokio::time::Instant::now();
+        for (vaccine_id, count) in missing {
+            let Ahead { wanted, in_hand } = self.hand.ahead(vaccine_id, count);
+            let ahead = if is_answering { wanted } else { 0 };
+            if count + ahead > 0 {
+                let block =
+                    HoldBlock { first: first_of_block(), vaccine_id, count, ahead, in_hand };
+                blocks.push(RequestedBlock { block, held_at, is_repeated: false });
+            }
+        }
+        blocks
+    }
+
+    /// The doses that are held: first to those who wait for them, the others stay in hand.
     fn give(
         &self,
-        block: &HoldBlock,
-        waiting: &[usize],
-        held: HoldOutcome,
-        held_at: tokio::time::Instant,
-        outcomes: &mut [HeldOutcome],
-    ) {
-        let refused: fn() -> HeldOutcome = match held {
-            HoldOutcome::Held { vc_name, count } => {
-                let held = (0..count).map_while(|n| block.first.nth(n));
-                let id = block.vaccine_id;
-                let doses = self.hand.fill(id, &vc_name, held, waiting.len(), held_at);
-                for (n, dose) in waiting.iter().zip(doses) {
-                    outcomes[*n] = HeldOutcome::Held(dose);
+        wanted: &[VaccineId],
+        blocks: Vec<RequestedBlock>,
+        held: Vec<HoldOutcome>,
+    ) -> Vec<HeldOutcome> {
+        self.is_answering.store(true, Ordering::Relaxed);
+        let mut answered = BTreeMap::new();
+        for (requested, held) in blocks.into_iter().zip(held) {
+            let RequestedBlock { block, held_at, .. } = requested;
+            let id = block.vaccine_id;
+            match held {
+                HoldOutcome::Held { vc_name, count } => {
+                    let doses = (0..count).map_while(|n| block.first.nth(n));
+                    self.hand.fill(id, &vc_name, doses, held_at);
+                    answered.insert(id, true);
                 }
-                || HeldOutcome::SoldOut
-            }
-            HoldOutcome::SoldOut => || HeldOutcome::SoldOut,
-            HoldOutcome::NoSuchVaccine => || HeldOutcome::NoSuchVaccine,
-            HoldOutcome::Conflict => return,
-            HoldOutcome::Failed => return self.abort(block),
-        };
-        for n in waiting {
-            if matches!(outcomes[*n], HeldOutcome::Unknown) {
-                outcomes[*n] = refused();
+                HoldOutcome::SoldOut => drop(answered.entry(id).or_insert(true)),
+                HoldOutcome::NoSuchVaccine => drop(answered.entry(id).or_insert(false)),
+                // None of these ids will ever be used.
+                HoldOutcome::Conflict => self.abort(&block),
+                HoldOutcome::Failed => {
+                    self.lost.lock().push(RequestedBlock { is_repeated: true, ..requested });
+                }
             }
         }
+        let outcome = |id: &VaccineId| match (self.hand.take(*id), answered.get(id)) {
+            (Some(dose), _) => HeldOutcome::Held(dose),
+            (None, Some(true)) if !self.is_lost(*id) => HeldOutcome::SoldOut,
+            (None, Some(false)) => HeldOutcome::NoSuchVaccine,
+            (None, Some(true) | None) => HeldOutcome::Unknown,
+        };
+        let outcomes = wanted.iter().map(outcome).collect();
+        self.hand.filled();
+        outcomes
     }
 
-    /// Doses of a block may be held for citizens who learn that there is no booking.
+    /// Whether doses of a vaccine may be held for this process, which does not know of them.
+    fn is_lost(&self, vaccine: VaccineId) -> bool {
+        self.lost.lock().iter().any(|it| it.block.vaccine_id == vaccine)
+    }
+
+    /// Takes the doses that were in hand for too long, and those whose answer was lost that long ago.
+    pub(crate) fn expire(&self) -> Vec<ReservationId> {
+        let mut expired = self.hand.expire();
+        let is_old = |it: &mut RequestedBlock| it.held_at.elapsed() >= KEPT_FOR;
+        let lost: Vec<_> = self.lost.lock().extract_if(.., is_old).collect();
+        expired.extend(lost.iter().flat_map(|it| ids(&it.block)));
+        expired
+    }
+
+    /// Takes every dose that is, or may be, in hand.
+    pub(crate) fn empty(&self) -> Vec<ReservationId> {
+        let mut all = self.hand.empty();
+        let lost = mem::take(&mut *self.lost.lock());
+        all.extend(lost.iter().flat_map(|it| ids(&it.block)));
+        all
+    }
+
+    /// Whether doses of a vaccine are held for this store that are neither booked nor aborted: in hand of another
+    /// process, or of one that has ended.
+    pub(crate) async fn has_unresolved(
+        &self,
+        vaccine: VaccineId,
+        queries: &Queries,
+    ) -> Result<bool, NotKnown> {
+        let path = format!("/holds?owner={}&heldForMs=0&vaccineId={vaccine}", self.owner);
+        let OrphanedHolds { reservation_ids, .. } =
+            self.vaccine.get(&path, TRY_TIMEOUT).await.map_err(|_| NotKnown)?;
+        let unresolved = queries.orphaned(reservation_ids).await.map_err(|_| NotKnown)?;
+        Ok(!unresolved.is_empty())
+    }
+
     fn abort(&self, block: &HoldBlock) {
-        let doses = (0..block.count).map_while(|n| block.first.nth(n));
-        doses.for_each(|reservation| self.aborts.abort(Abortable::Dose(reservation)));
+        ids(block).for_each(|reservation| self.aborts.abort(Abortable::Dose(reservation)));
     }
 
     async fn request_and_learn(

@@ -20,6 +20,7 @@ pub mod protocol;
 pub mod resolver;
 pub mod store;
 pub mod ticket_queue;
+pub mod under_way;
 
 pub use config::Config;
 
@@ -30,6 +31,7 @@ use crate::{
     holds::HoldClient,
     protocol::BookingProtocol,
     store::{MIGRATIONS, Queries},
+    under_way::UnderWay,
 };
 
 /// Takes, cancels and queues bookings.
@@ -67,6 +69,7 @@ async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
         holds: Arc::clone(&holds),
         aborts,
         owner: store.id,
+        under_way: UnderWay::default(),
         enqueued: Notifier::default(),
         runtime: runtime.clone(),
     });

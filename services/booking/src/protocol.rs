@@ -19,7 +19,7 @@ use contracts::{
     ids::{BookingId, ReservationId, StoreId, TicketId, UserId, VaccineId},
 };
 use platform_rest::{headers::Attempt, runtime::Runtime};
-use platform_store::{Commands, Notifier, ReadError, WriteError};
+use platform_store::{CommandError, Commands, Notifier, ReadError, WriteError};
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
@@ -37,6 +37,7 @@ use crate::{
     doses::{Doses, NoDose},
     holds::HoldClient,
     store::Queries,
+    under_way::UnderWay,
 };
 
 /// How long a cancellation may wait for its commit.
@@ -63,6 +64,8 @@ pub struct BookingProtocol {
     pub aborts: Aborts,
     /// This store: the owner of its holds.
     pub owner: StoreId,
+    /// Requests with a key.
+    pub under_way: UnderWay<(AttemptId, Fingerprint, bool), Result<Accepted, BookingError>>,
     /// Notified when a ticket joins the queue.
     pub enqueued: Notifier,
     /// Ends attempts whose caller is gone.
@@ -178,7 +181,13 @@ impl BookingProtocol {
         match &request.key {
             None => self.book_without_key(&request).await.map(Accepted::Booking),
             // Boxed, so that requests without a key do not carry the space for it.
-            Some(key) => Box::pin(self.book_with_key(&request, key)).await,
+            Some(key) => {
+                // Of requests that are sent twice at once, the second would take a dose from another citizen.
+                let attempt = attempt_id(self.owner, request.user, &key.key);
+                let same = (attempt, key.fingerprint, key.wants_ticket);
+                let outcome = self.book_with_key(&request, key, attempt);
+                Box::pin(self.under_way.share(same, outcome)).await
+            }
         }
     }
 
@@ -240,8 +249,8 @@ impl BookingProtocol {
         self: &Arc<Self>,
         request: &BookingRequest,
         key: &IdempotencyKey,
+        id: AttemptId,
     ) -> Result<Accepted, BookingError> {
-        let id = attempt_id(self.owner, request.user, &key.key);
         if let Some(accepted) = self.known(id, key).await? {
             return Ok(accepted);
         }
@@ -321,7 +330,7 @@ impl BookingProtocol {
             }
             Ok(CreateReply::KeyReused) => Err(BookingError::KeyReused),
             Err(error) => {
-                if error.outcome_is_unknown() {
+                if may_be_committed(error) {
                     dose.spend();
                     if !is_continued {
                         self.aborts.abort(Abortable::Dose(reservation));
@@ -371,6 +380,12 @@ impl BookingRequest {
             fingerprint: self.key.as_ref().map(|key| key.fingerprint),
         }
     }
+}
+
+/// Whether a write that failed may be committed: where the connection to the store was lost at the end of the commit,
+/// too.
+pub(crate) fn may_be_committed(error: WriteError) -> bool {
+    error.outcome_is_unknown() || error == WriteError::Command(CommandError::Unavailable)
 }
 
 /// When the commit of a request must have begun.

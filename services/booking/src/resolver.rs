@@ -58,12 +58,14 @@ pub fn start(protocol: &Arc<BookingProtocol>, vaccine: &Client) {
 
 /// Gives back the doses in hand that nobody has wanted; all of them when the service stops.
 async fn give_back(protocol: Arc<BookingProtocol>) {
-    let hand = &protocol.holds.hand;
     while protocol.runtime.stop.run_until_cancelled(sleep(EXPIRE_INTERVAL)).await.is_some() {
-        let expired = hand.expire();
+        let expired = protocol.holds.expire();
         expired.into_iter().for_each(|id| protocol.aborts.abort(Abortable::Dose(id)));
     }
-    protocol.aborts.abort_now(hand.empty().into_iter().map(Abortable::Dose).collect()).await;
+    protocol
+        .aborts
+        .abort_now(protocol.holds.empty().into_iter().map(Abortable::Dose).collect())
+        .await;
 }
 
 /// Resolves old holds of which nothing is recorded, as many as one response of `vaccine` names. The next

@@ -4,11 +4,14 @@
 //! from its head: it takes doses in hand for the tickets that have waited longest, requests the others in one
 //! request and in their order, and writes what came of all of them in one commit, in the same order. Those that
 //! got no answer go on waiting. So for each vaccine the tickets that arrived first get the doses.
+//! A ticket ends as sold out only when every dose of this store is booked or released: those that a process held which
+//! has died are for the tickets.
 //!
 //! Several processes may serve the same queue. Each serves its head, so a ticket is served only with those
 //! before it; the process that commits second finds the tickets ended, and has its doses back in hand.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,12 +23,9 @@ use tokio::{select, time::sleep};
 use tracing::warn;
 
 use crate::{
-    domain::{
-        Abortable,
-        tickets::{Answer, QueuedTicket, ServeReply, ServeTicket},
-    },
+    domain::tickets::{Answer, QueuedTicket, ServeReply, ServeTicket},
     holds::{Backlog, HeldOutcome, HoldClient, PROBE_MAX},
-    protocol::BookingProtocol,
+    protocol::{BookingProtocol, may_be_committed},
 };
 
 /// How long `vaccine` may take to answer for the head of the queue.
@@ -159,8 +159,24 @@ impl QueueWorker {
         }
         let wanted: Vec<_> = others.iter().map(|ticket| ticket.vaccine).collect();
         let (outcomes, error) = self.holds.hold(&wanted, Instant::now() + HOLD_TIMEOUT).await;
-        let answered = others.into_iter().zip(outcomes);
-        answers.extend(answered.filter(|(_, outcome)| !matches!(outcome, HeldOutcome::Unknown)));
+        let mut may_return = BTreeMap::new();
+        for (ticket, outcome) in others.into_iter().zip(outcomes) {
+            let is_answer = match outcome {
+                HeldOutcome::Held(_) | HeldOutcome::NoSuchVaccine => true,
+                HeldOutcome::SoldOut => {
+                    let id = ticket.vaccine;
+                    if let Entry::Vacant(vacant) = may_return.entry(id) {
+                        let unresolved = self.holds.has_unresolved(id, &self.protocol.queries);
+                        vacant.insert(unresolved.await.unwrap_or(true));
+                    }
+                    !may_return.get(&id).is_some_and(|may_return| *may_return)
+                }
+                HeldOutcome::Unknown => false,
+            };
+            if is_answer {
+                answers.push((ticket, outcome));
+            }
+        }
         answers.sort_by_key(|(ticket, _)| ticket.number);
         (answers, error)
     }
@@ -189,18 +205,21 @@ impl QueueWorker {
                 vec![Err(cause); doses.len()]
             }
         };
-        let mut changed = 0;
+        let (mut changed, mut unknown) = (0, Vec::new());
         for (reply, dose) in replies.into_iter().zip(doses) {
             changed += usize::from(reply.as_ref().is_ok_and(has_changed));
             // Every other dose is back in hand.
             match (reply, dose) {
                 (Ok(ServeReply::Booked(_) | ServeReply::DoseTaken), Some(dose)) => dose.spend(),
-                (Err(error), Some(dose)) if error.outcome_is_unknown() => {
-                    self.protocol.aborts.abort(Abortable::Dose(dose.reservation()));
+                (Err(error), Some(dose)) if may_be_committed(error) => {
+                    unknown.push(dose.reservation());
                     dose.spend();
                 }
                 _ => {}
             }
+        }
+        if !unknown.is_empty() {
+            self.protocol.resolve(&unknown).await;
         }
         changed
     }

@@ -264,11 +264,12 @@ impl Queries {
         read.await
     }
 
-    /// Holds, of one owner or of all, that were requested so long ago or longer and not resolved since, oldest
-    /// first; and what was aborted for one owner.
+    /// Holds, of one owner or of all, and of one pool or of all, that were requested so long ago or longer and not
+    /// resolved since, oldest first; and what was aborted for one owner.
     pub async fn orphaned_holds(
         &self,
         owner: Option<StoreId>,
+        of: Option<PoolId>,
         now: Timestamp,
         held_for: Duration,
         limit: u32,
@@ -276,11 +277,11 @@ impl Queries {
         let [until, future] = [now - held_for, now + CLOCK_STEP_MIN].map(Timestamp::as_millisecond);
         let read = self.0.read(move |tx| {
             let Some(owner) = owner else {
-                let reservation_ids = blocks::orphaned(tx, [until, future], limit)?;
+                let reservation_ids = blocks::orphaned(tx, of, [until, future], limit)?;
                 return Ok(OrphanedHolds { reservation_ids, aborted: Vec::new() });
             };
             Ok(OrphanedHolds {
-                reservation_ids: blocks::orphaned_of(tx, owner, [until, future], limit)?,
+                reservation_ids: blocks::orphaned_of(tx, owner, of, [until, future], limit)?,
                 aborted: blocks::aborted_of(tx, owner, limit)?,
             })
         });

@@ -37,7 +37,7 @@ pub struct HeldDose {
 }
 
 /// A short digest of a request: shows whether a key came with the same request before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 16]);
 
 /// A booking as it is stored.

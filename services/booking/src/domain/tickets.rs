@@ -148,6 +148,9 @@ impl Bookings {
             self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
             return ServeReply::BookedBefore(record);
         }
+        if self.is_aborted(Abortable::Attempt(attempt)) {
+            return ServeReply::Ended(self.end(ticket, TicketEnd::KeyReused));
+        }
         let end = match &serve.answer {
             Answer::Held(dose) => {
                 let of_dose = Abortable::Dose(dose.reservation);

@@ -15,7 +15,7 @@ use tokio::{join, select, task::JoinSet};
 use crate::{
     app::{BookingApp, REFERENCE_BODY},
     book,
-    fixture::ProtocolFixture,
+    fixture::{ProtocolFixture, lull},
     summary,
     vaccine::{FakeReply, FakeVaccine, HOLDS, held, wanted},
 };
@@ -38,38 +38,60 @@ async fn with_an_unreachable_vaccine_nothing_has_happened() {
     assert_eq!(summary(&app.vaccine.events(1).await[0]).0, "Booked");
 }
 
-#[tokio::test]
-async fn a_dose_whose_answer_was_lost_is_aborted() {
-    let failed = FakeReply::outcomes([HoldOutcome::Failed]);
-    for reply in [
+/// Lost answers.
+fn lost() -> [FakeReply; 4] {
+    [
         FakeReply::Disconnect,
         FakeReply::Response(500, String::new()),
         FakeReply::outcomes([]),
-        failed,
-    ] {
+        FakeReply::outcomes([HoldOutcome::Failed]),
+    ]
+}
+
+#[tokio::test]
+async fn a_dose_whose_answer_was_lost_is_for_the_next_citizen() {
+    for reply in lost() {
         let app = BookingApp::start();
         app.vaccine.reply_next(HOLDS, reply);
         assert_eq!(book(&app).await.status, 503);
-        let reservation = app.vaccine.batches(1).await[0].blocks[0].first.to_string();
-        let [event] = &app.vaccine.events(1).await[..] else { panic!("one event") };
-        assert_eq!(summary(event), ("ReservationAborted".to_owned(), reservation));
         assert_eq!(app.request("GET /bookings", "").await.json()["page"]["totalElements"], 0);
+
+        assert_eq!(app.book_with_key("a", REFERENCE_BODY).await.status, 201);
+        let batches = app.vaccine.batches(2).await;
+        assert_eq!(batches[0].blocks, batches[1].blocks, "the same reservation");
+        let reservation = batches[0].blocks[0].first.to_string();
+        let events = app.vaccine.events(1).await;
+        assert_eq!(summary(&events[0]), ("Booked".to_owned(), reservation));
     }
 }
 
 #[tokio::test]
-async fn a_key_whose_answer_was_lost_gets_another_dose() {
+async fn a_dose_whose_answer_was_lost_is_aborted_when_nobody_wants_it() {
+    for reply in lost() {
+        let app = BookingApp::start();
+        app.vaccine.reply_next(HOLDS, reply);
+        assert_eq!(book(&app).await.status, 503);
+        lull().await;
+        let block = app.vaccine.batches(1).await[0].blocks[0];
+        let events = app.vaccine.events(2).await;
+        let aborted = (0..2)
+            .map(|n| ("ReservationAborted".to_owned(), block.first.nth(n).unwrap().to_string()));
+        assert_eq!(events.iter().map(summary).collect::<Vec<_>>(), aborted.collect::<Vec<_>>());
+        assert_eq!((block.count, block.ahead), (1, 1));
+    }
+}
+
+/// It may be the dose that the lost answer was about.
+#[tokio::test]
+async fn nobody_learns_that_a_vaccine_is_sold_out_while_an_answer_is_lost() {
     let app = BookingApp::start();
     app.vaccine.reply_next(HOLDS, FakeReply::Disconnect);
-    assert_eq!(app.book_with_key("a", REFERENCE_BODY).await.status, 503);
-    assert_eq!(app.book_with_key("a", REFERENCE_BODY).await.status, 201);
-
-    let batches = app.vaccine.batches(2).await;
-    let [lost, booked] = [0, 1].map(|batch| batches[batch].blocks[0].first.to_string());
-    let mut events = app.vaccine.events(2).await.iter().map(summary).collect::<Vec<_>>();
-    events.sort_unstable();
-    let expected = [("Booked", booked), ("ReservationAborted", lost)];
-    assert_eq!(events, expected.map(|(event, dose)| (event.to_owned(), dose)));
+    assert_eq!(book(&app).await.status, 503);
+    for outcome in [HoldOutcome::Failed, HoldOutcome::SoldOut] {
+        app.vaccine.reply_next(HOLDS, FakeReply::outcomes([outcome]));
+    }
+    assert_eq!(book(&app).await.status, 503);
+    assert_eq!(book(&app).await.status, 409);
 }
 
 #[tokio::test]

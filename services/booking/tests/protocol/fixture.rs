@@ -1,15 +1,20 @@
 //! The booking protocol on its own: no listener, no relay, no background tasks.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use booking::{
     RESPONSE_TIMEOUT,
     aborts::Aborts,
     domain::{Bookings, Command, Fingerprint, Reply},
     doses::Doses,
+    hand::KEPT_FOR,
     holds::HoldClient,
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
     store::{MIGRATIONS, Queries},
+    under_way::UnderWay,
 };
 use contracts::{
     event::ConsumerOffset,
@@ -22,7 +27,7 @@ use platform_store::{
 };
 use tempfile::TempDir;
 use testkit::TEST_TIMEOUT;
-use tokio::time::timeout;
+use tokio::time::{self, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::vaccine::{FakeReply, FakeVaccine, OFFSET};
@@ -65,8 +70,18 @@ impl ProtocolFixture {
         let holds = Arc::new(HoldClient::new(client, owner, reads.clone(), aborts.clone()));
         let doses = Doses::start(Arc::clone(&holds), commands.health().clone(), &runtime);
         let (queries, enqueued) = (Queries(reads), Notifier::default());
-        let protocol =
-            BookingProtocol { commands, queries, doses, holds, aborts, owner, enqueued, runtime };
+        let under_way = UnderWay::default();
+        let protocol = BookingProtocol {
+            commands,
+            queries,
+            doses,
+            holds,
+            aborts,
+            owner,
+            under_way,
+            enqueued,
+            runtime,
+        };
         Self { vaccine, protocol: Arc::new(protocol), new_events, _folder: folder }
     }
 
@@ -100,6 +115,13 @@ impl ProtocolFixture {
         timeout(TEST_TIMEOUT, waiting).await.expect("the events are written in time");
         self.events().await
     }
+}
+
+/// Longer than a dose is kept in hand, by tokio's clock.
+pub(crate) async fn lull() {
+    time::pause();
+    time::advance(KEPT_FOR + Duration::from_secs(1)).await;
+    time::resume();
 }
 
 /// The store of booking in a folder.

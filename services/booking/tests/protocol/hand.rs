@@ -1,21 +1,18 @@
 //! Doses in hand: used without a request, refilled before they run out, and given back.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use booking::RESPONSE_TIMEOUT;
 use contracts::{ids::VaccineId, vaccine::HoldBlock};
-use tokio::{select, time};
+use tokio::select;
 
 use crate::{
     app::BookingApp,
     book,
-    fixture::{ProtocolFixture, without_key},
+    fixture::{ProtocolFixture, lull, without_key},
     summary,
     vaccine::{FakeReply, HOLDS, held, held_many},
 };
-
-/// Longer than a dose is kept in hand.
-const LULL: Duration = Duration::from_secs(5);
 
 fn holds(fixture: &ProtocolFixture, held: u32) {
     fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([held_many(held)]));
@@ -86,13 +83,6 @@ async fn doses_in_hand_are_booked_while_vaccine_is_down() {
         assert_eq!(fixture.book(without_key()).await, Ok(id));
     }
     assert!(fixture.book(without_key()).await.is_err());
-}
-
-/// With tokio's clock, which the hand goes by.
-async fn lull() {
-    time::pause();
-    time::advance(LULL).await;
-    time::resume();
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use super::{
     problems::InvalidQuery,
     stock::{Stock, WRITE_TIMEOUT},
 };
-use crate::domain::{AbortReservation, HeldBlock, HoldDoses, Refusal};
+use crate::domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal};
 
 /// Reservations in one response to `GET /holds`: more than one store can leave behind.
 const ORPHANED_MAX: u32 = 10_000;
@@ -85,23 +85,20 @@ fn holds(batch: &HoldBatch) -> Result<Vec<HoldDoses>, Problem> {
         return Err(Problem::invalid("blocks", format!("at most {HOLDS_MAX} in one request")));
     }
     let at = clock::now();
-    let mut wanted = 0_usize;
     let hold = |(index, block): (usize, &HoldBlock)| {
         let HoldBlock { first, vaccine_id, count, ahead, in_hand } = *block;
         let (owner, claims) = (Some(batch.owner), vec![vaccine_id.into()]);
         let hold = HoldDoses { first, count, ahead, in_hand, owner, claims, at };
-        wanted = wanted.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
-        let Some((field, limit)) = exceeded_limit(&hold, wanted) else { return Ok(hold) };
+        let Some((field, limit)) = exceeded_limit(&hold) else { return Ok(hold) };
         Err(Problem::invalid(format!("blocks[{index}].{field}").as_str(), limit))
     };
     batch.blocks.iter().enumerate().map(hold).collect()
 }
 
-/// The field of a block that is beyond its limit, and the limit; `wanted` counts the doses that this block and those
-/// before it want now.
-fn exceeded_limit(hold: &HoldDoses, wanted: usize) -> Option<(&'static str, String)> {
-    if wanted > HOLDS_MAX {
-        Some(("count", format!("at most {HOLDS_MAX} doses may be wanted now in one request")))
+/// The field of a block that is beyond its limit, and the limit.
+fn exceeded_limit(hold: &HoldDoses) -> Option<(&'static str, String)> {
+    if usize::try_from(hold.count).is_ok_and(|count| count > HOLDS_MAX) {
+        Some(("count", format!("at most {HOLDS_MAX}")))
     } else if hold.ahead > AHEAD_MAX {
         Some(("ahead", format!("at most {AHEAD_MAX}")))
     } else if hold.in_hand > AHEAD_MAX {
@@ -161,6 +158,9 @@ pub(super) struct OrphanedQuery {
     /// Only those that were requested so many milliseconds ago or earlier
     #[param(value_type = i64, example = 10_000, minimum = 0, maximum = 4_294_967_295_i64)]
     held_for_ms: u32,
+    /// Only those of this vaccine
+    #[param(nullable = false, value_type = i64, minimum = 0, maximum = 4_294_967_295_i64)]
+    vaccine_id: Option<u32>,
 }
 
 /// Lists holds that their owner has not resolved, oldest first, and what was aborted for it
@@ -176,8 +176,8 @@ pub(super) async fn orphaned(
     Query(query): Query<OrphanedQuery>,
 ) -> Result<Json<OrphanedHolds>, Problem> {
     let held_for = Duration::from_millis(query.held_for_ms.into());
-    let owner = query.owner.map(StoreId);
-    let holds = stock.queries.orphaned_holds(owner, clock::now(), held_for, ORPHANED_MAX);
+    let (owner, of) = (query.owner.map(StoreId), query.vaccine_id.map(|id| PoolId(id.into())));
+    let holds = stock.queries.orphaned_holds(owner, of, clock::now(), held_for, ORPHANED_MAX);
     Ok(Json(holds.await?))
 }
 

@@ -150,24 +150,26 @@ fn flags(ReservationBlock { states, .. }: &ReservationBlock) -> [Value<'static>;
 /// Reservations that were held at the first of these times or earlier, or later than the second, oldest first.
 pub(super) fn orphaned(
     tx: &Tx<'_>,
+    of: Option<PoolId>,
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
     let params = [until.into(), future.into(), blocks_max(limit)];
     let blocks = tx.all(ORPHANED_HOLDS, &params, block)?;
-    Ok(in_state(&blocks, ReservationState::Held, limit))
+    Ok(in_state(&blocks, of, ReservationState::Held, limit))
 }
 
 /// Those of one owner.
 pub(super) fn orphaned_of(
     tx: &Tx<'_>,
     owner: StoreId,
+    of: Option<PoolId>,
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
     let params = [owner.0.into(), until.into(), future.into(), blocks_max(limit)];
     let blocks = tx.all(ORPHANED_HOLDS_OF, &params, block)?;
-    Ok(in_state(&blocks, ReservationState::Held, limit))
+    Ok(in_state(&blocks, of, ReservationState::Held, limit))
 }
 
 /// Aborted reservations of one owner.
@@ -177,7 +179,7 @@ pub(super) fn aborted_of(
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
     let blocks = tx.all(ABORTED_OF, &[owner.0.into(), blocks_max(limit)], block)?;
-    Ok(in_state(&blocks, ReservationState::Aborted, limit))
+    Ok(in_state(&blocks, None, ReservationState::Aborted, limit))
 }
 
 /// Each has one reservation of the list at least.
@@ -185,13 +187,16 @@ fn blocks_max(reservations: u32) -> Value<'static> {
     i64::from(reservations).into()
 }
 
-/// The reservations of these blocks that have a state, at most so many.
+/// The reservations of these blocks, of one pool or of all, that have a state, at most so many.
 fn in_state(
     blocks: &[(ReservationId, ReservationBlock)],
+    of: Option<PoolId>,
     state: ReservationState,
     limit: u32,
 ) -> Vec<ReservationId> {
-    let all = blocks.iter().flat_map(|(first, block)| {
+    let is_of = |block: &ReservationBlock| of.is_none_or(|pool| block.claims.contains(&pool));
+    let blocks = blocks.iter().filter(|(_, block)| is_of(block));
+    let all = blocks.flat_map(|(first, block)| {
         let states = (0..).zip(&block.states).filter(move |(_, known)| **known == state);
         states.filter_map(|(offset, _)| first.nth(offset))
     });

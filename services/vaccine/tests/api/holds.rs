@@ -171,7 +171,7 @@ async fn a_request_that_wants_too_much_is_refused_whole() {
     for wrong in [
         vec![block(1, 513, 0)],
         vec![block(1, u32::MAX, 0)],
-        vec![block(1, 300, 0), block(1_000, 213, 0)],
+        vec![block(1, 512, 0), block(1_000, 513, 0)],
         vec![block(1, 1, 0), block(2, 1, 1_025)],
         vec![json!({"first": ANA, "vaccineId": 1, "count": 1, "inHand": 1_025})],
         vec![block(0xfffe, 2, 1)],
@@ -183,9 +183,9 @@ async fn a_request_that_wants_too_much_is_refused_whole() {
         writeln!(refused, "{}", reply.in_short()).unwrap();
     }
     assert_snapshot!(refused, @"
-    422 invalid-field; blocks[0].count: at most 512 doses may be wanted now in one request
-    422 invalid-field; blocks[0].count: at most 512 doses may be wanted now in one request
-    422 invalid-field; blocks[1].count: at most 512 doses may be wanted now in one request
+    422 invalid-field; blocks[0].count: at most 512
+    422 invalid-field; blocks[0].count: at most 512
+    422 invalid-field; blocks[1].count: at most 512
     422 invalid-field; blocks[1].ahead: at most 1024
     422 invalid-field; blocks[0].inHand: at most 1024
     422 invalid-field; blocks[0].first: the last 16 bits leave too few numbers for the block
@@ -288,4 +288,15 @@ async fn a_command_that_the_database_rejects_is_unavailable_and_changes_nothing(
     let batch = app.request("POST /holds", holds(NORTH, &[(ANA, 1), (BO, 1)])).await;
     assert_snapshot!(batch.in_short(), @r#"200 {"outcomes":[{"outcome":"failed"},{"outcome":"failed"}]}"#);
     assert_eq!(app.taken().await, 0);
+}
+
+#[tokio::test]
+async fn unresolved_holds_are_listed_by_vaccine() {
+    let app = VaccineApp::with_doses(9).await;
+    app.request("POST /holds", blocks(NORTH, &[block(10, 2, 0)])).await;
+    let listed = async |of: &str| {
+        let reply = app.request(&format!("GET /holds?heldForMs=0&vaccineId={of}"), "").await;
+        reply.json()["reservationIds"].as_array().unwrap().len()
+    };
+    assert_eq!((listed("1").await, listed("2").await), (2, 0));
 }
