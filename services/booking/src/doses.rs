@@ -77,7 +77,7 @@ impl From<&CallError> for NoDose {
 
 /// Gets doses for citizens. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Doses {
+pub struct DoseQueue {
     queue: mpsc::Sender<Waiting>,
     holds: Arc<HoldClient>,
     writer: WriterHealth,
@@ -98,7 +98,7 @@ impl Waiting {
     }
 }
 
-impl Doses {
+impl DoseQueue {
     /// Starts the task that requests doses; it ends when every handle is dropped.
     pub fn start(holds: Arc<HoldClient>, writer: WriterHealth, runtime: &Runtime) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);

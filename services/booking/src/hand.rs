@@ -69,7 +69,7 @@ struct InHand {
 pub struct Dose {
     vaccine: VaccineId,
     vaccine_name: Arc<str>,
-    dose: InHand,
+    held: InHand,
     /// None once it is spent.
     hand: Option<Hand>,
 }
@@ -77,13 +77,13 @@ pub struct Dose {
 impl Dose {
     /// Its reservation.
     pub fn reservation(&self) -> ReservationId {
-        self.dose.reservation
+        self.held.reservation
     }
 
     /// What a booking has to know of it.
     pub fn held(&self) -> HeldDose {
         let vaccine_name = (*self.vaccine_name).to_owned();
-        HeldDose { reservation: self.dose.reservation, vaccine_name }
+        HeldDose { reservation: self.held.reservation, vaccine_name }
     }
 
     /// It is booked, or may be: nobody else gets it.
@@ -97,7 +97,7 @@ impl Drop for Dose {
         if let Some(Hand(shared)) = self.hand.take()
             && let Some(supply) = shared.supplies.lock().get_mut(&self.vaccine)
         {
-            supply.put_back(self.dose);
+            supply.put_back(self.held);
         }
     }
 }
@@ -128,9 +128,9 @@ impl Hand {
         Some(self.dose(vaccine, supply, dose))
     }
 
-    fn dose(&self, vaccine: VaccineId, supply: &Supply, dose: InHand) -> Dose {
+    fn dose(&self, vaccine: VaccineId, supply: &Supply, held: InHand) -> Dose {
         let vaccine_name = Arc::clone(&supply.vaccine_name);
-        Dose { vaccine, vaccine_name, dose, hand: Some(self.clone()) }
+        Dose { vaccine, vaccine_name, held, hand: Some(self.clone()) }
     }
 
     /// Waits until half of what was last requested ahead is taken, of some vaccine.
@@ -152,15 +152,10 @@ impl Hand {
             let wanted = if supplies.len() < VACCINES_MAX { waiting.min(AHEAD_MAX) } else { 0 };
             return Ahead { wanted, in_hand: 0 };
         };
-        let wanted = f64::from(supply.taken.saturating_add(waiting));
+        let wanted = u128::from(supply.taken.saturating_add(waiting));
         let elapsed = supply.filled_at.elapsed().max(Duration::from_millis(1));
-        let enough = (wanted * HORIZON.as_secs_f64() / elapsed.as_secs_f64()).min(AHEAD_MAX.into());
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is between 0 and AHEAD_MAX"
-        )]
-        let enough = enough as u32;
+        let enough = wanted * HORIZON.as_micros() / elapsed.as_micros();
+        let enough = u32::try_from(enough).unwrap_or(AHEAD_MAX).min(AHEAD_MAX);
         let in_hand = u32::try_from(supply.doses.len()).unwrap_or(u32::MAX).min(AHEAD_MAX);
         Ahead { wanted: enough.saturating_sub(in_hand), in_hand }
     }

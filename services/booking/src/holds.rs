@@ -284,7 +284,9 @@ impl HoldClient {
         let (mut blocks, too_large): (Vec<_>, Vec<_>) =
             mem::take(&mut *self.lost.lock()).into_iter().partition(is_within);
         // They would get no answer again.
-        too_large.iter().for_each(|it| self.abort(&it.block));
+        for it in too_large {
+            self.abort(&it.block);
+        }
         let rest = blocks.split_off(blocks.len().min(HOLDS_MAX.saturating_sub(missing.len())));
         self.lost.lock().extend(rest);
         for RequestedBlock { block, .. } in &blocks {

@@ -27,7 +27,7 @@ pub use config::Config;
 use crate::{
     aborts::Aborts,
     domain::Bookings,
-    doses::Doses,
+    doses::DoseQueue,
     holds::HoldClient,
     protocol::BookingProtocol,
     store::{MIGRATIONS, Queries},
@@ -65,7 +65,7 @@ async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let protocol = Arc::new(BookingProtocol {
         commands: store.commands.clone(),
         queries: Queries(store.reads.clone()),
-        doses: Doses::start(Arc::clone(&holds), store.commands.health().clone(), &runtime),
+        doses: DoseQueue::start(Arc::clone(&holds), store.commands.health().clone(), &runtime),
         holds: Arc::clone(&holds),
         aborts,
         owner: store.id,

@@ -34,7 +34,7 @@ use crate::{
         CreateReply, Fingerprint, ResolveHold,
         tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd, WAITING_PER_USER_MAX},
     },
-    doses::{Doses, NoDose},
+    doses::{DoseQueue, NoDose},
     holds::HoldClient,
     store::Queries,
     under_way::UnderWay,
@@ -57,7 +57,7 @@ pub struct BookingProtocol {
     /// Reads the last commit.
     pub queries: Queries,
     /// Gets doses for citizens.
-    pub doses: Doses,
+    pub doses: DoseQueue,
     /// Requests doses.
     pub holds: Arc<HoldClient>,
     /// Aborts doses and attempts.

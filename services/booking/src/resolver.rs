@@ -59,8 +59,9 @@ pub fn start(protocol: &Arc<BookingProtocol>, vaccine: &Client) {
 /// Gives back the doses in hand that nobody has wanted; all of them when the service stops.
 async fn give_back(protocol: Arc<BookingProtocol>) {
     while protocol.runtime.stop.run_until_cancelled(sleep(EXPIRE_INTERVAL)).await.is_some() {
-        let expired = protocol.holds.expire();
-        expired.into_iter().for_each(|id| protocol.aborts.abort(Abortable::Dose(id)));
+        for reservation in protocol.holds.expire() {
+            protocol.aborts.abort(Abortable::Dose(reservation));
+        }
     }
     protocol
         .aborts

@@ -13,7 +13,7 @@ use platform_store::{
 };
 use uuid::Uuid;
 
-use self::tickets::read_ticket;
+use self::tickets::{LOAD_TICKET, read_ticket};
 use crate::{
     domain::{
         Abort, Abortable, AttemptId, Bookings, Command, CompleteBooking, CreateBooking,
@@ -102,11 +102,6 @@ const FIRST_WAITING: &str = "
      WHERE outcome IS NULL
   ORDER BY number
      LIMIT 1";
-
-const LOAD_TICKET: &str = "
-    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking
-      FROM tickets
-     WHERE id = ?1";
 
 const WAITING_OF_USER: &str = "
     SELECT count(*)

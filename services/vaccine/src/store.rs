@@ -216,6 +216,15 @@ fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     Ok(())
 }
 
+/// Which holds are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HoldFilter {
+    /// Those of one store, or of all.
+    pub owner: Option<StoreId>,
+    /// Those that claim one pool, or any.
+    pub pool: Option<PoolId>,
+}
+
 /// Reads the ledger.
 #[derive(Clone, Debug)]
 pub struct Queries(pub ReadPool);
@@ -264,12 +273,11 @@ impl Queries {
         read.await
     }
 
-    /// Holds, of one owner or of all, and of one pool or of all, that were requested so long ago or longer and not
-    /// resolved since, oldest first; and what was aborted for one owner.
+    /// Holds that were requested so long ago or longer and not resolved since, oldest first; and what was aborted for
+    /// one owner.
     pub async fn orphaned_holds(
         &self,
-        owner: Option<StoreId>,
-        of: Option<PoolId>,
+        HoldFilter { owner, pool: of }: HoldFilter,
         now: Timestamp,
         held_for: Duration,
         limit: u32,

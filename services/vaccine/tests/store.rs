@@ -18,7 +18,7 @@ mod sold_out;
 
 use std::time::Duration;
 
-use contracts::vaccine::ReservationState;
+use contracts::{ids::StoreId, vaccine::ReservationState};
 use platform_store::{Aggregate, Database, Row, SqlError, StoreError, Tx};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use vaccine::{
     domain::{
         ChangeVaccine, Command, HoldDoses, Ledger, Pool, PoolId, Refusal, RegisterVaccine, Reply,
     },
-    store::{MIGRATIONS, Queries},
+    store::{HoldFilter, MIGRATIONS, Queries},
 };
 
 use commands::{
@@ -46,6 +46,10 @@ where
 
 fn ledger(new: fn() -> TestDatabase) -> TestStore<Ledger> {
     open(new())
+}
+
+fn filter(owner: Option<StoreId>) -> HoldFilter {
+    HoldFilter { owner, pool: None }
 }
 
 fn queries(ledger: &TestStore<Ledger>) -> Queries {
@@ -173,7 +177,8 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
 
     let orphaned = |by: Option<u128>, until, limit| {
         let queries = queries(&ledger);
-        let ids = queries.orphaned_holds(by.map(owner), None, second(until), Duration::ZERO, limit);
+        let ids =
+            queries.orphaned_holds(filter(by.map(owner)), second(until), Duration::ZERO, limit);
         let ids = ledger.database.block_on(ids).unwrap();
         ids.reservation_ids.iter().map(|id| id.0.as_u128()).collect::<Vec<_>>()
     };
@@ -188,7 +193,7 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     ledger.submit(&[hold(10, 1, 1), abort_by(10, 1), abort_by(11, 1), abort_by(12, 2)]);
     ledger.submit(&[abort_by(13, 1), return_dose(13)]);
     let queries = queries(&ledger);
-    let listed = queries.orphaned_holds(Some(owner(1)), None, second(0), Duration::ZERO, 9);
+    let listed = queries.orphaned_holds(filter(Some(owner(1))), second(0), Duration::ZERO, 9);
     let aborted = ledger.database.block_on(listed).unwrap().aborted;
     assert_eq!(aborted, [10, 11].map(reservation), "what its owner has not recorded");
 }

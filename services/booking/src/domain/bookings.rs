@@ -118,10 +118,10 @@ impl Bookings {
     pub(super) fn create(&mut self, create: &CreateBooking) -> CreateReply {
         let CreateBooking { attempt, dose, at } = create;
         if let Some(known) = attempt.id.and_then(|id| self.booking_of(Abortable::Attempt(id))) {
-            return match known.fingerprint == attempt.fingerprint {
-                true => CreateReply::BookedBefore(known.clone()),
-                false => CreateReply::KeyReused,
-            };
+            if known.fingerprint != attempt.fingerprint {
+                return CreateReply::KeyReused;
+            }
+            return CreateReply::BookedBefore(known.clone());
         }
         if attempt.id.is_some_and(|id| self.is_aborted(Abortable::Attempt(id))) {
             return CreateReply::Aborted;

@@ -174,8 +174,8 @@ impl Bookings {
         ServeReply::Ended(self.end(ticket, end))
     }
 
-    fn end(&mut self, ticket: QueuedTicket, end: TicketEnd) -> QueuedTicket {
-        let ticket = QueuedTicket { end: Some(end), ..ticket };
+    fn end(&mut self, mut ticket: QueuedTicket, end: TicketEnd) -> QueuedTicket {
+        ticket.end = Some(end);
         if ticket.number == self.ended_up_to + 1 {
             self.ended_up_to = ticket.number;
         }

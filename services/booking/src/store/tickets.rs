@@ -1,4 +1,4 @@
-//! Tickets as rows. The statements that read them are in `store.rs`.
+//! Tickets as rows.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,11 @@ use crate::domain::{
     Bookings, Fingerprint,
     tickets::{QueuedTicket, TicketEnd},
 };
+
+pub(super) const LOAD_TICKET: &str = "
+    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking
+      FROM tickets
+     WHERE id = ?1";
 
 const INSERT_TICKET: &str = "
     INSERT INTO tickets
@@ -44,7 +49,7 @@ pub(super) fn load(
     ids: &BTreeSet<TicketId>,
 ) -> Result<(), SqlError> {
     let keys: Vec<_> = ids.iter().map(|id| [Value::Uuid(id.0)]).collect();
-    for known in tx.find_each(super::LOAD_TICKET, &keys, read_ticket)?.into_iter().flatten() {
+    for known in tx.find_each(LOAD_TICKET, &keys, read_ticket)?.into_iter().flatten() {
         bookings.tickets.load(known.id, known);
     }
     Ok(())

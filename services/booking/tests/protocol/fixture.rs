@@ -9,7 +9,7 @@ use booking::{
     RESPONSE_TIMEOUT,
     aborts::Aborts,
     domain::{Bookings, Command, Fingerprint, Reply},
-    doses::Doses,
+    doses::DoseQueue,
     hand::KEPT_FOR,
     holds::HoldClient,
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
@@ -68,7 +68,7 @@ impl ProtocolFixture {
         let client = Client::new(vaccine.url().parse().unwrap());
         let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
         let holds = Arc::new(HoldClient::new(client, owner, reads.clone(), aborts.clone()));
-        let doses = Doses::start(Arc::clone(&holds), commands.health().clone(), &runtime);
+        let doses = DoseQueue::start(Arc::clone(&holds), commands.health().clone(), &runtime);
         let (queries, enqueued) = (Queries(reads), Notifier::default());
         let under_way = UnderWay::default();
         let protocol = BookingProtocol {

@@ -26,7 +26,10 @@ use super::{
     problems::InvalidQuery,
     stock::{Stock, WRITE_TIMEOUT},
 };
-use crate::domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal};
+use crate::{
+    domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal},
+    store::HoldFilter,
+};
 
 /// Reservations in one response to `GET /holds`: more than one store can leave behind.
 const ORPHANED_MAX: u32 = 10_000;
@@ -176,8 +179,9 @@ pub(super) async fn orphaned(
     Query(query): Query<OrphanedQuery>,
 ) -> Result<Json<OrphanedHolds>, Problem> {
     let held_for = Duration::from_millis(query.held_for_ms.into());
-    let (owner, of) = (query.owner.map(StoreId), query.vaccine_id.map(|id| PoolId(id.into())));
-    let holds = stock.queries.orphaned_holds(owner, of, clock::now(), held_for, ORPHANED_MAX);
+    let pool = query.vaccine_id.map(|id| PoolId(id.into()));
+    let filter = HoldFilter { owner: query.owner.map(StoreId), pool };
+    let holds = stock.queries.orphaned_holds(filter, clock::now(), held_for, ORPHANED_MAX);
     Ok(Json(holds.await?))
 }
 

@@ -7,7 +7,7 @@ use platform_store::Tx;
 use testkit::{TestDatabase, TestStore, on_both_databases, steps::steps};
 use vaccine::domain::{Command, HoldDoses, Ledger, Reply};
 
-use super::{ledger, queries};
+use super::{filter, ledger, queries};
 use crate::commands::{
     abort_by, administer, confirm, held, hold, hold_block, owner, register, release, reservation,
     second,
@@ -70,7 +70,8 @@ fn a_confirmation_changes_no_list_while_others_of_its_block_are_held(new: fn() -
 
 fn listed(ledger: &TestStore<Ledger>, by: Option<u128>, until: i64, limit: u32) -> [Vec<u128>; 2] {
     let queries = queries(ledger);
-    let listed = queries.orphaned_holds(by.map(owner), None, second(until), Duration::ZERO, limit);
+    let listed =
+        queries.orphaned_holds(filter(by.map(owner)), second(until), Duration::ZERO, limit);
     let OrphanedHolds { reservation_ids, aborted } = ledger.database.block_on(listed).unwrap();
     [reservation_ids, aborted].map(|ids| ids.iter().map(|id| id.0.as_u128()).collect())
 }
