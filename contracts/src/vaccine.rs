@@ -142,15 +142,16 @@ pub struct HoldBlock {
     #[schema(value_type = PositiveNumber)]
     pub vaccine_id: VaccineId,
     /// Doses that are wanted now, as many of them as are free; 0 to 512.
+    #[serde(deserialize_with = "number::count")]
     #[schema(maximum = 512)]
     pub count: u32,
     /// Further doses, which will be wanted soon: so many, as long as the store has no more than a
     /// [`AHEAD_SHARE`]th of what is free ahead of demand; 0 to 1,024.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::count")]
     #[schema(maximum = 1_024)]
     pub ahead: u32,
     /// Doses that the store has ahead of demand already.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::count")]
     #[schema(maximum = 1_024)]
     pub in_hand: u32,
 }

@@ -189,8 +189,8 @@ async fn a_request_that_wants_too_much_is_refused_whole() {
     422 invalid-field; blocks[1].ahead: at most 1024
     422 invalid-field; blocks[0].inHand: at most 1024
     422 invalid-field; blocks[0].first: the last 16 bits leave too few numbers for the block
-    422 invalid-field; blocks[1].count: invalid value: integer `-1`, expected u32 at line 1 column 105
-    422 invalid-field; blocks[0].ahead: invalid value: integer `4294967296`, expected u32 at line 1 column 30
+    422 invalid-field; blocks[1].count: invalid value: integer `-1`, expected a whole number from 0 to 4294967295 at line 1 column 105
+    422 invalid-field; blocks[0].ahead: invalid value: integer `4294967296`, expected a whole number from 0 to 4294967295 at line 1 column 30
     422 invalid-field; blocks[0].count: missing field `count` at line 1 column 73
     ");
     assert_eq!(app.taken().await, 0);
