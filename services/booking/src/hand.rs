@@ -148,8 +148,8 @@ impl Hand {
     pub(crate) fn ahead(&self, vaccine: VaccineId, waiting: u32) -> Ahead {
         let supplies = self.0.supplies.lock();
         let Some(supply) = supplies.get(&vaccine) else {
-            // As many citizens may come next.
-            let wanted = if supplies.len() < VACCINES_MAX { waiting.min(AHEAD_MAX) } else { 0 };
+            // As many may come next as have come at once with the first of them; one alone may be the only one.
+            let wanted = if supplies.len() < VACCINES_MAX { waiting.saturating_sub(1) } else { 0 };
             return Ahead { wanted, in_hand: 0 };
         };
         let wanted = u128::from(supply.taken.saturating_add(waiting));

@@ -1,6 +1,7 @@
 //! The booking protocol on its own: no listener, no relay, no background tasks.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,8 +18,9 @@ use booking::{
     under_way::UnderWay,
 };
 use contracts::{
-    event::ConsumerOffset,
+    event::{CloudEvent, ConsumerOffset},
     ids::{ReservationId, StoreId, UserId, VaccineId},
+    vaccine::AbortBatch,
 };
 use platform_rest::{client::Client, runtime::Runtime};
 use platform_store::{
@@ -30,7 +32,11 @@ use testkit::TEST_TIMEOUT;
 use tokio::time::{self, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::vaccine::{FakeReply, FakeVaccine, OFFSET};
+use crate::{
+    app::BookingApp,
+    summary,
+    vaccine::{ABORTS, EVENTS, FakeReply, FakeVaccine, OFFSET},
+};
 
 pub(crate) struct ProtocolFixture {
     pub(crate) vaccine: FakeVaccine,
@@ -122,6 +128,32 @@ pub(crate) async fn lull() {
     time::pause();
     time::advance(KEPT_FOR + Duration::from_secs(1)).await;
     time::resume();
+}
+
+/// The same, until so many doses are released: by their events, or at the ledger.
+pub(crate) async fn lull_until_released(app: &BookingApp, count: usize) -> BTreeSet<ReservationId> {
+    loop {
+        app.request("GET /bookings", "").await; // By its reply all tasks wait for timers.
+        lull().await;
+        let released = released(&app.vaccine);
+        if released.len() >= count {
+            return released;
+        }
+    }
+}
+
+fn released(vaccine: &FakeVaccine) -> BTreeSet<ReservationId> {
+    let at_the_ledger = vaccine.requests(ABORTS).into_iter().flat_map(|request| {
+        let batch: AbortBatch = serde_json::from_slice(&request.body).unwrap();
+        batch.reservation_ids
+    });
+    let by_event = vaccine.requests(EVENTS).into_iter().flat_map(|request| {
+        let events: Vec<CloudEvent> = serde_json::from_slice(&request.body).unwrap();
+        let aborted = events.into_iter().map(|event| summary(&event));
+        aborted.filter(|(r#type, _)| r#type == "ReservationAborted").collect::<Vec<_>>()
+    });
+    let by_event = by_event.map(|(_, id)| ReservationId(id.parse().unwrap()));
+    at_the_ledger.chain(by_event).collect()
 }
 
 /// The store of booking in a folder.

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use booking::RESPONSE_TIMEOUT;
 use contracts::{ids::VaccineId, vaccine::HoldBlock};
-use tokio::select;
+use tokio::{join, select};
 
 use crate::{
     app::BookingApp,
     book,
-    fixture::{ProtocolFixture, lull, without_key},
+    fixture::{ProtocolFixture, lull, lull_until_released, without_key},
     summary,
     vaccine::{FakeReply, HOLDS, held, held_many},
 };
@@ -35,16 +35,30 @@ async fn doses_in_hand_are_booked_without_a_request() {
 }
 
 #[tokio::test]
-async fn as_many_again_are_requested_as_citizens_wait_and_more_before_they_run_out() {
+async fn more_are_requested_before_they_run_out() {
     let fixture = ProtocolFixture::start();
     holds(&fixture, 1 + 8);
     for id in 1..=5 {
         assert_eq!(fixture.book(without_key()).await, Ok(id));
     }
     let [first, refill] = blocks(&fixture, 2).await[..] else { panic!("two blocks") };
-    assert_eq!((first.count, first.ahead, first.in_hand), (1, 1, 0));
+    assert_eq!(
+        (first.count, first.ahead, first.in_hand),
+        (1, 0, 0),
+        "one citizen may be the only one"
+    );
     assert_eq!((refill.count, refill.in_hand), (0, 4), "at half of eight, and nobody waits for it");
     assert!(refill.ahead > 0, "{refill:?}");
+}
+
+#[tokio::test]
+async fn citizens_who_come_at_once_are_expected_to_be_followed_by_as_many() {
+    let fixture = ProtocolFixture::start();
+    let book = || fixture.book(without_key());
+    let booked = join!(book(), book(), book());
+    assert!(booked.0.is_ok() && booked.1.is_ok() && booked.2.is_ok(), "{booked:?}");
+    let block = blocks(&fixture, 1).await[0];
+    assert_eq!((block.count, block.ahead, block.in_hand), (3, 2, 0));
 }
 
 #[tokio::test]
@@ -91,11 +105,8 @@ async fn doses_that_nobody_wants_are_given_back() {
     app.vaccine.reply_next(HOLDS, FakeReply::outcomes([held_many(3)]));
     book(&app).await;
     let first = app.vaccine.batches(1).await[0].blocks[0].first;
-    let event = |name: &str, n| (name.to_owned(), first.nth(n).unwrap().to_string());
-    lull().await;
-    let events: Vec<_> = app.vaccine.events(3).await.iter().map(summary).collect();
-    let given_back = [event("ReservationAborted", 1), event("ReservationAborted", 2)];
-    assert_eq!(events, [&[event("Booked", 0)][..], &given_back].concat());
+    let released = lull_until_released(&app, 2).await;
+    assert_eq!(released, [1, 2].map(|n| first.nth(n).unwrap()).into());
 
     assert_eq!(book(&app).await.status, 201);
     assert_ne!(app.vaccine.batches(2).await[1].blocks[0].first, first);
