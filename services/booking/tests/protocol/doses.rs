@@ -16,7 +16,7 @@ use tokio::{join, select, task::JoinSet};
 use crate::{
     app::{BookingApp, REFERENCE_BODY},
     book,
-    fixture::{ProtocolFixture, lull_until_released},
+    fixture::{ProtocolFixture, released_after_lull},
     summary,
     vaccine::{FakeReply, FakeVaccine, HOLDS, held, wanted},
 };
@@ -72,7 +72,7 @@ async fn a_dose_whose_answer_was_lost_is_aborted_when_nobody_wants_it() {
         let app = BookingApp::start();
         app.vaccine.reply_next(HOLDS, reply);
         assert_eq!(book(&app).await.status, 503);
-        let released = lull_until_released(&app, 1).await;
+        let released = released_after_lull(&app, 1).await;
         assert_eq!(released, BTreeSet::from([app.vaccine.batches(1).await[0].blocks[0].first]));
     }
 }

@@ -9,7 +9,7 @@ use tokio::{join, select};
 use crate::{
     app::BookingApp,
     book,
-    fixture::{ProtocolFixture, lull, lull_until_released, without_key},
+    fixture::{ProtocolFixture, lull, released_after_lull, without_key},
     summary,
     vaccine::{FakeReply, HOLDS, held, held_many},
 };
@@ -105,7 +105,7 @@ async fn doses_that_nobody_wants_are_given_back() {
     app.vaccine.reply_next(HOLDS, FakeReply::outcomes([held_many(3)]));
     book(&app).await;
     let first = app.vaccine.batches(1).await[0].blocks[0].first;
-    let released = lull_until_released(&app, 2).await;
+    let released = released_after_lull(&app, 2).await;
     assert_eq!(released, [1, 2].map(|n| first.nth(n).unwrap()).into());
 
     assert_eq!(book(&app).await.status, 201);
