@@ -156,12 +156,13 @@ impl Observations {
     /// Of refusals whose requests started once they were immediate.
     pub fn p99_of_refusals(&self, outage: &Range<Duration>) -> Option<Duration> {
         let open = outage.start + self.opened_after(outage)?;
-        self.p99_within(&(open..outage.end), Outcome::is_refusal)
+        self.percentile(99, &(open..outage.end), Outcome::is_refusal)
     }
 
     /// Of requests that started and ended within a span, and ended in one of these ways.
-    pub(crate) fn p99_within(
+    pub(crate) fn percentile(
         &self,
+        percent: usize,
         span: &Range<Duration>,
         counts: impl Fn(Outcome) -> bool,
     ) -> Option<Duration> {
@@ -170,7 +171,7 @@ impl Observations {
             .filter(|it| counts(it.outcome) && it.ended_at.saturating_sub(it.took) >= span.start);
         let mut took: Vec<_> = counted.map(|it| it.took).collect();
         took.sort_unstable();
-        took.get(took.len() * 99 / 100).copied()
+        took.get(took.len() * percent / 100).copied()
     }
 
     /// How long after `end` there were `enough` bookings per second again; none if not before
