@@ -28,7 +28,7 @@ use platform_resilience::{
 };
 use platform_telemetry::trace;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::{
     base_url, call_outcome,
@@ -174,7 +174,8 @@ impl Client {
         previous: Option<&Arc<Endpoint>>,
         deadline: Instant,
     ) -> Result<ChosenEndpoint, CallError> {
-        let chosen = timeout_at(deadline.into(), self.endpoints.choose(previous)).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let chosen = timeout(left, self.endpoints.choose(previous)).await;
         chosen.unwrap_or_else(|elapsed| Err(CallError::unreachable(elapsed)))
     }
 

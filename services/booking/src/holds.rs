@@ -37,7 +37,7 @@ use platform_store::{ReadPool, outbox};
 use platform_telemetry::error_chain;
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
-    time::{sleep, timeout_at},
+    time::{sleep, timeout},
 };
 use tracing::warn;
 
@@ -214,7 +214,7 @@ impl HoldClient {
                 }
             }
         };
-        timeout_at(until.into(), turn).await.ok().flatten()
+        timeout(until.saturating_duration_since(Instant::now()), turn).await.ok().flatten()
     }
 
     fn goes_first(&self, backlog: Backlog) -> bool {
