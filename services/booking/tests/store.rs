@@ -298,11 +298,11 @@ fn an_event_names_the_dose_and_the_booking(new: fn() -> TestDatabase) {
 const POISON: Migration = Migration {
     name: "9998_poison.sql",
     sqlite: "
-        CREATE TRIGGER poisoned BEFORE INSERT ON outbox WHEN NEW.data LIKE '%poison%'
+        CREATE TRIGGER poisoned BEFORE INSERT ON outbox WHEN NEW.events LIKE '%poison%'
         BEGIN
             SELECT RAISE(ABORT, 'poison');
         END",
-    postgres: "ALTER TABLE outbox ADD CHECK (data NOT LIKE '%poison%')",
+    postgres: "ALTER TABLE outbox ADD CHECK (events NOT LIKE '%poison%')",
 };
 
 fn poisoned(number: u8) -> CreateBooking {

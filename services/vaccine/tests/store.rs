@@ -19,7 +19,7 @@ mod sold_out;
 use std::time::Duration;
 
 use contracts::{ids::StoreId, vaccine::ReservationState};
-use platform_store::{Aggregate, Database, Row, SqlError, StoreError, Tx};
+use platform_store::{Aggregate, Database, OutboxEntry, Row, SqlError, StoreError, Tx, outbox};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};
 use testkit::{TestDatabase, TestStore, on_both_databases};
@@ -60,7 +60,9 @@ const POOLS: &str = "SELECT id, name, stock, taken FROM pools ORDER BY id";
 const RESERVATIONS: &str =
     "SELECT id, owner, claims, states, held_at_ms FROM reservations ORDER BY id";
 const LAST_POOL: &str = "SELECT id FROM last_pool";
-const OUTBOX: &str = "SELECT type, data, at_ms FROM outbox ORDER BY sequence";
+
+/// More than any test publishes.
+const EVENTS_MAX: u32 = 10_000;
 
 /// All rows of the ledger's tables and of its outbox.
 fn rows(tx: &Tx<'_>) -> Result<Vec<String>, SqlError> {
@@ -71,11 +73,11 @@ fn rows(tx: &Tx<'_>) -> Result<Vec<String>, SqlError> {
         let (id, owner) = (row.uuid(0)?, row.uuid_or_null(1)?);
         Ok(format!("{id} {owner:?} {} {} {}", row.text(2)?, row.text(3)?, row.int(4)?))
     };
-    let event = |row: &Row<'_>| Ok(format!("{} {} {}", row.text(0)?, row.text(1)?, row.int(2)?));
+    let event = |entry: OutboxEntry| format!("{:?}", entry.event);
     let pools = tx.all(POOLS, &[], pool)?;
     let reservations = tx.all(RESERVATIONS, &[], reservation)?;
     let last_pool = tx.all(LAST_POOL, &[], |row| Ok(format!("last pool {}", row.int(0)?)))?;
-    let events = tx.all(OUTBOX, &[], event)?;
+    let events = outbox::after(tx, 0, EVENTS_MAX)?.into_iter().map(event).collect();
     Ok([pools, reservations, last_pool, events].concat())
 }
 
@@ -175,13 +177,14 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     ledger.submit(&[hold(8, 1, 1), administer(8, 1), hold(9, 1, 1), return_dose(9)]);
     ledger.submit(&[hold(14, 3, 3_600)]);
 
-    let orphaned = |by: Option<u128>, until, limit| {
+    let orphaned_for = |by: Option<u128>, now, held_for, limit| {
         let queries = queries(&ledger);
-        let ids =
-            queries.orphaned_holds(filter(by.map(owner)), second(until), Duration::ZERO, limit);
+        let held_for = Duration::from_secs(held_for);
+        let ids = queries.orphaned_holds(filter(by.map(owner)), second(now), held_for, limit);
         let ids = ledger.database.block_on(ids).unwrap();
         ids.reservation_ids.iter().map(|id| id.0.as_u128()).collect::<Vec<_>>()
     };
+    let orphaned = |by, until: i64, limit| orphaned_for(by, until + 1, 1, limit);
     assert_eq!(orphaned(Some(1), 30, 9), [2, 3, 1]);
     assert_eq!(orphaned(Some(1), 29, 9), [2, 3]);
     assert_eq!(orphaned(Some(1), 30, 1), [2]);
@@ -189,6 +192,11 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     assert_eq!(orphaned(Some(4), 30, 9), [0; 0]);
     assert_eq!(orphaned(None, 30, 3), [4, 2, 3]);
     assert_eq!(orphaned(Some(3), 4, 9), [14], "from before the wall clock was set back by an hour");
+    assert_eq!(
+        orphaned_for(Some(1), 29, 0, 9),
+        [2, 3, 1],
+        "all, also of a process whose clock is ahead"
+    );
 
     ledger.submit(&[hold(10, 1, 1), abort_by(10, 1), abort_by(11, 1), abort_by(12, 2)]);
     ledger.submit(&[abort_by(13, 1), return_dose(13)]);
