@@ -166,7 +166,11 @@ impl Client {
         if !self.endpoints.retry_budget.try_retry(Coarse.now()) {
             return result;
         }
-        self.attempt(second, retry, deadline, deadline).await
+        match self.attempt(second, retry, deadline, deadline).await {
+            // The first may have been received all the same.
+            Err(CallError::Unreachable(_)) => result,
+            retried => retried,
+        }
     }
 
     async fn choose(
