@@ -31,7 +31,7 @@ const USERS: u16 = 100;
 /// How long the load runs before the outage, while the circuit is open, and once it is closed again.
 const BEFORE: Duration = Duration::from_secs(2);
 const OUTAGE: Duration = Duration::from_secs(2);
-const AFTER: Duration = Duration::from_secs(3);
+const AFTER: Duration = Duration::from_secs(5);
 
 /// It ends earlier.
 const LOAD_MAX: Duration = Duration::from_mins(2);

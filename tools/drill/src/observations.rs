@@ -159,6 +159,12 @@ impl Observations {
         self.percentile(99, &(open..outage.end), Outcome::is_refusal)
     }
 
+    /// When the last booking within a span was made.
+    pub(crate) fn last_booked(&self, span: &Range<Duration>) -> Option<Duration> {
+        let booked = self.between(span.start, span.end);
+        booked.filter(|it| it.outcome == Outcome::Status(201)).map(|it| it.ended_at).max()
+    }
+
     /// A percentile of the response times of requests that started and ended within a span, and ended in one of
     /// these ways.
     pub fn percentile(
