@@ -1,5 +1,7 @@
 //! Bodies of `vaccine`: stock, and holds of it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -23,6 +25,14 @@ pub const AHEAD_MAX: u32 = 1_024;
 /// The share of the free doses that a store may hold ahead of demand (1/64): one that fails takes no more from others
 /// until its doses are released.
 pub const AHEAD_SHARE: i64 = 64;
+
+/// Reservations in one [`OrphanedHolds`], at most: more than one store can leave behind.
+pub const ORPHANED_MAX: u32 = 10_000;
+
+/// How long a store may repeat the answer that a vaccine is sold out, from its request. Who adds doses, or releases
+/// one, gets the answer of `vaccine` that much later, so that after that nobody is refused without a request for a
+/// dose.
+pub const SOLD_OUT_FOR: Duration = Duration::from_millis(20);
 
 /// A vaccine. Free doses: `stock - book_qty`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -210,7 +220,7 @@ pub struct AbortBatchReply {
     pub refused: Vec<ReservationId>,
 }
 
-/// Holds that their owner has not resolved, oldest first.
+/// Holds that their owner has not resolved, oldest first; of each list at most [`ORPHANED_MAX`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrphanedHolds {

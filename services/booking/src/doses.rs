@@ -119,9 +119,9 @@ impl DoseQueue {
         }
         // Those who wait in the queue go first.
         if self.queue.capacity() == QUEUE_MAX
-            && let Some(dose) = self.holds.take_in_hand(vaccine)
+            && let Some(outcome) = self.holds.without_request(vaccine)
         {
-            return Ok(dose);
+            return outcome.or(NoDose::RetryLater);
         }
         if let CircuitState::Open { retry_after } = self.holds.circuit_state() {
             return Err(NoDose::CircuitOpen { retry_after });
@@ -132,6 +132,18 @@ impl DoseQueue {
             return Err(NoDose::RetryLater);
         }
         dose.await.unwrap_or(Err(NoDose::RetryLater))
+    }
+}
+
+impl HeldOutcome {
+    /// The dose, or why there is none; `no_answer` if the ledger did not answer for it.
+    fn or(self, no_answer: NoDose) -> Result<Dose, NoDose> {
+        match self {
+            Self::Held(dose) => Ok(dose),
+            Self::SoldOut => Err(NoDose::SoldOut),
+            Self::NoSuchVaccine => Err(NoDose::NoSuchVaccine),
+            Self::Unknown => Err(no_answer),
+        }
     }
 }
 
@@ -194,12 +206,7 @@ impl Requests {
         drop(turn);
         let no_answer = error.as_ref().map_or(NoDose::RetryLater, NoDose::from);
         for (one, outcome) in waiting.into_iter().zip(outcomes) {
-            one.end(match outcome {
-                HeldOutcome::Held(dose) => Ok(dose),
-                HeldOutcome::SoldOut => Err(NoDose::SoldOut),
-                HeldOutcome::NoSuchVaccine => Err(NoDose::NoSuchVaccine),
-                HeldOutcome::Unknown => Err(no_answer),
-            });
+            one.end(outcome.or(no_answer));
         }
     }
 

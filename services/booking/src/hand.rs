@@ -28,6 +28,10 @@ pub const KEPT_FOR: Duration = Duration::from_secs(4);
 /// For how long the doses in hand should be enough, at the rate at which they were taken since the last request.
 const HORIZON: Duration = Duration::from_millis(100);
 
+/// The shortest time over which that rate is measured: citizens who come at once are no more than they are. A quarter, so
+/// that of a rate that lasts twice as many are requested each time, until there are enough.
+const RATE_SPAN_MIN: Duration = Duration::from_millis(25);
+
 /// Vaccines of which doses are in hand; those of further ones are requested one by one.
 const VACCINES_MAX: usize = 1_024;
 
@@ -54,14 +58,13 @@ struct Supply {
     taken: u32,
     /// Whether half of them is taken.
     is_low: bool,
-    /// Whether some were added, and those who waited have not taken theirs yet.
-    is_new: bool,
 }
 
+/// A dose that is held since then.
 #[derive(Clone, Copy, Debug)]
-struct InHand {
-    reservation: ReservationId,
-    held_at: Instant,
+pub(crate) struct InHand {
+    pub(crate) reservation: ReservationId,
+    pub(crate) held_at: Instant,
 }
 
 /// A dose for one citizen. Dropped before it was [spent](Dose::spend), it is back in hand.
@@ -146,56 +149,48 @@ impl Hand {
 
     /// How many doses to request ahead of demand, where so many citizens wait for others.
     pub(crate) fn ahead(&self, vaccine: VaccineId, waiting: u32) -> Ahead {
-        let supplies = self.0.supplies.lock();
-        let Some(supply) = supplies.get(&vaccine) else {
+        let mut supplies = self.0.supplies.lock();
+        let is_full = supplies.len() >= VACCINES_MAX;
+        let Some(supply) = supplies.get_mut(&vaccine) else {
             // As many may come next as have come at once with the first of them; one alone may be the only one.
-            let wanted = if supplies.len() < VACCINES_MAX { waiting.saturating_sub(1) } else { 0 };
+            let wanted = if is_full { 0 } else { waiting.saturating_sub(1) };
             return Ahead { wanted, in_hand: 0 };
         };
         let wanted = u128::from(supply.taken.saturating_add(waiting));
-        let elapsed = supply.filled_at.elapsed().max(Duration::from_millis(1));
+        let elapsed = supply.filled_at.elapsed().max(RATE_SPAN_MIN);
         let enough = wanted * HORIZON.as_micros() / elapsed.as_micros();
         let enough = u32::try_from(enough).unwrap_or(AHEAD_MAX).min(AHEAD_MAX);
         let in_hand = u32::try_from(supply.doses.len()).unwrap_or(u32::MAX).min(AHEAD_MAX);
-        Ahead { wanted: enough.saturating_sub(in_hand), in_hand }
+        let wanted = enough.saturating_sub(in_hand);
+        supply.is_low &= wanted > 0;
+        Ahead { wanted, in_hand }
     }
 
-    /// Adds doses that are held since then.
+    /// Adds doses that are held since then, but for those of the citizens who wait: nobody else can take them.
     pub(crate) fn fill(
         &self,
         vaccine: VaccineId,
         vaccine_name: &str,
-        held: impl Iterator<Item = ReservationId>,
-        held_at: Instant,
-    ) {
+        mut held: impl Iterator<Item = InHand>,
+        waiting: usize,
+    ) -> Vec<Dose> {
+        let vaccine_name: Arc<str> = vaccine_name.into();
+        let dose = |held| {
+            let vaccine_name = Arc::clone(&vaccine_name);
+            Dose { vaccine, vaccine_name, held, hand: Some(self.clone()) }
+        };
+        let given = held.by_ref().take(waiting).map(dose).collect();
+        let mut held = held.peekable();
         let mut supplies = self.0.supplies.lock();
-        let supply = supplies.entry(vaccine).or_insert_with(|| Supply {
-            vaccine_name: vaccine_name.into(),
-            doses: VecDeque::new(),
-            filled_to: 0,
-            filled_at: held_at,
-            taken: 0,
-            is_low: false,
-            is_new: true,
-        });
-        if *supply.vaccine_name != *vaccine_name {
-            supply.vaccine_name = vaccine_name.into();
+        if held.peek().is_some() || supplies.len() < VACCINES_MAX || supplies.contains_key(&vaccine)
+        {
+            let supply = supplies.entry(vaccine).or_insert_with(Supply::new);
+            supply.vaccine_name = vaccine_name;
+            held.for_each(|dose| supply.put_back(dose));
+            (supply.filled_to, supply.filled_at) = (supply.doses.len(), Instant::now());
+            (supply.taken, supply.is_low) = (0, false);
         }
-        let is_older = supply.doses.back().is_some_and(|last| last.held_at > held_at);
-        supply.doses.extend(held.map(|reservation| InHand { reservation, held_at }));
-        if is_older {
-            supply.doses.make_contiguous().sort_by_key(|dose| dose.held_at);
-        }
-        supply.is_new = true;
-    }
-
-    /// The citizens who waited have taken their doses: from now on the others are used.
-    pub(crate) fn filled(&self) {
-        let now = Instant::now();
-        for supply in self.0.supplies.lock().values_mut().filter(|supply| supply.is_new) {
-            (supply.filled_to, supply.filled_at) = (supply.doses.len(), now);
-            (supply.taken, supply.is_low, supply.is_new) = (0, false, false);
-        }
+        given
     }
 
     /// Takes the doses that were in hand for too long, and forgets the vaccines of which there are none.
@@ -223,6 +218,17 @@ impl Hand {
 }
 
 impl Supply {
+    fn new() -> Self {
+        Self {
+            vaccine_name: Arc::from(""),
+            doses: VecDeque::new(),
+            filled_to: 0,
+            filled_at: Instant::now(),
+            taken: 0,
+            is_low: false,
+        }
+    }
+
     fn put_back(&mut self, dose: InHand) {
         let older = self.doses.partition_point(|other| other.held_at < dose.held_at);
         self.doses.insert(older, dose);

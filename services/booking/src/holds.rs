@@ -16,22 +16,19 @@
 //! vaccine is sold out. After a few seconds they are aborted.
 
 use std::{
-    collections::BTreeMap,
-    mem,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use contracts::{
     event::ConsumerOffset,
     ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply, OrphanedHolds},
+    vaccine::{
+        HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
+    },
 };
 use parking_lot::Mutex as SyncMutex;
-use platform_resilience::{
-    limiter::{Limiter, LimiterConfig, Sample},
-    time::Monotonic,
-};
 use platform_rest::client::{Call, CallError, CircuitState, Client};
 use platform_store::{ReadPool, outbox};
 use platform_telemetry::error_chain;
@@ -39,22 +36,19 @@ use tokio::{
     sync::{Mutex, MutexGuard, watch},
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
-
 use uuid::Uuid;
 
 use crate::{
     aborts::Aborts,
+    batch_limit::BatchLimit,
     domain::Abortable,
-    hand::{Ahead, Dose, Hand, KEPT_FOR},
+    hand::{Ahead, Dose, Hand, InHand},
+    lost::{Lost, RequestedBlock},
+    sold_out::SoldOut,
     store::Queries,
 };
-
-/// The smallest limit of a batch, however slow `vaccine` is.
-pub const BATCH_LIMIT_MIN: u32 = 64;
-
-/// The smallest limit after batches that got no answer.
-const ANSWERED_MIN: usize = 16;
 
 /// Doses in a request that probes a half-open circuit.
 pub(crate) const PROBE_MAX: usize = 5;
@@ -81,38 +75,22 @@ pub struct HoldClient {
     outbox: ReadPool,
     /// When doses were held the last time.
     last_held: SyncMutex<Option<Instant>>,
-    limiter: SyncMutex<Limiter>,
-    /// Half of the last batch that got no answer; twice as many after each one that did.
-    answered_max: AtomicUsize,
+    limit: BatchLimit,
     /// Whether the last request got an answer.
     is_answering: AtomicBool,
-    clock: Monotonic,
     turn: Mutex<()>,
     backlog: watch::Sender<Backlog>,
     /// The doses in hand.
     pub(crate) hand: Hand,
     aborts: Aborts,
-    /// Blocks whose answer was lost.
-    lost: SyncMutex<Vec<RequestedBlock>>,
+    lost: Lost,
+    sold_out: SoldOut,
+    stop: CancellationToken,
 }
 
-/// A block as it was requested.
-#[derive(Clone, Copy, Debug)]
-struct RequestedBlock {
-    block: HoldBlock,
-    held_at: tokio::time::Instant,
-    /// Its answer was lost: doses may be held already.
-    is_repeated: bool,
-}
-
-/// Whether doses are unresolved could not be read.
+/// Whether doses are booked could not be read.
 #[derive(Debug)]
 pub(crate) struct NotKnown;
-
-fn ids(block: &HoldBlock) -> impl Iterator<Item = ReservationId> + use<> {
-    let first = block.first;
-    (0..block.count + block.ahead).map_while(move |n| first.nth(n))
-}
 
 /// What came of the request of a dose for a citizen.
 #[derive(Debug)]
@@ -144,24 +122,29 @@ pub(crate) enum Backlog {
 pub(crate) type Turn<'a> = MutexGuard<'a, ()>;
 
 impl HoldClient {
-    /// Doses are held for this owner, whose events are in this outbox.
-    pub fn new(vaccine: Client, owner: StoreId, outbox: ReadPool, aborts: Aborts) -> Self {
+    /// Doses are held for this owner, whose events are in this outbox; none ahead of demand once it stops.
+    pub fn new(
+        vaccine: Client,
+        owner: StoreId,
+        outbox: ReadPool,
+        aborts: Aborts,
+        stop: CancellationToken,
+    ) -> Self {
         let backlog = watch::Sender::new(Backlog::Empty);
-        let (limiter, clock) = (SyncMutex::new(limiter()), Monotonic::default());
         Self {
             vaccine,
             owner,
             outbox,
             last_held: SyncMutex::default(),
-            limiter,
-            answered_max: AtomicUsize::new(HOLDS_MAX),
+            limit: BatchLimit::new(TRY_TIMEOUT),
             is_answering: AtomicBool::new(true),
-            clock,
             turn: Mutex::default(),
             backlog,
             hand: Hand::default(),
             aborts,
-            lost: SyncMutex::default(),
+            lost: Lost::default(),
+            sold_out: SoldOut::default(),
+            stop,
         }
     }
 
@@ -170,11 +153,9 @@ impl HoldClient {
         self.vaccine.circuit_state()
     }
 
-    /// How many citizens a batch may have now. The limiter needs many samples; a batch that got no answer
-    /// would not get one the next time either.
+    /// How many citizens a batch may have now.
     pub(crate) fn limit(&self) -> usize {
-        let limit = usize::try_from(self.limiter.lock().limit()).unwrap_or(HOLDS_MAX);
-        limit.min(self.answered_max.load(Ordering::Relaxed))
+        self.limit.get()
     }
 
     /// A ticket has joined the queue. While `vaccine` is called, the next turn of the queue is near, and one
@@ -226,12 +207,14 @@ impl HoldClient {
         }
     }
 
-    /// A dose in hand, unless tickets go first.
-    pub(crate) fn take_in_hand(&self, vaccine: VaccineId) -> Option<Dose> {
-        match *self.backlog.borrow() {
-            Backlog::Empty | Backlog::Ended => self.hand.take(vaccine),
-            Backlog::Waiting | Backlog::Stalled => None,
+    /// What comes of a request of a dose without asking the ledger: a dose in hand, or what it has just answered.
+    /// None while tickets go first.
+    pub(crate) fn without_request(&self, vaccine: VaccineId) -> Option<HeldOutcome> {
+        if self.goes_first(*self.backlog.borrow()) {
+            return None;
         }
+        let is_sold_out = || self.sold_out.contains(vaccine).then_some(HeldOutcome::SoldOut);
+        self.hand.take(vaccine).map(HeldOutcome::Held).or_else(is_sold_out)
     }
 
     /// Requests doses for citizens, at most [`HoldClient::limit`], in this order; and some ahead of demand, also of the
@@ -251,53 +234,35 @@ impl HoldClient {
         match self.request_and_learn(requested, deadline).await {
             Ok(held) => (self.give(wanted, blocks, held), None),
             Err(error) => {
-                if is_lost(&error) {
-                    let lost =
-                        blocks.into_iter().map(|it| RequestedBlock { is_repeated: true, ..it });
-                    self.lost.lock().extend(lost);
-                } else {
-                    let is_repeated = |it: &RequestedBlock| it.is_repeated;
-                    self.lost.lock().extend(blocks.into_iter().filter(is_repeated));
-                }
+                let is_lost = is_lost(&error);
+                self.lost.extend(blocks.into_iter().filter(|it| is_lost || it.is_repeated));
                 self.is_answering.store(false, Ordering::Relaxed);
                 (unknown(), Some(error))
             }
         }
     }
 
-    /// What to request: first the blocks whose answer was lost, again, and then what these citizens want beyond those.
+    /// What to request: first blocks whose answer was lost, again, and then what these citizens want beyond those.
     fn blocks(&self, wanted: &[VaccineId]) -> Vec<RequestedBlock> {
         let mut missing = BTreeMap::<VaccineId, u32>::new();
         for id in wanted {
             *missing.entry(*id).or_default() += 1;
         }
-        let is_answering = self.circuit_state() == CircuitState::Closed
-            && self.is_answering.load(Ordering::Relaxed);
-        if is_answering {
+        let asks_ahead = self.circuit_state() == CircuitState::Closed
+            && self.is_answering.load(Ordering::Relaxed)
+            && !self.stop.is_cancelled();
+        if asks_ahead {
             for id in self.hand.low() {
-                missing.entry(id).or_default();
+                if missing.len() < HOLDS_MAX {
+                    missing.entry(id).or_default();
+                }
             }
         }
-        let limit = self.limit();
-        let is_within =
-            |it: &RequestedBlock| usize::try_from(it.block.count).is_ok_and(|count| count <= limit);
-        let (mut blocks, too_large): (Vec<_>, Vec<_>) =
-            mem::take(&mut *self.lost.lock()).into_iter().partition(is_within);
-        // They would get no answer again.
-        for it in too_large {
-            self.abort(&it.block);
-        }
-        let rest = blocks.split_off(blocks.len().min(HOLDS_MAX.saturating_sub(missing.len())));
-        self.lost.lock().extend(rest);
-        for RequestedBlock { block, .. } in &blocks {
-            if let Some(missing) = missing.get_mut(&block.vaccine_id) {
-                *missing = missing.saturating_sub(block.count);
-            }
-        }
+        let mut blocks = self.lost_blocks(wanted.len(), &mut missing);
         let held_at = tokio::time::Instant::now();
         for (vaccine_id, count) in missing {
             let Ahead { wanted, in_hand } = self.hand.ahead(vaccine_id, count);
-            let ahead = if is_answering { wanted } else { 0 };
+            let ahead = if asks_ahead { wanted } else { 0 };
             if count + ahead > 0 {
                 let block =
                     HoldBlock { first: first_of_block(), vaccine_id, count, ahead, in_hand };
@@ -307,69 +272,113 @@ impl HoldClient {
         blocks
     }
 
+    /// The blocks whose answer was lost that are requested again, and are not missing then: those whose doses are
+    /// wanted, and as many others as the limit has room for; none of these probe a half-open circuit.
+    fn lost_blocks(
+        &self,
+        wanted: usize,
+        missing: &mut BTreeMap<VaccineId, u32>,
+    ) -> Vec<RequestedBlock> {
+        let limit = self.limit();
+        // They would get no answer again.
+        let too_large = self.lost.extract(|it| it.block.count > number(limit));
+        for it in &too_large {
+            self.abort(it);
+        }
+        let mut room = match self.circuit_state() {
+            CircuitState::Closed => number(limit.saturating_sub(wanted)),
+            CircuitState::HalfOpen | CircuitState::Open { .. } => 0,
+        };
+        let mut blocks_max = HOLDS_MAX.saturating_sub(missing.len());
+        self.lost.extract(|RequestedBlock { block, .. }| {
+            let missing = missing.get_mut(&block.vaccine_id);
+            let is_wanted = missing.as_ref().map_or(0, |missing| block.count.min(**missing));
+            let further = block.count - is_wanted;
+            if blocks_max == 0 || further > room {
+                return false;
+            }
+            (blocks_max, room) = (blocks_max - 1, room - further);
+            if let Some(missing) = missing {
+                *missing -= is_wanted;
+            }
+            true
+        })
+    }
+
     /// The doses that are held: first to those who wait for them, the others stay in hand.
+    ///
+    /// That a vaccine is sold out is concluded from blocks that are new: the grant of a repeated one is an old decision.
     fn give(
         &self,
         wanted: &[VaccineId],
         blocks: Vec<RequestedBlock>,
         held: Vec<HoldOutcome>,
     ) -> Vec<HeldOutcome> {
-        self.is_answering.store(true, Ordering::Relaxed);
-        let mut answered = BTreeMap::new();
+        let mut waiting = BTreeMap::<VaccineId, usize>::new();
+        for id in wanted {
+            *waiting.entry(*id).or_default() += 1;
+        }
+        let mut given = BTreeMap::<VaccineId, VecDeque<Dose>>::new();
+        let (mut sold_out, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        let mut is_answering = true;
         for (requested, held) in blocks.into_iter().zip(held) {
-            let RequestedBlock { block, held_at, .. } = requested;
+            let RequestedBlock { block, held_at, is_repeated } = requested;
             let id = block.vaccine_id;
             match held {
                 HoldOutcome::Held { vc_name, count } => {
                     let doses = (0..count).map_while(|n| block.first.nth(n));
-                    self.hand.fill(id, &vc_name, doses, held_at);
-                    answered.insert(id, true);
+                    let doses = doses.map(|reservation| InHand { reservation, held_at });
+                    let given = given.entry(id).or_default();
+                    let waiting = waiting.get(&id).map_or(0, |waiting| waiting - given.len());
+                    given.extend(self.hand.fill(id, &vc_name, doses, waiting));
+                    if count < block.count && !is_repeated {
+                        sold_out.insert(id, held_at);
+                    }
                 }
-                HoldOutcome::SoldOut => drop(answered.entry(id).or_insert(true)),
-                HoldOutcome::NoSuchVaccine => drop(answered.entry(id).or_insert(false)),
+                HoldOutcome::SoldOut => drop(sold_out.insert(id, held_at)),
+                HoldOutcome::NoSuchVaccine => drop(unknown.insert(id)),
                 // None of these ids will ever be used.
-                HoldOutcome::Conflict => self.abort(&block),
+                HoldOutcome::Conflict => self.abort(&requested),
                 HoldOutcome::Failed => {
-                    self.lost.lock().push(RequestedBlock { is_repeated: true, ..requested });
+                    self.lost.extend([requested]);
+                    is_answering = false;
                 }
             }
         }
-        let outcome = |id: &VaccineId| match (self.hand.take(*id), answered.get(id)) {
-            (Some(dose), _) => HeldOutcome::Held(dose),
-            (None, Some(true)) if !self.is_lost(*id) => HeldOutcome::SoldOut,
-            (None, Some(false)) => HeldOutcome::NoSuchVaccine,
-            (None, Some(true) | None) => HeldOutcome::Unknown,
+        self.is_answering.store(is_answering, Ordering::Relaxed);
+        let outcome = |id: &VaccineId| {
+            let dose =
+                given.get_mut(id).and_then(VecDeque::pop_front).or_else(|| self.hand.take(*id));
+            match (dose, sold_out.get(id)) {
+                (Some(dose), _) => HeldOutcome::Held(dose),
+                (None, Some(asked_at)) if !self.lost.is_of(*id) => {
+                    self.sold_out.insert(*id, *asked_at);
+                    HeldOutcome::SoldOut
+                }
+                (None, _) if unknown.contains(id) => HeldOutcome::NoSuchVaccine,
+                (None, _) => HeldOutcome::Unknown,
+            }
         };
-        let outcomes = wanted.iter().map(outcome).collect();
-        self.hand.filled();
-        outcomes
-    }
-
-    /// Whether doses of a vaccine may be held for this process, which does not know of them.
-    fn is_lost(&self, vaccine: VaccineId) -> bool {
-        self.lost.lock().iter().any(|it| it.block.vaccine_id == vaccine)
+        wanted.iter().map(outcome).collect()
     }
 
     /// Takes the doses that were in hand for too long, and those whose answer was lost that long ago.
     pub(crate) fn expire(&self) -> Vec<ReservationId> {
         let mut expired = self.hand.expire();
-        let is_old = |it: &mut RequestedBlock| it.held_at.elapsed() >= KEPT_FOR;
-        let lost: Vec<_> = self.lost.lock().extract_if(.., is_old).collect();
-        expired.extend(lost.iter().flat_map(|it| ids(&it.block)));
+        expired.append(&mut self.lost.expire());
         expired
     }
 
     /// Takes every dose that is, or may be, in hand.
     pub(crate) fn empty(&self) -> Vec<ReservationId> {
         let mut all = self.hand.empty();
-        let lost = mem::take(&mut *self.lost.lock());
-        all.extend(lost.iter().flat_map(|it| ids(&it.block)));
+        all.append(&mut self.lost.empty());
         all
     }
 
-    /// Whether doses of a vaccine are held for this store that are neither booked nor aborted: in hand of another
-    /// process, or of one that has ended.
-    pub(crate) async fn has_unresolved(
+    /// Whether every dose of a vaccine that is held for this store is booked. One that is not, in hand of another process
+    /// or on its way back, will be free.
+    pub(crate) async fn are_booked(
         &self,
         vaccine: VaccineId,
         queries: &Queries,
@@ -377,12 +386,13 @@ impl HoldClient {
         let path = format!("/holds?owner={}&heldForMs=0&vaccineId={vaccine}", self.owner);
         let OrphanedHolds { reservation_ids, .. } =
             self.vaccine.get(&path, TRY_TIMEOUT).await.map_err(|_| NotKnown)?;
-        let unresolved = queries.orphaned(reservation_ids).await.map_err(|_| NotKnown)?;
-        Ok(!unresolved.is_empty())
+        let is_all = u32::try_from(reservation_ids.len()).is_ok_and(|count| count < ORPHANED_MAX);
+        let unbooked = queries.unbooked(reservation_ids).await.map_err(|_| NotKnown)?;
+        Ok(is_all && unbooked.is_empty())
     }
 
-    fn abort(&self, block: &HoldBlock) {
-        ids(block).for_each(|reservation| self.aborts.abort(Abortable::Dose(reservation)));
+    fn abort(&self, block: &RequestedBlock) {
+        block.ids().for_each(|reservation| self.aborts.abort(Abortable::Dose(reservation)));
     }
 
     async fn request_and_learn(
@@ -390,27 +400,15 @@ impl HoldClient {
         blocks: Vec<HoldBlock>,
         deadline: Instant,
     ) -> Result<Vec<HoldOutcome>, CallError> {
-        self.check_consumed(deadline).await?;
-        let items = blocks.iter().map(|block| block.count).sum::<u32>();
-        let count = usize::try_from(items).unwrap_or(HOLDS_MAX);
-        let sent_at = self.clock.now();
+        // Until then nothing is requested, so nothing is lost.
+        self.check_consumed(deadline).await.map_err(|error| match error {
+            CallError::CircuitOpen { .. } => error,
+            _ => CallError::Shed { retry_after: CHECK_RETRY_AFTER },
+        })?;
+        let items = blocks.iter().map(|block| block.count).sum();
+        let sent_at = self.limit.now();
         let held = self.request(blocks, deadline).await;
-        if items == 0 {
-            return held; // Nobody has waited for it.
-        }
-        let sample = sample(&held);
-        let max = self.answered_max.load(Ordering::Relaxed);
-        let max = match sample {
-            Sample::Answered => (max * 2).min(HOLDS_MAX),
-            Sample::Overloaded => (count / 2).max(ANSWERED_MIN),
-            Sample::Ignored => max,
-        };
-        self.answered_max.store(max, Ordering::Relaxed);
-        let mut limiter = self.limiter.lock();
-        // Nothing else is in flight, so the batch may as well be counted now.
-        limiter.try_acquire(items, items);
-        limiter.learn(sample, sent_at, self.clock.now());
-        limiter.release(items);
+        self.limit.learn(items, sent_at, held.as_ref().err());
         held
     }
 
@@ -459,6 +457,10 @@ impl HoldClient {
     }
 }
 
+fn number(items: usize) -> u32 {
+    u32::try_from(items).unwrap_or(u32::MAX)
+}
+
 /// The first id of a new block: the others differ from it in their last 16 bits.
 fn first_of_block() -> ReservationId {
     let [first, _] = ReservationId(Uuid::now_v7()).block_range();
@@ -470,28 +472,5 @@ fn is_lost(error: &CallError) -> bool {
     match error {
         CallError::Shed { .. } | CallError::Unreachable(_) | CallError::CircuitOpen { .. } => false,
         CallError::NoResponse(_) | CallError::TooLarge | CallError::Status(_) => true,
-    }
-}
-
-/// Limits a batch: fewer citizens when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
-/// sooner, since the fixed cost of a commit is the same for fewer.
-fn limiter() -> Limiter {
-    let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
-    let config = LimiterConfig { min: BATCH_LIMIT_MIN, initial: max, max, target: TRY_TIMEOUT / 2 };
-    #[expect(clippy::expect_used, reason = "BATCH_LIMIT_MIN is below HOLDS_MAX")]
-    Limiter::new(config).expect("its bounds are in order")
-}
-
-/// What the limiter learns from a batch; nothing from one that `vaccine` never received.
-fn sample(held: &Result<Vec<HoldOutcome>, CallError>) -> Sample {
-    match held {
-        Ok(_) => Sample::Answered,
-        Err(
-            CallError::Shed { .. }
-            | CallError::NoResponse(_)
-            | CallError::TooLarge
-            | CallError::Status(_),
-        ) => Sample::Overloaded,
-        Err(CallError::Unreachable(_) | CallError::CircuitOpen { .. }) => Sample::Ignored,
     }
 }

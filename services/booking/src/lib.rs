@@ -10,19 +10,22 @@ use platform_telemetry::BoxError;
 
 pub mod aborts;
 pub mod api;
+mod batch_limit;
 pub mod config;
 pub mod domain;
 pub mod doses;
 pub mod events;
 pub mod hand;
 pub mod holds;
+mod lost;
 pub mod protocol;
 pub mod resolver;
+mod sold_out;
 pub mod store;
 pub mod ticket_queue;
 pub mod under_way;
 
-pub use config::Config;
+pub use {batch_limit::BATCH_LIMIT_MIN, config::Config};
 
 use crate::{
     aborts::Aborts,
@@ -60,7 +63,8 @@ async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let store = DataStore::<Bookings>::open(&SERVICE, &config.data, &runtime).await?;
     let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
     let aborts = Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime);
-    let holds = HoldClient::new(vaccine.clone(), store.id, store.reads.clone(), aborts.clone());
+    let (outbox, stop) = (store.reads.clone(), runtime.stop.clone());
+    let holds = HoldClient::new(vaccine.clone(), store.id, outbox, aborts.clone(), stop);
     let holds = Arc::new(holds);
     let protocol = Arc::new(BookingProtocol {
         commands: store.commands.clone(),

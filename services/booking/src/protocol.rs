@@ -46,6 +46,9 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(2_400);
 /// How long before the response is due a commit must have begun.
 const WRITE_MARGIN: Duration = Duration::from_millis(500);
 
+/// Holds in one commit: bookings that arrive meanwhile wait as long as for a batch of their own.
+const RESOLVED_MAX: usize = 1_000;
+
 /// How long a write may wait for its commit when no request waits for it.
 const BACKGROUND_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -208,14 +211,16 @@ impl BookingProtocol {
         self.queries.ticket(id).await?.ok_or(BookingError::NoSuchTicket)
     }
 
-    /// Resolves holds for good, in one commit.
+    /// Resolves holds for good, at most 1,000 in a commit.
     pub async fn resolve(&self, reservations: &[ReservationId]) {
-        let at = clock::now();
-        let resolve = |reservation: &_| ResolveHold { reservation: *reservation, at };
-        let commands = reservations.iter().map(resolve).collect();
-        let deadline = Instant::now() + BACKGROUND_WRITE_TIMEOUT;
-        if let Err(cause) = self.commands.submit_all(commands, deadline).await {
-            warn!(%cause, "could not resolve holds; the next round will");
+        for some in reservations.chunks(RESOLVED_MAX) {
+            let at = clock::now();
+            let resolve = |reservation: &_| ResolveHold { reservation: *reservation, at };
+            let deadline = Instant::now() + BACKGROUND_WRITE_TIMEOUT;
+            let commands = some.iter().map(resolve).collect();
+            if let Err(cause) = self.commands.submit_all(commands, deadline).await {
+                warn!(%cause, "could not resolve holds; the next round will");
+            }
         }
     }
 

@@ -22,9 +22,6 @@ use crate::{domain::Abortable, protocol::BookingProtocol};
 /// Pause between two rounds.
 const ROUND_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Holds in one commit: bookings that arrive meanwhile wait as long as for a batch of their own.
-const RESOLVED_MAX: usize = 1_000;
-
 /// Age from which a hold is queried; no dose is in hand, and no attempt takes, that long.
 pub const ORPHANED_AFTER_MS: u32 = 10_000;
 
@@ -59,8 +56,11 @@ pub fn start(protocol: &Arc<BookingProtocol>, vaccine: &Client) {
 /// Gives back the doses in hand that nobody has wanted; all of them when the service stops.
 async fn give_back(protocol: Arc<BookingProtocol>) {
     while protocol.runtime.stop.run_until_cancelled(sleep(EXPIRE_INTERVAL)).await.is_some() {
-        for reservation in protocol.holds.expire() {
-            protocol.aborts.abort(Abortable::Dose(reservation));
+        let expired = protocol.holds.expire();
+        if protocol.commands.health().can_write() {
+            protocol.resolve(&expired).await; // Should that fail, a later round finds them.
+        } else {
+            protocol.aborts.abort_now(expired.into_iter().map(Abortable::Dose).collect()).await;
         }
     }
     protocol
@@ -112,9 +112,7 @@ async fn resolve(protocol: &BookingProtocol, reservations: &[ReservationId], wha
     if !reservations.is_empty() {
         info!(holds = reservations.len(), "{what}");
     }
-    for some in reservations.chunks(RESOLVED_MAX) {
-        protocol.resolve(some).await;
-    }
+    protocol.resolve(reservations).await;
 }
 
 async fn old_holds(protocol: &BookingProtocol, vaccine: &Client, min_age_ms: u32) -> OrphanedHolds {

@@ -366,6 +366,14 @@ impl Queries {
         self.those(doses, |_, is_aborted| !is_aborted).await
     }
 
+    /// Those of these doses that have no booking.
+    pub async fn unbooked(
+        &self,
+        doses: Vec<ReservationId>,
+    ) -> Result<Vec<ReservationId>, ReadError> {
+        self.those(doses, |is_booked, _| !is_booked).await
+    }
+
     /// Those of these doses that have no booking and are not aborted.
     pub async fn orphaned(
         &self,

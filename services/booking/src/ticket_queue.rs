@@ -4,18 +4,21 @@
 //! from its head: it takes doses in hand for the tickets that have waited longest, requests the others in one
 //! request and in their order, and writes what came of all of them in one commit, in the same order. Those that
 //! got no answer go on waiting. So for each vaccine the tickets that arrived first get the doses.
-//! A ticket ends as sold out only when every dose of this store is booked or released: those that a process held which
-//! has died are for the tickets.
+//! A ticket ends as sold out only when every dose of this store is booked, so that those of a process that has died are
+//! for the tickets: in two rounds in a row the ledger has none that is free, and then none that is held without a
+//! booking. In one round alone, a dose may have been released in between.
 //!
 //! Several processes may serve the same queue. Each serves its head, so a ticket is served only with those
 //! before it; the process that commits second finds the tickets ended, and has its doses back in hand.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeSet,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use contracts::ids::VaccineId;
 use platform_rest::client::{CallError, CircuitState};
 use platform_store::{Subscription, WriteError};
 use platform_telemetry::clock;
@@ -41,6 +44,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// from being served may concern only them.
 const STALLED_AFTER: u32 = 4;
 
+/// Vaccines of which a round checks whether every dose is booked.
+const CHECKED_MAX: usize = 16;
+
 /// How often an empty queue is read without a notification: another process may have added tickets.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -49,7 +55,8 @@ pub fn start(protocol: &Arc<BookingProtocol>, holds: Arc<HoldClient>) {
     // Until it is read: there may be tickets from before the start.
     holds.set_backlog(Backlog::Waiting);
     let enqueued = protocol.enqueued.subscribe();
-    let worker = QueueWorker { protocol: Arc::clone(protocol), holds, enqueued };
+    let worker =
+        QueueWorker { protocol: Arc::clone(protocol), holds, enqueued, sold_out: BTreeSet::new() };
     protocol.runtime.spawn(worker.run());
 }
 
@@ -57,6 +64,8 @@ struct QueueWorker {
     protocol: Arc<BookingProtocol>,
     holds: Arc<HoldClient>,
     enqueued: Subscription,
+    /// The vaccines of which the last round has found every dose booked.
+    sold_out: BTreeSet<VaccineId>,
 }
 
 /// What a round has done.
@@ -108,7 +117,8 @@ impl QueueWorker {
     }
 
     /// Requests doses for the head of the queue, and writes what came of it.
-    async fn round(&self) -> Round {
+    async fn round(&mut self) -> Round {
+        let sold_out_before = mem::take(&mut self.sold_out);
         let turn = self.holds.ticket_turn().await;
         let limit = match self.holds.circuit_state() {
             _ if !self.protocol.commands.health().can_write() => return Round::NotCalled(PAUSE.0),
@@ -121,64 +131,69 @@ impl QueueWorker {
             return Round::Incomplete;
         };
         let is_all = tickets.len() < limit;
-        let (answers, error) = self.answers(&tickets).await;
+        let (outcomes, error) = self.outcomes(&tickets).await;
+        let no_answer = |(_, outcome): &_| matches!(outcome, HeldOutcome::Unknown);
         match error {
             // It recovers, and is called more often every moment.
-            Some(CallError::CircuitOpen { retry_after }) if answers.is_empty() => {
+            Some(CallError::CircuitOpen { retry_after }) if outcomes.iter().all(no_answer) => {
                 return Round::NotCalled(retry_after.min(PAUSE.0));
             }
-            Some(_) if answers.is_empty() => return Round::Incomplete,
-            // While they wait for their commit, others may request doses, unless more tickets wait.
+            Some(_) if outcomes.iter().all(no_answer) => return Round::Incomplete,
+            // While they wait for their commit, others may request doses, unless more tickets wait for an answer.
             Some(_) | None => {
-                let is_all = is_all && answers.len() == tickets.len();
+                let is_all = is_all && !outcomes.iter().any(no_answer);
                 self.holds.set_backlog(if is_all { Backlog::Empty } else { Backlog::Waiting });
             }
         }
         drop(turn);
+        let is_sold_out = |(_, outcome): &_| matches!(outcome, HeldOutcome::SoldOut);
+        let (sold_out, answers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_sold_out);
+        let mut changed = self.write(answers).await;
+        if !sold_out.is_empty() {
+            let vaccines = sold_out.iter().map(|(ticket, _)| ticket.vaccine).collect();
+            self.sold_out = self.all_booked(vaccines).await;
+            let is_final = |id| sold_out_before.contains(id) && self.sold_out.contains(id);
+            let ended = sold_out.into_iter().filter(|(ticket, _)| is_final(&ticket.vaccine));
+            changed += self.write(ended.collect()).await;
+        }
         match tickets.len() {
             0 => Round::Empty,
-            count if self.write(answers).await == count => Round::Complete,
+            count if changed == count => Round::Complete,
             _ => Round::Incomplete,
         }
     }
 
-    /// The answers for those tickets that have one; and the error, if `vaccine` did not answer.
-    async fn answers<'a>(
+    /// What comes of each of these tickets, in their order; and the error, if `vaccine` did not answer.
+    async fn outcomes<'a>(
         &self,
         tickets: &'a [QueuedTicket],
     ) -> (Vec<(&'a QueuedTicket, HeldOutcome)>, Option<CallError>) {
-        let (mut answers, mut others) = (Vec::new(), Vec::new());
+        let (mut outcomes, mut others) = (Vec::new(), Vec::new());
         for ticket in tickets {
             match self.holds.hand.take(ticket.vaccine) {
-                Some(dose) => answers.push((ticket, HeldOutcome::Held(dose))),
+                Some(dose) => outcomes.push((ticket, HeldOutcome::Held(dose))),
                 None => others.push(ticket),
             }
         }
         if others.is_empty() {
-            return (answers, None);
+            return (outcomes, None);
         }
         let wanted: Vec<_> = others.iter().map(|ticket| ticket.vaccine).collect();
-        let (outcomes, error) = self.holds.hold(&wanted, Instant::now() + HOLD_TIMEOUT).await;
-        let mut may_return = BTreeMap::new();
-        for (ticket, outcome) in others.into_iter().zip(outcomes) {
-            let is_answer = match outcome {
-                HeldOutcome::Held(_) | HeldOutcome::NoSuchVaccine => true,
-                HeldOutcome::SoldOut => {
-                    let id = ticket.vaccine;
-                    if let Entry::Vacant(vacant) = may_return.entry(id) {
-                        let unresolved = self.holds.has_unresolved(id, &self.protocol.queries);
-                        vacant.insert(unresolved.await.unwrap_or(true));
-                    }
-                    !may_return.get(&id).is_some_and(|may_return| *may_return)
-                }
-                HeldOutcome::Unknown => false,
-            };
-            if is_answer {
-                answers.push((ticket, outcome));
+        let (held, error) = self.holds.hold(&wanted, Instant::now() + HOLD_TIMEOUT).await;
+        outcomes.extend(others.into_iter().zip(held));
+        outcomes.sort_by_key(|(ticket, _)| ticket.number);
+        (outcomes, error)
+    }
+
+    /// Those of these vaccines of which every dose of this store is booked; a few of them, since each is a request.
+    async fn all_booked(&self, vaccines: BTreeSet<VaccineId>) -> BTreeSet<VaccineId> {
+        let mut all_booked = BTreeSet::new();
+        for id in vaccines.into_iter().take(CHECKED_MAX) {
+            if self.holds.are_booked(id, &self.protocol.queries).await.unwrap_or(false) {
+                all_booked.insert(id);
             }
         }
-        answers.sort_by_key(|(ticket, _)| ticket.number);
-        (answers, error)
+        all_booked
     }
 
     /// Writes answers; how many tickets have changed.

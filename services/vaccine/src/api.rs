@@ -264,6 +264,7 @@ async fn release(
         at: clock::now(),
     };
     stock.submit(release).await?.map_err(problem)?;
+    stock.refusals_expire().await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -373,6 +374,9 @@ impl Stock {
         let expected = self.expected(pool, if_match).await?;
         let change = ChangeVaccine { pool, name, stock, expected, at: clock::now() };
         let changed = self.submit(change).await?.map_err(problem)?;
+        if stock.is_some() {
+            self.refusals_expire().await;
+        }
         Ok(shown(origin, &vaccine(changed.id, &changed.pool)))
     }
 

@@ -221,7 +221,7 @@ fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
 pub struct HoldFilter {
     /// Those of one store, or of all.
     pub owner: Option<StoreId>,
-    /// Those that claim one pool, or any.
+    /// Those that claim one pool and no other, or any.
     pub pool: Option<PoolId>,
 }
 
@@ -283,6 +283,8 @@ impl Queries {
         limit: u32,
     ) -> Result<OrphanedHolds, ReadError> {
         let [until, future] = [now - held_for, now + CLOCK_STEP_MIN].map(Timestamp::as_millisecond);
+        // Of all holds none is missing, whatever the clock of another process was.
+        let until = if held_for.is_zero() { i64::MAX } else { until };
         let read = self.0.read(move |tx| {
             let Some(owner) = owner else {
                 let reservation_ids = blocks::orphaned(tx, of, [until, future], limit)?;

@@ -9,7 +9,7 @@ use tokio::join;
 
 use crate::{
     app::{BookingApp, REFERENCE_BODY},
-    vaccine::{FakeReply, HOLDS, held, wanted},
+    vaccine::{FakeReply, HOLDS, held, refusals_expire, wanted},
 };
 
 async fn book(app: &BookingApp, key: &str) -> Reply {
@@ -103,6 +103,7 @@ async fn a_key_that_was_sold_out_may_be_retried() {
     let app = BookingApp::start();
     app.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut]));
     assert_eq!(book(&app, "a").await.status, 409);
+    refusals_expire().await;
     assert_eq!(book(&app, "a").await.status, 201);
 }
 

@@ -7,18 +7,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use booking::{RESPONSE_TIMEOUT, doses::NoDose, hand::Dose, holds::BATCH_LIMIT_MIN};
+use booking::{BATCH_LIMIT_MIN, RESPONSE_TIMEOUT, doses::NoDose, hand::Dose};
 use contracts::{ids::VaccineId, vaccine::HoldOutcome};
 use insta::assert_snapshot;
 use testkit::TEST_TIMEOUT;
-use tokio::{join, select, task::JoinSet};
+use tokio::{
+    join, select,
+    task::{JoinSet, yield_now},
+    time::timeout,
+};
 
 use crate::{
     app::{BookingApp, REFERENCE_BODY},
     book,
     fixture::{ProtocolFixture, released_after_lull},
     summary,
-    vaccine::{FakeReply, FakeVaccine, HOLDS, held, wanted},
+    vaccine::{FakeReply, FakeVaccine, HOLDS, held, refusals_expire, wanted},
 };
 
 #[tokio::test]
@@ -96,9 +100,44 @@ async fn a_refusal_leaves_nothing_to_abort() {
     for refusal in [HoldOutcome::SoldOut, HoldOutcome::NoSuchVaccine] {
         app.vaccine.reply_next(HOLDS, FakeReply::outcomes([refusal]));
         assert!(book(&app).await.status.is_client_error());
+        refusals_expire().await;
     }
     assert_eq!(book(&app).await.status, 201);
     assert_eq!(summary(&app.vaccine.events(1).await[0]).0, "Booked");
+}
+
+/// How often two requests are sent one after the other, until the machine is quick enough for the answer to count for
+/// both.
+const TRIES: usize = 100;
+
+#[tokio::test]
+async fn what_is_sold_out_is_refused_again_without_a_request() {
+    let fixture = DosesFixture::start();
+    let vaccine = &fixture.0.vaccine;
+    for _ in 0..TRIES {
+        let before = vaccine.requests(HOLDS).len();
+        (0..2).for_each(|_| vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut])));
+        for _ in 0..2 {
+            assert_eq!(fixture.take(1, SOON).await, Err(NoDose::SoldOut));
+        }
+        if vaccine.requests(HOLDS).len() == before + 1 {
+            return;
+        }
+    }
+    panic!("each refusal was requested");
+}
+
+#[tokio::test]
+async fn what_was_sold_out_is_requested_again_soon() {
+    let fixture = DosesFixture::start();
+    fixture.0.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut]));
+    let booked = async {
+        while let Err(no_dose) = fixture.take(1, SOON).await {
+            assert_eq!(no_dose, NoDose::SoldOut);
+            yield_now().await;
+        }
+    };
+    timeout(TEST_TIMEOUT, booked).await.expect("the ledger is asked again");
 }
 
 #[tokio::test]

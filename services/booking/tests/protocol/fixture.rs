@@ -73,7 +73,13 @@ impl ProtocolFixture {
         let runtime = Runtime::new("booking", CancellationToken::new());
         let client = Client::new(vaccine.url().parse().unwrap());
         let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
-        let holds = Arc::new(HoldClient::new(client, owner, reads.clone(), aborts.clone()));
+        let holds = Arc::new(HoldClient::new(
+            client,
+            owner,
+            reads.clone(),
+            aborts.clone(),
+            runtime.stop.clone(),
+        ));
         let doses = DoseQueue::start(Arc::clone(&holds), commands.health().clone(), &runtime);
         let (queries, enqueued) = (Queries(reads), Notifier::default());
         let under_way = UnderWay::default();

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use booking::RESPONSE_TIMEOUT;
+use booking::{RESPONSE_TIMEOUT, protocol::BookingError};
 use contracts::{ids::VaccineId, vaccine::HoldBlock};
 use tokio::{join, select};
 
@@ -123,6 +123,17 @@ async fn an_old_dose_in_hand_is_not_used() {
 }
 
 #[tokio::test]
+async fn none_is_requested_ahead_once_the_service_stops() {
+    let fixture = ProtocolFixture::start();
+    fixture.protocol.runtime.stop.cancel();
+    let book = || fixture.book(without_key());
+    let booked = join!(book(), book(), book());
+    assert!(booked.0.is_ok() && booked.1.is_ok() && booked.2.is_ok(), "{booked:?}");
+    let block = blocks(&fixture, 1).await[0];
+    assert_eq!((block.count, block.ahead), (3, 0));
+}
+
+#[tokio::test]
 async fn doses_in_hand_are_given_back_when_the_service_stops() {
     let mut app = BookingApp::start();
     app.vaccine.reply_next(HOLDS, FakeReply::outcomes([held_many(3)]));
@@ -130,4 +141,25 @@ async fn doses_in_hand_are_given_back_when_the_service_stops() {
     app.restart().await;
     let events: Vec<_> = app.vaccine.events(3).await.iter().map(|it| summary(it).0).collect();
     assert_eq!(events, ["Booked", "ReservationAborted", "ReservationAborted"]);
+}
+
+/// A block that was requested again may have been granted when less was free.
+#[tokio::test]
+async fn nobody_learns_from_a_repeated_block_that_a_vaccine_is_sold_out() {
+    let fixture = ProtocolFixture::start();
+    let (first, second) = (fixture.vaccine.delay_next(HOLDS), fixture.vaccine.delay_next(HOLDS));
+    let book = || fixture.book(without_key());
+    let lost = async {
+        fixture.vaccine.batches(1).await;
+        drop(first.send(FakeReply::Disconnect));
+    };
+    let (a, b, ()) = join!(book(), book(), lost);
+    assert!(a.is_err() && b.is_err(), "{a:?} {b:?}");
+    let repeated = async {
+        let blocks = blocks(&fixture, 2).await;
+        assert_eq!((blocks[0].first, blocks[0].count), (blocks[1].first, 2));
+        drop(second.send(FakeReply::outcomes([held_many(1)])));
+    };
+    let (a, b, ()) = join!(book(), book(), repeated);
+    assert_eq!([a, b], [Ok(1), Err(BookingError::RetryLater)]);
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     fixture::{ProtocolFixture, with_key, without_key},
-    vaccine::{FakeReply, HOLDS, held},
+    vaccine::{FakeReply, HOLDS, held, refusals_expire},
 };
 
 /// Books, and resolves the hold before it is answered.
@@ -80,6 +80,7 @@ async fn a_repeated_attempt_that_is_refused_leaves_no_booking_of_the_first_behin
     let [first, repeated] = attempt(given);
     fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut]));
     assert_eq!(fixture.book(repeated.clone()).await, Err(BookingError::SoldOut));
+    refusals_expire().await;
     let is_aborted =
         || fixture.protocol.queries.is_aborted(Abortable::Attempt(AttemptId(given.id)));
     while !is_aborted().await.unwrap() {

@@ -7,7 +7,7 @@ use contracts::{
     ids::StoreId,
     vaccine::{
         AHEAD_MAX, AbortBatch, AbortBatchReply, HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome,
-        HoldReply, OrphanedHolds,
+        HoldReply, ORPHANED_MAX, OrphanedHolds,
     },
 };
 use platform_rest::{
@@ -30,9 +30,6 @@ use crate::{
     domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal},
     store::HoldFilter,
 };
-
-/// Reservations in one response to `GET /holds`: more than one store can leave behind.
-const ORPHANED_MAX: u32 = 10_000;
 
 /// How many items a request carries: a batch of holds as many as it has blocks, any other one.
 pub fn count_items(method: &Method, path: &str, body: &[u8]) -> usize {

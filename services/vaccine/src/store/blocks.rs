@@ -33,6 +33,7 @@ const ORPHANED_HOLDS_OF: &str = "
     SELECT id, owner, claims, held_at_ms, states
       FROM reservations
      WHERE has_held = 1 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
+       AND (claims = ?5 OR ?5 = '[]')
   ORDER BY held_at_ms
      LIMIT ?4";
 
@@ -46,6 +47,7 @@ const ORPHANED_HOLDS: &str = "
     SELECT id, owner, claims, held_at_ms, states
       FROM reservations
      WHERE has_held = 1 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
+       AND (claims = ?4 OR ?4 = '[]')
   ORDER BY held_at_ms
      LIMIT ?3";
 
@@ -102,7 +104,7 @@ pub(super) fn save(tx: &Tx<'_>, reservations: &Reservations) -> Result<(), SqlEr
     for (id, block, change) in reservations.changes() {
         let states: String = block.states.iter().map(|state| code_of(*state)).collect();
         match change {
-            RowChange::Inserted => inserted.push((id, block, claims(block), states)),
+            RowChange::Inserted => inserted.push((id, block, claims(&block.claims), states)),
             RowChange::Updated | RowChange::Deleted => updated.push((id, block, states)),
         }
     }
@@ -134,8 +136,8 @@ pub(super) fn save(tx: &Tx<'_>, reservations: &Reservations) -> Result<(), SqlEr
     tx.execute_each(UPDATE_BLOCK, &updated)
 }
 
-fn claims(block: &ReservationBlock) -> String {
-    let claims: Vec<String> = block.claims.iter().map(|pool| pool.0.to_string()).collect();
+fn claims(pools: &[PoolId]) -> String {
+    let claims: Vec<String> = pools.iter().map(|pool| pool.0.to_string()).collect();
     format!("[{}]", claims.join(","))
 }
 
@@ -154,9 +156,10 @@ pub(super) fn orphaned(
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
-    let params = [until.into(), future.into(), blocks_max(limit)];
+    let of = claims(of.as_slice());
+    let params = [until.into(), future.into(), blocks_max(limit), of.as_str().into()];
     let blocks = tx.all(ORPHANED_HOLDS, &params, block)?;
-    Ok(in_state(&blocks, of, ReservationState::Held, limit))
+    Ok(in_state(&blocks, ReservationState::Held, limit))
 }
 
 /// Those of one owner.
@@ -167,9 +170,11 @@ pub(super) fn orphaned_of(
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
-    let params = [owner.0.into(), until.into(), future.into(), blocks_max(limit)];
+    let of = claims(of.as_slice());
+    let params =
+        [owner.0.into(), until.into(), future.into(), blocks_max(limit), of.as_str().into()];
     let blocks = tx.all(ORPHANED_HOLDS_OF, &params, block)?;
-    Ok(in_state(&blocks, of, ReservationState::Held, limit))
+    Ok(in_state(&blocks, ReservationState::Held, limit))
 }
 
 /// Aborted reservations of one owner.
@@ -179,7 +184,7 @@ pub(super) fn aborted_of(
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
     let blocks = tx.all(ABORTED_OF, &[owner.0.into(), blocks_max(limit)], block)?;
-    Ok(in_state(&blocks, None, ReservationState::Aborted, limit))
+    Ok(in_state(&blocks, ReservationState::Aborted, limit))
 }
 
 /// Each has one reservation of the list at least.
@@ -187,16 +192,13 @@ fn blocks_max(reservations: u32) -> Value<'static> {
     i64::from(reservations).into()
 }
 
-/// The reservations of these blocks, of one pool or of all, that have a state, at most so many.
+/// The reservations of these blocks that have a state, at most so many.
 fn in_state(
     blocks: &[(ReservationId, ReservationBlock)],
-    of: Option<PoolId>,
     state: ReservationState,
     limit: u32,
 ) -> Vec<ReservationId> {
-    let is_of = |block: &ReservationBlock| of.is_none_or(|pool| block.claims.contains(&pool));
-    let blocks = blocks.iter().filter(|(_, block)| is_of(block));
-    let all = blocks.flat_map(|(first, block)| {
+    let all = blocks.iter().flat_map(|(first, block)| {
         let states = (0..).zip(&block.states).filter(move |(_, known)| **known == state);
         states.filter_map(|(offset, _)| first.nth(offset))
     });

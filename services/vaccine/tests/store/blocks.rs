@@ -70,8 +70,8 @@ fn a_confirmation_changes_no_list_while_others_of_its_block_are_held(new: fn() -
 
 fn listed(ledger: &TestStore<Ledger>, by: Option<u128>, until: i64, limit: u32) -> [Vec<u128>; 2] {
     let queries = queries(ledger);
-    let listed =
-        queries.orphaned_holds(filter(by.map(owner)), second(until), Duration::ZERO, limit);
+    let (now, held_for) = (second(until + 1), Duration::from_secs(1));
+    let listed = queries.orphaned_holds(filter(by.map(owner)), now, held_for, limit);
     let OrphanedHolds { reservation_ids, aborted } = ledger.database.block_on(listed).unwrap();
     [reservation_ids, aborted].map(|ids| ids.iter().map(|id| id.0.as_u128()).collect())
 }
