@@ -71,8 +71,6 @@ pub enum TicketStatus {
     NoSuchVaccine,
     /// Another request with the same `Idempotency-Key` was booked first.
     KeyReused,
-    /// Its dose was released as often as a key has attempts; retry with a new `Idempotency-Key`.
-    Aborted,
 }
 
 /// The body of `POST` on bookings; other fields are ignored.

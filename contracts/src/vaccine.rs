@@ -1,5 +1,7 @@
 //! Bodies of `vaccine`: stock, and holds of it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -14,8 +16,23 @@ use crate::{
     number::{self, PositiveNumber, Whole},
 };
 
-/// The largest number of holds in one [`HoldBatch`]; more is refused whole.
+/// Doses that one [`HoldBlock`] may want now, and blocks in a [`HoldBatch`]; more is refused whole.
 pub const HOLDS_MAX: usize = 512;
+
+/// Doses of a vaccine that a store may hold ahead of demand.
+pub const AHEAD_MAX: u32 = 1_024;
+
+/// The share of the free doses that a store may hold ahead of demand (1/64): one that fails takes no more from others
+/// until its doses are released.
+pub const AHEAD_SHARE: i64 = 64;
+
+/// Reservations in one [`OrphanedHolds`], at most: more than one store can leave behind.
+pub const ORPHANED_MAX: u32 = 10_000;
+
+/// How long a store may repeat the answer that a vaccine is sold out, from its request. Who adds doses, or releases
+/// one, gets the answer of `vaccine` that much later, so that after that nobody is refused without a request for a
+/// dose.
+pub const SOLD_OUT_FOR: Duration = Duration::from_millis(20);
 
 /// A vaccine. Free doses: `stock - book_qty`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -112,7 +129,7 @@ impl PartialSchema for StockNumber {
 
 impl ToSchema for StockNumber {}
 
-/// Many holds in one request; each is decided for itself.
+/// Holds in one request; each block is decided for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldBatch {
@@ -120,19 +137,33 @@ pub struct HoldBatch {
     pub owner: StoreId,
     /// At most [`HOLDS_MAX`].
     #[schema(max_items = 512)]
-    pub holds: Vec<Hold>,
+    pub blocks: Vec<HoldBlock>,
 }
 
-/// A request for one dose of a vaccine.
+/// A request for doses of one vaccine. Their reservations are numbered: the last 16 bits of the first one, and those
+/// of each further one are one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Hold {
-    /// The attempt; a repeated hold has the same outcome.
-    pub reservation_id: ReservationId,
+pub struct HoldBlock {
+    /// The first reservation; a repeated block has the same outcome.
+    pub first: ReservationId,
     /// The vaccine.
     #[serde(deserialize_with = "vaccine_id")]
     #[schema(value_type = PositiveNumber)]
     pub vaccine_id: VaccineId,
+    /// Doses that are wanted now, as many of them as are free; 0 to 512.
+    #[serde(deserialize_with = "number::count")]
+    #[schema(maximum = 512)]
+    pub count: u32,
+    /// Further doses, which will be wanted soon: so many, as long as the store has no more than a
+    /// [`AHEAD_SHARE`]th of what is free ahead of demand; 0 to 1,024.
+    #[serde(default, deserialize_with = "number::count")]
+    #[schema(maximum = 1_024)]
+    pub ahead: u32,
+    /// Doses that the store has ahead of demand already.
+    #[serde(default, deserialize_with = "number::count")]
+    #[schema(maximum = 1_024)]
+    pub in_hand: u32,
 }
 
 fn vaccine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VaccineId, D::Error> {
@@ -142,64 +173,31 @@ fn vaccine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VaccineId, D
 /// The outcomes of a [`HoldBatch`], in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HoldReply {
-    /// One outcome per hold.
+    /// One outcome per block.
     pub outcomes: Vec<HoldOutcome>,
 }
 
-/// The outcome of a hold.
+/// The outcome of a block of holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "outcome", rename_all = "kebab-case", from = "FlatOutcome")]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum HoldOutcome {
-    /// A dose is held for this reservation.
+    /// Doses are held for the first reservations of the block. Fewer than are wanted now: every other dose is held or
+    /// booked.
     #[serde(rename_all = "camelCase")]
     Held {
         /// The vaccine's registered name.
         vc_name: String,
+        /// How many; 0 only where none is wanted now.
+        count: u32,
     },
-    /// Every dose is held or booked.
+    /// Doses are wanted now, and every dose is held or booked.
     SoldOut,
     /// There is no such vaccine.
     NoSuchVaccine,
-    /// This reservation was released before; its id cannot be used again.
-    Released,
-    /// This reservation exists, for another vaccine or another owner.
+    /// Some of these reservations were released before, or exist otherwise; their ids cannot be used again.
     Conflict,
-    /// The ledger failed; it is unknown whether a dose is held.
+    /// The ledger failed; it is unknown whether doses are held.
     Failed,
-}
-
-/// A [`HoldOutcome`] as it is deserialised: field by field, which is several times faster than serde's
-/// internally tagged enum.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FlatOutcome {
-    outcome: OutcomeTag,
-    #[serde(default)]
-    vc_name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum OutcomeTag {
-    Held,
-    SoldOut,
-    NoSuchVaccine,
-    Released,
-    Conflict,
-    Failed,
-}
-
-impl From<FlatOutcome> for HoldOutcome {
-    fn from(FlatOutcome { outcome, vc_name }: FlatOutcome) -> Self {
-        match outcome {
-            OutcomeTag::Held => Self::Held { vc_name },
-            OutcomeTag::SoldOut => Self::SoldOut,
-            OutcomeTag::NoSuchVaccine => Self::NoSuchVaccine,
-            OutcomeTag::Released => Self::Released,
-            OutcomeTag::Conflict => Self::Conflict,
-            OutcomeTag::Failed => Self::Failed,
-        }
-    }
 }
 
 /// Attempts that end without a booking, although their store cannot write that now.
@@ -222,7 +220,7 @@ pub struct AbortBatchReply {
     pub refused: Vec<ReservationId>,
 }
 
-/// Holds that their owner has not resolved, oldest first.
+/// Holds that their owner has not resolved, oldest first; of each list at most [`ORPHANED_MAX`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrphanedHolds {
@@ -267,9 +265,9 @@ mod tests {
 
     #[test]
     fn every_outcome_is_read_as_it_is_written() {
-        use HoldOutcome::{Conflict, Failed, Held, NoSuchVaccine, Released, SoldOut};
-        let held = Held { vc_name: "FIZER".to_owned() };
-        for outcome in [held, SoldOut, NoSuchVaccine, Released, Conflict, Failed] {
+        use HoldOutcome::{Conflict, Failed, Held, NoSuchVaccine, SoldOut};
+        let held = Held { vc_name: "FIZER".to_owned(), count: 3 };
+        for outcome in [held, SoldOut, NoSuchVaccine, Conflict, Failed] {
             let json = serde_json::to_string(&outcome).unwrap();
             assert_eq!(serde_json::from_str::<HoldOutcome>(&json).unwrap(), outcome, "{json}");
         }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How long a batch, or a dead letter, may wait for its commit.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long a gap in the events of a source is normal: the publisher learns of it by the response, and fills it.
 pub const GAP_TOLERATED: Duration = Duration::from_secs(10);

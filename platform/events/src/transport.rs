@@ -12,8 +12,9 @@ use platform_store::ReadError;
 use platform_telemetry::BoxError;
 use thiserror::Error;
 
-/// The time-out of one HTTP request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time-out of one HTTP request; longer than the consumer waits for its commit. After an outage of the consumer
+/// requests may wait as long for the events: booking holds no dose before `vaccine` has those of all bookings.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a destination stands in the events of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

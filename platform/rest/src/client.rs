@@ -28,7 +28,7 @@ use platform_resilience::{
 };
 use platform_telemetry::trace;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::{
     base_url, call_outcome,
@@ -166,7 +166,11 @@ impl Client {
         if !self.endpoints.retry_budget.try_retry(Coarse.now()) {
             return result;
         }
-        self.attempt(second, retry, deadline, deadline).await
+        match self.attempt(second, retry, deadline, deadline).await {
+            // The first may have been received all the same.
+            Err(CallError::Unreachable(_)) => result,
+            retried => retried,
+        }
     }
 
     async fn choose(
@@ -174,7 +178,8 @@ impl Client {
         previous: Option<&Arc<Endpoint>>,
         deadline: Instant,
     ) -> Result<ChosenEndpoint, CallError> {
-        let chosen = timeout_at(deadline.into(), self.endpoints.choose(previous)).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let chosen = timeout(left, self.endpoints.choose(previous)).await;
         chosen.unwrap_or_else(|elapsed| Err(CallError::unreachable(elapsed)))
     }
 

@@ -46,6 +46,14 @@ impl<K: Ord, V> ChangeSet<K, V> {
         }
     }
 
+    /// The row with the highest key up to this one.
+    pub fn last_up_to(&self, key: &K) -> Option<(&K, &V)> {
+        let is_deleted = |change: &Option<RowChange>| *change == Some(RowChange::Deleted);
+        let mut rows = self.rows.range(..=key).rev();
+        let (key, (value, _)) = rows.find(|(_, (_, change))| !is_deleted(change))?;
+        Some((key, value))
+    }
+
     /// The row, to be changed; it counts as updated.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self.rows.get_mut(key) {
@@ -112,6 +120,19 @@ mod tests {
         );
         assert_eq!(rows.get(&3), None);
         assert!(rows.contains(&3));
+    }
+
+    #[test]
+    fn the_last_row_up_to_a_key_is_not_a_deleted_one() {
+        let mut rows = ChangeSet::default();
+        rows.load(1, 'a');
+        rows.load(3, 'c');
+        rows.insert(5, 'e');
+        assert_eq!(rows.last_up_to(&0), None);
+        assert_eq!(rows.last_up_to(&3), Some((&3, &'c')));
+        assert_eq!(rows.last_up_to(&9), Some((&5, &'e')));
+        rows.remove(&3);
+        assert_eq!(rows.last_up_to(&4), Some((&1, &'a')));
     }
 
     #[test]

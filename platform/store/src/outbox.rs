@@ -1,17 +1,22 @@
 //! The outbox: events to publish, written in the commit that caused them.
 //!
-//! Rows are added with sequence numbers without gaps: a writer holds the lock of the store until its
-//! commit, so a reader that remembers the last number it saw has seen everything before it. Without that
-//! lock a number could become visible after a higher one, and would be missed.
+//! A commit adds one row, with all its events: a row for each would cost more than what is in it. Sequence numbers
+//! have no gaps: a writer holds the lock of the store until its commit, so a reader that remembers the last number it
+//! saw has seen everything before it. Without that lock a number could become visible after a higher one, and would be
+//! missed.
 //!
 //! The oldest rows are deleted once every consumer has them and they are old enough ([`crate::retention`]);
 //! the last row never, since it numbers the next.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{
     error::SqlError,
     sql::{PendingQuery, Tx},
+    value::Row,
 };
 
 /// An event that has no sequence number yet.
@@ -41,25 +46,41 @@ pub struct OutboxEntry {
     pub event: Event,
 }
 
+/// An event as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredEvent<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    at_ms: i64,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
 const HEAD: &str = "
     SELECT coalesce(max(sequence), 0)
       FROM outbox";
 
 const APPEND: &str = "
-    INSERT INTO outbox (sequence, type, at_ms, data)
-         VALUES (?1, ?2, ?3, ?4)";
+    INSERT INTO outbox (sequence, at_ms, events)
+         VALUES (?1, ?2, ?3)";
 
-const AT: &str = "
-    SELECT at_ms
+/// The row of an event.
+const ROW_OF: &str = "
+    SELECT sequence, events
       FROM outbox
-     WHERE sequence = ?1";
+     WHERE sequence >= ?1
+  ORDER BY sequence
+     LIMIT 1";
 
+/// The rows of the events after `?1` up to `?2`; of those behind a gap, since events are pruned, the first row.
 const AFTER: &str = "
-    SELECT sequence, type, at_ms, data
+    SELECT sequence, events
       FROM outbox
      WHERE sequence > ?1
+       AND sequence <= coalesce((SELECT min(sequence) FROM outbox WHERE sequence >= ?2), ?2)
   ORDER BY sequence
-     LIMIT ?2";
+     LIMIT ?3";
 
 /// The oldest rows up to `?1`, but for the last one.
 const OLDEST: &str = "
@@ -85,15 +106,14 @@ pub(crate) fn append_after(
     last: PendingQuery<'_>,
     events: &[Event],
 ) -> Result<(), SqlError> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let last = last.first(|row| row.int(0))?.unwrap_or(0);
-    let rows = events.iter().zip(last + 1..).map(|(event, sequence)| {
-        let Event { r#type, at_ms, data } = event;
-        [sequence.into(), r#type.as_str().into(), (*at_ms).into(), data.as_str().into()]
+    let Some(newest_ms) = events.iter().map(|event| event.at_ms).max() else { return Ok(()) };
+    let last = last.first(|row| row.int(0))?.unwrap_or(0) + number_of(events.len());
+    let stored = events.iter().map(|Event { r#type, at_ms, data }| {
+        let (r#type, data) = (Cow::Borrowed(&**r#type), serde_json::from_str(data)?);
+        Ok(StoredEvent { r#type, at_ms: *at_ms, data })
     });
-    tx.execute_each(APPEND, &rows.collect::<Vec<_>>())
+    let stored = serde_json::to_string(&stored.collect::<serde_json::Result<Vec<_>>>()?)?;
+    tx.execute(APPEND, &[last.into(), newest_ms.into(), stored.as_str().into()])
 }
 
 pub(crate) fn enqueue_last<'a>(tx: &Tx<'a>) -> Result<PendingQuery<'a>, SqlError> {
@@ -107,23 +127,39 @@ pub fn head(tx: &Tx<'_>) -> Result<u64, SqlError> {
 
 /// When an event happened, in milliseconds since 1970; none if there is no event with this number.
 pub fn at_ms(tx: &Tx<'_>, sequence: u64) -> Result<Option<i64>, SqlError> {
-    tx.find(AT, &[sequence.cast_signed().into()], |row| row.int(0))
+    let events = tx.find(ROW_OF, &[sequence.cast_signed().into()], entries)?.unwrap_or_default();
+    let found = events.into_iter().find(|entry| entry.sequence == sequence);
+    Ok(found.map(|entry| entry.event.at_ms))
 }
 
-/// The next events after a sequence number, at most `limit`, in order.
+/// The next events after a sequence number, at most `limit`, in order. The first one is not the next number if that was
+/// pruned.
 pub fn after(tx: &Tx<'_>, sequence: u64, limit: u32) -> Result<Vec<OutboxEntry>, SqlError> {
-    tx.all(AFTER, &[sequence.cast_signed().into(), i64::from(limit).into()], |row| {
-        let event = Event {
-            r#type: row.text(1)?.to_owned(),
-            at_ms: row.int(2)?,
-            data: row.text(3)?.to_owned(),
-        };
-        Ok(OutboxEntry { sequence: row.int(0)?.cast_unsigned(), event })
-    })
+    let (from, rows_max) = (sequence.cast_signed(), i64::from(limit));
+    let up_to = from.saturating_add(rows_max);
+    let rows = tx.all(AFTER, &[from.into(), up_to.into(), rows_max.into()], entries)?;
+    let next = rows.into_iter().flatten().skip_while(|entry| entry.sequence <= sequence);
+    Ok(next.zip(0..limit).map(|(entry, _)| entry).collect())
 }
 
-/// Deletes the oldest events up to a sequence number that happened before this time, in milliseconds since 1970;
-/// at most `limit`. Returns how many.
+/// The events of a row.
+fn entries(row: &Row<'_>) -> Result<Vec<OutboxEntry>, SqlError> {
+    let stored = serde_json::from_str::<Vec<StoredEvent<'_>>>(row.text(1)?);
+    let stored = stored.map_err(|_| SqlError::Decode { column: 1, expected: "events as JSON" })?;
+    let first = row.int(0)? - number_of(stored.len()) + 1;
+    let entry = |(StoredEvent { r#type, at_ms, data }, sequence): (_, i64)| {
+        let event = Event { r#type: r#type.into_owned(), at_ms, data: data.get().to_owned() };
+        OutboxEntry { sequence: sequence.cast_unsigned(), event }
+    };
+    Ok(stored.into_iter().zip(first..).map(entry).collect())
+}
+
+fn number_of(events: usize) -> i64 {
+    i64::try_from(events).unwrap_or(i64::MAX)
+}
+
+/// Deletes the oldest rows whose events are all up to a sequence number and happened before this time, in milliseconds
+/// since 1970; at most `limit`. Returns how many.
 pub(crate) fn prune(
     tx: &Tx<'_>,
     up_to: u64,

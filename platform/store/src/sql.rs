@@ -71,6 +71,13 @@ impl Rows<'_> {
             Self::Postgres(rows) => rows.next().map(|row| read(&Row::Postgres(row))).transpose(),
         }
     }
+
+    fn all<T>(
+        mut self,
+        read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
+        iter::from_fn(|| self.next(&read).transpose()).collect()
+    }
 }
 
 /// A transaction. It blocks: not for async code.
@@ -117,9 +124,7 @@ impl<'a> Tx<'a> {
         params: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
     ) -> Result<Vec<T>, SqlError> {
-        let results = self.query(sql, &[params], |mut rows| {
-            iter::from_fn(|| rows.next(&read).transpose()).collect::<Result<Vec<_>, _>>()
-        })?;
+        let results = self.query(sql, &[params], |rows| rows.all(&read))?;
         Ok(results.into_iter().next().unwrap_or_default())
     }
 
@@ -131,6 +136,16 @@ impl<'a> Tx<'a> {
         read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
     ) -> Result<Vec<Option<T>>, SqlError> {
         self.query(sql, keys, |mut rows| rows.next(&read))
+    }
+
+    /// For each key all rows that it names; in the order of the keys.
+    pub fn all_each<const N: usize, T>(
+        &self,
+        sql: &'static str,
+        keys: &[[Value<'_>; N]],
+        read: impl Fn(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Vec<Vec<T>>, SqlError> {
+        self.query(sql, keys, |rows| rows.all(&read))
     }
 
     /// Runs a query for each row of parameters; `collect` reads its result.

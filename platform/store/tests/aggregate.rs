@@ -74,7 +74,7 @@ impl Aggregate for Numbers {
         let event = |position| Event {
             r#type: "Appended".to_owned(),
             at_ms: *number,
-            data: format!("{number} at {position}"),
+            data: format!(r#""{number} at {position}""#),
         };
         Ok(reply.ok().map(event))
     }
@@ -236,6 +236,7 @@ on_both_databases!(
     a_snapshot_is_applied_and_moves_the_offset_at_its_end,
     old_events_that_every_consumer_has_are_deleted_but_never_the_last,
     rows_are_deleted_after_a_batch_is_saved_and_not_while_a_dead_letter_is_open,
+    the_events_of_a_commit_are_deleted_once_all_are_consumed_and_old,
     the_outbox_is_in_the_order_of_the_commands,
     nothing_of_a_rejected_batch_is_committed,
     the_offset_survives_reopening,
@@ -300,7 +301,9 @@ fn a_snapshot_is_applied_and_moves_the_offset_at_its_end(new: fn() -> TestDataba
 fn old_events_that_every_consumer_has_are_deleted_but_never_the_last(new: fn() -> TestDatabase) {
     let mut fixture = Fixture::open(new());
     // Of the times 1, 2, 9, 3, 4.
-    fixture.apply(&[1, 2, 9, 3, 4].map(Input::Command));
+    for at_ms in [1, 2, 9, 3, 4] {
+        fixture.apply(&[Input::Command(at_ms)]);
+    }
     let mut prune = |before_ms, events_up_to| {
         let pruned = fixture.apply(&[Input::Prune(Prune { before_ms, events_up_to })]);
         let left: Vec<_> = fixture.stored().events.into_iter().map(|(number, _)| number).collect();
@@ -314,6 +317,20 @@ fn old_events_that_every_consumer_has_are_deleted_but_never_the_last(new: fn() -
     fixture.apply(&[Input::Command(6)]);
     let numbers: Vec<_> = fixture.stored().events.into_iter().map(|(number, _)| number).collect();
     assert_eq!(numbers, [5, 6]);
+}
+
+fn the_events_of_a_commit_are_deleted_once_all_are_consumed_and_old(new: fn() -> TestDatabase) {
+    let mut fixture = Fixture::open(new());
+    fixture.apply(&[1, 9, 2].map(Input::Command));
+    fixture.apply(&[Input::Command(3)]);
+    let mut prune = |before_ms, events_up_to| {
+        fixture.apply(&[Input::Prune(Prune { before_ms, events_up_to })]);
+        fixture.stored().events.len()
+    };
+    assert_eq!([prune(10, 2), prune(9, 3), prune(10, 3)], [4, 4, 1]);
+    let next =
+        fixture.database.block_on(fixture.reads.read(|tx| outbox::after(tx, 0, 1))).expect("reads");
+    assert_eq!(next[0].sequence, 4, "the first that is left");
 }
 
 fn rows_are_deleted_after_a_batch_is_saved_and_not_while_a_dead_letter_is_open(
@@ -385,7 +402,7 @@ fn a_dead_letter_is_applied_and_deleted_in_one_commit(new: fn() -> TestDatabase)
     assert_eq!(fixture.apply(&[apply()]), [changed(DeadLetterState::Absent, None)]);
     let stored = fixture.stored();
     assert_eq!((stored.numbers, stored.dead_letters), (vec![20, 10], vec![]));
-    assert_eq!(stored.events[1], (2, "10 at 2".to_owned()));
+    assert_eq!(stored.events[1], (2, r#""10 at 2""#.to_owned()));
     assert_eq!(stored.offsets, [2, 0]);
 }
 
@@ -460,7 +477,7 @@ fn the_outbox_is_in_the_order_of_the_commands(new: fn() -> TestDatabase) {
         invalid_event(2),
         Input::Command(6),
     ]);
-    let expected = [(1, "7 at 1"), (2, "5 at 2"), (3, "6 at 3")];
+    let expected = [(1, r#""7 at 1""#), (2, r#""5 at 2""#), (3, r#""6 at 3""#)];
     let expected = expected.map(|(sequence, data)| (sequence, data.to_owned()));
     assert_eq!(fixture.stored().events, expected);
 }

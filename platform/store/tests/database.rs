@@ -87,6 +87,7 @@ on_both_databases!(
     each_enqueued_query_has_its_own_result,
     a_failed_write_is_the_error_of_the_commit_and_of_later_queries,
     outbox_entries_are_read_in_order_up_to_the_limit,
+    an_event_that_is_not_json_is_refused_with_its_commit,
     a_rolled_back_transaction_leaves_no_event_and_no_gap_in_the_outbox,
     each_source_has_its_own_consumer_offset,
     a_dead_letter_is_stored_once_and_the_oldest_are_read_first,
@@ -254,6 +255,8 @@ fn results_are_in_the_order_of_their_keys(new: fn() -> TestDatabase) {
     assert_eq!(found.expect("reads"), [Some(1), None, Some(2), Some(1)]);
     let none = store.transaction(|tx| tx.find_each::<1, _>(find, &[], |row| row.int(0)));
     assert_eq!(none.expect("reads"), [None; 0]);
+    let all = store.transaction(|tx| tx.all_each(find, &keys, |row| row.int(0)));
+    assert_eq!(all.expect("reads"), [vec![1], vec![], vec![2], vec![1]]);
 }
 
 const NOTES_BY_ID: ById = ById {
@@ -355,10 +358,27 @@ fn outbox_entries_are_read_in_order_up_to_the_limit(new: fn() -> TestDatabase) {
     let read =
         |after, limit| database.block_on(reads.read(move |tx| outbox::after(tx, after, limit)));
     let entry = |sequence, at_ms| OutboxEntry { sequence, event: event("noted", at_ms) };
-    assert_eq!(read(0, 9), Ok(vec![entry(1, 10), entry(2, 20), entry(3, 30)]));
-    assert_eq!(read(1, 1), Ok(vec![entry(2, 20)]));
-    assert_eq!(read(3, 9), Ok(vec![]));
+    let all = [entry(1, 10), entry(2, 20), entry(3, 30)];
+    // From and up to any event of a commit.
+    for after in 0_u8..=3 {
+        for limit in 0_u8..=4 {
+            let expected = all.iter().skip(usize::from(after)).take(usize::from(limit));
+            let expected = expected.cloned().collect::<Vec<_>>();
+            assert_eq!(read(after.into(), limit.into()), Ok(expected), "{limit} after {after}");
+        }
+    }
     assert_eq!(database.block_on(reads.read(outbox::head)), Ok(3));
+    let at_ms = |sequence| database.block_on(reads.read(move |tx| outbox::at_ms(tx, sequence)));
+    let times = [None, Some(10), Some(20), Some(30), None];
+    assert_eq!([0, 1, 2, 3, 4].map(at_ms), times.map(Ok));
+}
+
+fn an_event_that_is_not_json_is_refused_with_its_commit(new: fn() -> TestDatabase) {
+    let database = new();
+    let (mut store, reads) = open(&database);
+    let events = [event("noted", 0), Event { data: "{".to_owned(), ..event("noted", 0) }];
+    assert!(store.transaction(|tx| outbox::append(tx, &events)).is_err());
+    assert_eq!(database.block_on(reads.read(outbox::head)), Ok(0));
 }
 
 fn a_rolled_back_transaction_leaves_no_event_and_no_gap_in_the_outbox(new: fn() -> TestDatabase) {

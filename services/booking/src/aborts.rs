@@ -1,9 +1,9 @@
-//! Aborts attempts whose citizen was answered that there is no booking.
+//! Aborts doses and attempts whose citizen was answered that there is no booking.
 //!
-//! That must be kept, whatever fails: the attempt may hold a dose, and its booking may be written late. It
-//! is recorded in the own store; where that cannot write, at the ledger, which releases the dose at once and
-//! lists the attempt until it is recorded here: see [`crate::resolver`]. So it survives a restart. Where
-//! neither answers, it is tried again until one does.
+//! That must be kept, whatever fails: the dose may be held, and its booking may be written late. It is recorded
+//! in the own store; where that cannot write, a dose is aborted at the ledger, which releases it at once and
+//! lists it until it is recorded here: see [`crate::resolver`]. So it survives a restart. Where neither answers,
+//! it is tried again until one does.
 
 use std::{
     collections::VecDeque,
@@ -27,10 +27,10 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use crate::domain::{AbortAttempt, Bookings};
+use crate::domain::{Abort, Abortable, Bookings};
 
-/// Attempts that may wait; of one more, an error in the log is all that is kept. No more attempts than that
-/// can be under way.
+/// As many may wait; of one more, an error in the log is all that is kept. No more attempts than that can be under
+/// way.
 const QUEUE_MAX: usize = 16_384;
 
 /// How long the own store may take. It may stop answering after it has accepted the write; should the write
@@ -43,10 +43,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause after neither has answered.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Aborts attempts. Cheap to clone.
+/// Aborts doses and attempts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Aborts {
-    queue: mpsc::Sender<ReservationId>,
+    queue: mpsc::Sender<Abortable>,
     worker: Worker,
 }
 
@@ -69,22 +69,30 @@ impl Aborts {
         self.queue.capacity() == self.queue.max_capacity()
     }
 
-    /// Aborts an attempt, now or as soon as that can be kept.
-    pub fn abort(&self, reservation: ReservationId) {
-        match self.queue.try_send(reservation) {
+    /// Aborts a dose or an attempt, now or as soon as that can be kept.
+    pub fn abort(&self, what: Abortable) {
+        match self.queue.try_send(what) {
             Ok(()) => {}
             // The service drains; requests that it has accepted may still end after the task.
-            Err(TrySendError::Closed(reservation)) => {
-                let worker = self.worker.clone();
-                self.worker.runtime.spawn(async move {
-                    if !worker.keep(vec![reservation]).await.is_empty() {
-                        error!(%reservation, "stopping before an attempt could be aborted");
-                    }
-                });
+            Err(TrySendError::Closed(what)) => {
+                let aborts = self.clone();
+                self.worker.runtime.spawn(async move { aborts.abort_now(vec![what]).await });
             }
-            Err(TrySendError::Full(reservation)) => {
-                error!(%reservation, "too many attempts wait to be aborted; this one may hold a dose");
+            Err(TrySendError::Full(what)) => {
+                error!(?what, "too much waits to be aborted; a dose may stay held");
             }
+        }
+    }
+
+    /// Aborts them, tried once: the service drains.
+    pub(crate) async fn abort_now(&self, mut batch: Vec<Abortable>) {
+        while !batch.is_empty() {
+            let rest = batch.split_off(batch.len().min(HOLDS_MAX));
+            let left = self.worker.keep(batch).await;
+            if !left.is_empty() {
+                error!(left = left.len(), "stopping before doses or attempts could be aborted");
+            }
+            batch = rest;
         }
     }
 }
@@ -98,7 +106,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(self, mut queue: mpsc::Receiver<ReservationId>) {
+    async fn run(self, mut queue: mpsc::Receiver<Abortable>) {
         let mut pending = VecDeque::new();
         loop {
             let mut received = Vec::new();
@@ -121,40 +129,50 @@ impl Worker {
             pending.extend(self.keep(batch).await);
             if !pending.is_empty() && self.runtime.stop.is_cancelled() {
                 return error!(
-                    attempts = pending.len(),
-                    "stopping before attempts could be aborted"
+                    left = pending.len(),
+                    "stopping before doses or attempts could be aborted"
                 );
             }
         }
     }
 
     /// Tries once; those that could not be kept.
-    async fn keep(&self, batch: Vec<ReservationId>) -> Vec<ReservationId> {
+    async fn keep(&self, batch: Vec<Abortable>) -> Vec<Abortable> {
         if self.commands.health().can_write() && self.write(&batch).await {
             return Vec::new();
         }
-        match self.call(&batch).await {
-            // They are booked: only the own store can cancel that.
-            Ok(AbortBatchReply { refused }) => refused,
-            Err(cause) => {
-                let (cause, attempts) = (error_chain(&cause), batch.len());
-                warn!(cause, attempts, "attempts could not be aborted, retrying");
-                batch
+        // The ledger knows doses only.
+        let (mut left, mut doses) = (Vec::new(), Vec::new());
+        for what in batch {
+            match what {
+                Abortable::Dose(reservation) => doses.push(reservation),
+                Abortable::Attempt(_) => left.push(what),
             }
         }
+        if !doses.is_empty() {
+            match self.call(&doses).await {
+                // They are booked: only the own store can cancel that.
+                Ok(AbortBatchReply { refused }) => doses = refused,
+                Err(cause) => {
+                    let (cause, doses) = (error_chain(&cause), doses.len());
+                    warn!(cause, doses, "doses could not be aborted, retrying");
+                }
+            }
+        }
+        left.extend(doses.into_iter().map(Abortable::Dose));
+        left
     }
 
-    async fn write(&self, batch: &[ReservationId]) -> bool {
+    async fn write(&self, batch: &[Abortable]) -> bool {
         let at = clock::now();
-        let abort = |reservation: &_| AbortAttempt { reservation: *reservation, at };
-        let commands = batch.iter().map(abort).collect();
+        let commands = batch.iter().map(|what| Abort { what: *what, at }).collect();
         let written = self.commands.submit_all(commands, Instant::now() + WRITE_TIMEOUT);
         let Ok(Ok(replies)) = timeout(WRITE_TIMEOUT, written).await else { return false };
         replies.iter().all(Result::is_ok)
     }
 
-    async fn call(&self, batch: &[ReservationId]) -> Result<AbortBatchReply, CallError> {
-        let body = AbortBatch { owner: self.owner, reservation_ids: batch.to_vec() };
+    async fn call(&self, doses: &[ReservationId]) -> Result<AbortBatchReply, CallError> {
+        let body = AbortBatch { owner: self.owner, reservation_ids: doses.to_vec() };
         let call = Call::post("/aborts", "application/json", &body)?;
         self.vaccine.call(call, Instant::now() + CALL_TIMEOUT).await
     }

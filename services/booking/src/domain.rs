@@ -1,16 +1,17 @@
 //! The decisions about bookings. No async, no I/O, no clock, no randomness.
 //!
-//! An *attempt* is one reservation id that may become a booking. It ends once, for good:
+//! An *attempt* becomes a booking with a *dose* that is held for this store, at most once each:
 //!
 //! ```text
-//!            ┌── create ───► booked ── cancel ──► cancelled
-//! attempt ───┤
-//!            └── resolve ──► aborted
+//! attempt ──┬── create ──► booked ── cancel ──► cancelled
+//!    dose ──┘
+//!           └── abort, resolve ──► aborted
 //! ```
 //!
 //! A booking ends as cancelled or as completed; a completed one was vaccinated, also if it had been
-//! cancelled. The first command decides: a `create` after `resolve` is refused, so the dose that `resolve`
-//! gave back cannot be booked any more. `abort` is both: it resolves the attempt, and cancels its booking.
+//! cancelled. The first command decides: a `create` with an attempt or a dose that was aborted is refused, so the
+//! dose that was released cannot be booked any more. `resolve` keeps the booking of a dose, if there is one; `abort`
+//! cancels it.
 //! The decisions about queued requests are in [`tickets`].
 
 use jiff::Timestamp;
@@ -26,14 +27,14 @@ use self::tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket};
 /// Every command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// A dose is held for an attempt: create its booking.
+    /// A dose is held, and an attempt wants it: create the booking.
     Create(CreateBooking),
     /// The citizen cancels a booking.
     Cancel(CancelBooking),
-    /// Record for good how an attempt ended: with its booking if there is one, otherwise aborted.
-    Resolve(ResolveAttempt),
-    /// The response was that there is no booking: none of this attempt may stand.
-    Abort(AbortAttempt),
+    /// Record for good what became of a hold: its booking if there is one, otherwise aborted.
+    Resolve(ResolveHold),
+    /// The response was that there is no booking: none may stand.
+    Abort(Abort),
     /// The citizen was vaccinated.
     Complete(CompleteBooking),
     /// A request joins the queue.
@@ -81,9 +82,7 @@ pub fn decide(bookings: &mut Bookings, command: &Command) -> Reply {
     match command {
         Command::Create(create) => Reply::Create(bookings.create(create)),
         Command::Cancel(cancel) => Reply::Cancel(bookings.cancel(cancel)),
-        Command::Resolve(resolve) => {
-            Reply::Resolve(bookings.resolve(resolve.reservation, resolve.at))
-        }
+        Command::Resolve(resolve) => Reply::Resolve(bookings.resolve(*resolve)),
         Command::Abort(abort) => Reply::Abort(bookings.abort(*abort)),
         Command::Complete(complete) => Reply::Complete(bookings.complete(complete.reservation)),
         Command::Enqueue(enqueue) => Reply::Enqueue(bookings.enqueue(enqueue)),

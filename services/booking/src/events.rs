@@ -9,14 +9,14 @@ use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    AbortAttempt, AbortReply, Bookings, CancelBooking, CancelReply, Command, CompleteBooking,
-    CreateBooking, CreateReply, Record, Reply, ResolveAttempt, ResolveReply,
-    tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket, TicketEnd},
+    Abort, AbortReply, Abortable, Bookings, CancelBooking, CancelReply, Command, CompleteBooking,
+    CreateBooking, CreateReply, Record, Reply, ResolveHold, ResolveReply,
+    tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket},
 };
 
 /// The event that other services learn a reply by.
 ///
-/// A resolved attempt is published each time that it is resolved: `vaccine` may have missed the event before.
+/// A resolved hold is published each time that it is resolved: `vaccine` may have missed the event before.
 pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
     let event = match reply {
         Reply::Create(CreateReply::Booked(record))
@@ -25,28 +25,27 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
         | Reply::Abort(AbortReply::Cancelled(record))
         | Reply::Serve(ServeReply::Booked(record)) => booking_changed(record),
         Reply::Resolve(ResolveReply::Aborted(reservation))
-        | Reply::Abort(AbortReply::Aborted(reservation))
-        | Reply::Serve(ServeReply::NextAttempt { aborted: reservation, ticket: _ }) => {
-            aborted(*reservation)
-        }
-        Reply::Serve(ServeReply::Ended(ticket)) => match ticket.end {
-            Some(TicketEnd::SoldOut | TicketEnd::NoSuchVaccine | TicketEnd::Aborted) => {
-                aborted(ticket.attempt.reservation)
-            }
-            Some(TicketEnd::Booked(_) | TicketEnd::KeyReused) | None => return Ok(None),
-        },
+        | Reply::Abort(AbortReply::Aborted(Abortable::Dose(reservation))) => aborted(*reservation),
         Reply::Create(
-            CreateReply::BookedBefore(_) | CreateReply::Aborted | CreateReply::KeyReused,
+            CreateReply::BookedBefore(_)
+            | CreateReply::Aborted
+            | CreateReply::DoseTaken
+            | CreateReply::KeyReused,
         )
         | Reply::Cancel(
             CancelReply::CancelledBefore(_) | CancelReply::NoSuchBooking | CancelReply::Completed,
         )
-        | Reply::Resolve(ResolveReply::Waiting)
         | Reply::Abort(
-            AbortReply::CancelledBefore(_) | AbortReply::Completed | AbortReply::Waiting,
+            AbortReply::Aborted(Abortable::Attempt(_))
+            | AbortReply::CancelledBefore(_)
+            | AbortReply::Completed,
         )
         | Reply::Serve(
-            ServeReply::BookedBefore(_) | ServeReply::Unchanged(_) | ServeReply::NoSuchTicket,
+            ServeReply::BookedBefore(_)
+            | ServeReply::Ended(_)
+            | ServeReply::Unchanged(_)
+            | ServeReply::DoseTaken
+            | ServeReply::NoSuchTicket,
         )
         // `injection` has published the one; the other changes nothing for other services.
         | Reply::Complete(_)
@@ -102,7 +101,7 @@ impl EventHandler for Bookings {
 
 command_of!(Bookings: CreateBooking => Command::Create, Reply::Create(reply) -> CreateReply);
 command_of!(Bookings: CancelBooking => Command::Cancel, Reply::Cancel(reply) -> CancelReply);
-command_of!(Bookings: ResolveAttempt => Command::Resolve, Reply::Resolve(reply) -> ResolveReply);
-command_of!(Bookings: AbortAttempt => Command::Abort, Reply::Abort(reply) -> AbortReply);
+command_of!(Bookings: ResolveHold => Command::Resolve, Reply::Resolve(reply) -> ResolveReply);
+command_of!(Bookings: Abort => Command::Abort, Reply::Abort(reply) -> AbortReply);
 command_of!(Bookings: EnqueueTicket => Command::Enqueue, Reply::Enqueue(reply) -> EnqueueReply);
 command_of!(Bookings: ServeTicket => Command::Serve, Reply::Serve(reply) -> ServeReply);

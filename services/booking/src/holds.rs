@@ -1,4 +1,7 @@
-//! Holding doses: who requests them next, and for how many attempts at once.
+//! Holding doses: who requests them next, and for how many citizens at once.
+//!
+//! A request names a block of doses for each vaccine: one for each citizen who waits, and some ahead of demand, see
+//! [`crate::hand`].
 //!
 //! One request is in flight at a time. Two were measured to be slower: the batches get smaller, and their
 //! commits queue up. Tickets go first: while some wait, other requests wait until those that were in the
@@ -7,40 +10,47 @@
 //! retry during an outage get no dose before those that have waited for it.
 //!
 //! The size of a batch is learned from the latency of `vaccine`, for both.
+//!
+//! Where its answer is lost, the doses may be held: the same block is requested again with the next request, which has
+//! the same outcome, and they are in hand. Until then no dose is requested ahead of demand, and nobody learns that the
+//! vaccine is sold out. After a few seconds they are aborted.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use contracts::{
     event::ConsumerOffset,
-    ids::StoreId,
-    vaccine::{HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply},
+    ids::{ReservationId, StoreId, VaccineId},
+    vaccine::{
+        HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
+    },
 };
 use parking_lot::Mutex as SyncMutex;
-use platform_resilience::{
-    limiter::{Limiter, LimiterConfig, Sample},
-    time::Monotonic,
-};
 use platform_rest::client::{Call, CallError, CircuitState, Client};
 use platform_store::{ReadPool, outbox};
 use platform_telemetry::error_chain;
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
-    time::{sleep, timeout_at},
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use uuid::Uuid;
 
-use crate::domain::BookingAttempt;
+use crate::{
+    aborts::Aborts,
+    batch_limit::BatchLimit,
+    domain::Abortable,
+    hand::{Ahead, Dose, Hand, InHand},
+    lost::{Lost, RequestedBlock},
+    sold_out::SoldOut,
+    store::Queries,
+};
 
-/// The smallest limit of a batch, however slow `vaccine` is.
-pub const BATCH_LIMIT_MIN: u32 = 64;
-
-/// The smallest limit after batches that got no answer.
-const ANSWERED_MIN: usize = 16;
-
-/// Attempts in a request that probes a half-open circuit.
+/// Doses in a request that probes a half-open circuit.
 pub(crate) const PROBE_MAX: usize = 5;
 
 /// How long one request to an endpoint of `vaccine` may take. A batch takes milliseconds; after this time
@@ -65,12 +75,34 @@ pub struct HoldClient {
     outbox: ReadPool,
     /// When doses were held the last time.
     last_held: SyncMutex<Option<Instant>>,
-    limiter: SyncMutex<Limiter>,
-    /// Half of the last batch that got no answer; twice as many after each one that did.
-    answered_max: AtomicUsize,
-    clock: Monotonic,
+    limit: BatchLimit,
+    /// Whether the last request got an answer.
+    is_answering: AtomicBool,
     turn: Mutex<()>,
     backlog: watch::Sender<Backlog>,
+    /// The doses in hand.
+    pub(crate) hand: Hand,
+    aborts: Aborts,
+    lost: Lost,
+    sold_out: SoldOut,
+    stop: CancellationToken,
+}
+
+/// Whether doses are booked could not be read.
+#[derive(Debug)]
+pub(crate) struct NotKnown;
+
+/// What came of the request of a dose for a citizen.
+#[derive(Debug)]
+pub(crate) enum HeldOutcome {
+    /// A dose.
+    Held(Dose),
+    /// Every dose is held or booked.
+    SoldOut,
+    /// There is no such vaccine.
+    NoSuchVaccine,
+    /// `vaccine` did not answer for it.
+    Unknown,
 }
 
 /// Whether tickets wait.
@@ -90,20 +122,29 @@ pub(crate) enum Backlog {
 pub(crate) type Turn<'a> = MutexGuard<'a, ()>;
 
 impl HoldClient {
-    /// Doses are held for this owner, whose events are in this outbox.
-    pub fn new(vaccine: Client, owner: StoreId, outbox: ReadPool) -> Self {
+    /// Doses are held for this owner, whose events are in this outbox; none ahead of demand once it stops.
+    pub fn new(
+        vaccine: Client,
+        owner: StoreId,
+        outbox: ReadPool,
+        aborts: Aborts,
+        stop: CancellationToken,
+    ) -> Self {
         let backlog = watch::Sender::new(Backlog::Empty);
-        let (limiter, clock) = (SyncMutex::new(limiter()), Monotonic::default());
         Self {
             vaccine,
             owner,
             outbox,
             last_held: SyncMutex::default(),
-            limiter,
-            answered_max: AtomicUsize::new(HOLDS_MAX),
-            clock,
+            limit: BatchLimit::new(TRY_TIMEOUT),
+            is_answering: AtomicBool::new(true),
             turn: Mutex::default(),
             backlog,
+            hand: Hand::default(),
+            aborts,
+            lost: Lost::default(),
+            sold_out: SoldOut::default(),
+            stop,
         }
     }
 
@@ -112,11 +153,9 @@ impl HoldClient {
         self.vaccine.circuit_state()
     }
 
-    /// How many attempts a batch may have now. The limiter needs many samples; a batch that got no answer
-    /// would not get one the next time either.
+    /// How many citizens a batch may have now.
     pub(crate) fn limit(&self) -> usize {
-        let limit = usize::try_from(self.limiter.lock().limit()).unwrap_or(HOLDS_MAX);
-        limit.min(self.answered_max.load(Ordering::Relaxed))
+        self.limit.get()
     }
 
     /// A ticket has joined the queue. While `vaccine` is called, the next turn of the queue is near, and one
@@ -156,7 +195,7 @@ impl HoldClient {
                 }
             }
         };
-        timeout_at(until.into(), turn).await.ok().flatten()
+        timeout(until.saturating_duration_since(Instant::now()), turn).await.ok().flatten()
     }
 
     fn goes_first(&self, backlog: Backlog) -> bool {
@@ -168,31 +207,208 @@ impl HoldClient {
         }
     }
 
-    /// Requests doses for at most [`HoldClient::limit`] attempts; `vaccine` decides them in this order.
+    /// What comes of a request of a dose without asking the ledger: a dose in hand, or what it has just answered.
+    /// None while tickets go first.
+    pub(crate) fn without_request(&self, vaccine: VaccineId) -> Option<HeldOutcome> {
+        if self.goes_first(*self.backlog.borrow()) {
+            return None;
+        }
+        let is_sold_out = || self.sold_out.contains(vaccine).then_some(HeldOutcome::SoldOut);
+        self.hand.take(vaccine).map(HeldOutcome::Held).or_else(is_sold_out)
+    }
+
+    /// Requests doses for citizens, at most [`HoldClient::limit`], in this order; and some ahead of demand, also of the
+    /// vaccines of which [few are in hand](Hand::low). One outcome for each citizen; and the error, if `vaccine` did
+    /// not answer.
     pub(crate) async fn hold(
         &self,
-        attempts: impl Iterator<Item = &BookingAttempt>,
+        wanted: &[VaccineId],
+        deadline: Instant,
+    ) -> (Vec<HeldOutcome>, Option<CallError>) {
+        let unknown = || wanted.iter().map(|_| HeldOutcome::Unknown).collect();
+        let blocks = self.blocks(wanted);
+        if blocks.is_empty() {
+            return (unknown(), None);
+        }
+        let requested = blocks.iter().map(|it| it.block).collect();
+        match self.request_and_learn(requested, deadline).await {
+            Ok(held) => (self.give(wanted, blocks, held), None),
+            Err(error) => {
+                let is_lost = is_lost(&error);
+                self.lost.extend(blocks.into_iter().filter(|it| is_lost || it.is_repeated));
+                self.is_answering.store(false, Ordering::Relaxed);
+                (unknown(), Some(error))
+            }
+        }
+    }
+
+    /// What to request: first blocks whose answer was lost, again, and then what these citizens want beyond those.
+    fn blocks(&self, wanted: &[VaccineId]) -> Vec<RequestedBlock> {
+        let mut missing = BTreeMap::<VaccineId, u32>::new();
+        for id in wanted {
+            *missing.entry(*id).or_default() += 1;
+        }
+        let asks_ahead = self.circuit_state() == CircuitState::Closed
+            && self.is_answering.load(Ordering::Relaxed)
+            && !self.stop.is_cancelled();
+        if asks_ahead {
+            for id in self.hand.low() {
+                if missing.len() < HOLDS_MAX {
+                    missing.entry(id).or_default();
+                }
+            }
+        }
+        let mut blocks = self.lost_blocks(wanted.len(), &mut missing);
+        let held_at = tokio::time::Instant::now();
+        for (vaccine_id, count) in missing {
+            let Ahead { wanted, in_hand } = self.hand.ahead(vaccine_id, count);
+            let ahead = if asks_ahead { wanted } else { 0 };
+            if count + ahead > 0 {
+                let block =
+                    HoldBlock { first: first_of_block(), vaccine_id, count, ahead, in_hand };
+                blocks.push(RequestedBlock { block, held_at, is_repeated: false });
+            }
+        }
+        blocks
+    }
+
+    /// The blocks whose answer was lost that are requested again, and are not missing then: those whose doses are
+    /// wanted, and as many others as the limit has room for; none of these probe a half-open circuit.
+    fn lost_blocks(
+        &self,
+        wanted: usize,
+        missing: &mut BTreeMap<VaccineId, u32>,
+    ) -> Vec<RequestedBlock> {
+        let limit = self.limit();
+        // They would get no answer again.
+        let too_large = self.lost.extract(|it| it.block.count > number(limit));
+        for it in &too_large {
+            self.abort(it);
+        }
+        let mut room = match self.circuit_state() {
+            CircuitState::Closed => number(limit.saturating_sub(wanted)),
+            CircuitState::HalfOpen | CircuitState::Open { .. } => 0,
+        };
+        let mut blocks_max = HOLDS_MAX.saturating_sub(missing.len());
+        self.lost.extract(|RequestedBlock { block, .. }| {
+            let missing = missing.get_mut(&block.vaccine_id);
+            let is_wanted = missing.as_ref().map_or(0, |missing| block.count.min(**missing));
+            let further = block.count - is_wanted;
+            if blocks_max == 0 || further > room {
+                return false;
+            }
+            (blocks_max, room) = (blocks_max - 1, room - further);
+            if let Some(missing) = missing {
+                *missing -= is_wanted;
+            }
+            true
+        })
+    }
+
+    /// The doses that are held: first to those who wait for them, the others stay in hand.
+    ///
+    /// That a vaccine is sold out is concluded from blocks that are new: the grant of a repeated one is an old decision.
+    fn give(
+        &self,
+        wanted: &[VaccineId],
+        blocks: Vec<RequestedBlock>,
+        held: Vec<HoldOutcome>,
+    ) -> Vec<HeldOutcome> {
+        let mut waiting = BTreeMap::<VaccineId, usize>::new();
+        for id in wanted {
+            *waiting.entry(*id).or_default() += 1;
+        }
+        let mut given = BTreeMap::<VaccineId, VecDeque<Dose>>::new();
+        let (mut sold_out, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        let mut is_answering = true;
+        for (requested, held) in blocks.into_iter().zip(held) {
+            let RequestedBlock { block, held_at, is_repeated } = requested;
+            let id = block.vaccine_id;
+            match held {
+                HoldOutcome::Held { vc_name, count } => {
+                    let doses = (0..count).map_while(|n| block.first.nth(n));
+                    let doses = doses.map(|reservation| InHand { reservation, held_at });
+                    let given = given.entry(id).or_default();
+                    let waiting = waiting.get(&id).map_or(0, |waiting| waiting - given.len());
+                    given.extend(self.hand.fill(id, &vc_name, doses, waiting));
+                    if count < block.count && !is_repeated {
+                        sold_out.insert(id, held_at);
+                    }
+                }
+                HoldOutcome::SoldOut => drop(sold_out.insert(id, held_at)),
+                HoldOutcome::NoSuchVaccine => drop(unknown.insert(id)),
+                // None of these ids will ever be used.
+                HoldOutcome::Conflict => self.abort(&requested),
+                HoldOutcome::Failed => {
+                    self.lost.extend([requested]);
+                    is_answering = false;
+                }
+            }
+        }
+        self.is_answering.store(is_answering, Ordering::Relaxed);
+        let outcome = |id: &VaccineId| {
+            let dose =
+                given.get_mut(id).and_then(VecDeque::pop_front).or_else(|| self.hand.take(*id));
+            match (dose, sold_out.get(id)) {
+                (Some(dose), _) => HeldOutcome::Held(dose),
+                (None, Some(asked_at)) if !self.lost.is_of(*id) => {
+                    self.sold_out.insert(*id, *asked_at);
+                    HeldOutcome::SoldOut
+                }
+                (None, _) if unknown.contains(id) => HeldOutcome::NoSuchVaccine,
+                (None, _) => HeldOutcome::Unknown,
+            }
+        };
+        wanted.iter().map(outcome).collect()
+    }
+
+    /// Takes the doses that were in hand for too long, and those whose answer was lost that long ago.
+    pub(crate) fn expire(&self) -> Vec<ReservationId> {
+        let mut expired = self.hand.expire();
+        expired.append(&mut self.lost.expire());
+        expired
+    }
+
+    /// Takes every dose that is, or may be, in hand.
+    pub(crate) fn empty(&self) -> Vec<ReservationId> {
+        let mut all = self.hand.empty();
+        all.append(&mut self.lost.empty());
+        all
+    }
+
+    /// Whether every dose of a vaccine that is held for this store is booked. One that is not, in hand of another process
+    /// or on its way back, will be free.
+    pub(crate) async fn are_booked(
+        &self,
+        vaccine: VaccineId,
+        queries: &Queries,
+    ) -> Result<bool, NotKnown> {
+        let path = format!("/holds?owner={}&heldForMs=0&vaccineId={vaccine}", self.owner);
+        let OrphanedHolds { reservation_ids, .. } =
+            self.vaccine.get(&path, TRY_TIMEOUT).await.map_err(|_| NotKnown)?;
+        let is_all = u32::try_from(reservation_ids.len()).is_ok_and(|count| count < ORPHANED_MAX);
+        let unbooked = queries.unbooked(reservation_ids).await.map_err(|_| NotKnown)?;
+        Ok(is_all && unbooked.is_empty())
+    }
+
+    fn abort(&self, block: &RequestedBlock) {
+        block.ids().for_each(|reservation| self.aborts.abort(Abortable::Dose(reservation)));
+    }
+
+    async fn request_and_learn(
+        &self,
+        blocks: Vec<HoldBlock>,
         deadline: Instant,
     ) -> Result<Vec<HoldOutcome>, CallError> {
-        self.check_consumed(deadline).await?;
-        let holds: Vec<_> = attempts.map(hold_of).collect();
-        let count = holds.len();
-        let items = u32::try_from(count).unwrap_or(u32::MAX);
-        let sent_at = self.clock.now();
-        let held = self.request(holds, deadline).await;
-        let sample = sample(&held);
-        let max = self.answered_max.load(Ordering::Relaxed);
-        let max = match sample {
-            Sample::Answered => (max * 2).min(HOLDS_MAX),
-            Sample::Overloaded => (count / 2).max(ANSWERED_MIN),
-            Sample::Ignored => max,
-        };
-        self.answered_max.store(max, Ordering::Relaxed);
-        let mut limiter = self.limiter.lock();
-        // Nothing else is in flight, so the batch may as well be counted now.
-        limiter.try_acquire(items, items);
-        limiter.learn(sample, sent_at, self.clock.now());
-        limiter.release(items);
+        // Until then nothing is requested, so nothing is lost.
+        self.check_consumed(deadline).await.map_err(|error| match error {
+            CallError::CircuitOpen { .. } => error,
+            _ => CallError::Shed { retry_after: CHECK_RETRY_AFTER },
+        })?;
+        let items = blocks.iter().map(|block| block.count).sum();
+        let sent_at = self.limit.now();
+        let held = self.request(blocks, deadline).await;
+        self.limit.learn(items, sent_at, held.as_ref().err());
         held
     }
 
@@ -218,21 +434,22 @@ impl HoldClient {
 
     async fn request(
         &self,
-        holds: Vec<Hold>,
+        blocks: Vec<HoldBlock>,
         deadline: Instant,
     ) -> Result<Vec<HoldOutcome>, CallError> {
-        let count = holds.len();
-        let body = HoldBatch { owner: self.owner, holds };
+        let body = HoldBatch { owner: self.owner, blocks };
         let call = Call::post("/holds", "application/json", &body)?.idempotent(TRY_TIMEOUT);
         match self.vaccine.call::<HoldReply>(call, deadline).await {
-            Ok(reply) => {
+            Ok(HoldReply { mut outcomes }) => {
                 *self.last_held.lock() = Some(Instant::now());
-                Ok(reply.outcomes)
+                outcomes.resize(body.blocks.len(), HoldOutcome::Failed);
+                Ok(outcomes)
             }
             Err(error) => {
                 // The breaker logs once that the circuit is open.
                 if !matches!(error, CallError::CircuitOpen { .. }) {
-                    warn!(cause = error_chain(&error), holds = count, "vaccine did not hold doses");
+                    let blocks = body.blocks.len();
+                    warn!(cause = error_chain(&error), blocks, "vaccine did not hold doses");
                 }
                 Err(error)
             }
@@ -240,29 +457,20 @@ impl HoldClient {
     }
 }
 
-fn hold_of(attempt: &BookingAttempt) -> Hold {
-    Hold { reservation_id: attempt.reservation, vaccine_id: attempt.vaccine }
+fn number(items: usize) -> u32 {
+    u32::try_from(items).unwrap_or(u32::MAX)
 }
 
-/// Limits a batch: fewer attempts when `vaccine` refuses them, or takes half of [`TRY_TIMEOUT`] for them. Not
-/// sooner, since the fixed cost of a commit is the same for fewer.
-fn limiter() -> Limiter {
-    let max = u32::try_from(HOLDS_MAX).unwrap_or(u32::MAX);
-    let config = LimiterConfig { min: BATCH_LIMIT_MIN, initial: max, max, target: TRY_TIMEOUT / 2 };
-    #[expect(clippy::expect_used, reason = "BATCH_LIMIT_MIN is below HOLDS_MAX")]
-    Limiter::new(config).expect("its bounds are in order")
+/// The first id of a new block: the others differ from it in their last 16 bits.
+fn first_of_block() -> ReservationId {
+    let [first, _] = ReservationId(Uuid::now_v7()).block_range();
+    first
 }
 
-/// What the limiter learns from a batch; nothing from one that `vaccine` never received.
-fn sample(held: &Result<Vec<HoldOutcome>, CallError>) -> Sample {
-    match held {
-        Ok(_) => Sample::Answered,
-        Err(
-            CallError::Shed { .. }
-            | CallError::NoResponse(_)
-            | CallError::TooLarge
-            | CallError::Status(_),
-        ) => Sample::Overloaded,
-        Err(CallError::Unreachable(_) | CallError::CircuitOpen { .. }) => Sample::Ignored,
+/// Whether `vaccine` may have held the doses.
+fn is_lost(error: &CallError) -> bool {
+    match error {
+        CallError::Shed { .. } | CallError::Unreachable(_) | CallError::CircuitOpen { .. } => false,
+        CallError::NoResponse(_) | CallError::TooLarge | CallError::Status(_) => true,
     }
 }

@@ -10,25 +10,31 @@ use platform_telemetry::BoxError;
 
 pub mod aborts;
 pub mod api;
-pub mod attempts;
+mod batch_limit;
 pub mod config;
 pub mod domain;
+pub mod doses;
 pub mod events;
+pub mod hand;
 pub mod holds;
+mod lost;
 pub mod protocol;
 pub mod resolver;
+mod sold_out;
 pub mod store;
 pub mod ticket_queue;
+pub mod under_way;
 
-pub use config::Config;
+pub use {batch_limit::BATCH_LIMIT_MIN, config::Config};
 
 use crate::{
     aborts::Aborts,
-    attempts::{Attempts, HoldBatches},
     domain::Bookings,
+    doses::DoseQueue,
     holds::HoldClient,
     protocol::BookingProtocol,
     store::{MIGRATIONS, Queries},
+    under_way::UnderWay,
 };
 
 /// Takes, cancels and queues bookings.
@@ -56,19 +62,18 @@ fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
 async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let store = DataStore::<Bookings>::open(&SERVICE, &config.data, &runtime).await?;
     let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
-    let holds = Arc::new(HoldClient::new(vaccine.clone(), store.id, store.reads.clone()));
-    let attempts = Attempts::start(HoldBatches {
-        holds: Arc::clone(&holds),
-        commands: store.commands.clone(),
-        runtime: runtime.clone(),
-    });
+    let aborts = Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime);
+    let (outbox, stop) = (store.reads.clone(), runtime.stop.clone());
+    let holds = HoldClient::new(vaccine.clone(), store.id, outbox, aborts.clone(), stop);
+    let holds = Arc::new(holds);
     let protocol = Arc::new(BookingProtocol {
         commands: store.commands.clone(),
         queries: Queries(store.reads.clone()),
-        attempts,
+        doses: DoseQueue::start(Arc::clone(&holds), store.commands.health().clone(), &runtime),
         holds: Arc::clone(&holds),
-        aborts: Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime),
+        aborts,
         owner: store.id,
+        under_way: UnderWay::default(),
         enqueued: Notifier::default(),
         runtime: runtime.clone(),
     });

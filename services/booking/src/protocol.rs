@@ -1,14 +1,13 @@
 //! The booking protocol: never more bookings than doses, whatever crashes.
 //!
-//! 1. An attempt gets a reservation id, derived from the client's `Idempotency-Key` if there is one.
-//! 2. `vaccine` holds a dose for that id, or refuses.
-//! 3. The booking and its event are written in one commit; then the citizen gets the response.
+//! 1. `vaccine` holds a dose for this store, or refuses: [`crate::doses`].
+//! 2. The booking with this dose and its event are written in one commit; then the citizen gets the response.
 //!
-//! Where the answer to step 2 or 3 is lost, the outcome is unknown and never assumed. The citizen gets a
-//! 503. With a key, the next request continues the same attempt. Without one no request can, so the attempt
-//! is aborted, and the event of that releases the dose. An attempt whose request timed out is aborted too: a
-//! booking whose citizen got a 503 would take a dose from another citizen.
-//! Attempts whose process died are resolved by [`crate::resolver`].
+//! Where the answer to step 2 is lost, the outcome is unknown and never assumed. The citizen gets a 503. With a key,
+//! the next request finds the booking of its attempt, or makes one. Without one no request can, so the dose is
+//! aborted, and the event of that releases it. The dose of an attempt whose request timed out is aborted too: a
+//! booking whose citizen got a 503 would take it from another citizen.
+//! Doses whose process died are resolved by [`crate::resolver`].
 
 use std::{
     sync::Arc,
@@ -20,7 +19,7 @@ use contracts::{
     ids::{BookingId, ReservationId, StoreId, TicketId, UserId, VaccineId},
 };
 use platform_rest::{headers::Attempt, runtime::Runtime};
-use platform_store::{Commands, Notifier, ReadError, WriteError};
+use platform_store::{CommandError, Commands, Notifier, ReadError, WriteError};
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
@@ -30,24 +29,28 @@ use uuid::Uuid;
 
 use crate::{
     aborts::Aborts,
-    attempts::{AttemptOutcome, Attempts, write_deadline},
     domain::{
-        AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply, Fingerprint, Record,
-        ResolveAttempt, ResolveReply,
+        Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, CreateBooking,
+        CreateReply, Fingerprint, ResolveHold,
         tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd, WAITING_PER_USER_MAX},
     },
+    doses::{DoseQueue, NoDose},
     holds::HoldClient,
     store::Queries,
+    under_way::UnderWay,
 };
 
 /// How long a cancellation may wait for its commit.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(2_400);
 
+/// How long before the response is due a commit must have begun.
+const WRITE_MARGIN: Duration = Duration::from_millis(500);
+
+/// Holds in one commit: bookings that arrive meanwhile wait as long as for a batch of their own.
+const RESOLVED_MAX: usize = 1_000;
+
 /// How long a write may wait for its commit when no request waits for it.
 const BACKGROUND_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Attempts of one key. Each begins only after the one before was aborted.
-pub(crate) const ATTEMPTS_MAX: u32 = 16;
 
 /// What the protocol works with.
 #[derive(Debug)]
@@ -56,14 +59,16 @@ pub struct BookingProtocol {
     pub commands: Commands<Bookings>,
     /// Reads the last commit.
     pub queries: Queries,
-    /// Holds doses and books them.
-    pub attempts: Attempts,
+    /// Gets doses for citizens.
+    pub doses: DoseQueue,
     /// Requests doses.
     pub holds: Arc<HoldClient>,
-    /// Aborts attempts.
+    /// Aborts doses and attempts.
     pub aborts: Aborts,
     /// This store: the owner of its holds.
     pub owner: StoreId,
+    /// Requests with a key.
+    pub under_way: UnderWay<(AttemptId, Fingerprint, bool), Result<Accepted, BookingError>>,
     /// Notified when a ticket joins the queue.
     pub enqueued: Notifier,
     /// Ends attempts whose caller is gone.
@@ -146,6 +151,17 @@ pub enum BookingError {
     Unknown,
 }
 
+impl From<NoDose> for BookingError {
+    fn from(no_dose: NoDose) -> Self {
+        match no_dose {
+            NoDose::SoldOut => Self::SoldOut,
+            NoDose::NoSuchVaccine => Self::NoSuchVaccine,
+            NoDose::RetryLater => Self::RetryLater,
+            NoDose::CircuitOpen { retry_after } => Self::CircuitOpen { retry_after },
+        }
+    }
+}
+
 impl From<ReadError> for BookingError {
     fn from(ReadError: ReadError) -> Self {
         Self::RetryLater
@@ -162,13 +178,19 @@ impl BookingProtocol {
     /// Serves a request for a booking.
     ///
     /// Dropped before it has returned, it leaves nothing half done. With a key, the next request continues.
-    /// Without one, the attempt is aborted if the response was due, since the citizen got a 503; it is
-    /// resolved as it is if the client has closed the connection.
+    /// Without one, the dose is aborted if the response was due, since the citizen got a 503; it is resolved as it is
+    /// if the client has closed the connection.
     pub async fn book(self: &Arc<Self>, request: BookingRequest) -> Result<Accepted, BookingError> {
         match &request.key {
             None => self.book_without_key(&request).await.map(Accepted::Booking),
             // Boxed, so that requests without a key do not carry the space for it.
-            Some(key) => Box::pin(self.book_with_key(&request, key)).await,
+            Some(key) => {
+                // Of requests that are sent twice at once, the second would take a dose from another citizen.
+                let attempt = attempt_id(self.owner, request.user, &key.key);
+                let same = (attempt, key.fingerprint, key.wants_ticket);
+                let outcome = self.book_with_key(&request, key, attempt);
+                Box::pin(self.under_way.share(same, outcome)).await
+            }
         }
     }
 
@@ -189,14 +211,16 @@ impl BookingProtocol {
         self.queries.ticket(id).await?.ok_or(BookingError::NoSuchTicket)
     }
 
-    /// Resolves attempts for good, in one commit.
+    /// Resolves holds for good, at most 1,000 in a commit.
     pub async fn resolve(&self, reservations: &[ReservationId]) {
-        let at = clock::now();
-        let resolve = |reservation: &_| ResolveAttempt { reservation: *reservation, at };
-        let commands = reservations.iter().map(resolve).collect();
-        let deadline = Instant::now() + BACKGROUND_WRITE_TIMEOUT;
-        if let Err(cause) = self.commands.submit_all(commands, deadline).await {
-            warn!(%cause, "could not resolve attempts; the next round will");
+        for some in reservations.chunks(RESOLVED_MAX) {
+            let at = clock::now();
+            let resolve = |reservation: &_| ResolveHold { reservation: *reservation, at };
+            let deadline = Instant::now() + BACKGROUND_WRITE_TIMEOUT;
+            let commands = some.iter().map(resolve).collect();
+            if let Err(cause) = self.commands.submit_all(commands, deadline).await {
+                warn!(%cause, "could not resolve holds; the next round will");
+            }
         }
     }
 
@@ -204,114 +228,136 @@ impl BookingProtocol {
         self: &Arc<Self>,
         request: &BookingRequest,
     ) -> Result<Booking, BookingError> {
-        let given = request.attempt.unwrap_or_else(Attempt::first);
-        let (reservation, deadline) = (ReservationId(given.id), request.deadline);
-        if given.is_repeated
-            && let Some(end) = self.queries.attempt(reservation).await?
-        {
-            return request.attempt(reservation).ended(end);
-        }
-        let dropped = guard(Arc::clone(self), move |protocol| {
-            if deadline <= Instant::now() {
-                protocol.aborts.abort(reservation);
-            } else {
-                let runtime = protocol.runtime.clone();
-                runtime.spawn(async move { protocol.resolve(&[reservation]).await });
+        let attempt = request.attempt(request.attempt.map(|given| AttemptId(given.id)));
+        let repeated = request.attempt.filter(|given| given.is_repeated).map(|it| AttemptId(it.id));
+        if let Some(id) = repeated {
+            if let Some(record) = self.queries.booking_of(id).await? {
+                return attempt.own(record.booking);
             }
-        });
-        let attempt = request.attempt(reservation);
-        let outcome = self.attempt(attempt, deadline).await;
-        ScopeGuard::into_inner(dropped);
-        // The first request of a repeated attempt may have held a dose.
-        let is_booked = matches!(outcome, AttemptOutcome::Booked(_));
-        if outcome.is_open() || (given.is_repeated && !is_booked) {
-            self.aborts.abort(reservation);
+            if self.queries.is_aborted(Abortable::Attempt(id)).await? {
+                return Err(BookingError::RetryLater);
+            }
         }
-        match outcome {
-            // Another store has the attempt: it went there first.
-            AttemptOutcome::KeyReused => Err(BookingError::Unknown),
-            AttemptOutcome::Booked(booking) => attempt.own(booking),
-            outcome => outcome.into_booking()?.ok_or(BookingError::RetryLater),
+        let booked = self.book_dose(attempt, request.deadline).await;
+        if let (Some(id), Err(_)) = (repeated, &booked) {
+            // The first request may still be under way; neither may stand.
+            self.aborts.abort(Abortable::Attempt(id));
+        }
+        match booked {
+            // Another request has the attempt: it went there first.
+            Err(BookingError::KeyReused) => Err(BookingError::Unknown),
+            booked => attempt.own(booked?.ok_or(BookingError::RetryLater)?),
         }
     }
 
-    /// Continues with the first attempt of the key that was not aborted.
     async fn book_with_key(
-        &self,
+        self: &Arc<Self>,
         request: &BookingRequest,
         key: &IdempotencyKey,
+        id: AttemptId,
     ) -> Result<Accepted, BookingError> {
-        for number in 0..ATTEMPTS_MAX {
-            // Also before a further attempt: a ticket may have ended the one before.
-            match self.queries.ticket(request.ticket(key, self.owner)).await? {
-                Some((ticket, _)) if ticket.attempt.fingerprint != Some(key.fingerprint) => {
-                    return Err(BookingError::KeyReused);
-                }
-                Some((ticket, position)) if key.wants_ticket => {
-                    return Ok(Accepted::Ticket(ticket, position));
-                }
-                Some((QueuedTicket { end: Some(end), .. }, _)) => {
-                    end.refusal().map_or(Ok(()), Err)?;
-                }
-                Some(_) | None => {}
-            }
-            let attempt =
-                request.attempt(reservation_id(self.owner, request.user, &key.key, number));
-            match self.queries.attempt(attempt.reservation).await? {
-                Some(AttemptEnd::Aborted(_)) => continue,
-                Some(AttemptEnd::Booked(record)) => {
-                    return attempt.same_request(record).map(Accepted::Booking);
-                }
-                None => {}
-            }
-            let accepted = if key.wants_ticket {
-                self.enqueue(request, key, attempt, number).await?
-            } else {
-                let outcome = self.attempt(attempt, request.deadline).await;
-                outcome.into_booking()?.map(Accepted::Booking)
-            };
-            if let Some(accepted) = accepted {
-                return Ok(accepted);
-            }
+        if let Some(accepted) = self.known(id, key).await? {
+            return Ok(accepted);
         }
-        warn!("an Idempotency-Key has used up its {ATTEMPTS_MAX} attempts");
-        Err(BookingError::RetryLater)
-    }
-
-    async fn attempt(&self, attempt: BookingAttempt, deadline: Instant) -> AttemptOutcome {
-        match self.attempts.submit(attempt, deadline).await {
-            AttemptOutcome::Released => self.resolve_released(attempt, deadline).await,
-            outcome => outcome,
+        if key.wants_ticket {
+            return self.enqueue(request, key, id).await;
+        }
+        match self.book_dose(request.attempt(Some(id)), request.deadline).await? {
+            Some(booking) => Ok(Accepted::Booking(booking)),
+            // A ticket of the key has ended meanwhile.
+            None => self.known(id, key).await?.ok_or(BookingError::RetryLater),
         }
     }
 
-    /// The dose was released, so it is never held again: the attempt ends here too before the next begins.
-    async fn resolve_released(&self, attempt: BookingAttempt, deadline: Instant) -> AttemptOutcome {
-        let resolve = ResolveAttempt { reservation: attempt.reservation, at: clock::now() };
-        match self.commands.submit(resolve, write_deadline(deadline)).await {
-            Ok(ResolveReply::Aborted(_)) => AttemptOutcome::Aborted,
-            // Another request with the same key booked and cancelled while this one was under way.
-            Ok(ResolveReply::Booked(record)) => match attempt.same_request(record) {
-                Ok(booking) => AttemptOutcome::Booked(booking),
-                Err(_) => AttemptOutcome::KeyReused,
-            },
-            Ok(ResolveReply::Waiting) | Err(_) => AttemptOutcome::RetryLater,
+    /// What came of earlier requests with a key; none, if it may still become a booking.
+    async fn known(
+        &self,
+        id: AttemptId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Accepted>, BookingError> {
+        match self.queries.ticket(ticket_of(id)).await? {
+            Some((ticket, _)) if ticket.fingerprint != key.fingerprint => {
+                return Err(BookingError::KeyReused);
+            }
+            Some((ticket, position)) if key.wants_ticket => {
+                return Ok(Some(Accepted::Ticket(ticket, position)));
+            }
+            Some((QueuedTicket { end: Some(end), .. }, _)) => {
+                end.refusal().map_or(Ok(()), Err)?;
+            }
+            Some(_) | None => {}
+        }
+        match self.queries.booking_of(id).await? {
+            Some(record) if record.fingerprint != Some(key.fingerprint) => {
+                Err(BookingError::KeyReused)
+            }
+            record => Ok(record.map(|record| Accepted::Booking(record.booking))),
         }
     }
 
-    /// Adds a request to the queue; `None` if its attempt was aborted.
+    /// Books a dose for an attempt; none, if it was aborted.
+    async fn book_dose(
+        self: &Arc<Self>,
+        attempt: BookingAttempt,
+        deadline: Instant,
+    ) -> Result<Option<Booking>, BookingError> {
+        let dose = self.doses.take(attempt.vaccine, deadline).await?;
+        let (reservation, create) =
+            (dose.reservation(), CreateBooking { attempt, dose: dose.held(), at: clock::now() });
+        // With a key, the next request continues.
+        let is_continued = attempt.fingerprint.is_some();
+        let dropped = guard((Arc::clone(self), dose), |(protocol, dose)| {
+            dose.spend();
+            if deadline > Instant::now() {
+                let runtime = protocol.runtime.clone();
+                runtime.spawn(async move { protocol.resolve(&[reservation]).await });
+            } else if !is_continued {
+                protocol.aborts.abort(Abortable::Dose(reservation));
+            }
+        });
+        let created = self.commands.submit(create, write_deadline(deadline)).await;
+        let (_, dose) = ScopeGuard::into_inner(dropped);
+        match created {
+            Ok(CreateReply::Booked(record)) => {
+                dose.spend();
+                Ok(Some(record.booking))
+            }
+            Ok(CreateReply::BookedBefore(record)) => {
+                if record.reservation == reservation {
+                    dose.spend();
+                }
+                Ok(Some(record.booking))
+            }
+            Ok(CreateReply::Aborted) => Ok(None),
+            Ok(CreateReply::DoseTaken) => {
+                dose.spend();
+                Err(BookingError::RetryLater)
+            }
+            Ok(CreateReply::KeyReused) => Err(BookingError::KeyReused),
+            Err(error) => {
+                if may_be_committed(error) {
+                    dose.spend();
+                    if !is_continued {
+                        self.aborts.abort(Abortable::Dose(reservation));
+                    }
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Adds a request to the queue.
     async fn enqueue(
         &self,
         request: &BookingRequest,
         key: &IdempotencyKey,
-        attempt: BookingAttempt,
-        attempt_number: u32,
-    ) -> Result<Option<Accepted>, BookingError> {
+        id: AttemptId,
+    ) -> Result<Accepted, BookingError> {
         let enqueue = EnqueueTicket {
-            ticket: request.ticket(key, self.owner),
-            key: key.key.clone(),
-            attempt,
-            attempt_number,
+            ticket: ticket_of(id),
+            vaccine: request.vaccine,
+            user: request.user,
+            fingerprint: key.fingerprint,
             at: clock::now(),
         };
         match self.commands.submit(enqueue, write_deadline(request.deadline)).await? {
@@ -319,10 +365,10 @@ impl BookingProtocol {
                 self.holds.enqueued();
                 self.enqueued.notify();
                 let (ticket, position) = self.ticket(ticket.id).await?;
-                Ok(Some(Accepted::Ticket(ticket, position)))
+                Ok(Accepted::Ticket(ticket, position))
             }
-            EnqueueReply::BookedBefore(record) => Ok(Some(Accepted::Booking(record.booking))),
-            EnqueueReply::Aborted => Ok(None),
+            EnqueueReply::BookedBefore(record) => Ok(Accepted::Booking(record.booking)),
+            EnqueueReply::Aborted => Err(BookingError::RetryLater),
             EnqueueReply::KeyReused => Err(BookingError::KeyReused),
             EnqueueReply::TooManyOfUser => Err(BookingError::TooManyTickets),
             EnqueueReply::QueueFull => Err(BookingError::QueueFull),
@@ -331,18 +377,25 @@ impl BookingProtocol {
 }
 
 impl BookingRequest {
-    fn ticket(&self, key: &IdempotencyKey, owner: StoreId) -> TicketId {
-        TicketId(reservation_id(owner, self.user, &key.key, 0).0)
-    }
-
-    fn attempt(&self, reservation: ReservationId) -> BookingAttempt {
+    fn attempt(&self, id: Option<AttemptId>) -> BookingAttempt {
         BookingAttempt {
-            reservation,
+            id,
             vaccine: self.vaccine,
             user: self.user,
             fingerprint: self.key.as_ref().map(|key| key.fingerprint),
         }
     }
+}
+
+/// Whether a write that failed may be committed: where the connection to the store was lost at the end of the commit,
+/// too.
+pub(crate) fn may_be_committed(error: WriteError) -> bool {
+    error.outcome_is_unknown() || error == WriteError::Command(CommandError::Unavailable)
+}
+
+/// When the commit of a request must have begun.
+fn write_deadline(response_deadline: Instant) -> Instant {
+    response_deadline.checked_sub(WRITE_MARGIN).unwrap_or(response_deadline)
 }
 
 impl TicketEnd {
@@ -353,67 +406,31 @@ impl TicketEnd {
             Self::SoldOut => Some(BookingError::SoldOut),
             Self::NoSuchVaccine => Some(BookingError::NoSuchVaccine),
             Self::KeyReused => Some(BookingError::KeyReused),
-            Self::Aborted => Some(BookingError::RetryLater),
         }
     }
 }
 
 impl BookingAttempt {
-    /// What a repeated request gets.
-    fn ended(&self, end: AttemptEnd<Record>) -> Result<Booking, BookingError> {
-        match end {
-            AttemptEnd::Aborted(_) => Err(BookingError::RetryLater),
-            AttemptEnd::Booked(record) => self.own(record.booking),
-        }
-    }
-
     /// The booking, if it is of this request: an id that came from outside shows nobody another one's.
     fn own(&self, booking: Booking) -> Result<Booking, BookingError> {
         let is_own = (booking.user_id, booking.vaccine_id) == (self.user, self.vaccine);
         if is_own { Ok(booking) } else { Err(BookingError::Unknown) }
     }
-
-    fn same_request(&self, record: Record) -> Result<Booking, BookingError> {
-        if record.fingerprint == self.fingerprint {
-            Ok(record.booking)
-        } else {
-            Err(BookingError::KeyReused)
-        }
-    }
 }
 
-impl AttemptOutcome {
-    /// The booking; `None` if the next attempt of the same key may begin.
-    fn into_booking(self) -> Result<Option<Booking>, BookingError> {
-        match self {
-            Self::Booked(booking) => Ok(Some(booking)),
-            Self::Aborted | Self::Released => Ok(None),
-            Self::SoldOut => Err(BookingError::SoldOut),
-            Self::NoSuchVaccine => Err(BookingError::NoSuchVaccine),
-            Self::KeyReused => Err(BookingError::KeyReused),
-            Self::CircuitOpen { retry_after } => Err(BookingError::CircuitOpen { retry_after }),
-            Self::RetryLater | Self::NotWritten => Err(BookingError::RetryLater),
-            Self::Unknown => Err(BookingError::Unknown),
-        }
-    }
-}
-
-/// The reservation id of the n-th attempt of a key ([`is_of_key`](crate::domain::is_of_key)). It depends on the
-/// owner, since two booking stores that receive the same key must not share one dose, and on the user: the same key
-/// of another user is another request.
-pub(crate) fn reservation_id(
-    owner: StoreId,
-    user: UserId,
-    key: &str,
-    attempt: u32,
-) -> ReservationId {
+/// The attempt of a key. It depends on the store, so that nobody else can derive it: it is the id of the ticket too;
+/// and on the user: the same key of another user is another request.
+pub(crate) fn attempt_id(owner: StoreId, user: UserId, key: &str) -> AttemptId {
     let digest = Sha256::new()
         .chain_update(owner.0.as_bytes())
         .chain_update(user.0.to_be_bytes())
-        .chain_update(attempt.to_be_bytes())
         .chain_update(key)
         .finalize();
-    ReservationId(Uuid::new_v8(first_16(&digest)))
+    AttemptId(Uuid::new_v8(first_16(&digest)))
+}
+
+fn ticket_of(AttemptId(id): AttemptId) -> TicketId {
+    TicketId(id)
 }
 
 impl Fingerprint {

@@ -1,29 +1,32 @@
 //! Resolves orphaned holds: those whose process died between the hold and the booking.
 //!
-//! The owner of the holds queries `vaccine` for its own old holds, and records for each how its attempt ended;
-//! the event of that ends the hold. Age only selects the holds, it does not decide: a booking that is
-//! created later after all is refused by what was recorded.
-//! In the same response it finds attempts that were aborted at the ledger while the own store could not
-//! write, and records them.
-//! Where the attempt had ended before, its event is already on the way.
+//! The owner of the holds queries `vaccine` for its own old holds, and records for each what became of it; the
+//! event of that ends the hold. Age only selects the holds, it does not decide: a booking that is created later
+//! after all is refused by what was recorded.
+//! In the same response it finds doses that were aborted at the ledger while the own store could not write, and
+//! records them.
+//! Where that was recorded before, its event is already on the way.
+//!
+//! Doses in hand that nobody wanted are aborted before they would be found here.
 
 use std::{sync::Arc, time::Duration};
 
 use contracts::{ids::ReservationId, vaccine::OrphanedHolds};
 use platform_rest::client::Client;
 use platform_telemetry::error_chain;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::protocol::BookingProtocol;
+use crate::{domain::Abortable, protocol::BookingProtocol};
 
 /// Pause between two rounds.
 const ROUND_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Attempts in one commit: bookings that arrive meanwhile wait as long as for a batch of their own.
-const RESOLVED_MAX: usize = 1_000;
+/// Age from which a hold is queried; no dose is in hand, and no attempt takes, that long.
+pub const ORPHANED_AFTER_MS: u32 = 10_000;
 
-/// Age from which a hold is queried; no attempt takes that long.
-const ORPHANED_AFTER_MS: u32 = 10_000;
+/// How often doses in hand are looked at.
+const EXPIRE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Pause between two rounds that publish the ends of very old holds again.
 const REPEAT_INTERVAL: Duration = Duration::from_mins(10);
@@ -47,9 +50,26 @@ pub fn start(protocol: &Arc<BookingProtocol>, vaccine: &Client) {
         let (protocol, vaccine) = round.clone();
         async move { repeat_lost(&protocol, &vaccine).await }
     });
+    protocol.runtime.spawn(give_back(Arc::clone(protocol)));
 }
 
-/// Resolves old holds whose attempts have not ended, as many as one response of `vaccine` names. The next
+/// Gives back the doses in hand that nobody has wanted; all of them when the service stops.
+async fn give_back(protocol: Arc<BookingProtocol>) {
+    while protocol.runtime.stop.run_until_cancelled(sleep(EXPIRE_INTERVAL)).await.is_some() {
+        let expired = protocol.holds.expire();
+        if protocol.commands.health().can_write() {
+            protocol.resolve(&expired).await; // Should that fail, a later round finds them.
+        } else {
+            protocol.aborts.abort_now(expired.into_iter().map(Abortable::Dose).collect()).await;
+        }
+    }
+    protocol
+        .aborts
+        .abort_now(protocol.holds.empty().into_iter().map(Abortable::Dose).collect())
+        .await;
+}
+
+/// Resolves old holds of which nothing is recorded, as many as one response of `vaccine` names. The next
 /// round continues.
 async fn resolve_orphaned(protocol: &BookingProtocol, vaccine: &Client) {
     let OrphanedHolds { reservation_ids: old, aborted } =
@@ -59,7 +79,7 @@ async fn resolve_orphaned(protocol: &BookingProtocol, vaccine: &Client) {
         return;
     }
     let Ok(orphaned) = protocol.queries.orphaned(old).await else {
-        return warn!("cannot read the attempts of old holds; the next round will");
+        return warn!("cannot read what became of old holds; the next round will");
     };
     resolve(protocol, &orphaned, "resolving orphaned holds").await;
 }
@@ -71,17 +91,17 @@ async fn record_aborted(protocol: &BookingProtocol, aborted: Vec<ReservationId>)
         return;
     }
     let Ok(unrecorded) = protocol.queries.not_aborted(aborted).await else {
-        return warn!("cannot read the attempts that were aborted; the next round will");
+        return warn!("cannot read which doses were aborted; the next round will");
     };
     if !unrecorded.is_empty() {
-        info!(attempts = unrecorded.len(), "recording attempts that were aborted at the ledger");
+        info!(doses = unrecorded.len(), "recording doses that were aborted at the ledger");
     }
     for reservation in unrecorded {
-        protocol.aborts.abort(reservation);
+        protocol.aborts.abort(Abortable::Dose(reservation));
     }
 }
 
-/// Publishes again how attempts ended whose events count as lost.
+/// Publishes again what became of holds whose events count as lost.
 async fn repeat_lost(protocol: &BookingProtocol, vaccine: &Client) {
     let mut lost = old_holds(protocol, vaccine, LOST_AFTER_MS).await;
     lost.reservation_ids.append(&mut lost.aborted);
@@ -92,9 +112,7 @@ async fn resolve(protocol: &BookingProtocol, reservations: &[ReservationId], wha
     if !reservations.is_empty() {
         info!(holds = reservations.len(), "{what}");
     }
-    for some in reservations.chunks(RESOLVED_MAX) {
-        protocol.resolve(some).await;
-    }
+    protocol.resolve(reservations).await;
 }
 
 async fn old_holds(protocol: &BookingProtocol, vaccine: &Client, min_age_ms: u32) -> OrphanedHolds {

@@ -13,11 +13,12 @@ use platform_store::{
 };
 use uuid::Uuid;
 
-use self::tickets::read_ticket;
+use self::tickets::{LOAD_TICKET, read_ticket};
 use crate::{
     domain::{
-        AttemptEnd, Bookings, Command, Fingerprint, Record, Reply, decide, is_of_key,
-        tickets::{QueuedTicket, WAITING_PER_USER_MAX},
+        Abort, Abortable, AttemptId, Bookings, Command, CompleteBooking, CreateBooking,
+        Fingerprint, Record, Reply, ResolveHold, decide,
+        tickets::{Answer, QueuedTicket, ServeTicket, WAITING_PER_USER_MAX, attempt_of},
     },
     events,
 };
@@ -36,24 +37,29 @@ const LAST_BOOKING: &str = "
     SELECT coalesce(max(id), 0)
       FROM bookings";
 
-const ATTEMPTS: ById =
-    by_id!(SELECT "booking, reservation, aborted_at_ms" FROM "attempts" BY "reservation");
+const BY_ATTEMPT: ById = by_id!(
+    SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
+            booked_at_ms, cancelled_at_ms"
+      FROM "bookings" BY "attempt"
+);
 
-const INSERT_ATTEMPT: &str = "
-    INSERT INTO attempts (reservation, booking, aborted_at_ms)
-         VALUES (?1, ?2, ?3)";
+const BY_RESERVATION: ById = by_id!(
+    SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
+            booked_at_ms, cancelled_at_ms"
+      FROM "bookings" BY "reservation"
+);
 
 const LOAD_BOOKING: &str = "
-    SELECT id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms,
-           cancelled_at_ms
+    SELECT id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
+           booked_at_ms, cancelled_at_ms
       FROM bookings
      WHERE id = ?1";
 
 const INSERT_BOOKING: &str = "
     INSERT INTO bookings
-                (id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms,
-                 cancelled_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                (id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
+                 booked_at_ms, cancelled_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const UPDATE_BOOKING: &str = "
     UPDATE bookings
@@ -62,27 +68,28 @@ const UPDATE_BOOKING: &str = "
 
 /// All bookings, by number.
 const BOOKINGS: Keyset = keyset!(
-    SELECT "id, reservation, vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms,
-            cancelled_at_ms"
+    SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
+            booked_at_ms, cancelled_at_ms"
       FROM "bookings" ORDER BY "id"
 );
 
-/// The time of an aborted attempt of a key, in milliseconds since 1970. It is kept: the key goes on with the next
-/// attempt, and without this one it would begin again.
-const NEVER_OLD: i64 = 253_402_207_200_000; // The last whole second that a timestamp has.
+const ABORTED: ById = by_id!(SELECT "id, at_ms" FROM "aborted" BY "id");
 
-/// Attempts without a key that ended without a booking.
-const ABORTED: Prunable = Prunable {
+const INSERT_ABORTED: &str = "
+    INSERT INTO aborted (id, at_ms)
+         VALUES (?1, ?2)";
+
+/// What was aborted so long ago that nothing of it can still be under way.
+const OLD_ABORTED: Prunable = Prunable {
     oldest: "
-        SELECT reservation
-          FROM attempts
-         WHERE booking IS NULL
-           AND aborted_at_ms < ?1
-      ORDER BY aborted_at_ms
+        SELECT id
+          FROM aborted
+         WHERE at_ms < ?1
+      ORDER BY at_ms
          LIMIT ?2",
     delete: "
-        DELETE FROM attempts
-         WHERE reservation = ?1",
+        DELETE FROM aborted
+         WHERE id = ?1",
 };
 
 const LAST_TICKET: &str = "
@@ -96,19 +103,6 @@ const FIRST_WAITING: &str = "
   ORDER BY number
      LIMIT 1";
 
-const LOAD_TICKET: &str = "
-    SELECT number, id, client_key, fingerprint, vaccine, user_id, queued_at_ms, attempt, reservation,
-           outcome, booking
-      FROM tickets
-     WHERE id = ?1";
-
-const WAITING_WITH: &str = "
-    SELECT number, id, client_key, fingerprint, vaccine, user_id, queued_at_ms, attempt, reservation,
-           outcome, booking
-      FROM tickets
-     WHERE reservation = ?1
-       AND outcome IS NULL";
-
 const WAITING_OF_USER: &str = "
     SELECT count(*)
       FROM (SELECT 1
@@ -118,8 +112,7 @@ const WAITING_OF_USER: &str = "
              LIMIT ?2) AS waiting";
 
 const QUEUE_HEAD: &str = "
-    SELECT number, id, client_key, fingerprint, vaccine, user_id, queued_at_ms, attempt, reservation,
-           outcome, booking
+    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking
       FROM tickets
      WHERE outcome IS NULL
   ORDER BY number
@@ -140,14 +133,21 @@ impl Aggregate for Bookings {
         let last_ticket = enqueue(LAST_TICKET, has_tickets)?;
         let first_waiting = enqueue(FIRST_WAITING, has_tickets)?;
         let mut bookings = Self::default();
-        load_attempts(tx, &mut bookings, &named.attempts, &mut named.bookings)?;
+        let of_attempts =
+            tx.find_ids(&BY_ATTEMPT, &named.attempts, |row| Ok((row.uuid(1)?, record(row)?)))?;
+        let of_doses =
+            tx.find_ids(&BY_RESERVATION, &named.doses, |row| Ok((row.uuid(2)?, record(row)?)))?;
+        of_attempts.into_iter().chain(of_doses).for_each(|(_, known)| bookings.load(known));
+        let fences: BTreeSet<_> = named.attempts.union(&named.doses).copied().collect();
+        for (id, at) in tx.find_ids(&ABORTED, &fences, |row| Ok((row.uuid(0)?, row.time(1)?)))? {
+            bookings.aborted.load(id, at);
+        }
         bookings.last_booking = number(last_booking)?.unwrap_or(0);
         bookings.last_ticket = number(last_ticket)?.unwrap_or(0);
         bookings.ended_up_to =
             number(first_waiting)?.map_or(bookings.last_ticket, |first| first - 1);
         load_bookings(tx, &mut bookings, &named.bookings)?;
-        tickets::load(tx, &mut bookings, LOAD_TICKET, named.tickets.iter().map(|id| id.0))?;
-        tickets::load(tx, &mut bookings, WAITING_WITH, named.resolved.iter().map(|id| id.0))?;
+        tickets::load(tx, &mut bookings, &named.tickets)?;
         load_waiting_of_user(tx, &mut bookings, &named.users)?;
         Ok(bookings)
     }
@@ -158,7 +158,7 @@ impl Aggregate for Bookings {
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         save_bookings(tx, self)?;
-        save_attempts(tx, self)?;
+        save_aborted(tx, self)?;
         tickets::save(tx, self)
     }
 
@@ -166,13 +166,13 @@ impl Aggregate for Bookings {
         events::event(command, reply)
     }
 
-    /// Every booking. Attempts without one are aborted again where a dose is held for them.
+    /// Every booking. Holds without one are aborted again.
     fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
         BOOKINGS.snapshot(tx, after, limit, |row| Ok(events::snapshot(&record(row)?)?))
     }
 
     fn prune(tx: &Tx<'_>, before_ms: i64) -> Result<usize, SqlError> {
-        let aborted = ABORTED.prune(tx, before_ms, |row| row.uuid(0))?;
+        let aborted = OLD_ABORTED.prune(tx, before_ms, |row| row.uuid(0))?;
         let tickets = tickets::ENDED.prune(tx, before_ms, |row| row.int(0))?;
         Ok(aborted.max(tickets))
     }
@@ -182,12 +182,11 @@ impl Aggregate for Bookings {
 #[derive(Default)]
 struct Named {
     attempts: BTreeSet<Uuid>,
+    doses: BTreeSet<Uuid>,
     bookings: BTreeSet<BookingId>,
     tickets: BTreeSet<TicketId>,
     /// Citizens that request tickets.
     users: BTreeSet<UserId>,
-    /// Attempts that are resolved, unless a ticket waits with them.
-    resolved: BTreeSet<ReservationId>,
     /// Whether there may be new bookings.
     new_bookings: bool,
 }
@@ -195,34 +194,38 @@ struct Named {
 impl Named {
     fn add(&mut self, command: &Command) {
         match command {
-            Command::Create(create) => {
+            Command::Create(CreateBooking { attempt, dose, at: _ }) => {
                 self.new_bookings = true;
-                self.attempts.insert(create.attempt.reservation.0);
+                self.attempts.extend(attempt.id.map(|id| id.0));
+                self.doses.insert(dose.reservation.0);
             }
-            Command::Resolve(resolve) => self.resolve(resolve.reservation),
-            Command::Abort(abort) => self.resolve(abort.reservation),
-            Command::Complete(complete) => {
-                self.attempts.insert(complete.reservation.0);
+            Command::Resolve(ResolveHold { reservation, at: _ })
+            | Command::Complete(CompleteBooking { reservation, at: _ }) => {
+                self.doses.insert(reservation.0);
+            }
+            Command::Abort(Abort { what: Abortable::Dose(ReservationId(id)), at: _ }) => {
+                self.doses.insert(*id);
+            }
+            Command::Abort(Abort { what: Abortable::Attempt(AttemptId(id)), at: _ }) => {
+                self.attempts.insert(*id);
             }
             Command::Cancel(cancel) => {
                 self.bookings.insert(cancel.booking);
             }
             Command::Enqueue(enqueue) => {
                 self.tickets.insert(enqueue.ticket);
-                self.users.insert(enqueue.attempt.user);
-                self.attempts.insert(enqueue.attempt.reservation.0);
+                self.users.insert(enqueue.user);
+                self.attempts.insert(attempt_of(enqueue.ticket).0);
             }
-            Command::Serve(serve) => {
+            Command::Serve(ServeTicket { ticket, answer, at: _ }) => {
                 self.new_bookings = true;
-                self.tickets.insert(serve.ticket);
-                self.attempts.insert(serve.reservation.0);
+                self.tickets.insert(*ticket);
+                self.attempts.insert(attempt_of(*ticket).0);
+                if let Answer::Held(dose) = answer {
+                    self.doses.insert(dose.reservation.0);
+                }
             }
         }
-    }
-
-    fn resolve(&mut self, reservation: ReservationId) {
-        self.attempts.insert(reservation.0);
-        self.resolved.insert(reservation);
     }
 }
 
@@ -232,22 +235,6 @@ fn number(query: Option<PendingQuery<'_>>) -> Result<Option<i64>, SqlError> {
     Ok(number.flatten())
 }
 
-fn load_attempts(
-    tx: &Tx<'_>,
-    bookings: &mut Bookings,
-    ids: &BTreeSet<Uuid>,
-    booking_ids: &mut BTreeSet<BookingId>,
-) -> Result<(), SqlError> {
-    let found = tx.find_ids(&ATTEMPTS, ids, |row| Ok((row.uuid(1)?, attempt_end(row)?)))?;
-    for (id, end) in found {
-        if let AttemptEnd::Booked(booking) = end {
-            booking_ids.insert(booking);
-        }
-        bookings.attempts.load(ReservationId(id), end);
-    }
-    Ok(())
-}
-
 fn load_bookings(
     tx: &Tx<'_>,
     bookings: &mut Bookings,
@@ -255,7 +242,7 @@ fn load_bookings(
 ) -> Result<(), SqlError> {
     let keys: Vec<_> = ids.iter().map(|id| [Value::Int(id.0)]).collect();
     for known in tx.find_each(LOAD_BOOKING, &keys, record)?.into_iter().flatten() {
-        bookings.bookings.load(known.booking.booking_id, known);
+        bookings.load(known);
     }
     Ok(())
 }
@@ -273,27 +260,21 @@ fn load_waiting_of_user(
     Ok(())
 }
 
-fn attempt_end(row: &Row<'_>) -> Result<AttemptEnd<BookingId>, SqlError> {
-    Ok(match row.int_or_null(0)? {
-        Some(id) => AttemptEnd::Booked(BookingId(id)),
-        None => AttemptEnd::Aborted(row.time(2)?),
-    })
-}
-
 fn record(row: &Row<'_>) -> Result<Record, SqlError> {
     let decode = |column, expected| SqlError::Decode { column, expected };
     Ok(Record {
-        reservation: ReservationId(row.uuid(1)?),
+        attempt: row.uuid_or_null(1)?.map(AttemptId),
+        reservation: ReservationId(row.uuid(2)?),
         booking: Booking {
             booking_id: BookingId(row.int(0)?),
-            vaccine_id: VaccineId(row.int(2)?),
-            vc_name: row.text(3)?.to_owned(),
-            user_id: UserId(row.int(4)?),
-            status: status(row.int(5)?).ok_or(decode(5, "a status"))?,
+            vaccine_id: VaccineId(row.int(3)?),
+            vc_name: row.text(4)?.to_owned(),
+            user_id: UserId(row.int(5)?),
+            status: status(row.int(6)?).ok_or(decode(6, "a status"))?,
         },
-        fingerprint: row.uuid_or_null(6)?.map(|id| Fingerprint(id.into_bytes())),
-        booked_at: row.time(7)?,
-        cancelled_at: row.time_or_null(8)?,
+        fingerprint: row.uuid_or_null(7)?.map(|id| Fingerprint(id.into_bytes())),
+        booked_at: row.time(8)?,
+        cancelled_at: row.time_or_null(9)?,
     })
 }
 
@@ -327,10 +308,11 @@ fn save_bookings(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     tx.execute_each(UPDATE_BOOKING, &updated)
 }
 
-fn values(record: &Record) -> [Value<'_>; 9] {
+fn values(record: &Record) -> [Value<'_>; 10] {
     let booking = &record.booking;
     [
         booking.booking_id.0.into(),
+        record.attempt.map(|attempt| attempt.0).into(),
         record.reservation.0.into(),
         booking.vaccine_id.0.into(),
         booking.vc_name.as_str().into(),
@@ -342,21 +324,13 @@ fn values(record: &Record) -> [Value<'_>; 9] {
     ]
 }
 
-/// Attempts end once, so no row is ever updated.
-fn save_attempts(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
-    let row = |(reservation, end, _): (&ReservationId, &AttemptEnd<BookingId>, _)| {
-        let (booking, aborted_at) = match end {
-            AttemptEnd::Booked(id) => (Some(id.0), None),
-            AttemptEnd::Aborted(_) if is_of_key(*reservation) => (None, Some(NEVER_OLD)),
-            AttemptEnd::Aborted(at) => (None, Some(at.as_millisecond())),
-        };
-        [reservation.0.into(), booking.into(), aborted_at.into()]
-    };
-    let rows: Vec<_> = bookings.attempts.changes().map(row).collect();
-    tx.execute_each(INSERT_ATTEMPT, &rows)
+/// An abort is final, so no row is ever updated.
+fn save_aborted(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
+    let rows = bookings.aborted.changes().map(|(id, at, _)| [(*id).into(), (*at).into()]);
+    tx.execute_each(INSERT_ABORTED, &rows.collect::<Vec<_>>())
 }
 
-/// Reads bookings, attempts and tickets.
+/// Reads bookings, what was aborted, and tickets.
 #[derive(Clone, Debug)]
 pub struct Queries(pub ReadPool);
 
@@ -372,53 +346,59 @@ impl Queries {
         self.0.read(move |tx| bookings(tx, range)).await
     }
 
-    /// How an attempt ended; `None` if it has not.
-    pub async fn attempt(
-        &self,
-        id: ReservationId,
-    ) -> Result<Option<AttemptEnd<Record>>, ReadError> {
-        self.0
-            .read(move |tx| match tx.find(ATTEMPTS.id, &[id.0.into()], attempt_end)? {
-                None => Ok(None),
-                Some(AttemptEnd::Aborted(at)) => Ok(Some(AttemptEnd::Aborted(at))),
-                Some(AttemptEnd::Booked(booking)) => {
-                    let record = tx.find(LOAD_BOOKING, &[booking.0.into()], record)?;
-                    Ok(record.map(AttemptEnd::Booked))
-                }
-            })
-            .await
+    /// The booking of an attempt.
+    pub async fn booking_of(&self, id: AttemptId) -> Result<Option<Record>, ReadError> {
+        self.0.read(move |tx| tx.find(BY_ATTEMPT.id, &[id.0.into()], record)).await
     }
 
-    /// Those of these attempts that are not aborted.
+    /// Whether it was aborted.
+    pub async fn is_aborted(&self, what: Abortable) -> Result<bool, ReadError> {
+        let found =
+            self.0.read(move |tx| tx.find(ABORTED.id, &[what.id().into()], |_| Ok(()))).await?;
+        Ok(found.is_some())
+    }
+
+    /// Those of these doses that are not aborted.
     pub async fn not_aborted(
         &self,
-        attempts: Vec<ReservationId>,
+        doses: Vec<ReservationId>,
     ) -> Result<Vec<ReservationId>, ReadError> {
-        self.those(attempts, |end, _| !matches!(end, Some(AttemptEnd::Aborted(_)))).await
+        self.those(doses, |_, is_aborted| !is_aborted).await
     }
 
-    /// Those of these attempts that have not ended, and that no ticket waits with.
+    /// Those of these doses that have no booking.
+    pub async fn unbooked(
+        &self,
+        doses: Vec<ReservationId>,
+    ) -> Result<Vec<ReservationId>, ReadError> {
+        self.those(doses, |is_booked, _| !is_booked).await
+    }
+
+    /// Those of these doses that have no booking and are not aborted.
     pub async fn orphaned(
         &self,
-        attempts: Vec<ReservationId>,
+        doses: Vec<ReservationId>,
     ) -> Result<Vec<ReservationId>, ReadError> {
-        self.those(attempts, |end, is_waiting| end.is_none() && !is_waiting).await
+        self.those(doses, |is_booked, is_aborted| !is_booked && !is_aborted).await
     }
 
-    /// Those of these attempts that are of this kind, by how they ended and whether a ticket waits with them.
+    /// Those of these doses that are of this kind, by whether they are booked and whether they are aborted.
     async fn those(
         &self,
-        attempts: Vec<ReservationId>,
-        is_kind: fn(Option<AttemptEnd<BookingId>>, bool) -> bool,
+        doses: Vec<ReservationId>,
+        is_kind: fn(bool, bool) -> bool,
     ) -> Result<Vec<ReservationId>, ReadError> {
         self.0
             .read(move |tx| {
-                let keys: Vec<_> = attempts.iter().map(|id| [Value::Uuid(id.0)]).collect();
-                let ended = tx.find_each(ATTEMPTS.id, &keys, attempt_end)?;
-                let waiting = tx.find_each(WAITING_WITH, &keys, |_| Ok(()))?;
-                let known = attempts.into_iter().zip(ended.into_iter().zip(waiting));
-                let those = known.filter(|(_, (end, waiting))| is_kind(*end, waiting.is_some()));
-                Ok(those.map(|(id, _)| id).collect())
+                let ids: BTreeSet<_> = doses.iter().map(|id| id.0).collect();
+                let found = |by, column| {
+                    let found = tx.find_ids(by, &ids, |row| Ok((row.uuid(column)?, ())))?;
+                    Ok::<BTreeSet<Uuid>, SqlError>(found.into_iter().map(|(id, ())| id).collect())
+                };
+                let (booked, aborted) = (found(&BY_RESERVATION, 2)?, found(&ABORTED, 0)?);
+                let is_one =
+                    |ReservationId(id): &_| is_kind(booked.contains(id), aborted.contains(id));
+                Ok(doses.into_iter().filter(is_one).collect())
             })
             .await
     }

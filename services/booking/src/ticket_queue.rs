@@ -1,30 +1,34 @@
 //! The queue: requests that wait until `vaccine` answers for them, instead of being refused.
 //!
 //! A ticket is committed before its client gets it, so it survives every crash. One task serves the queue
-//! from its head: it requests the doses of the tickets that have waited longest, in one request and in
-//! their order, and writes what came of all of them in one commit, in the same order. It continues when that
-//! is committed, and otherwise repeats the same request, which is safe. So for each vaccine the tickets that
-//! arrived first get the doses.
+//! from its head: it takes doses in hand for the tickets that have waited longest, requests the others in one
+//! request and in their order, and writes what came of all of them in one commit, in the same order. Those that
+//! got no answer go on waiting. So for each vaccine the tickets that arrived first get the doses.
+//! A ticket ends as sold out only when every dose of this store is booked, so that those of a process that has died are
+//! for the tickets: in two rounds in a row the ledger has none that is free, and then none that is held without a
+//! booking. In one round alone, a dose may have been released in between.
 //!
 //! Several processes may serve the same queue. Each serves its head, so a ticket is served only with those
-//! before it; the process that commits second finds the tickets ended.
+//! before it; the process that commits second finds the tickets ended, and has its doses back in hand.
 
 use std::{
+    collections::BTreeSet,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use contracts::{ids::ReservationId, vaccine::HoldOutcome};
+use contracts::ids::VaccineId;
 use platform_rest::client::{CallError, CircuitState};
-use platform_store::Subscription;
+use platform_store::{Subscription, WriteError};
 use platform_telemetry::clock;
 use tokio::{select, time::sleep};
 use tracing::warn;
 
 use crate::{
-    domain::tickets::{QueuedTicket, ServeReply, ServeTicket},
-    holds::{Backlog, HoldClient, PROBE_MAX},
-    protocol::{ATTEMPTS_MAX, BookingProtocol, reservation_id},
+    domain::tickets::{Answer, QueuedTicket, ServeReply, ServeTicket},
+    holds::{Backlog, HeldOutcome, HoldClient, PROBE_MAX},
+    protocol::{BookingProtocol, may_be_committed},
 };
 
 /// How long `vaccine` may take to answer for the head of the queue.
@@ -40,6 +44,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// from being served may concern only them.
 const STALLED_AFTER: u32 = 4;
 
+/// Vaccines of which a round checks whether every dose is booked.
+const CHECKED_MAX: usize = 16;
+
 /// How often an empty queue is read without a notification: another process may have added tickets.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -48,7 +55,8 @@ pub fn start(protocol: &Arc<BookingProtocol>, holds: Arc<HoldClient>) {
     // Until it is read: there may be tickets from before the start.
     holds.set_backlog(Backlog::Waiting);
     let enqueued = protocol.enqueued.subscribe();
-    let worker = QueueWorker { protocol: Arc::clone(protocol), holds, enqueued };
+    let worker =
+        QueueWorker { protocol: Arc::clone(protocol), holds, enqueued, sold_out: BTreeSet::new() };
     protocol.runtime.spawn(worker.run());
 }
 
@@ -56,6 +64,8 @@ struct QueueWorker {
     protocol: Arc<BookingProtocol>,
     holds: Arc<HoldClient>,
     enqueued: Subscription,
+    /// The vaccines of which the last round has found every dose booked.
+    sold_out: BTreeSet<VaccineId>,
 }
 
 /// What a round has done.
@@ -107,7 +117,8 @@ impl QueueWorker {
     }
 
     /// Requests doses for the head of the queue, and writes what came of it.
-    async fn round(&self) -> Round {
+    async fn round(&mut self) -> Round {
+        let sold_out_before = mem::take(&mut self.sold_out);
         let turn = self.holds.ticket_turn().await;
         let limit = match self.holds.circuit_state() {
             _ if !self.protocol.commands.health().can_write() => return Round::NotCalled(PAUSE.0),
@@ -120,62 +131,118 @@ impl QueueWorker {
             return Round::Incomplete;
         };
         let is_all = tickets.len() < limit;
-        let outcomes = if tickets.is_empty() { Ok(Vec::new()) } else { self.hold(&tickets).await };
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes,
+        let (outcomes, error) = self.outcomes(&tickets).await;
+        let no_answer = |(_, outcome): &_| matches!(outcome, HeldOutcome::Unknown);
+        match error {
             // It recovers, and is called more often every moment.
-            Err(CallError::CircuitOpen { retry_after }) => {
+            Some(CallError::CircuitOpen { retry_after }) if outcomes.iter().all(no_answer) => {
                 return Round::NotCalled(retry_after.min(PAUSE.0));
             }
-            Err(_) => return Round::Incomplete,
-        };
-        // While they wait for their commit, others may request doses, unless more tickets wait.
-        self.holds.set_backlog(if is_all { Backlog::Empty } else { Backlog::Waiting });
+            Some(_) if outcomes.iter().all(no_answer) => return Round::Incomplete,
+            // While they wait for their commit, others may request doses, unless more tickets wait for an answer.
+            Some(_) | None => {
+                let is_all = is_all && !outcomes.iter().any(no_answer);
+                self.holds.set_backlog(if is_all { Backlog::Empty } else { Backlog::Waiting });
+            }
+        }
         drop(turn);
-        if tickets.is_empty() { Round::Empty } else { self.write(&tickets, outcomes).await }
-    }
-
-    async fn write(&self, tickets: &[QueuedTicket], outcomes: Vec<HoldOutcome>) -> Round {
-        let at = clock::now();
-        let serve = |(ticket, outcome): (&QueuedTicket, HoldOutcome)| ServeTicket {
-            ticket: ticket.id,
-            reservation: ticket.attempt.reservation,
-            next: self.next_attempt(ticket),
-            outcome,
-            at,
-        };
-        let commands = tickets.iter().zip(outcomes).map(serve).collect();
-        let deadline = Instant::now() + WRITE_TIMEOUT;
-        match self.protocol.commands.submit_all(commands, deadline).await {
-            Ok(replies) => {
-                let changed = replies.iter().filter(|reply| reply.as_ref().is_ok_and(has_changed));
-                if changed.count() == tickets.len() { Round::Complete } else { Round::Incomplete }
-            }
-            Err(cause) => {
-                warn!(%cause, tickets = tickets.len(), "could not write what came of tickets");
-                Round::Incomplete
-            }
+        let is_sold_out = |(_, outcome): &_| matches!(outcome, HeldOutcome::SoldOut);
+        let (sold_out, answers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_sold_out);
+        let mut changed = self.write(answers).await;
+        if !sold_out.is_empty() {
+            let vaccines = sold_out.iter().map(|(ticket, _)| ticket.vaccine).collect();
+            self.sold_out = self.all_booked(vaccines).await;
+            let is_final = |id| sold_out_before.contains(id) && self.sold_out.contains(id);
+            let ended = sold_out.into_iter().filter(|(ticket, _)| is_final(&ticket.vaccine));
+            changed += self.write(ended.collect()).await;
+        }
+        match tickets.len() {
+            0 => Round::Empty,
+            count if changed == count => Round::Complete,
+            _ => Round::Incomplete,
         }
     }
 
-    async fn hold(&self, tickets: &[QueuedTicket]) -> Result<Vec<HoldOutcome>, CallError> {
-        let attempts = tickets.iter().map(|ticket| &ticket.attempt);
-        self.holds.hold(attempts, Instant::now() + HOLD_TIMEOUT).await
+    /// What comes of each of these tickets, in their order; and the error, if `vaccine` did not answer.
+    async fn outcomes<'a>(
+        &self,
+        tickets: &'a [QueuedTicket],
+    ) -> (Vec<(&'a QueuedTicket, HeldOutcome)>, Option<CallError>) {
+        let (mut outcomes, mut others) = (Vec::new(), Vec::new());
+        for ticket in tickets {
+            match self.holds.hand.take(ticket.vaccine) {
+                Some(dose) => outcomes.push((ticket, HeldOutcome::Held(dose))),
+                None => others.push(ticket),
+            }
+        }
+        if others.is_empty() {
+            return (outcomes, None);
+        }
+        let wanted: Vec<_> = others.iter().map(|ticket| ticket.vaccine).collect();
+        let (held, error) = self.holds.hold(&wanted, Instant::now() + HOLD_TIMEOUT).await;
+        outcomes.extend(others.into_iter().zip(held));
+        outcomes.sort_by_key(|(ticket, _)| ticket.number);
+        (outcomes, error)
     }
 
-    fn next_attempt(&self, ticket: &QueuedTicket) -> Option<ReservationId> {
-        let next = ticket.attempt_number + 1;
-        (next < ATTEMPTS_MAX)
-            .then(|| reservation_id(self.protocol.owner, ticket.attempt.user, &ticket.key, next))
+    /// Those of these vaccines of which every dose of this store is booked; a few of them, since each is a request.
+    async fn all_booked(&self, vaccines: BTreeSet<VaccineId>) -> BTreeSet<VaccineId> {
+        let mut all_booked = BTreeSet::new();
+        for id in vaccines.into_iter().take(CHECKED_MAX) {
+            if self.holds.are_booked(id, &self.protocol.queries).await.unwrap_or(false) {
+                all_booked.insert(id);
+            }
+        }
+        all_booked
+    }
+
+    /// Writes answers; how many tickets have changed.
+    async fn write(&self, answers: Vec<(&QueuedTicket, HeldOutcome)>) -> usize {
+        let at = clock::now();
+        let (mut commands, mut doses) = (Vec::new(), Vec::new());
+        for (ticket, outcome) in answers {
+            let (answer, dose) = match outcome {
+                HeldOutcome::Held(dose) => (Answer::Held(dose.held()), Some(dose)),
+                HeldOutcome::SoldOut => (Answer::SoldOut, None),
+                HeldOutcome::NoSuchVaccine => (Answer::NoSuchVaccine, None),
+                HeldOutcome::Unknown => continue,
+            };
+            commands.push(ServeTicket { ticket: ticket.id, answer, at });
+            doses.push(dose);
+        }
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let replies = match self.protocol.commands.submit_all(commands, deadline).await {
+            Ok(replies) => {
+                replies.into_iter().map(|reply| reply.map_err(WriteError::from)).collect()
+            }
+            Err(cause) => {
+                warn!(%cause, tickets = doses.len(), "could not write what came of tickets");
+                vec![Err(cause); doses.len()]
+            }
+        };
+        let (mut changed, mut unknown) = (0, Vec::new());
+        for (reply, dose) in replies.into_iter().zip(doses) {
+            changed += usize::from(reply.as_ref().is_ok_and(has_changed));
+            // Every other dose is back in hand.
+            match (reply, dose) {
+                (Ok(ServeReply::Booked(_) | ServeReply::DoseTaken), Some(dose)) => dose.spend(),
+                (Err(error), Some(dose)) if may_be_committed(error) => {
+                    unknown.push(dose.reservation());
+                    dose.spend();
+                }
+                _ => {}
+            }
+        }
+        if !unknown.is_empty() {
+            self.protocol.resolve(&unknown).await;
+        }
+        changed
     }
 }
 
 fn has_changed(reply: &ServeReply) -> bool {
     match reply {
-        ServeReply::Booked(_)
-        | ServeReply::BookedBefore(_)
-        | ServeReply::Ended(_)
-        | ServeReply::NextAttempt { .. } => true,
-        ServeReply::Unchanged(_) | ServeReply::NoSuchTicket => false,
+        ServeReply::Booked(_) | ServeReply::BookedBefore(_) | ServeReply::Ended(_) => true,
+        ServeReply::Unchanged(_) | ServeReply::DoseTaken | ServeReply::NoSuchTicket => false,
     }
 }

@@ -7,87 +7,107 @@ mod queue;
 #[path = "domain/tickets.rs"]
 mod tickets;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use booking::domain::{
-    AbortAttempt, AbortReply, BookingAttempt, Bookings, CancelBooking, CancelReply, Command,
-    CompleteBooking, CompleteReply, CreateBooking, CreateReply, Fingerprint, Record, Reply,
-    ResolveAttempt, ResolveReply, decide,
+    Abort, AbortReply, Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply,
+    Command, CompleteBooking, CompleteReply, CreateBooking, CreateReply, Fingerprint, HeldDose,
+    Record, Reply, ResolveHold, ResolveReply, decide,
 };
 use contracts::{
     booking::{Booking, BookingStatus},
     ids::{BookingId, ReservationId, UserId, VaccineId},
 };
 use jiff::Timestamp;
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 use uuid::Uuid;
 
 const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
+fn attempt_id(number: u8) -> AttemptId {
+    AttemptId(Uuid::from_u128(number.into()))
+}
+
+/// No reservation has the id of an attempt.
 fn reservation(number: u8) -> ReservationId {
-    ReservationId(Uuid::from_u128(number.into()))
+    ReservationId(Uuid::from_u128(0x100 + u128::from(number)))
+}
+
+fn held_dose(number: u8) -> HeldDose {
+    HeldDose { reservation: reservation(number), vaccine_name: "FIZER".to_owned() }
 }
 
 fn fingerprint(number: u8) -> Fingerprint {
     Fingerprint([number; 16])
 }
 
-fn create(attempt: u8, request: Option<u8>) -> Command {
-    Command::Create(CreateBooking {
-        attempt: BookingAttempt {
-            reservation: reservation(attempt),
-            vaccine: VaccineId(1),
-            user: UserId(5),
-            fingerprint: request.map(fingerprint),
-        },
-        vaccine_name: "FIZER".to_owned(),
-        at: AT,
-    })
+/// An attempt that cannot be repeated.
+fn once() -> BookingAttempt {
+    BookingAttempt { id: None, vaccine: VaccineId(1), user: UserId(5), fingerprint: None }
+}
+
+fn attempt(number: u8) -> BookingAttempt {
+    BookingAttempt { id: Some(attempt_id(number)), ..once() }
+}
+
+fn with_key(number: u8, request: u8) -> BookingAttempt {
+    BookingAttempt { fingerprint: Some(fingerprint(request)), ..attempt(number) }
+}
+
+fn create(attempt: BookingAttempt, dose: u8) -> Command {
+    Command::Create(CreateBooking { attempt, dose: held_dose(dose), at: AT })
 }
 
 fn cancel(booking: i64) -> Command {
     Command::Cancel(CancelBooking { booking: BookingId(booking), at: AT })
 }
 
-fn resolve(attempt: u8) -> Command {
-    Command::Resolve(ResolveAttempt { reservation: reservation(attempt), at: AT })
+fn resolve(dose: u8) -> Command {
+    Command::Resolve(ResolveHold { reservation: reservation(dose), at: AT })
 }
 
-fn abort(attempt: u8) -> Command {
-    Command::Abort(AbortAttempt { reservation: reservation(attempt), at: AT })
+fn abort(what: Abortable) -> Command {
+    Command::Abort(Abort { what, at: AT })
 }
 
-fn complete(attempt: u8) -> Command {
-    Command::Complete(CompleteBooking { reservation: reservation(attempt), at: AT })
+fn the_attempt(number: u8) -> Abortable {
+    Abortable::Attempt(attempt_id(number))
 }
 
-fn record(id: i64, attempt: u8, request: Option<u8>, status: BookingStatus) -> Record {
+fn the_dose(number: u8) -> Abortable {
+    Abortable::Dose(reservation(number))
+}
+
+fn complete(dose: u8) -> Command {
+    Command::Complete(CompleteBooking { reservation: reservation(dose), at: AT })
+}
+
+fn booked(id: i64, attempt: BookingAttempt, dose: u8) -> Record {
+    let HeldDose { reservation, vaccine_name } = held_dose(dose);
     Record {
-        reservation: reservation(attempt),
+        attempt: attempt.id,
+        reservation,
         booking: Booking {
             booking_id: BookingId(id),
-            vaccine_id: VaccineId(1),
-            vc_name: "FIZER".to_owned(),
-            user_id: UserId(5),
-            status,
+            vaccine_id: attempt.vaccine,
+            vc_name: vaccine_name,
+            user_id: attempt.user,
+            status: BookingStatus::Booked,
         },
-        fingerprint: request.map(fingerprint),
+        fingerprint: attempt.fingerprint,
         booked_at: AT,
         cancelled_at: None,
     }
 }
 
-fn booked(id: i64, attempt: u8, request: Option<u8>) -> Record {
-    record(id, attempt, request, BookingStatus::Booked)
-}
-
-fn cancelled(id: i64, attempt: u8) -> Record {
-    let record = record(id, attempt, None, BookingStatus::BookingCancelled);
+fn cancelled(mut record: Record) -> Record {
+    record.booking.status = BookingStatus::BookingCancelled;
     Record { cancelled_at: Some(AT), ..record }
 }
 
-fn completed(id: i64, attempt: u8) -> Record {
-    record(id, attempt, None, BookingStatus::InjectionCompleted)
+fn completed(mut record: Record) -> Record {
+    record.booking.status = BookingStatus::InjectionCompleted;
+    record
 }
 
 /// Decides one after the other, from an empty store.
@@ -96,43 +116,93 @@ fn decide_all(commands: &[Command]) -> Vec<Reply> {
     commands.iter().map(|command| decide(&mut bookings, command)).collect()
 }
 
+/// The last reply, which is one to a create.
+fn created(commands: &[Command]) -> CreateReply {
+    let last = decide_all(commands).pop().unwrap();
+    let Reply::Create(reply) = last else { panic!("it creates last: {last:?}") };
+    reply
+}
+
 #[test]
-fn the_same_request_books_once() {
+fn the_same_attempt_books_once_whatever_dose_it_gets() {
+    for attempt in [attempt(1), with_key(1, 7)] {
+        for second_dose in [1, 2] {
+            assert_eq!(
+                decide_all(&[create(attempt, 1), create(attempt, second_dose), resolve(2)])[..2],
+                [
+                    Reply::Create(CreateReply::Booked(booked(1, attempt, 1))),
+                    Reply::Create(CreateReply::BookedBefore(booked(1, attempt, 1)))
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_dose_that_its_attempt_did_not_need_is_free_for_another() {
     assert_eq!(
-        decide_all(&[create(1, Some(7)), create(1, Some(7))]),
-        [
-            Reply::Create(CreateReply::Booked(booked(1, 1, Some(7)))),
-            Reply::Create(CreateReply::BookedBefore(booked(1, 1, Some(7))))
-        ]
+        created(&[create(attempt(1), 1), create(attempt(1), 2), create(attempt(2), 2)]),
+        CreateReply::Booked(booked(2, attempt(2), 2))
     );
 }
 
 #[test]
 fn another_request_under_the_same_key_is_refused() {
-    for other in [Some(8), None] {
-        let replies = decide_all(&[create(1, Some(7)), create(1, other)]);
-        assert_eq!(replies[1], Reply::Create(CreateReply::KeyReused));
+    for other in [with_key(1, 8), attempt(1)] {
+        for dose in [1, 2] {
+            let reply = created(&[create(with_key(1, 7), 1), create(other, dose)]);
+            assert_eq!(reply, CreateReply::KeyReused);
+        }
     }
 }
 
 #[test]
-fn every_attempt_is_a_booking_of_its_own() {
+fn a_dose_that_is_booked_is_taken_for_every_other_attempt() {
+    let others = [
+        attempt(2),
+        with_key(2, 7),
+        once(),
+        BookingAttempt { user: UserId(6), ..once() },
+        BookingAttempt { vaccine: VaccineId(2), ..once() },
+    ];
+    for other in others {
+        let reply = created(&[create(attempt(1), 1), create(other, 1)]);
+        assert_eq!(reply, CreateReply::DoseTaken, "{other:?}");
+    }
+    for other in [attempt(1), others[3], others[4]] {
+        let reply = created(&[create(once(), 1), create(other, 1)]);
+        assert_eq!(reply, CreateReply::DoseTaken, "{other:?}");
+    }
+}
+
+#[test]
+fn an_attempt_without_an_id_is_recognised_by_its_dose() {
     assert_eq!(
-        decide_all(&[create(1, None), create(2, None)]),
-        [
-            Reply::Create(CreateReply::Booked(booked(1, 1, None))),
-            Reply::Create(CreateReply::Booked(booked(2, 2, None)))
-        ]
+        created(&[create(once(), 1), create(once(), 1)]),
+        CreateReply::BookedBefore(booked(1, once(), 1))
+    );
+    assert_eq!(
+        created(&[create(once(), 1), create(once(), 2)]),
+        CreateReply::Booked(booked(2, once(), 2))
     );
 }
 
 #[test]
+fn a_dose_that_was_taken_leaves_its_attempt_to_another_dose() {
+    let refused = [create(attempt(1), 1), create(attempt(2), 1), create(attempt(2), 2)];
+    assert_eq!(created(&refused), CreateReply::Booked(booked(2, attempt(2), 2)));
+    let released = [resolve(1), create(attempt(2), 1), create(attempt(2), 2)];
+    assert_eq!(created(&released), CreateReply::Booked(booked(1, attempt(2), 2)));
+}
+
+#[test]
 fn a_booking_is_cancelled_once() {
+    let record = cancelled(booked(1, attempt(1), 1));
     assert_eq!(
-        decide_all(&[create(1, None), cancel(1), cancel(1)])[1..],
+        decide_all(&[create(attempt(1), 1), cancel(1), cancel(1)])[1..],
         [
-            Reply::Cancel(CancelReply::Cancelled(cancelled(1, 1))),
-            Reply::Cancel(CancelReply::CancelledBefore(cancelled(1, 1)))
+            Reply::Cancel(CancelReply::Cancelled(record.clone())),
+            Reply::Cancel(CancelReply::CancelledBefore(record))
         ]
     );
 }
@@ -141,86 +211,141 @@ fn a_booking_is_cancelled_once() {
 fn a_booking_that_does_not_exist_cannot_be_cancelled() {
     let refused = Reply::Cancel(CancelReply::NoSuchBooking);
     assert_eq!(decide_all(&[cancel(1)])[0], refused);
-    assert_eq!(decide_all(&[create(1, None), cancel(0)])[1], refused);
-    assert_eq!(decide_all(&[create(1, None), cancel(2)])[1], refused);
+    assert_eq!(decide_all(&[create(once(), 1), cancel(0)])[1], refused);
+    assert_eq!(decide_all(&[create(once(), 1), cancel(2)])[1], refused);
 }
 
 #[test]
-fn a_cancelled_booking_is_still_how_its_attempt_ended() {
-    assert_eq!(
-        decide_all(&[create(1, None), cancel(1), create(1, None), resolve(1)])[2..],
-        [
-            Reply::Create(CreateReply::BookedBefore(cancelled(1, 1))),
-            Reply::Resolve(ResolveReply::Booked(cancelled(1, 1)))
-        ]
-    );
+fn a_cancelled_booking_is_still_how_its_attempt_and_its_dose_ended() {
+    let record = cancelled(booked(1, attempt(1), 1));
+    let then = |command| decide_all(&[create(attempt(1), 1), cancel(1), command]).pop().unwrap();
+    let before = Reply::Create(CreateReply::BookedBefore(record.clone()));
+    assert_eq!(then(create(attempt(1), 1)), before);
+    assert_eq!(then(create(attempt(1), 2)), before);
+    assert_eq!(then(create(attempt(2), 1)), Reply::Create(CreateReply::DoseTaken));
+    assert_eq!(then(resolve(1)), Reply::Resolve(ResolveReply::Booked(record)));
 }
 
 #[test]
-fn a_booking_is_refused_after_its_attempt_was_resolved() {
+fn a_dose_is_not_booked_after_it_was_resolved() {
     let aborted = Reply::Resolve(ResolveReply::Aborted(reservation(1)));
-    assert_eq!(
-        decide_all(&[resolve(1), create(1, None), resolve(1)]),
-        [aborted.clone(), Reply::Create(CreateReply::Aborted), aborted]
-    );
+    for attempt in [once(), attempt(1), with_key(1, 7)] {
+        assert_eq!(
+            decide_all(&[resolve(1), create(attempt, 1), resolve(1)]),
+            [aborted.clone(), Reply::Create(CreateReply::DoseTaken), aborted.clone()]
+        );
+    }
 }
 
 #[test]
-fn an_attempt_that_is_resolved_after_it_was_booked_stays_booked() {
-    let replies = decide_all(&[create(1, None), resolve(1), resolve(1)]);
-    let stays = Reply::Resolve(ResolveReply::Booked(booked(1, 1, None)));
+fn a_dose_that_is_resolved_after_it_was_booked_stays_booked() {
+    let replies = decide_all(&[create(attempt(1), 1), resolve(1), resolve(1)]);
+    let stays = Reply::Resolve(ResolveReply::Booked(booked(1, attempt(1), 1)));
     assert_eq!(replies[1..], [stays.clone(), stays]);
 }
 
 #[test]
-fn an_aborted_attempt_leaves_no_booking() {
+fn an_aborted_attempt_leaves_no_booking_whatever_dose_it_gets() {
+    let aborted = Reply::Abort(AbortReply::Aborted(the_attempt(1)));
+    for attempt in [attempt(1), with_key(1, 7)] {
+        assert_eq!(
+            decide_all(&[
+                abort(the_attempt(1)),
+                create(attempt, 1),
+                create(attempt, 2),
+                abort(the_attempt(1)),
+            ]),
+            [
+                aborted.clone(),
+                Reply::Create(CreateReply::Aborted),
+                Reply::Create(CreateReply::Aborted),
+                aborted.clone()
+            ]
+        );
+    }
     assert_eq!(
-        decide_all(&[create(1, None), abort(1), abort(1)])[1..],
-        [
-            Reply::Abort(AbortReply::Cancelled(cancelled(1, 1))),
-            Reply::Abort(AbortReply::CancelledBefore(cancelled(1, 1)))
-        ]
-    );
-    assert_eq!(
-        decide_all(&[abort(1), create(1, None), abort(1)]),
-        [
-            Reply::Abort(AbortReply::Aborted(reservation(1))),
-            Reply::Create(CreateReply::Aborted),
-            Reply::Abort(AbortReply::Aborted(reservation(1)))
-        ]
+        created(&[abort(the_attempt(1)), create(attempt(1), 1), create(attempt(2), 1)]),
+        CreateReply::Booked(booked(1, attempt(2), 1)),
+        "the dose is free for another attempt"
     );
 }
 
 #[test]
+fn an_aborted_dose_leaves_no_booking_whatever_attempt_gets_it() {
+    let aborted = Reply::Abort(AbortReply::Aborted(the_dose(1)));
+    for attempt in [once(), attempt(1), with_key(1, 7)] {
+        assert_eq!(
+            decide_all(&[abort(the_dose(1)), create(attempt, 1), abort(the_dose(1))]),
+            [aborted.clone(), Reply::Create(CreateReply::DoseTaken), aborted.clone()]
+        );
+    }
+}
+
+#[test]
+fn the_booking_of_what_is_aborted_is_cancelled_once() {
+    let record = cancelled(booked(1, attempt(1), 1));
+    for (first, second) in [
+        (the_attempt(1), the_attempt(1)),
+        (the_attempt(1), the_dose(1)),
+        (the_dose(1), the_attempt(1)),
+        (the_dose(1), the_dose(1)),
+    ] {
+        assert_eq!(
+            decide_all(&[create(attempt(1), 1), abort(first), abort(second)])[1..],
+            [
+                Reply::Abort(AbortReply::Cancelled(record.clone())),
+                Reply::Abort(AbortReply::CancelledBefore(record.clone()))
+            ]
+        );
+    }
+}
+
+#[test]
 fn a_booking_is_completed_however_often_the_event_arrives() {
+    let record = completed(booked(1, attempt(1), 1));
     assert_eq!(
-        decide_all(&[create(1, None), complete(1), complete(1), resolve(1), create(1, None)])[1..],
+        decide_all(&[
+            create(attempt(1), 1),
+            complete(1),
+            complete(1),
+            resolve(1),
+            create(attempt(1), 2),
+        ])[1..],
         [
-            Reply::Complete(CompleteReply::Completed(completed(1, 1))),
-            Reply::Complete(CompleteReply::Completed(completed(1, 1))),
-            Reply::Resolve(ResolveReply::Booked(completed(1, 1))),
-            Reply::Create(CreateReply::BookedBefore(completed(1, 1)))
+            Reply::Complete(CompleteReply::Completed(record.clone())),
+            Reply::Complete(CompleteReply::Completed(record.clone())),
+            Reply::Resolve(ResolveReply::Booked(record.clone())),
+            Reply::Create(CreateReply::BookedBefore(record))
         ]
     );
 }
 
 #[test]
 fn a_completed_booking_is_neither_cancelled_nor_aborted() {
+    let commands = [
+        create(attempt(1), 1),
+        complete(1),
+        cancel(1),
+        abort(the_dose(1)),
+        abort(the_attempt(1)),
+        resolve(1),
+    ];
     assert_eq!(
-        decide_all(&[create(1, None), complete(1), cancel(1), abort(1), resolve(1)])[2..],
+        decide_all(&commands)[2..],
         [
             Reply::Cancel(CancelReply::Completed),
             Reply::Abort(AbortReply::Completed),
-            Reply::Resolve(ResolveReply::Booked(completed(1, 1)))
+            Reply::Abort(AbortReply::Completed),
+            Reply::Resolve(ResolveReply::Booked(completed(booked(1, attempt(1), 1))))
         ]
     );
 }
 
 #[test]
 fn a_cancelled_booking_whose_dose_was_used_is_completed() {
-    let used = Record { cancelled_at: Some(AT), ..completed(1, 1) };
+    let used = completed(cancelled(booked(1, attempt(1), 1)));
     assert_eq!(
-        decide_all(&[create(1, None), cancel(1), complete(1), cancel(1)])[2..],
+        decide_all(&[create(attempt(1), 1), cancel(1), complete(1), cancel(1)])[2..],
         [Reply::Complete(CompleteReply::Completed(used)), Reply::Cancel(CancelReply::Completed)]
     );
 }
@@ -228,17 +353,17 @@ fn a_cancelled_booking_whose_dose_was_used_is_completed() {
 #[test]
 fn a_booking_that_does_not_exist_cannot_be_completed() {
     assert_eq!(
-        decide_all(&[complete(1), resolve(1), complete(1), create(1, None)]),
+        decide_all(&[complete(1), resolve(1), complete(1), create(once(), 1)]),
         [
             Reply::Complete(CompleteReply::NoSuchBooking),
             Reply::Resolve(ResolveReply::Aborted(reservation(1))),
             Reply::Complete(CompleteReply::NoSuchBooking),
-            Reply::Create(CreateReply::Aborted)
+            Reply::Create(CreateReply::DoseTaken)
         ]
     );
     assert_eq!(
-        decide_all(&[complete(1), create(1, None)])[1],
-        Reply::Create(CreateReply::Booked(booked(1, 1, None))),
+        created(&[complete(1), create(once(), 1)]),
+        CreateReply::Booked(booked(1, once(), 1)),
         "a booking of another store leaves nothing"
     );
 }
@@ -247,7 +372,7 @@ fn a_booking_that_does_not_exist_cannot_be_completed() {
 #[derive(Default)]
 struct Model {
     bookings: Vec<Record>,
-    aborted: BTreeSet<ReservationId>,
+    aborted: BTreeSet<Abortable>,
 }
 
 impl Model {
@@ -256,39 +381,42 @@ impl Model {
             Command::Create(create) => Reply::Create(self.create(create)),
             Command::Cancel(cancel) => Reply::Cancel(self.cancel(cancel.booking)),
             Command::Resolve(resolve) => Reply::Resolve(self.resolve(resolve.reservation)),
-            Command::Abort(abort) => Reply::Abort(match self.resolve(abort.reservation) {
-                ResolveReply::Aborted(reservation) => AbortReply::Aborted(reservation),
-                ResolveReply::Waiting => AbortReply::Waiting,
-                ResolveReply::Booked(known) => match self.cancel(known.booking.booking_id) {
-                    CancelReply::Cancelled(record) => AbortReply::Cancelled(record),
-                    CancelReply::CancelledBefore(record) => AbortReply::CancelledBefore(record),
-                    CancelReply::Completed => AbortReply::Completed,
-                    CancelReply::NoSuchBooking => panic!("it was found"),
-                },
-            }),
+            Command::Abort(abort) => Reply::Abort(self.abort(abort.what)),
             Command::Complete(complete) => Reply::Complete(self.complete(complete.reservation)),
             Command::Enqueue(_) | Command::Serve(_) => panic!("tickets have a model of their own"),
         }
     }
 
     fn create(&mut self, create: &CreateBooking) -> CreateReply {
-        let attempt = create.attempt;
-        if self.aborted.contains(&attempt.reservation) {
-            return CreateReply::Aborted;
+        let BookingAttempt { id, vaccine, user, fingerprint } = create.attempt;
+        let dose = Abortable::Dose(create.dose.reservation);
+        if let Some(attempt) = id.map(Abortable::Attempt) {
+            match self.of(attempt) {
+                Some(known) if known.fingerprint == fingerprint => {
+                    return CreateReply::BookedBefore(known.clone());
+                }
+                Some(_) => return CreateReply::KeyReused,
+                None if self.aborted.contains(&attempt) => return CreateReply::Aborted,
+                None => {}
+            }
         }
-        match self.of(attempt.reservation) {
-            Some(known) if known.fingerprint == attempt.fingerprint => {
+        if self.aborted.contains(&dose) {
+            return CreateReply::DoseTaken;
+        }
+        if let Some(known) = self.of(dose) {
+            let (of_user, of_vaccine) = (known.booking.user_id, known.booking.vaccine_id);
+            let is_known = (known.attempt, of_user, of_vaccine) == (None, user, vaccine);
+            return if id.is_none() && is_known {
                 CreateReply::BookedBefore(known.clone())
-            }
-            Some(_) => CreateReply::KeyReused,
-            None => {
-                let id = i64::try_from(self.bookings.len() + 1).unwrap();
-                let (reservation, fingerprint) = (attempt.reservation, attempt.fingerprint);
-                let new = Record { reservation, fingerprint, ..booked(id, 0, None) };
-                self.bookings.push(new.clone());
-                CreateReply::Booked(new)
-            }
+            } else {
+                CreateReply::DoseTaken
+            };
         }
+        let id = i64::try_from(self.bookings.len() + 1).unwrap();
+        let reservation = create.dose.reservation;
+        let new = Record { reservation, ..booked(id, create.attempt, 0) };
+        self.bookings.push(new.clone());
+        CreateReply::Booked(new)
     }
 
     fn cancel(&mut self, id: BookingId) -> CancelReply {
@@ -298,56 +426,110 @@ impl Model {
             BookingStatus::InjectionCompleted => CancelReply::Completed,
             BookingStatus::BookingCancelled => CancelReply::CancelledBefore(known.clone()),
             BookingStatus::Booked => {
-                known.booking.status = BookingStatus::BookingCancelled;
-                known.cancelled_at = Some(AT);
+                *known = cancelled(known.clone());
                 CancelReply::Cancelled(known.clone())
             }
         }
     }
 
     fn resolve(&mut self, reservation: ReservationId) -> ResolveReply {
-        if let Some(known) = self.of(reservation) {
+        let dose = Abortable::Dose(reservation);
+        if let Some(known) = self.of(dose) {
             return ResolveReply::Booked(known.clone());
         }
-        self.aborted.insert(reservation);
+        self.aborted.insert(dose);
         ResolveReply::Aborted(reservation)
     }
 
+    fn abort(&mut self, what: Abortable) -> AbortReply {
+        let Some(id) = self.of(what).map(|known| known.booking.booking_id) else {
+            self.aborted.insert(what);
+            return AbortReply::Aborted(what);
+        };
+        match self.cancel(id) {
+            CancelReply::Cancelled(record) => AbortReply::Cancelled(record),
+            CancelReply::CancelledBefore(record) => AbortReply::CancelledBefore(record),
+            CancelReply::Completed => AbortReply::Completed,
+            CancelReply::NoSuchBooking => panic!("it was found"),
+        }
+    }
+
     fn complete(&mut self, reservation: ReservationId) -> CompleteReply {
-        let Some(known) = self.of(reservation) else { return CompleteReply::NoSuchBooking };
-        known.booking.status = BookingStatus::InjectionCompleted;
+        let mut known = self.bookings.iter_mut();
+        let Some(known) = known.find(|known| known.reservation == reservation) else {
+            return CompleteReply::NoSuchBooking;
+        };
+        *known = completed(known.clone());
         CompleteReply::Completed(known.clone())
     }
 
-    fn of(&mut self, reservation: ReservationId) -> Option<&mut Record> {
-        self.bookings.iter_mut().find(|known| known.reservation == reservation)
+    fn of(&self, what: Abortable) -> Option<&Record> {
+        self.bookings.iter().find(|known| is_of(known, what))
     }
 }
 
-/// Few attempts and bookings, so that the commands meet.
+fn is_of(record: &Record, what: Abortable) -> bool {
+    match what {
+        Abortable::Attempt(attempt) => record.attempt == Some(attempt),
+        Abortable::Dose(reservation) => record.reservation == reservation,
+    }
+}
+
+fn attempts() -> impl Strategy<Value = BookingAttempt> {
+    let id = option::of((0..4_u8, option::of(0..2_u8)));
+    (id, select(vec![5, 6]), select(vec![1, 2])).prop_map(|(id, user, vaccine)| BookingAttempt {
+        id: id.map(|(number, _)| attempt_id(number)),
+        vaccine: VaccineId(vaccine),
+        user: UserId(user),
+        fingerprint: id.and_then(|(_, request)| request.map(fingerprint)),
+    })
+}
+
+fn abortable() -> impl Strategy<Value = Abortable> {
+    prop_oneof![(0..4_u8).prop_map(the_attempt), (0..6_u8).prop_map(the_dose)]
+}
+
+/// Few attempts, doses and bookings, so that the commands meet.
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
-        3 => (0..6_u8, proptest::option::of(0..2_u8)).prop_map(|(attempt, request)| {
-            create(attempt, request)
-        }),
+        5 => (attempts(), 0..6_u8).prop_map(|(attempt, dose)| create(attempt, dose)),
         2 => (0..8_i64).prop_map(cancel),
         1 => (0..6_u8).prop_map(resolve),
-        1 => (0..6_u8).prop_map(abort),
+        2 => abortable().prop_map(abort),
         1 => (0..6_u8).prop_map(complete),
     ];
     vec(command, 0..40)
 }
 
+/// Whether nothing has changed.
 fn is_refusal(reply: &Reply) -> bool {
     match reply {
-        Reply::Create(reply) => matches!(reply, CreateReply::Aborted | CreateReply::KeyReused),
-        Reply::Cancel(reply) => {
-            matches!(reply, CancelReply::NoSuchBooking | CancelReply::Completed)
-        }
-        Reply::Abort(reply) => matches!(reply, AbortReply::Completed | AbortReply::Waiting),
+        Reply::Create(reply) => match reply {
+            CreateReply::Booked(_) => false,
+            CreateReply::BookedBefore(_)
+            | CreateReply::Aborted
+            | CreateReply::DoseTaken
+            | CreateReply::KeyReused => true,
+        },
+        Reply::Cancel(reply) => match reply {
+            CancelReply::Cancelled(_) => false,
+            CancelReply::CancelledBefore(_)
+            | CancelReply::NoSuchBooking
+            | CancelReply::Completed => true,
+        },
+        Reply::Abort(reply) => match reply {
+            AbortReply::Aborted(_) | AbortReply::Cancelled(_) => false,
+            AbortReply::CancelledBefore(_) | AbortReply::Completed => true,
+        },
         Reply::Complete(reply) => matches!(reply, CompleteReply::NoSuchBooking),
         Reply::Resolve(_) | Reply::Enqueue(_) | Reply::Serve(_) => false,
     }
+}
+
+/// Every booking.
+fn records(bookings: &Bookings) -> Vec<&Record> {
+    let ids = (1..=bookings.last_booking).map(BookingId);
+    ids.map(|id| bookings.bookings.get(&id).unwrap()).collect()
 }
 
 proptest! {
@@ -359,16 +541,42 @@ proptest! {
     }
 
     #[test]
-    fn an_attempt_ends_once(commands in commands()) {
-        let (mut bookings, mut ends) = (Bookings::default(), BTreeMap::new());
+    fn no_attempt_and_no_dose_has_two_bookings(commands in commands()) {
+        let mut bookings = Bookings::default();
         for command in &commands {
             decide(&mut bookings, command);
-            for attempt in 0..6 {
-                let Some(end) = bookings.attempts.get(&reservation(attempt)) else {
-                    prop_assert!(!ends.contains_key(&attempt));
-                    continue;
-                };
-                prop_assert_eq!(ends.entry(attempt).or_insert(*end), end);
+        }
+        let (mut attempts, mut doses) = (BTreeSet::new(), BTreeSet::new());
+        for record in records(&bookings) {
+            prop_assert!(record.attempt.is_none_or(|attempt| attempts.insert(attempt)));
+            prop_assert!(doses.insert(record.reservation), "{}", record.reservation);
+        }
+    }
+
+    #[test]
+    fn what_was_aborted_never_becomes_a_booking(commands in commands()) {
+        let (mut bookings, mut aborted) = (Bookings::default(), BTreeSet::new());
+        let mut ended = BTreeSet::new();
+        for command in &commands {
+            match decide(&mut bookings, command) {
+                Reply::Resolve(ResolveReply::Aborted(reservation)) => {
+                    aborted.insert(Abortable::Dose(reservation));
+                }
+                Reply::Abort(AbortReply::Aborted(what)) => {
+                    aborted.insert(what);
+                }
+                Reply::Abort(
+                    AbortReply::Cancelled(record) | AbortReply::CancelledBefore(record)
+                ) => {
+                    ended.insert(record.booking.booking_id);
+                }
+                _ => {}
+            }
+            for record in records(&bookings) {
+                let id = record.booking.booking_id;
+                prop_assert!(!aborted.iter().any(|what| is_of(record, *what)), "{record:?}");
+                let stands = record.booking.status == BookingStatus::Booked;
+                prop_assert!(!(stands && ended.contains(&id)), "{record:?}");
             }
         }
     }

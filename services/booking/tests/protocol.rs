@@ -10,8 +10,10 @@ mod fixture;
 #[path = "fixture/vaccine.rs"]
 mod vaccine;
 
-#[path = "protocol/attempts.rs"]
-mod attempts;
+#[path = "protocol/doses.rs"]
+mod doses;
+#[path = "protocol/hand.rs"]
+mod hand;
 #[path = "protocol/late.rs"]
 mod late;
 #[path = "protocol/races.rs"]
@@ -20,6 +22,8 @@ mod races;
 mod relay;
 #[path = "protocol/resolver.rs"]
 mod resolver;
+#[path = "protocol/sold_out.rs"]
+mod sold_out;
 #[path = "protocol/tickets.rs"]
 mod tickets;
 #[path = "protocol/unwritable.rs"]

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use booking::{
     domain::{
-        AbortAttempt, AttemptEnd, BookingAttempt, Bookings, CancelBooking, CancelReply, Command,
-        CompleteBooking, CreateBooking, CreateReply, Fingerprint, Reply, ResolveAttempt,
+        Abort, Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, Command,
+        CompleteBooking, CreateBooking, CreateReply, Fingerprint, HeldDose, Record, Reply,
+        ResolveHold, ResolveReply, tickets::Answer,
     },
     events,
     store::{MIGRATIONS, Queries, bookings},
@@ -39,41 +40,61 @@ fn at(second: u8) -> Timestamp {
     Timestamp::from_second(second.into()).unwrap()
 }
 
+/// An id of one moment, as [`Uuid::now_v7`] makes them: they are found together.
+fn of_one_moment(number: u32) -> Uuid {
+    Uuid::from_u128((0x7 << 76) + (0x8 << 60) + u128::from(number))
+}
+
+/// An attempt that the edge has given an id.
+fn attempt_id(number: u8) -> AttemptId {
+    AttemptId(of_one_moment(0x1_0000 + u32::from(number)))
+}
+
 fn reservation(number: u8) -> ReservationId {
-    ReservationId(Uuid::from_u128(number.into()))
+    ReservationId(of_one_moment(number.into()))
 }
 
-fn create_booking(attempt: u8, request: Option<u8>) -> CreateBooking {
-    CreateBooking {
-        attempt: BookingAttempt {
-            reservation: reservation(attempt),
-            vaccine: VaccineId(1),
-            user: UserId(5),
-            fingerprint: request.map(|request| Fingerprint([request; 16])),
-        },
-        vaccine_name: format!("FIZER {attempt}"),
-        at: at(attempt),
-    }
+fn held_dose(number: u8) -> HeldDose {
+    HeldDose { reservation: reservation(number), vaccine_name: format!("FIZER {number}") }
 }
 
-fn create(attempt: u8, request: Option<u8>) -> Command {
-    create_booking(attempt, request).into()
+fn the_attempt(number: u8) -> Abortable {
+    Abortable::Attempt(attempt_id(number))
+}
+
+fn the_dose(number: u8) -> Abortable {
+    Abortable::Dose(reservation(number))
+}
+
+fn create_with(id: Option<AttemptId>, request: Option<u8>, dose: u8) -> CreateBooking {
+    let fingerprint = request.map(|request| Fingerprint([request; 16]));
+    let attempt = BookingAttempt { id, vaccine: VaccineId(1), user: UserId(5), fingerprint };
+    CreateBooking { attempt, dose: held_dose(dose), at: at(dose) }
+}
+
+/// An attempt with the dose of the same number.
+fn create_booking(number: u8, request: Option<u8>) -> CreateBooking {
+    create_with(Some(attempt_id(number)), request, number)
+}
+
+fn create(number: u8, request: Option<u8>) -> Command {
+    create_booking(number, request).into()
 }
 
 fn cancel(booking: i64) -> Command {
     CancelBooking { booking: BookingId(booking), at: at(100) }.into()
 }
 
-fn resolve(attempt: u8) -> Command {
-    ResolveAttempt { reservation: reservation(attempt), at: at(200) }.into()
+fn resolve(dose: u8) -> Command {
+    ResolveHold { reservation: reservation(dose), at: at(200) }.into()
 }
 
-fn abort(attempt: u8) -> Command {
-    AbortAttempt { reservation: reservation(attempt), at: at(250) }.into()
+fn abort(what: Abortable) -> Command {
+    Abort { what, at: at(250) }.into()
 }
 
-fn complete(attempt: u8) -> Command {
-    Command::Complete(CompleteBooking { reservation: reservation(attempt), at: at(251) })
+fn complete(dose: u8) -> Command {
+    Command::Complete(CompleteBooking { reservation: reservation(dose), at: at(251) })
 }
 
 /// A store of bookings, and its queries.
@@ -126,8 +147,12 @@ impl BookingStore {
         self.page(PageStart::Offset(0), 1_000)
     }
 
-    fn end_of(&self, attempt: u8) -> Option<AttemptEnd<booking::domain::Record>> {
-        self.database.block_on(self.queries().attempt(reservation(attempt))).unwrap()
+    fn booking_of(&self, attempt: u8) -> Option<Record> {
+        self.database.block_on(self.queries().booking_of(attempt_id(attempt))).unwrap()
+    }
+
+    fn is_aborted(&self, what: Abortable) -> bool {
+        self.database.block_on(self.queries().is_aborted(what)).unwrap()
     }
 
     fn outbox(&self) -> Vec<OutboxEntry> {
@@ -141,18 +166,22 @@ impl BookingStore {
 
 on_both_databases!(
     a_snapshot_shows_which_bookings_were_made_and_cancelled,
-    old_attempts_without_a_booking_are_deleted,
-    an_aborted_attempt_of_a_key_is_kept,
+    what_was_aborted_long_ago_is_deleted,
+    a_booking_is_found_by_its_attempt_and_by_its_dose,
+    an_attempt_without_an_id_is_stored_as_such,
+    the_database_refuses_a_second_booking_of_an_attempt_or_a_dose,
+    doses_are_orphaned_until_they_are_booked_or_aborted,
     a_batch_is_the_same_as_one_by_one,
     only_new_or_repeatedly_resolved_ends_are_published,
-    an_event_names_the_attempt_and_the_booking,
+    an_event_names_the_dose_and_the_booking,
     a_batch_that_is_rejected_leaves_nothing,
     one_rejected_command_does_not_fail_its_neighbours,
     without_an_outbox_nothing_is_booked,
     everything_is_still_there_after_reopening,
     a_page_begins_at_its_offset_or_key,
     a_booking_is_found_as_it_is,
-    an_attempt_is_found_with_its_end,
+    an_attempt_is_found_with_its_booking,
+    what_was_aborted_is_known,
 );
 
 /// The outbox after these replies.
@@ -162,20 +191,33 @@ fn expected(commands: &[Command], replies: &[Reply]) -> Vec<(u64, Event)> {
     (1..).zip(events).collect()
 }
 
-/// Few attempts and bookings, so that the commands meet.
+/// Attempts of any kind.
+fn attempts() -> impl Strategy<Value = (Option<AttemptId>, Option<u8>)> {
+    prop_oneof![
+        1 => Just((None, None)),
+        2 => (0..4_u8).prop_map(|number| (Some(attempt_id(number)), None)),
+        3 => (0..6_u8, 0..2_u8).prop_map(|(key, request)| {
+            (Some(tickets::attempt_of(key)), Some(request))
+        }),
+    ]
+}
+
+fn abortable() -> impl Strategy<Value = Abortable> {
+    prop_oneof![(0..4_u8).prop_map(the_attempt), (0..6_u8).prop_map(the_dose)]
+}
+
+/// Few attempts, doses and bookings, so that the commands meet.
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
-        3 => (0..6_u8, proptest::option::of(0..2_u8)).prop_map(|(attempt, request)| {
-            create(attempt, request)
+        4 => (attempts(), 0..6_u8).prop_map(|((id, request), dose)| {
+            create_with(id, request, dose).into()
         }),
         2 => (0..8_i64).prop_map(cancel),
         1 => (0..6_u8).prop_map(resolve),
-        1 => (0..6_u8).prop_map(abort),
+        2 => abortable().prop_map(abort),
         1 => (0..6_u8).prop_map(complete),
         3 => (0..6_u8, 0..2_u8).prop_map(|(key, request)| tickets::enqueue(key, request)),
-        3 => (0..6_u8, 0..2_u8, tickets::outcome()).prop_map(|(key, attempt, outcome)| {
-            tickets::serve(key, attempt, outcome)
-        }),
+        3 => (0..6_u8, tickets::answer()).prop_map(|(key, answer)| tickets::serve(key, answer)),
     ];
     vec(command, 0..16)
 }
@@ -210,6 +252,12 @@ fn only_new_or_repeatedly_resolved_ends_are_published(new: fn() -> TestDatabase)
     let second =
         [create(2, None), create(3, None), complete(3), complete(9), cancel(2), resolve(3)];
     store.apply(&second);
+    store.apply(&[
+        abort(the_attempt(4)),
+        abort(the_dose(4)),
+        abort(the_dose(3)),
+        abort(the_dose(1)),
+    ]);
     let expected = [
         "Booked",
         "BookingCancelled",
@@ -217,11 +265,13 @@ fn only_new_or_repeatedly_resolved_ends_are_published(new: fn() -> TestDatabase)
         "ReservationAborted",
         "Booked",
         "Booked",
+        // An attempt has no dose.
+        "ReservationAborted",
     ];
     assert_eq!(store.event_types(), expected);
 }
 
-fn an_event_names_the_attempt_and_the_booking(new: fn() -> TestDatabase) {
+fn an_event_names_the_dose_and_the_booking(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&[create(1, None), cancel(1), resolve(2)]);
     let events: Vec<(i64, Value)> = store
@@ -248,15 +298,16 @@ fn an_event_names_the_attempt_and_the_booking(new: fn() -> TestDatabase) {
 const POISON: Migration = Migration {
     name: "9998_poison.sql",
     sqlite: "
-        CREATE TRIGGER poisoned BEFORE INSERT ON outbox WHEN NEW.data LIKE '%poison%'
+        CREATE TRIGGER poisoned BEFORE INSERT ON outbox WHEN NEW.events LIKE '%poison%'
         BEGIN
             SELECT RAISE(ABORT, 'poison');
         END",
-    postgres: "ALTER TABLE outbox ADD CHECK (data NOT LIKE '%poison%')",
+    postgres: "ALTER TABLE outbox ADD CHECK (events NOT LIKE '%poison%')",
 };
 
-fn poisoned(attempt: u8) -> CreateBooking {
-    CreateBooking { vaccine_name: "poison".to_owned(), ..create_booking(attempt, None) }
+fn poisoned(number: u8) -> CreateBooking {
+    let create = create_booking(number, None);
+    CreateBooking { dose: HeldDose { vaccine_name: "poison".to_owned(), ..create.dose }, ..create }
 }
 
 fn a_batch_that_is_rejected_leaves_nothing(new: fn() -> TestDatabase) {
@@ -264,15 +315,23 @@ fn a_batch_that_is_rejected_leaves_nothing(new: fn() -> TestDatabase) {
     store.apply(&[create(1, None)]);
     let (before, outbox_before) = (store.all(), store.outbox());
 
-    let batch = [create(2, None), cancel(1), resolve(3), poisoned(4).into()];
+    let batch = [
+        create(2, None),
+        cancel(1),
+        resolve(3),
+        abort(the_attempt(5)),
+        tickets::enqueue(1, 1),
+        poisoned(4).into(),
+    ];
     assert!(matches!(store.try_apply(&batch), Err(StoreError::Rejected(_))));
     assert_eq!((store.all(), store.outbox()), (before, outbox_before));
-    for attempt in [2, 3, 4] {
-        assert_eq!(store.end_of(attempt), None);
-    }
+    assert_eq!([2, 4].map(|attempt| store.booking_of(attempt)), [None, None]);
+    assert_eq!([the_dose(3), the_attempt(5)].map(|what| store.is_aborted(what)), [false, false]);
+    assert_eq!(tickets::all(&store), (vec![], vec![]));
 
-    let replies = store.apply(&[create(3, None)]);
-    assert_eq!(booked(&replies[0]), Some(2), "not even the number is used up");
+    let replies = store.apply(&[create(3, None), create(5, None)]);
+    let numbers: Vec<_> = replies.iter().map(booked).collect();
+    assert_eq!(numbers, [Some(2), Some(3)], "not even the number is used up");
 }
 
 /// The number of a new booking.
@@ -316,21 +375,41 @@ fn without_an_outbox_nothing_is_booked(new: fn() -> TestDatabase) {
 
 fn everything_is_still_there_after_reopening(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
-    let commands =
-        [create(1, Some(7)), create(2, None), cancel(2), resolve(3), create(5, None), complete(5)];
+    let commands = [
+        create(1, Some(7)),
+        create(2, None),
+        cancel(2),
+        resolve(3),
+        create(5, None),
+        complete(5),
+        abort(the_attempt(6)),
+    ];
     store.apply(&commands);
-    let before = (store.all(), store.outbox(), store.end_of(1));
+    let known = |store: &BookingStore| (store.all(), store.outbox(), store.booking_of(1));
+    let before = known(&store);
 
     let mut store = store.reopened_with(&[]);
-    assert_eq!((store.all(), store.outbox(), store.end_of(1)), before);
-    let again = [create(1, Some(7)), create(4, None), create(3, None), cancel(3)];
+    assert_eq!(known(&store), before);
+    let again = [
+        create(1, Some(7)),
+        create(4, None),
+        create(3, None),
+        create(6, None),
+        create_with(Some(attempt_id(7)), None, 1).into(),
+        cancel(3),
+    ];
     let replies = store.apply(&again);
     assert!(matches!(
         &replies[0],
         Reply::Create(CreateReply::BookedBefore(record)) if record.booked_at == at(1)
     ));
     assert_eq!(booked(&replies[1]), Some(4));
-    let refused = [Reply::Create(CreateReply::Aborted), Reply::Cancel(CancelReply::Completed)];
+    let refused = [
+        Reply::Create(CreateReply::DoseTaken),
+        Reply::Create(CreateReply::Aborted),
+        Reply::Create(CreateReply::DoseTaken),
+        Reply::Cancel(CancelReply::Completed),
+    ];
     assert_eq!(replies[2..], refused);
 }
 
@@ -359,10 +438,9 @@ fn a_page_begins_at_its_offset_or_key(new: fn() -> TestDatabase) {
 fn with_bookings(count: u32) -> TestDatabase {
     let mut store = BookingStore::new(TestDatabase::sqlite);
     let create = |number: u32| {
-        let CreateBooking { attempt, vaccine_name, at } = create_booking(0, None);
-        let reservation = ReservationId(Uuid::from_u128(number.into()));
-        let attempt = BookingAttempt { reservation, ..attempt };
-        Command::Create(CreateBooking { attempt, vaccine_name, at })
+        let create = create_with(None, None, 0);
+        let reservation = ReservationId(of_one_moment(number));
+        Command::Create(CreateBooking { dose: HeldDose { reservation, ..create.dose }, ..create })
     };
     store.apply(&(0..count).map(create).collect::<Vec<_>>());
     store.close()
@@ -426,32 +504,166 @@ fn a_snapshot_shows_which_bookings_were_made_and_cancelled(new: fn() -> TestData
     assert_eq!((keys(read(i64::MIN, 2)), keys(read(2, 2))), (vec![1, 2], vec![3]));
 }
 
-fn an_aborted_attempt_of_a_key_is_kept(new: fn() -> TestDatabase) {
+fn what_was_aborted_long_ago_is_deleted(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
-    let of_key = ReservationId(Uuid::new_v8([1; 16]));
-    store.apply(&[ResolveAttempt { reservation: of_key, at: at(1) }.into(), resolve(2)]);
-    assert_eq!(prune(&mut store.store, at(255).as_millisecond(), 0), 1);
-    let end = store.database.block_on(store.queries().attempt(of_key)).unwrap();
-    assert!(matches!(end, Some(AttemptEnd::Aborted(_))), "{end:?}");
+    let of_key = Abortable::Attempt(tickets::attempt_of(1));
+    store.apply(&[tickets::enqueue(1, 1), tickets::serve(1, Answer::SoldOut)]);
+    store.apply(&[create(1, None), resolve(2), abort(the_dose(3)), abort(the_attempt(3))]);
+    let all = [of_key, the_dose(2), the_dose(3), the_attempt(3)];
+    let left = |store: &BookingStore| all.map(|what| store.is_aborted(what));
+    let prune = |store: &mut BookingStore, before: u8| {
+        (prune(&mut store.store, at(before).as_millisecond(), 0), left(store))
+    };
+    assert_eq!(prune(&mut store, 99), (0, [true, true, true, true]));
+    assert_eq!(prune(&mut store, 200), (1, [false, true, true, true]));
+    assert_eq!(prune(&mut store, 250), (1, [false, false, true, true]));
+    assert_eq!(prune(&mut store, 251), (2, [false, false, false, false]));
+    assert!(store.booking_of(1).is_some());
 }
 
-fn old_attempts_without_a_booking_are_deleted(new: fn() -> TestDatabase) {
+fn a_booking_is_found_by_its_attempt_and_by_its_dose(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
-    store.apply(&[create(1, None), resolve(2), abort(3)]);
-    let (resolved_at, aborted_at) = (at(200).as_millisecond(), at(250).as_millisecond());
-    assert_eq!(prune(&mut store.store, resolved_at, 0), 0);
-    assert_eq!(store.end_of(2), Some(AttemptEnd::Aborted(at(200))));
-    assert_eq!(prune(&mut store.store, aborted_at, 0), 1);
-    assert_eq!((store.end_of(2), store.end_of(3)), (None, Some(AttemptEnd::Aborted(at(250)))));
-    assert_eq!(prune(&mut store.store, at(255).as_millisecond(), 0), 1);
-    assert!(matches!(store.end_of(1), Some(AttemptEnd::Booked(_))), "{:?}", store.end_of(1));
+    let of_key = |dose| create_with(Some(tickets::attempt_of(9)), Some(7), dose).into();
+    // Those that are found lie between others that are not.
+    let replies = store.apply(&[create(1, None), create(4, None), create(2, None), of_key(5)]);
+    let [first, _, second, third] = &replies[..] else { panic!("{replies:?}") };
+    let before = |reply: &Reply| match reply {
+        Reply::Create(CreateReply::Booked(record)) => {
+            Reply::Create(CreateReply::BookedBefore(record.clone()))
+        }
+        other => panic!("{other:?}"),
+    };
+    let by_attempt = [
+        create_with(Some(attempt_id(1)), None, 21).into(),
+        create_with(Some(attempt_id(2)), None, 22).into(),
+        of_key(23),
+    ];
+    let expected = [before(first), before(second), before(third)];
+    assert_eq!(store.apply(&by_attempt), expected);
+    for (again, expected) in by_attempt.iter().zip(&expected) {
+        assert_eq!(store.apply(std::slice::from_ref(again)), std::slice::from_ref(expected));
+    }
+    let by_dose = [resolve(1), resolve(2), create_with(None, None, 5).into()];
+    let replies = store.apply(&by_dose);
+    assert!(
+        matches!(
+            &replies[..],
+            [
+                Reply::Resolve(ResolveReply::Booked(_)),
+                Reply::Resolve(ResolveReply::Booked(_)),
+                Reply::Create(CreateReply::DoseTaken)
+            ]
+        ),
+        "{replies:?}"
+    );
+    assert_eq!(store.all().1, 4);
 }
 
-fn an_attempt_is_found_with_its_end(new: fn() -> TestDatabase) {
+fn an_attempt_without_an_id_is_stored_as_such(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
-    let replies = store.apply(&[create(1, Some(7)), resolve(2)]);
+    let once = |dose| Command::from(create_with(None, None, dose));
+    let replies = store.apply(&[once(1), once(2)]);
+    assert_eq!(replies.iter().map(booked).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    let mut store = store.reopened_with(&[]);
+    let again = store.apply(&[once(2)]);
+    let Reply::Create(CreateReply::BookedBefore(record)) = &again[0] else { panic!("{again:?}") };
+    assert_eq!((record.attempt, record.booking.booking_id), (None, BookingId(2)));
+}
+
+/// A second booking: a copy of the first, but for what is given.
+macro_rules! second_booking {
+    ($attempt:literal, $reservation:literal) => {
+        concat!(
+            "INSERT INTO bookings SELECT 2, ",
+            $attempt,
+            ", ",
+            $reservation,
+            ", vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms, cancelled_at_ms
+               FROM bookings"
+        )
+    };
+}
+
+fn the_database_refuses_a_second_booking_of_an_attempt_or_a_dose(new: fn() -> TestDatabase) {
+    const OF_ATTEMPT: Migration = Migration {
+        name: "9998_second.sql",
+        sqlite: second_booking!("attempt", "zeroblob(16)"),
+        postgres: second_booking!("attempt", "'00000000-0000-0000-0000-000000000000'"),
+    };
+    const OF_DOSE: Migration = Migration {
+        name: "9998_second.sql",
+        sqlite: second_booking!("NULL", "reservation"),
+        postgres: second_booking!("NULL", "reservation"),
+    };
+    const OF_OTHERS: Migration = Migration {
+        name: "9998_second.sql",
+        sqlite: second_booking!("NULL", "zeroblob(16)"),
+        postgres: second_booking!("NULL", "'00000000-0000-0000-0000-000000000000'"),
+    };
+    let mut store = BookingStore::new(new);
+    store.apply(&[create(1, None)]);
+    let mut database = store.close();
+    for second in [OF_ATTEMPT, OF_DOSE] {
+        assert!(database.open("booking", &[MIGRATIONS, &[second]].concat()).is_err());
+        let store = BookingStore::open(database, &[]);
+        assert_eq!(store.all().1, 1);
+        database = store.close();
+    }
+    assert_eq!(BookingStore::open(database, &[OF_OTHERS]).all().1, 2);
+}
+
+fn an_attempt_is_found_with_its_booking(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    let replies = store.apply(&[create(1, Some(7)), resolve(2), create(2, None)]);
     let Reply::Create(CreateReply::Booked(record)) = &replies[0] else { panic!("{replies:?}") };
-    assert_eq!(store.end_of(1), Some(AttemptEnd::Booked(record.clone())));
-    assert_eq!(store.end_of(2), Some(AttemptEnd::Aborted(at(200))));
-    assert_eq!(store.end_of(3), None);
+    assert_eq!(store.booking_of(1).as_ref(), Some(record));
+    assert_eq!([2, 3].map(|attempt| store.booking_of(attempt)), [None, None]);
+    store.apply(&[cancel(1)]);
+    let cancelled_at = store.booking_of(1).unwrap().cancelled_at;
+    assert_eq!(cancelled_at, Some(at(100)));
+}
+
+fn what_was_aborted_is_known(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    store.apply(&[
+        create(1, None),
+        resolve(1),
+        abort(the_dose(1)),
+        abort(the_attempt(1)),
+        resolve(2),
+        abort(the_dose(3)),
+        abort(the_attempt(4)),
+    ]);
+    for (number, dose, attempt) in
+        [(1, false, false), (2, true, false), (3, true, false), (4, false, true)]
+    {
+        let known = [the_dose(number), the_attempt(number)].map(|what| store.is_aborted(what));
+        assert_eq!(known, [dose, attempt], "{number}");
+    }
+}
+
+fn doses_are_orphaned_until_they_are_booked_or_aborted(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    store.apply(&[tickets::enqueue(1, 1), tickets::enqueue(2, 1), tickets::enqueue(3, 1)]);
+    store.apply(&[
+        create(1, None),
+        create(2, None),
+        cancel(2),
+        resolve(3),
+        abort(the_dose(4)),
+        abort(the_attempt(5)),
+        create(5, None),
+        tickets::serve(1, tickets::held(6)),
+        tickets::serve(1, tickets::held(7)),
+        tickets::serve(2, tickets::held(3)),
+        tickets::serve(3, Answer::SoldOut),
+    ]);
+    let in_another_order = [8, 1, 7, 2, 6, 3, 5, 4].map(reservation).to_vec();
+    let queries = store.queries();
+    let orphaned = store.database.block_on(queries.orphaned(in_another_order.clone())).unwrap();
+    assert_eq!(orphaned, [8, 7, 5].map(reservation));
+    let not_aborted = store.database.block_on(queries.not_aborted(in_another_order)).unwrap();
+    assert_eq!(not_aborted, [8, 1, 7, 2, 6, 5].map(reservation));
+    let none = store.database.block_on(queries.orphaned(Vec::new())).unwrap();
+    assert_eq!(none, []);
 }

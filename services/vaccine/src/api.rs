@@ -33,8 +33,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        ChangeVaccine, ConfirmHold, Doses, HoldDose, NAME_MAX, Name, Pool, PoolId, Refusal,
-        RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, HoldDoses, NAME_MAX, Name, Pool, PoolId,
+        Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
 };
@@ -240,7 +240,8 @@ async fn hold(
     State(stock): State<Stock>,
     Id(path): Id<ReservationPath>,
 ) -> Result<StatusCode, Problem> {
-    stock.take(without_owner(path.id, path.reservation)).await?.map_err(problem)?;
+    let hold = HoldDoses::from(without_owner(path.id, path.reservation));
+    stock.take(hold).await?.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -263,6 +264,7 @@ async fn release(
         at: clock::now(),
     };
     stock.submit(release).await?.map_err(problem)?;
+    stock.refusals_expire().await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -372,6 +374,9 @@ impl Stock {
         let expected = self.expected(pool, if_match).await?;
         let change = ChangeVaccine { pool, name, stock, expected, at: clock::now() };
         let changed = self.submit(change).await?.map_err(problem)?;
+        if stock.is_some() {
+            self.refusals_expire().await;
+        }
         Ok(shown(origin, &vaccine(changed.id, &changed.pool)))
     }
 

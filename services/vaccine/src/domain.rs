@@ -3,6 +3,10 @@
 //! The ledger counts *pools*. A reservation claims one unit of every pool that it names, all or
 //! none. Today a vaccine is one pool, and a claim has one entry.
 //!
+//! Doses are held in *blocks* of reservations whose ids follow each other: those that are wanted now, as many as are
+//! free, and some ahead of demand, as long as the owner has only a small share of what is free in its hand.
+//! Afterwards each reservation is confirmed, released, or administered by itself.
+//!
 //! ```text
 //! hold ──► held ──confirm──► booked ──┬── administer ──► administered
 //!            │                  │     │                       ▲
@@ -20,15 +24,17 @@
 
 use contracts::{
     ids::{ReservationId, StoreId},
-    vaccine::ReservationState,
+    vaccine::{AHEAD_MAX, AHEAD_SHARE, ReservationState},
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
 
 mod records;
+mod reservations;
 mod values;
 
 pub use records::*;
+pub use reservations::{ReservationBlock, ReservationRecord, Reservations};
 pub use values::{Doses, NAME_MAX, Name, PoolId, STOCK_MAX};
 
 /// The pools and reservations that a batch of commands names.
@@ -37,7 +43,7 @@ pub struct Ledger {
     /// Pools.
     pub pools: ChangeSet<PoolId, Pool>,
     /// Reservations.
-    pub reservations: ChangeSet<ReservationId, ReservationRecord>,
+    pub reservations: Reservations,
     /// The highest number of a pool ever given.
     pub last_pool: i64,
 }
@@ -60,11 +66,11 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
     }
 }
 
-/// Whether a hold of an unknown reservation is refused because every unit is taken: the reply of [`decide`],
+/// Whether a hold of unknown reservations is refused because every unit is taken: the reply of [`decide`],
 /// without a change.
-pub fn is_sold_out(ledger: &Ledger, hold: &HoldDose) -> bool {
-    let is_known = ledger.reservations.get(&hold.reservation).is_some();
-    !is_known && ledger.room(&hold.claims) == Err(Refusal::SoldOut)
+pub fn is_sold_out(ledger: &Ledger, hold: &HoldDoses) -> bool {
+    let is_unknown = matches!(ledger.known(hold), Ok(None));
+    is_unknown && ledger.room(hold) == Err(Refusal::SoldOut)
 }
 
 impl Ledger {
@@ -113,16 +119,22 @@ impl Ledger {
         Ok(pool)
     }
 
-    fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {
-        match self.reservations.get(&hold.reservation) {
-            None => self.claim(hold, ReservationState::Held),
-            Some(known) if known.is_released() => Err(Refusal::Released),
-            Some(known) if known.state == ReservationState::Administered => {
-                Err(Refusal::Administered)
+    fn hold(&mut self, hold: &HoldDoses) -> Result<HeldBlock, Refusal> {
+        let Some(known) = self.known(hold)? else {
+            return self.claim(hold, ReservationState::Held);
+        };
+        match self.reservations.block(&hold.first) {
+            Some(block) if block.is_granted(hold) => {
+                Ok(HeldBlock { name: self.name(&hold.claims)?, count: block.count() })
             }
-            Some(known) if known.matches(hold) => self.name(&hold.claims),
-            Some(_) => Err(Refusal::Conflict),
+            Some(_) | None => Err(known.refusal()),
         }
+    }
+
+    /// The last block that has ids of this one already.
+    fn known(&self, hold: &HoldDoses) -> Result<Option<&ReservationBlock>, Refusal> {
+        let last = hold.last().ok_or(Refusal::Conflict)?;
+        Ok(self.reservations.last_within(hold.first, last))
     }
 
     /// Also for a booking whose hold is unknown, since the ledger may have been restored from a backup.
@@ -130,11 +142,11 @@ impl Ledger {
         let Some(known) = self.reservations.get(&hold.reservation) else {
             if hold.owner.is_none() {
                 // There is no booking, only somebody who wants one.
-                return self.claim(hold, ReservationState::Booked).map(drop);
+                return self.claim(&hold.clone().into(), ReservationState::Booked).map(drop);
             }
             self.check_pools(&hold.claims)?;
-            self.take(hold, ReservationState::Booked);
-            self.each_pool(&hold.claims, Pool::overcommit);
+            self.take(&hold.clone().into(), 1, ReservationState::Booked);
+            each_pool(&mut self.pools, &hold.claims, Pool::overcommit);
             return Ok(());
         };
         match known.state {
@@ -145,38 +157,31 @@ impl Ledger {
             }
             ReservationState::Administered | ReservationState::Booked => Ok(()),
             ReservationState::Held => {
-                if let Some(known) = self.reservations.get_mut(&hold.reservation) {
-                    known.state = ReservationState::Booked;
-                }
+                self.reservations.set_state(&hold.reservation, ReservationState::Booked);
                 Ok(())
             }
         }
     }
 
-    /// The guard against overselling: a unit of every pool, or nothing.
-    fn claim(&mut self, hold: &HoldDose, state: ReservationState) -> Result<Name, Refusal> {
-        let name = self.room(&hold.claims)?;
-        self.take(hold, state);
-        Ok(name)
+    /// The guard against overselling: a unit of every pool for each reservation that there is room for.
+    fn claim(&mut self, hold: &HoldDoses, state: ReservationState) -> Result<HeldBlock, Refusal> {
+        let count = self.room(hold)?;
+        let name = self.name(&hold.claims)?;
+        if count > 0 {
+            self.take(hold, count, state);
+        }
+        Ok(HeldBlock { name, count })
     }
 
-    fn take(&mut self, hold: &HoldDose, state: ReservationState) {
-        self.each_pool(&hold.claims, |pool| pool.taken += 1);
-        let reservation = ReservationRecord {
+    fn take(&mut self, hold: &HoldDoses, count: u32, state: ReservationState) {
+        each_pool(&mut self.pools, &hold.claims, |pool| pool.taken += i64::from(count));
+        let block = ReservationBlock {
             owner: hold.owner,
             claims: hold.claims.clone(),
-            state,
             held_at: hold.at,
+            states: (0..count).map(|_| state).collect(),
         };
-        self.reservations.insert(hold.reservation, reservation);
-    }
-
-    fn each_pool(&mut self, claims: &[PoolId], change: impl Fn(&mut Pool)) {
-        for id in claims {
-            if let Some(pool) = self.pools.get_mut(id) {
-                change(pool);
-            }
-        }
+        self.reservations.insert(hold.first, block);
     }
 
     /// Of no pool there is nothing to take.
@@ -185,15 +190,26 @@ impl Ledger {
         if exist { Ok(()) } else { Err(Refusal::NoSuchPool) }
     }
 
-    fn room(&self, claims: &[PoolId]) -> Result<Name, Refusal> {
-        let name = self.name(claims)?;
-        for id in claims {
-            let pool = self.pools.get(id).ok_or(Refusal::NoSuchPool)?;
-            if pool.free() < units(claims, *id) {
-                return Err(Refusal::SoldOut);
-            }
+    /// How many reservations of a block are granted: first those that are wanted now; with what its owner then has
+    /// ahead of demand, it has no more than its share of what is left.
+    fn room(&self, hold: &HoldDoses) -> Result<u32, Refusal> {
+        self.check_pools(&hold.claims)?;
+        let free = self.free(&hold.claims);
+        let [count, ahead, in_hand] = [hold.count, hold.ahead, hold.in_hand].map(i64::from);
+        let now = count.min(free);
+        let in_hand_max = ((free - count) / AHEAD_SHARE).min(AHEAD_MAX.into());
+        let granted = now + ahead.min(in_hand_max - in_hand).clamp(0, free - now);
+        if count > 0 && granted == 0 {
+            return Err(Refusal::SoldOut);
         }
-        Ok(name)
+        Ok(u32::try_from(granted).unwrap_or_default())
+    }
+
+    /// How many reservations with these claims the pools have room for.
+    fn free(&self, claims: &[PoolId]) -> i64 {
+        let pools = claims.iter().filter_map(|id| Some((id, self.pools.get(id)?)));
+        let free = pools.map(|(id, pool)| pool.free().max(0) / units(claims, *id));
+        free.min().unwrap_or_default()
     }
 
     fn name(&self, claims: &[PoolId]) -> Result<Name, Refusal> {
@@ -235,23 +251,21 @@ impl Ledger {
         state: ReservationState,
         at: Timestamp,
     ) {
-        let prevented = ReservationRecord { owner, claims: Vec::new(), state, held_at: at };
+        let states = vec![state];
+        let prevented = ReservationBlock { owner, claims: Vec::new(), held_at: at, states };
         self.reservations.insert(id, prevented);
     }
 
     /// Changes to a state in which no dose is taken.
     fn give_back(&mut self, id: ReservationId, state: ReservationState) {
-        let Some(known) = self.reservations.get_mut(&id) else { return };
-        let was_released = known.is_released();
-        known.state = state;
-        if was_released {
-            return;
+        let Some(known) = self.reservations.get(&id) else { return };
+        if !known.is_released() {
+            each_pool(&mut self.pools, known.claims, |pool| {
+                pool.taken -= 1;
+                pool.reduce_overcommitted();
+            });
         }
-        let claims = known.claims.clone();
-        self.each_pool(&claims, |pool| {
-            pool.taken -= 1;
-            pool.reduce_overcommitted();
-        });
+        self.reservations.set_state(&id, state);
     }
 
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
@@ -284,7 +298,7 @@ impl Ledger {
                 state: ReservationState::Held | ReservationState::Booked,
                 owner: known,
                 ..
-            }) if *known != Some(owner) => Err(Refusal::Conflict),
+            }) if known != Some(owner) => Err(Refusal::Conflict),
             Some(_) | None => Ok(()),
         }
     }
@@ -295,25 +309,27 @@ impl Ledger {
         let known = self.reservations.get(id);
         let claims = match known {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
-            Some(known) if !known.is_released() => known.claims.clone(),
+            Some(known) if !known.is_released() => known.claims.to_vec(),
             Some(_) | None => claims.clone(),
         };
         self.check_pools(&claims)?;
         let is_known = known.is_some();
         self.give_back(*id, ReservationState::Administered);
-        self.each_pool(&claims, Pool::use_one);
+        each_pool(&mut self.pools, &claims, Pool::use_one);
         if !is_known {
-            self.reservations.insert(
-                *id,
-                ReservationRecord {
-                    owner: None,
-                    claims,
-                    state: ReservationState::Administered,
-                    held_at: *at,
-                },
-            );
+            let states = vec![ReservationState::Administered];
+            let used = ReservationBlock { owner: None, claims, held_at: *at, states };
+            self.reservations.insert(*id, used);
         }
         Ok(())
+    }
+}
+
+fn each_pool(pools: &mut ChangeSet<PoolId, Pool>, claims: &[PoolId], change: impl Fn(&mut Pool)) {
+    for id in claims {
+        if let Some(pool) = pools.get_mut(id) {
+            change(pool);
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, HoldDose,
-    Ledger, Name, Pool, PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply,
-    ReturnDose,
+    AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, HeldBlock,
+    HoldDose, HoldDoses, Ledger, Pool, PoolId, Refusal, RegisterVaccine, ReleaseReservation,
+    RemoveVaccine, Reply, ReturnDose,
 };
 
 /// The event that other services learn a reply by.
@@ -98,7 +98,7 @@ command_of!(
     Ledger: ChangeVaccine => Command::Change, Reply::Changed(reply) -> Result<ChangedPool, Refusal>
 );
 command_of!(Ledger: RemoveVaccine => Command::Remove, Reply::Removed(reply) -> Result<(), Refusal>);
-command_of!(Ledger: HoldDose => Command::Hold, Reply::Held(reply) -> Result<Name, Refusal>);
+command_of!(Ledger: HoldDoses => Command::Hold, Reply::Held(reply) -> Result<HeldBlock, Refusal>);
 command_of!(Ledger: ConfirmHold => Command::Confirm, Reply::Confirmed(reply) -> Result<(), Refusal>);
 command_of!(
     Ledger: ReleaseReservation => Command::Release, Reply::Released(reply) -> Result<(), Refusal>

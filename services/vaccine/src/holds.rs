@@ -2,19 +2,19 @@
 //!
 //! On opening day most requests come too late, and a commit for each refusal would keep the disk busy with
 //! nothing. So where a vaccine was sold out lately, its holds are first checked against the last commit: if
-//! every dose is taken there and the reservation is unknown, that is the reply, true at that moment, and
+//! every dose is taken there and the reservations are unknown, that is the reply, true at that moment, and
 //! what a commit would have replied, since a refusal changes nothing. Everything else is decided in a
 //! commit.
 //! What is remembered here only says what to check: if it is wrong, a check was in vain.
 //! Why not from memory alone: `docs/adr/0002-holds.md`.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use platform_store::{CommandError, CommandOf, Commands, WriteError};
 
 use crate::{
-    domain::{ConfirmHold, HoldDose, Ledger, PoolId, Refusal, is_sold_out},
+    domain::{ConfirmHold, HeldBlock, HoldDoses, Ledger, PoolId, Refusal, is_sold_out},
     store::Queries,
 };
 
@@ -29,28 +29,28 @@ pub struct Holds {
     sold_out: Arc<Mutex<BTreeSet<PoolId>>>,
 }
 
-/// A command that takes doses: [`HoldDose`] or [`ConfirmHold`].
+/// A command that takes doses: [`HoldDoses`] or [`ConfirmHold`].
 pub trait Take: CommandOf<Ledger, Reply = Result<Self::Granted, Refusal>> + Clone {
-    /// The reply if the doses are granted.
+    /// The reply if doses are granted.
     type Granted;
 
     /// What is taken.
-    fn hold(&self) -> &HoldDose;
+    fn hold(&self) -> Cow<'_, HoldDoses>;
 }
 
-impl Take for HoldDose {
-    type Granted = crate::domain::Name;
+impl Take for HoldDoses {
+    type Granted = HeldBlock;
 
-    fn hold(&self) -> &HoldDose {
-        self
+    fn hold(&self) -> Cow<'_, HoldDoses> {
+        Cow::Borrowed(self)
     }
 }
 
 impl Take for ConfirmHold {
     type Granted = ();
 
-    fn hold(&self) -> &HoldDose {
-        &self.0
+    fn hold(&self) -> Cow<'_, HoldDoses> {
+        Cow::Owned(self.0.clone().into())
     }
 }
 
@@ -82,7 +82,7 @@ impl Holds {
             }
             let reply = decided.next().unwrap_or(Err(CommandError::Rejected));
             if matches!(reply, Ok(Err(Refusal::SoldOut))) {
-                self.remember(take.hold());
+                self.remember(&take.hold().claims);
             }
             reply
         };
@@ -91,7 +91,8 @@ impl Holds {
 
     /// For each command whether the last commit refuses it because every dose is taken.
     async fn refused<C: Take>(&self, takes: &[C]) -> Vec<bool> {
-        let claims = || takes.iter().flat_map(|take| &take.hold().claims);
+        let holds: Vec<_> = takes.iter().map(Take::hold).collect();
+        let claims = || holds.iter().flat_map(|hold| &hold.claims);
         let is_suspect = {
             let sold_out = self.sold_out.lock();
             claims().any(|id| sold_out.contains(id))
@@ -99,7 +100,7 @@ impl Holds {
         if !is_suspect {
             return vec![false; takes.len()];
         }
-        let Ok(ledger) = self.queries.of_holds(takes.iter().map(Take::hold)).await else {
+        let Ok(ledger) = self.queries.of_holds(holds.iter().map(AsRef::as_ref)).await else {
             return vec![false; takes.len()]; // The commit will decide, or fail.
         };
         let mut sold_out = self.sold_out.lock();
@@ -108,13 +109,13 @@ impl Holds {
                 sold_out.remove(id); // There are doses again, or the vaccine was removed.
             }
         }
-        takes.iter().map(|take| is_sold_out(&ledger, take.hold())).collect()
+        holds.iter().map(|hold| is_sold_out(&ledger, hold)).collect()
     }
 
-    fn remember(&self, hold: &HoldDose) {
+    fn remember(&self, claims: &[PoolId]) {
         let mut sold_out = self.sold_out.lock();
         if sold_out.len() < POOLS_MAX {
-            sold_out.extend(&hold.claims);
+            sold_out.extend(claims);
         }
     }
 }

@@ -1,27 +1,28 @@
-//! Where the ledger is kept: load and save. All SQL is here.
+//! Where the ledger is kept: load and save. All SQL is here; that of reservations is in `blocks`.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use contracts::{
     ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{OrphanedHolds, Reservation, ReservationState, Vaccine},
+    vaccine::{OrphanedHolds, Reservation, Vaccine},
 };
 use jiff::Timestamp;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, Prunable, ReadError,
-    ReadPool, Row, RowChange, SqlError, Tx, Value, by_id, keyset,
+    Aggregate, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
+    RowChange, SqlError, Tx, keyset,
 };
-use uuid::Uuid;
 
 use crate::{
     domain::{
-        AbortReservation, AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDose,
+        AbortReservation, AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDoses,
         Ledger, Name, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
         ReturnDose, decide,
     },
     events,
 };
+
+mod blocks;
 
 /// The schema.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -66,54 +67,6 @@ const OVERCOMMITTED: &str = "
       FROM pools
      WHERE overcommitted > 0";
 
-const RESERVATIONS: ById = by_id!(
-    SELECT "owner, claims, state, held_at_ms, id"
-      FROM "reservations" BY "id"
-);
-
-const INSERT_RESERVATION: &str = "
-    INSERT INTO reservations (id, owner, claims, state, held_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5)";
-
-const UPDATE_RESERVATION: &str = "
-    UPDATE reservations
-       SET state = ?2
-     WHERE id = ?1";
-
-const ORPHANED_HOLDS_OF: &str = "
-    SELECT id
-      FROM reservations
-     WHERE state = 0 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
-  ORDER BY held_at_ms
-     LIMIT ?4";
-
-const ABORTED_OF: &str = "
-    SELECT id
-      FROM reservations
-     WHERE state = 4 AND owner = ?1
-     LIMIT ?2";
-
-const ORPHANED_HOLDS: &str = "
-    SELECT id
-      FROM reservations
-     WHERE state = 0 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
-  ORDER BY held_at_ms
-     LIMIT ?3";
-
-/// Released reservations: until then a late hold of theirs is refused.
-const RELEASED: Prunable = Prunable {
-    oldest: "
-        SELECT id
-          FROM reservations
-         WHERE state = 2
-           AND held_at_ms < ?1
-      ORDER BY held_at_ms
-         LIMIT ?2",
-    delete: "
-        DELETE FROM reservations
-         WHERE id = ?1",
-};
-
 /// A hold that is so far in the future was requested before the wall clock was set back: nobody knows its age. Two
 /// processes on one database may differ by less.
 const CLOCK_STEP_MIN: Duration = Duration::from_mins(1);
@@ -141,7 +94,7 @@ impl Aggregate for Ledger {
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         save_pools(tx, self)?;
-        save_reservations(tx, self)?;
+        blocks::save(tx, &self.reservations)?;
         if self.last_pool > 0 {
             tx.execute(SAVE_LAST_POOL, &[self.last_pool.into()])?;
         }
@@ -158,14 +111,14 @@ impl Aggregate for Ledger {
     }
 
     fn prune(tx: &Tx<'_>, before_ms: i64) -> Result<usize, SqlError> {
-        RELEASED.prune(tx, before_ms, |row| row.uuid(0))
+        blocks::RELEASED.prune(tx, before_ms, |row| row.uuid(0))
     }
 }
 
 /// The rows that commands name.
 #[derive(Default)]
 struct Named {
-    reservations: BTreeSet<Uuid>,
+    reservations: BTreeSet<ReservationId>,
     pools: BTreeSet<PoolId>,
     last_pool: bool,
 }
@@ -178,24 +131,30 @@ impl Named {
             | Command::Remove(RemoveVaccine { pool, .. }) => {
                 self.pools.insert(*pool);
             }
-            Command::Hold(hold) | Command::Confirm(ConfirmHold(hold)) => self.add_hold(hold),
+            Command::Hold(hold) => self.add_hold(hold),
+            Command::Confirm(ConfirmHold(hold)) => {
+                self.reservations.insert(hold.reservation);
+                self.pools.extend(&hold.claims);
+            }
             Command::Release(ReleaseReservation { reservation, of, at: _ }) => {
-                self.reservations.insert(reservation.0);
+                self.reservations.insert(*reservation);
                 self.pools.extend(of);
             }
             Command::Return(ReturnDose { reservation, .. })
             | Command::Abort(AbortReservation { reservation, .. }) => {
-                self.reservations.insert(reservation.0);
+                self.reservations.insert(*reservation);
             }
             Command::Administer(AdministerDose { reservation, claims, at: _ }) => {
-                self.reservations.insert(reservation.0);
+                self.reservations.insert(*reservation);
                 self.pools.extend(claims);
             }
         }
     }
 
-    fn add_hold(&mut self, hold: &HoldDose) {
-        self.reservations.insert(hold.reservation.0);
+    /// The blocks of its first and its last reservation say whether the others are known.
+    fn add_hold(&mut self, hold: &HoldDoses) {
+        self.reservations.insert(hold.first);
+        self.reservations.extend(hold.last());
         self.pools.extend(&hold.claims);
     }
 }
@@ -204,13 +163,10 @@ impl Named {
 fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     let mut ledger = Ledger::default();
     let named_pools = query_pools(tx, &named.pools)?;
-    let found = tx.find_ids(&RESERVATIONS, &named.reservations, |row| {
-        Ok((row.uuid(4)?, reservation(row)?))
-    })?;
+    ledger.reservations = blocks::load(tx, &named.reservations)?;
     let mut further_pools = BTreeSet::new();
-    for (id, known) in found {
+    for known in named.reservations.iter().filter_map(|id| ledger.reservations.get(id)) {
         further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
-        ledger.reservations.load(ReservationId(id), known);
     }
     load_pools(&mut ledger, named_pools)?;
     load_pools(&mut ledger, query_pools(tx, &further_pools)?)?;
@@ -242,40 +198,6 @@ fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
     Ok((PoolId(row.int(0)?), pool))
 }
 
-fn reservation(row: &Row<'_>) -> Result<ReservationRecord, SqlError> {
-    let invalid = |column, expected| SqlError::Decode { column, expected };
-    let claims: Vec<i64> =
-        serde_json::from_str(row.text(1)?).map_err(|_| invalid(1, "a list of pools"))?;
-    Ok(ReservationRecord {
-        owner: row.uuid_or_null(0)?.map(StoreId),
-        claims: claims.into_iter().map(PoolId).collect(),
-        state: state(row.int(2)?).ok_or(invalid(2, "a state"))?,
-        held_at: row.time(3)?,
-    })
-}
-
-fn state(code: i64) -> Option<ReservationState> {
-    [
-        ReservationState::Held,
-        ReservationState::Booked,
-        ReservationState::Released,
-        ReservationState::Administered,
-        ReservationState::Aborted,
-    ]
-    .into_iter()
-    .find(|state| code_of(*state) == code)
-}
-
-fn code_of(state: ReservationState) -> i64 {
-    match state {
-        ReservationState::Held => 0,
-        ReservationState::Booked => 1,
-        ReservationState::Released => 2,
-        ReservationState::Administered => 3,
-        ReservationState::Aborted => 4,
-    }
-}
-
 fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     for (id, pool, change) in ledger.pools.changes() {
         let row = [
@@ -294,35 +216,13 @@ fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn save_reservations(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
-    let (mut inserted, mut updated) = (Vec::new(), Vec::new());
-    for (id, reservation, change) in ledger.reservations.changes() {
-        match change {
-            RowChange::Inserted => inserted.push((id, reservation, claims(reservation))),
-            RowChange::Updated | RowChange::Deleted => {
-                updated.push([id.0.into(), code_of(reservation.state).into()]);
-            }
-        }
-    }
-    let inserted: Vec<_> = inserted
-        .iter()
-        .map(|(id, reservation, claims)| -> [Value<'_>; 5] {
-            [
-                id.0.into(),
-                reservation.owner.map(|owner| owner.0).into(),
-                claims.as_str().into(),
-                code_of(reservation.state).into(),
-                reservation.held_at.into(),
-            ]
-        })
-        .collect();
-    tx.execute_each(INSERT_RESERVATION, &inserted)?;
-    tx.execute_each(UPDATE_RESERVATION, &updated)
-}
-
-fn claims(reservation: &ReservationRecord) -> String {
-    let claims: Vec<String> = reservation.claims.iter().map(|pool| pool.0.to_string()).collect();
-    format!("[{}]", claims.join(","))
+/// Which holds are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HoldFilter {
+    /// Those of one store, or of all.
+    pub owner: Option<StoreId>,
+    /// Those that claim one pool and no other, or any.
+    pub pool: Option<PoolId>,
 }
 
 /// Reads the ledger.
@@ -349,7 +249,7 @@ impl Queries {
     /// The rows that holds name, all of one moment.
     pub async fn of_holds<'a>(
         &self,
-        holds: impl Iterator<Item = &'a HoldDose>,
+        holds: impl Iterator<Item = &'a HoldDoses>,
     ) -> Result<Ledger, ReadError> {
         let mut named = Named::default();
         for hold in holds {
@@ -366,33 +266,33 @@ impl Queries {
 
     /// One reservation.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, ReadError> {
-        let find = move |tx: &Tx<'_>| tx.find(RESERVATIONS.id, &[id.0.into()], reservation);
-        let known = self.0.read(find).await?;
-        Ok(known.and_then(|known| view(id, &known)))
+        let read = self.0.read(move |tx| {
+            let reservations = blocks::load(tx, &BTreeSet::from([id]))?;
+            Ok(reservations.get(&id).and_then(|known| view(id, known)))
+        });
+        read.await
     }
 
-    /// Holds, of one owner or of all, that were requested so long ago or longer and not resolved since, oldest
-    /// first; and what was aborted for one owner.
+    /// Holds that were requested so long ago or longer and not resolved since, oldest first; and what was aborted for
+    /// one owner.
     pub async fn orphaned_holds(
         &self,
-        owner: Option<StoreId>,
+        HoldFilter { owner, pool: of }: HoldFilter,
         now: Timestamp,
         held_for: Duration,
         limit: u32,
     ) -> Result<OrphanedHolds, ReadError> {
         let [until, future] = [now - held_for, now + CLOCK_STEP_MIN].map(Timestamp::as_millisecond);
-        let limit = i64::from(limit);
-        let id = |row: &Row<'_>| row.uuid(0).map(ReservationId);
+        // Of all holds none is missing, whatever the clock of another process was.
+        let until = if held_for.is_zero() { i64::MAX } else { until };
         let read = self.0.read(move |tx| {
-            let Some(StoreId(owner)) = owner else {
-                let held = [until.into(), future.into(), limit.into()];
-                let reservation_ids = tx.all(ORPHANED_HOLDS, &held, id)?;
+            let Some(owner) = owner else {
+                let reservation_ids = blocks::orphaned(tx, of, [until, future], limit)?;
                 return Ok(OrphanedHolds { reservation_ids, aborted: Vec::new() });
             };
-            let held = [owner.into(), until.into(), future.into(), limit.into()];
             Ok(OrphanedHolds {
-                reservation_ids: tx.all(ORPHANED_HOLDS_OF, &held, id)?,
-                aborted: tx.all(ABORTED_OF, &[owner.into(), limit.into()], id)?,
+                reservation_ids: blocks::orphaned_of(tx, owner, of, [until, future], limit)?,
+                aborted: blocks::aborted_of(tx, owner, limit)?,
             })
         });
         read.await
@@ -408,7 +308,7 @@ fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {
     pool(row).map(|(id, pool)| events::vaccine(id, &pool))
 }
 
-fn view(id: ReservationId, known: &ReservationRecord) -> Option<Reservation> {
+fn view(id: ReservationId, known: ReservationRecord<'_>) -> Option<Reservation> {
     let vaccine_id = VaccineId::from(*known.claims.first()?);
     Some(Reservation { reservation_id: id, vaccine_id, state: known.state })
 }

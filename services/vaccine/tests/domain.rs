@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+#[path = "domain/blocks.rs"]
+mod blocks;
 #[path = "fixture/commands.rs"]
 mod commands;
 #[path = "domain/model.rs"]
@@ -13,13 +15,13 @@ use std::fmt::Write;
 
 use insta::assert_snapshot;
 use vaccine::domain::{
-    ChangedPool, Command, ConfirmHold, Doses, HoldDose, Ledger, NAME_MAX, Name, Pool, PoolId,
-    Reply, STOCK_MAX, decide,
+    ChangedPool, Command, ConfirmHold, Doses, HeldBlock, HoldDoses, Ledger, NAME_MAX, Name, Pool,
+    PoolId, Reply, STOCK_MAX, decide,
 };
 
 use commands::{
-    abort_by, administer, administer_doses, change_vaccine, confirm, confirm_without_owner, hold,
-    hold_doses, owner, register, release, release_of, remove, rename, return_by, return_dose,
+    abort_by, administer, administer_doses, change_vaccine, confirm, confirm_without_owner, dose,
+    hold, hold_doses, owner, register, release, release_of, remove, rename, return_by, return_dose,
 };
 
 /// A ledger with vaccines of so many doses, numbered from 1.
@@ -51,7 +53,8 @@ fn in_words(reply: &Reply) -> String {
         Reply::Changed(Ok(ChangedPool { id, pool, stock_before })) => {
             format!("{}, before of {}", shown(id, pool), stock_before.count())
         }
-        Reply::Held(Ok(name)) => format!("held {}", name.as_str()),
+        Reply::Held(Ok(HeldBlock { name, count: 1 })) => format!("held {}", name.as_str()),
+        Reply::Held(Ok(HeldBlock { name, count })) => format!("held {count} {}", name.as_str()),
         Reply::Removed(_) => "removed".to_owned(),
         Reply::Confirmed(_) => "confirmed".to_owned(),
         Reply::Released(_) => "released".to_owned(),
@@ -137,8 +140,8 @@ fn a_repeated_command_has_the_same_reply() {
 #[test]
 fn a_reservation_id_belongs_to_one_owner_and_one_vaccine() {
     let mut ledger = ledger(&[5, 5]);
-    let other_owner = Command::Hold(HoldDose { owner: Some(owner(2)), ..hold_doses(7, &[1]) });
-    let without_owner = Command::Hold(HoldDose { owner: None, ..hold_doses(7, &[1]) });
+    let other_owner = Command::Hold(HoldDoses { owner: Some(owner(2)), ..hold_doses(7, &[1]) });
+    let without_owner = Command::Hold(HoldDoses { owner: None, ..hold_doses(7, &[1]) });
     assert_snapshot!(replies(&mut ledger, &[hold(7, 1), hold(7, 2), other_owner, without_owner]), @"
     held FIZER (1 taken)
     refused, the reservation id is taken by another one (1 taken)
@@ -241,7 +244,7 @@ fn an_administered_dose_leaves_the_stock_once() {
     confirmed (1 taken of 5)
     administered (0 taken of 4)
     administered (0 taken of 4)
-    refused, the dose was administered (0 taken of 4)
+    held FIZER (0 taken of 4)
     ");
     let held_only = [hold(1, 1), administer(1, 1), confirm(1, 1), return_dose(1), release(1)];
     assert_snapshot!(replies_and_stock(&mut ledger(&[5]), &held_only), @"
@@ -374,7 +377,7 @@ fn several_doses_of_one_vaccine_are_administered_together() {
 
 #[test]
 fn an_owner_returns_only_its_own_reservations() {
-    let without_owner = Command::Hold(HoldDose { owner: None, ..hold_doses(2, &[1]) });
+    let without_owner = Command::Hold(HoldDoses { owner: None, ..hold_doses(2, &[1]) });
     let commands = [
         hold(1, 1),
         return_by(1, 2),
@@ -484,8 +487,7 @@ fn a_claim_that_names_a_vaccine_twice_takes_two_doses() {
 
 #[test]
 fn a_claim_of_no_vaccine_is_refused_and_changes_nothing() {
-    for command in
-        [Command::Hold(hold_doses(1, &[])), Command::Confirm(ConfirmHold(hold_doses(1, &[])))]
+    for command in [Command::Hold(hold_doses(1, &[])), Command::Confirm(ConfirmHold(dose(1, &[])))]
     {
         let mut ledger = ledger(&[1]);
         let before = ledger.clone();

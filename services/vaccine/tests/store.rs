@@ -7,6 +7,8 @@ mod commands;
 #[path = "fixture/unguarded.rs"]
 mod unguarded;
 
+#[path = "store/blocks.rs"]
+mod blocks;
 #[path = "store/deliveries.rs"]
 mod deliveries;
 #[path = "store/pages.rs"]
@@ -16,16 +18,16 @@ mod sold_out;
 
 use std::time::Duration;
 
-use contracts::vaccine::ReservationState;
-use platform_store::{Aggregate, Database, Row, SqlError, StoreError, Tx};
+use contracts::{ids::StoreId, vaccine::ReservationState};
+use platform_store::{Aggregate, Database, OutboxEntry, Row, SqlError, StoreError, Tx, outbox};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};
 use testkit::{TestDatabase, TestStore, on_both_databases};
 use vaccine::{
     domain::{
-        ChangeVaccine, Command, HoldDose, Ledger, Pool, PoolId, Refusal, RegisterVaccine, Reply,
+        ChangeVaccine, Command, HoldDoses, Ledger, Pool, PoolId, Refusal, RegisterVaccine, Reply,
     },
-    store::{MIGRATIONS, Queries},
+    store::{HoldFilter, MIGRATIONS, Queries},
 };
 
 use commands::{
@@ -46,15 +48,21 @@ fn ledger(new: fn() -> TestDatabase) -> TestStore<Ledger> {
     open(new())
 }
 
+fn filter(owner: Option<StoreId>) -> HoldFilter {
+    HoldFilter { owner, pool: None }
+}
+
 fn queries(ledger: &TestStore<Ledger>) -> Queries {
     Queries(ledger.reads())
 }
 
 const POOLS: &str = "SELECT id, name, stock, taken FROM pools ORDER BY id";
 const RESERVATIONS: &str =
-    "SELECT id, owner, claims, state, held_at_ms FROM reservations ORDER BY id";
+    "SELECT id, owner, claims, states, held_at_ms FROM reservations ORDER BY id";
 const LAST_POOL: &str = "SELECT id FROM last_pool";
-const OUTBOX: &str = "SELECT type, data, at_ms FROM outbox ORDER BY sequence";
+
+/// More than any test publishes.
+const EVENTS_MAX: u32 = 10_000;
 
 /// All rows of the ledger's tables and of its outbox.
 fn rows(tx: &Tx<'_>) -> Result<Vec<String>, SqlError> {
@@ -63,13 +71,13 @@ fn rows(tx: &Tx<'_>) -> Result<Vec<String>, SqlError> {
     };
     let reservation = |row: &Row<'_>| {
         let (id, owner) = (row.uuid(0)?, row.uuid_or_null(1)?);
-        Ok(format!("{id} {owner:?} {} {} {}", row.text(2)?, row.int(3)?, row.int(4)?))
+        Ok(format!("{id} {owner:?} {} {} {}", row.text(2)?, row.text(3)?, row.int(4)?))
     };
-    let event = |row: &Row<'_>| Ok(format!("{} {} {}", row.text(0)?, row.text(1)?, row.int(2)?));
+    let event = |entry: OutboxEntry| format!("{:?}", entry.event);
     let pools = tx.all(POOLS, &[], pool)?;
     let reservations = tx.all(RESERVATIONS, &[], reservation)?;
     let last_pool = tx.all(LAST_POOL, &[], |row| Ok(format!("last pool {}", row.int(0)?)))?;
-    let events = tx.all(OUTBOX, &[], event)?;
+    let events = outbox::after(tx, 0, EVENTS_MAX)?.into_iter().map(event).collect();
     Ok([pools, reservations, last_pool, events].concat())
 }
 
@@ -123,17 +131,17 @@ fn old_released_reservations_are_deleted(new: fn() -> TestDatabase) {
     ledger.submit(&[hold(1, 1), hold(2, 1), confirm(2, 1), hold(3, 1), release(3), hold(4, 1)]);
     ledger.submit(&[abort_by(4, 1), administer(5, 1), release(6)]);
     let states = |ledger: &TestStore<Ledger>| {
-        let states = "SELECT state FROM reservations ORDER BY id";
-        ledger.read(|tx| tx.all(states, &[], |row| row.int(0)))
+        let states = "SELECT states FROM reservations ORDER BY id";
+        ledger.read(|tx| tx.all(states, &[], |row| row.text(0).map(str::to_owned)))
     };
-    assert_eq!(states(&ledger), [0, 1, 2, 4, 3, 2]);
+    assert_eq!(states(&ledger), ["0", "1", "2", "4", "3", "2"]);
     assert_eq!(ledger.prune(i64::MIN, 0), 0);
     assert_eq!(ledger.prune(i64::MAX, 0), 2);
-    assert_eq!(states(&ledger), [0, 1, 4, 3]);
+    assert_eq!(states(&ledger), ["0", "1", "4", "3"]);
 }
 
 fn held() -> Reply {
-    Reply::Held(Ok(name("FIZER")))
+    Reply::Held(Ok(commands::held(1)))
 }
 
 const CONFIRMED: Reply = Reply::Confirmed(Ok(()));
@@ -161,7 +169,7 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     let mut ledger = ledger(new);
     let hold = |number, by, at| {
         let hold = hold_doses(number, &[1]);
-        Command::Hold(HoldDose { owner: Some(owner(by)), at: second(at), ..hold })
+        Command::Hold(HoldDoses { owner: Some(owner(by)), at: second(at), ..hold })
     };
     ledger.submit(&[register(9)]);
     ledger.submit(&[hold(1, 1, 30), hold(2, 1, 10), hold(3, 1, 20), hold(4, 2, 5)]);
@@ -169,12 +177,14 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     ledger.submit(&[hold(8, 1, 1), administer(8, 1), hold(9, 1, 1), return_dose(9)]);
     ledger.submit(&[hold(14, 3, 3_600)]);
 
-    let orphaned = |by: Option<u128>, until, limit| {
+    let orphaned_for = |by: Option<u128>, now, held_for, limit| {
         let queries = queries(&ledger);
-        let ids = queries.orphaned_holds(by.map(owner), second(until), Duration::ZERO, limit);
+        let held_for = Duration::from_secs(held_for);
+        let ids = queries.orphaned_holds(filter(by.map(owner)), second(now), held_for, limit);
         let ids = ledger.database.block_on(ids).unwrap();
         ids.reservation_ids.iter().map(|id| id.0.as_u128()).collect::<Vec<_>>()
     };
+    let orphaned = |by, until: i64, limit| orphaned_for(by, until + 1, 1, limit);
     assert_eq!(orphaned(Some(1), 30, 9), [2, 3, 1]);
     assert_eq!(orphaned(Some(1), 29, 9), [2, 3]);
     assert_eq!(orphaned(Some(1), 30, 1), [2]);
@@ -182,11 +192,16 @@ fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> T
     assert_eq!(orphaned(Some(4), 30, 9), [0; 0]);
     assert_eq!(orphaned(None, 30, 3), [4, 2, 3]);
     assert_eq!(orphaned(Some(3), 4, 9), [14], "from before the wall clock was set back by an hour");
+    assert_eq!(
+        orphaned_for(Some(1), 29, 0, 9),
+        [2, 3, 1],
+        "all, also of a process whose clock is ahead"
+    );
 
     ledger.submit(&[hold(10, 1, 1), abort_by(10, 1), abort_by(11, 1), abort_by(12, 2)]);
     ledger.submit(&[abort_by(13, 1), return_dose(13)]);
     let queries = queries(&ledger);
-    let listed = queries.orphaned_holds(Some(owner(1)), second(0), Duration::ZERO, 9);
+    let listed = queries.orphaned_holds(filter(Some(owner(1))), second(0), Duration::ZERO, 9);
     let aborted = ledger.database.block_on(listed).unwrap().aborted;
     assert_eq!(aborted, [10, 11].map(reservation), "what its owner has not recorded");
 }
@@ -207,7 +222,7 @@ fn what_was_committed_is_there_after_reopening(new: fn() -> TestDatabase) {
             CONFIRMED,
             held(),
             Reply::Held(Err(Refusal::Released)),
-            Reply::Held(Err(Refusal::Administered)),
+            held(),
             Reply::Registered(PoolId(3), registered)
         ]
     );

@@ -42,8 +42,8 @@ pub struct Observation {
 }
 
 impl Outcome {
-    /// With or without `Retry-After`.
-    pub(crate) fn is_refusal(self) -> bool {
+    /// Whether it is a 503, with or without `Retry-After`.
+    pub fn is_refusal(self) -> bool {
         matches!(self, Self::Status(503) | Self::RetryLater(503))
     }
 }
@@ -159,8 +159,15 @@ impl Observations {
         self.percentile(99, &(open..outage.end), Outcome::is_refusal)
     }
 
-    /// Of requests that started and ended within a span, and ended in one of these ways.
-    pub(crate) fn percentile(
+    /// When the last booking within a span was made.
+    pub(crate) fn last_booked(&self, span: &Range<Duration>) -> Option<Duration> {
+        let booked = self.between(span.start, span.end);
+        booked.filter(|it| it.outcome == Outcome::Status(201)).map(|it| it.ended_at).max()
+    }
+
+    /// A percentile of the response times of requests that started and ended within a span, and ended in one of
+    /// these ways.
+    pub fn percentile(
         &self,
         percent: usize,
         span: &Range<Duration>,
@@ -171,7 +178,8 @@ impl Observations {
             .filter(|it| counts(it.outcome) && it.ended_at.saturating_sub(it.took) >= span.start);
         let mut took: Vec<_> = counted.map(|it| it.took).collect();
         took.sort_unstable();
-        took.get(took.len() * percent / 100).copied()
+        let longest = took.len().saturating_sub(1);
+        took.get((took.len() * percent / 100).min(longest)).copied()
     }
 
     /// How long after `end` there were `enough` bookings per second again; none if not before

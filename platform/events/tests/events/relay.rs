@@ -160,11 +160,14 @@ fn prune(store: &mut AggregateStore<Notes>, events_up_to: u64) {
     store.apply(&[prune]).unwrap();
 }
 
-/// Writes on this thread: the clock would advance during a wait for another one.
+/// Writes on this thread: the clock would advance during a wait for another one. In twelve commits, so that the events of
+/// some can be pruned.
 fn write(store: &mut AggregateStore<Notes>, texts: impl IntoIterator<Item = impl Into<String>>) {
     let input = |text: _| Input::Command(Command::Publish(Into::into(text)));
     let batch: Vec<_> = texts.into_iter().map(input).collect();
-    store.apply(&batch).unwrap();
+    for commit in batch.chunks(batch.len().div_ceil(12)) {
+        store.apply(commit).unwrap();
+    }
 }
 
 fn down() -> Answer {

@@ -3,12 +3,12 @@ CREATE TABLE store (
     id BLOB NOT NULL PRIMARY KEY
 ) WITHOUT ROWID;
 
--- Events to publish; consumers store their offset. The oldest are deleted, the last one never.
+-- Events to publish; consumers store their offset. One row for each commit, with its events as a JSON array;
+-- sequence is that of the last one, at_ms the latest. The oldest are deleted, the last row never.
 CREATE TABLE outbox (
     sequence INTEGER PRIMARY KEY,
-    type     TEXT    NOT NULL,
     at_ms    INTEGER NOT NULL,
-    data     TEXT    NOT NULL
+    events   TEXT    NOT NULL
 );
 
 -- The offset of this consumer in the events of each source, and when its last event happened.

@@ -24,7 +24,7 @@ fn write(database: &TestDatabase, writer: usize) {
         let event = |n| Event {
             r#type: format!("{writer}"),
             at_ms: 0,
-            data: format!("{writer} {commit:02} {n}"),
+            data: format!(r#""{writer} {commit:02} {n}""#),
         };
         let events: Vec<_> = (0..events_of(commit)).map(event).collect();
         store.transaction(|tx| outbox::append(tx, &events)).expect("writes");

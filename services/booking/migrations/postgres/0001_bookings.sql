@@ -1,7 +1,9 @@
 -- Bookings, numbered without gaps and never deleted. status: 0 booked, 1 cancelled, 2 completed.
+-- attempt: what a repeated request is recognised by: derived from its Idempotency-Key, or given by the edge.
 -- fingerprint: that of the request, where it had an Idempotency-Key.
 CREATE TABLE bookings (
     id              BIGINT NOT NULL PRIMARY KEY,
+    attempt         UUID,
     reservation     UUID   NOT NULL,
     vaccine         BIGINT NOT NULL,
     vaccine_name    TEXT   NOT NULL,
@@ -12,39 +14,35 @@ CREATE TABLE bookings (
     cancelled_at_ms BIGINT
 );
 
--- How each attempt ended: with a booking, or aborted (booking IS NULL). Old aborted ones are deleted, but for those
--- of a key: their aborted_at_ms is the end of time.
--- The primary key is the fence: an attempt that was aborted can never become a booking.
-CREATE TABLE attempts (
-    reservation   UUID   NOT NULL PRIMARY KEY,
-    booking       BIGINT,
-    aborted_at_ms BIGINT,
-    CHECK ((booking IS NULL) = (aborted_at_ms IS NOT NULL))
+-- An attempt and a dose are booked at most once.
+CREATE UNIQUE INDEX bookings_attempt ON bookings (attempt) WHERE attempt IS NOT NULL;
+
+CREATE UNIQUE INDEX bookings_reservation ON bookings (reservation);
+
+-- The fence: attempts and doses (reservations) that can never become a booking. Old ones are deleted.
+CREATE TABLE aborted (
+    id    UUID   NOT NULL PRIMARY KEY,
+    at_ms BIGINT NOT NULL
 );
 
-CREATE INDEX attempts_aborted ON attempts (aborted_at_ms) WHERE booking IS NULL;
+CREATE INDEX aborted_at ON aborted (at_ms);
 
 -- Requests in the queue, numbered without gaps in the order of their arrival. Old ones that ended are deleted,
 -- the last one never.
--- id: attempt 0 of the key, whatever the current attempt is. reservation: the current attempt.
--- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 aborted.
+-- id: the attempt of the key.
+-- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused.
 CREATE TABLE tickets (
     number       BIGINT NOT NULL PRIMARY KEY,
     id           UUID   NOT NULL UNIQUE,
-    client_key   TEXT   NOT NULL,
     fingerprint  UUID   NOT NULL,
     vaccine      BIGINT NOT NULL,
     user_id      BIGINT NOT NULL,
     queued_at_ms BIGINT NOT NULL,
-    attempt      BIGINT NOT NULL,
-    reservation  UUID   NOT NULL,
     outcome      BIGINT,
     booking      BIGINT,
     CHECK ((outcome IS NOT NULL AND outcome = 1) = (booking IS NOT NULL))
 );
 
 CREATE INDEX tickets_waiting ON tickets (number) WHERE outcome IS NULL;
-
-CREATE UNIQUE INDEX tickets_waiting_with ON tickets (reservation) WHERE outcome IS NULL;
 
 CREATE INDEX tickets_waiting_of_user ON tickets (user_id) WHERE outcome IS NULL;

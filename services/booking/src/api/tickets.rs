@@ -120,7 +120,7 @@ fn reply(
     let item = TicketItem {
         ticket: Ticket {
             ticket_id: ticket.id,
-            vaccine_id: ticket.attempt.vaccine,
+            vaccine_id: ticket.vaccine,
             status: ticket_status,
             position,
             booking_id,
@@ -147,7 +147,6 @@ fn ticket_status(ticket: &tickets::QueuedTicket) -> (TicketStatus, Option<Bookin
         Some(TicketEnd::SoldOut) => (TicketStatus::SoldOut, None),
         Some(TicketEnd::NoSuchVaccine) => (TicketStatus::NoSuchVaccine, None),
         Some(TicketEnd::KeyReused) => (TicketStatus::KeyReused, None),
-        Some(TicketEnd::Aborted) => (TicketStatus::Aborted, None),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The decisions about bookings and their attempts.
+//! The decisions about bookings.
 
 use contracts::{
     booking::{Booking, BookingStatus},
@@ -6,15 +6,15 @@ use contracts::{
 };
 use jiff::Timestamp;
 
-use super::records::{AttemptEnd, BookingAttempt, Bookings, Record};
+use super::records::{Abortable, BookingAttempt, Bookings, HeldDose, Record};
 
-/// Creates the booking of an attempt whose dose is held.
+/// Creates the booking of an attempt with a dose that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateBooking {
     /// The attempt.
     pub attempt: BookingAttempt,
-    /// The name of the vaccine.
-    pub vaccine_name: String,
+    /// The dose.
+    pub dose: HeldDose,
     /// When it is booked.
     pub at: Timestamp,
 }
@@ -28,28 +28,28 @@ pub struct CancelBooking {
     pub at: Timestamp,
 }
 
-/// Resolves an attempt.
+/// Resolves a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResolveAttempt {
-    /// The attempt.
+pub struct ResolveHold {
+    /// The reservation.
     pub reservation: ReservationId,
     /// When it is resolved.
     pub at: Timestamp,
 }
 
-/// Aborts an attempt.
+/// Aborts an attempt, or what became of a dose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortAttempt {
-    /// The attempt.
-    pub reservation: ReservationId,
+pub struct Abort {
+    /// What is aborted.
+    pub what: Abortable,
     /// When it is aborted.
     pub at: Timestamp,
 }
 
-/// Completes the booking of an attempt.
+/// Completes the booking of a dose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompleteBooking {
-    /// The attempt.
+    /// The reservation.
     pub reservation: ReservationId,
     /// When the citizen was vaccinated.
     pub at: Timestamp,
@@ -60,10 +60,12 @@ pub struct CompleteBooking {
 pub enum CreateReply {
     /// A new booking.
     Booked(Record),
-    /// The same request was booked before.
+    /// The same attempt was booked before.
     BookedBefore(Record),
     /// Refused: the attempt was aborted.
     Aborted,
+    /// Refused: the dose was aborted, or is booked for another attempt.
+    DoseTaken,
     /// Refused: the key belongs to another request.
     KeyReused,
 }
@@ -81,30 +83,26 @@ pub enum CancelReply {
     Completed,
 }
 
-/// The reply to [`ResolveAttempt`].
+/// The reply to [`ResolveHold`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolveReply {
-    /// The attempt has ended with this booking.
+    /// The dose has this booking.
     Booked(Record),
-    /// The attempt is aborted, now or before.
+    /// The dose is aborted, now or before.
     Aborted(ReservationId),
-    /// Refused: a ticket waits with this attempt, and ends it.
-    Waiting,
 }
 
-/// The reply to [`AbortAttempt`].
+/// The reply to [`Abort`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AbortReply {
-    /// The attempt is aborted, now or before.
-    Aborted(ReservationId),
+    /// It is aborted, now or before.
+    Aborted(Abortable),
     /// Its booking is cancelled now.
     Cancelled(Record),
     /// Its booking was cancelled before.
     CancelledBefore(Record),
     /// Refused: the citizen was vaccinated.
     Completed,
-    /// Refused: a ticket waits with this attempt, and ends it.
-    Waiting,
 }
 
 /// The reply to [`CompleteBooking`].
@@ -118,26 +116,36 @@ pub enum CompleteReply {
 
 impl Bookings {
     pub(super) fn create(&mut self, create: &CreateBooking) -> CreateReply {
-        match self.end_of(create.attempt.reservation) {
-            Some(AttemptEnd::Aborted(_)) => CreateReply::Aborted,
-            Some(AttemptEnd::Booked(record))
-                if record.fingerprint == create.attempt.fingerprint =>
-            {
-                CreateReply::BookedBefore(record.clone())
+        let CreateBooking { attempt, dose, at } = create;
+        if let Some(known) = attempt.id.and_then(|id| self.booking_of(Abortable::Attempt(id))) {
+            if known.fingerprint != attempt.fingerprint {
+                return CreateReply::KeyReused;
             }
-            Some(AttemptEnd::Booked(_)) => CreateReply::KeyReused,
-            None => CreateReply::Booked(self.add(create)),
+            return CreateReply::BookedBefore(known.clone());
+        }
+        if attempt.id.is_some_and(|id| self.is_aborted(Abortable::Attempt(id))) {
+            return CreateReply::Aborted;
+        }
+        let of_dose = Abortable::Dose(dose.reservation);
+        match self.booking_of(of_dose) {
+            Some(known) if known.is_of(attempt) => CreateReply::BookedBefore(known.clone()),
+            Some(_) => CreateReply::DoseTaken,
+            None if self.is_aborted(of_dose) => CreateReply::DoseTaken,
+            None => CreateReply::Booked(self.add(*attempt, dose, *at)),
         }
     }
 
     pub(super) fn add(
         &mut self,
-        CreateBooking { attempt, vaccine_name, at }: &CreateBooking,
+        attempt: BookingAttempt,
+        HeldDose { reservation, vaccine_name }: &HeldDose,
+        at: Timestamp,
     ) -> Record {
         self.last_booking += 1;
         let id = BookingId(self.last_booking);
         let record = Record {
-            reservation: attempt.reservation,
+            attempt: attempt.id,
+            reservation: *reservation,
             booking: Booking {
                 booking_id: id,
                 vaccine_id: attempt.vaccine,
@@ -146,10 +154,10 @@ impl Bookings {
                 status: BookingStatus::Booked,
             },
             fingerprint: attempt.fingerprint,
-            booked_at: *at,
+            booked_at: at,
             cancelled_at: None,
         };
-        self.attempts.insert(attempt.reservation, AttemptEnd::Booked(id));
+        self.index(&record);
         self.bookings.insert(id, record.clone());
         record
     }
@@ -167,23 +175,19 @@ impl Bookings {
         }
     }
 
-    pub(super) fn resolve(&mut self, reservation: ReservationId, at: Timestamp) -> ResolveReply {
-        match self.end_of(reservation) {
-            Some(AttemptEnd::Booked(record)) => ResolveReply::Booked(record.clone()),
-            Some(AttemptEnd::Aborted(_)) => ResolveReply::Aborted(reservation),
-            None if self.waiting_attempts.contains(&reservation) => ResolveReply::Waiting,
-            None => {
-                self.attempts.insert(reservation, AttemptEnd::Aborted(at));
-                ResolveReply::Aborted(reservation)
-            }
+    pub(super) fn resolve(&mut self, ResolveHold { reservation, at }: ResolveHold) -> ResolveReply {
+        let dose = Abortable::Dose(reservation);
+        if let Some(record) = self.booking_of(dose) {
+            return ResolveReply::Booked(record.clone());
         }
+        self.fence(dose, at);
+        ResolveReply::Aborted(reservation)
     }
 
-    pub(super) fn abort(&mut self, AbortAttempt { reservation, at }: AbortAttempt) -> AbortReply {
-        let record = match self.resolve(reservation, at) {
-            ResolveReply::Booked(record) => record,
-            ResolveReply::Aborted(aborted) => return AbortReply::Aborted(aborted),
-            ResolveReply::Waiting => return AbortReply::Waiting,
+    pub(super) fn abort(&mut self, Abort { what, at }: Abort) -> AbortReply {
+        let Some(record) = self.booking_of(what).cloned() else {
+            self.fence(what, at);
+            return AbortReply::Aborted(what);
         };
         match record.booking.status {
             BookingStatus::BookingCancelled => AbortReply::CancelledBefore(record),
@@ -193,12 +197,11 @@ impl Bookings {
     }
 
     pub(super) fn complete(&mut self, reservation: ReservationId) -> CompleteReply {
-        match self.end_of(reservation) {
-            Some(AttemptEnd::Booked(record)) => {
-                let record = self.set(record.clone(), BookingStatus::InjectionCompleted);
-                CompleteReply::Completed(record)
+        match self.booking_of(Abortable::Dose(reservation)).cloned() {
+            Some(record) => {
+                CompleteReply::Completed(self.set(record, BookingStatus::InjectionCompleted))
             }
-            Some(AttemptEnd::Aborted(_)) | None => CompleteReply::NoSuchBooking,
+            None => CompleteReply::NoSuchBooking,
         }
     }
 
@@ -213,10 +216,22 @@ impl Bookings {
         record
     }
 
-    pub(super) fn end_of(&self, reservation: ReservationId) -> Option<AttemptEnd<&Record>> {
-        match self.attempts.get(&reservation)? {
-            AttemptEnd::Aborted(at) => Some(AttemptEnd::Aborted(*at)),
-            AttemptEnd::Booked(id) => self.bookings.get(id).map(AttemptEnd::Booked),
+    pub(super) fn booking_of(&self, what: Abortable) -> Option<&Record> {
+        let id = match what {
+            Abortable::Attempt(attempt) => self.of_attempt.get(&attempt),
+            Abortable::Dose(reservation) => self.of_dose.get(&reservation),
+        };
+        self.bookings.get(id?)
+    }
+
+    pub(super) fn is_aborted(&self, what: Abortable) -> bool {
+        self.aborted.contains(&what.id())
+    }
+
+    /// Once is enough.
+    pub(super) fn fence(&mut self, what: Abortable, at: Timestamp) {
+        if !self.is_aborted(what) {
+            self.aborted.insert(what.id(), at);
         }
     }
 }

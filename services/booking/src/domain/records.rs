@@ -1,6 +1,6 @@
-//! Bookings, attempts and tickets as they are stored.
+//! Bookings and tickets as they are stored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use contracts::{
     booking::Booking,
@@ -8,13 +8,13 @@ use contracts::{
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
-use uuid::Version;
+use uuid::Uuid;
 
-/// An attempt to book a dose: waits for a hold, then becomes a booking.
+/// An attempt to get a booking. It becomes one with any dose that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BookingAttempt {
-    /// Its id, for `vaccine` too; a repeated attempt gets the same reply.
-    pub reservation: ReservationId,
+    /// Its id, where its request may be repeated; a repeated attempt gets the same booking.
+    pub id: Option<AttemptId>,
     /// The vaccine.
     pub vaccine: VaccineId,
     /// The citizen.
@@ -23,19 +23,29 @@ pub struct BookingAttempt {
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// Whether an attempt is one of an `Idempotency-Key`: its id is derived from that, and of UUID version 8.
-pub fn is_of_key(reservation: ReservationId) -> bool {
-    reservation.0.get_version() == Some(Version::Custom)
+/// What a repeated request is recognised by: derived from its `Idempotency-Key`, or given by the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptId(pub Uuid);
+
+/// A dose that is held for this store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldDose {
+    /// Its reservation.
+    pub reservation: ReservationId,
+    /// The name of the vaccine.
+    pub vaccine_name: String,
 }
 
 /// A short digest of a request: shows whether a key came with the same request before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 16]);
 
 /// A booking as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The attempt that it was created by.
+    /// The attempt that it was created by, where that has an id.
+    pub attempt: Option<AttemptId>,
+    /// The reservation of its dose.
     pub reservation: ReservationId,
     /// What its citizen may see.
     pub booking: Booking,
@@ -47,28 +57,45 @@ pub struct Record {
     pub cancelled_at: Option<Timestamp>,
 }
 
-/// How an attempt ended; `B` names or holds the booking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptEnd<B> {
-    /// With this booking.
-    Booked(B),
-    /// Without a booking, for good, at this time.
-    Aborted(Timestamp),
+impl Record {
+    /// Whether it was created by this attempt, which may have no id.
+    pub(super) fn is_of(&self, attempt: &BookingAttempt) -> bool {
+        self.attempt == attempt.id
+            && (self.booking.user_id, self.booking.vaccine_id) == (attempt.user, attempt.vaccine)
+    }
+}
+
+/// What can never become a booking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Abortable {
+    /// An attempt, whatever dose it got.
+    Attempt(AttemptId),
+    /// A dose, whatever attempt it was for; it is released.
+    Dose(ReservationId),
+}
+
+impl Abortable {
+    /// Its id; those of attempts and of reservations are never the same.
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Attempt(AttemptId(id)) | Self::Dose(ReservationId(id)) => id,
+        }
+    }
 }
 
 /// A request in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedTicket {
-    /// Its id.
+    /// Its id: that of the attempt of its key.
     pub id: TicketId,
     /// Its number in the order of arrival, from 1, without gaps.
     pub number: i64,
-    /// The client's key.
-    pub key: String,
-    /// Its current attempt.
-    pub attempt: BookingAttempt,
-    /// The number of that attempt among the attempts of the key, from 0.
-    pub attempt_number: u32,
+    /// The vaccine.
+    pub vaccine: VaccineId,
+    /// The citizen.
+    pub user: UserId,
+    /// The fingerprint of the request.
+    pub fingerprint: Fingerprint,
     /// When it joined the queue.
     pub queued_at: Timestamp,
     /// How it ended; `None` while it waits.
@@ -86,27 +113,44 @@ pub enum TicketEnd {
     NoSuchVaccine,
     /// Another request with the same key was booked first.
     KeyReused,
-    /// Its doses were released as often as a key has attempts.
-    Aborted,
 }
 
-/// The bookings, attempts and tickets that a batch of commands names.
+/// The bookings and tickets that a batch of commands names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bookings {
     /// Bookings by id.
     pub bookings: ChangeSet<BookingId, Record>,
-    /// Attempts that have ended.
-    pub attempts: ChangeSet<ReservationId, AttemptEnd<BookingId>>,
+    /// The bookings of attempts.
+    pub of_attempt: BTreeMap<AttemptId, BookingId>,
+    /// The bookings of doses.
+    pub of_dose: BTreeMap<ReservationId, BookingId>,
+    /// The fence: ids of [`Abortable`]s that were aborted, and when.
+    pub aborted: ChangeSet<Uuid, Timestamp>,
     /// The highest booking id ever given.
     pub last_booking: i64,
     /// Tickets by id.
     pub tickets: ChangeSet<TicketId, QueuedTicket>,
-    /// The current attempts of waiting tickets.
-    pub waiting_attempts: BTreeSet<ReservationId>,
     /// The waiting tickets of each citizen that requests one.
     pub waiting_of_user: BTreeMap<UserId, i64>,
     /// The highest ticket number ever given.
     pub last_ticket: i64,
     /// Every ticket up to this number has ended.
     pub ended_up_to: i64,
+}
+
+impl Bookings {
+    /// Adds a booking as it is in the database.
+    pub fn load(&mut self, record: Record) {
+        let id = record.booking.booking_id;
+        self.index(&record);
+        self.bookings.load(id, record);
+    }
+
+    pub(super) fn index(&mut self, record: &Record) {
+        let id = record.booking.booking_id;
+        self.of_dose.insert(record.reservation, id);
+        if let Some(attempt) = record.attempt {
+            self.of_attempt.insert(attempt, id);
+        }
+    }
 }

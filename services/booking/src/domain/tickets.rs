@@ -1,24 +1,18 @@
 //! The decisions about tickets: requests that wait in the queue until `vaccine` answers for them.
 //!
 //! ```text
-//! enqueue ──► waiting ── serve ──► booked, sold out, no such vaccine, key reused, aborted
+//! enqueue ──► waiting ── serve ──► booked, sold out, no such vaccine, key reused
 //! ```
 //!
-//! A ticket has one current attempt. It continues with the next attempt when the dose of this one was
-//! released, and ends once: a reply for an attempt that is not the current one, or for a ticket that has
-//! ended, changes nothing. So two processes may serve the same ticket.
-//! Only `serve` aborts the attempt of a waiting ticket: otherwise the dose that is held for it would go to
-//! a later request.
+//! A ticket ends once: a reply for one that has ended changes nothing, and its dose is free for another. So two
+//! processes may serve the same ticket.
+//! One that ends without a booking ends the attempt of its key too, which has no other outcome then.
 
-use contracts::{
-    ids::{ReservationId, TicketId},
-    vaccine::HoldOutcome,
-};
+use contracts::ids::{TicketId, UserId, VaccineId};
 use jiff::Timestamp;
 
-use super::{
-    bookings::CreateBooking,
-    records::{AttemptEnd, BookingAttempt, Bookings, Record},
+use super::records::{
+    Abortable, AttemptId, BookingAttempt, Bookings, Fingerprint, HeldDose, Record,
 };
 
 pub use super::records::{QueuedTicket, TicketEnd};
@@ -35,29 +29,36 @@ pub const WAITING_PER_USER_MAX: i64 = 8;
 pub struct EnqueueTicket {
     /// The ticket of its key; a repeated request gets the same ticket.
     pub ticket: TicketId,
-    /// The client's key.
-    pub key: String,
-    /// The first attempt of the key that has not ended.
-    pub attempt: BookingAttempt,
-    /// Its number among the attempts of the key, from 0.
-    pub attempt_number: u32,
+    /// The vaccine.
+    pub vaccine: VaccineId,
+    /// The citizen.
+    pub user: UserId,
+    /// The fingerprint of the request.
+    pub fingerprint: Fingerprint,
     /// When it joins the queue.
     pub at: Timestamp,
 }
 
-/// Records the answer of `vaccine` for the current attempt of a ticket.
+/// Records the answer of `vaccine` for a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeTicket {
     /// The ticket.
     pub ticket: TicketId,
-    /// The attempt that the dose was requested for.
-    pub reservation: ReservationId,
-    /// The attempt after it; `None` if the key has used up its attempts.
-    pub next: Option<ReservationId>,
     /// The answer.
-    pub outcome: HoldOutcome,
+    pub answer: Answer,
     /// When it was answered.
     pub at: Timestamp,
+}
+
+/// What `vaccine` has answered for a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// With a dose.
+    Held(HeldDose),
+    /// Every dose is held or booked.
+    SoldOut,
+    /// There is no such vaccine.
+    NoSuchVaccine,
 }
 
 /// The reply to [`EnqueueTicket`].
@@ -69,7 +70,7 @@ pub enum EnqueueReply {
     QueuedBefore(QueuedTicket),
     /// The same request is booked already.
     BookedBefore(Record),
-    /// Refused: the attempt was aborted.
+    /// Refused: the attempt of the key was aborted.
     Aborted,
     /// Refused: the key belongs to another request.
     KeyReused,
@@ -88,39 +89,34 @@ pub enum ServeReply {
     BookedBefore(Record),
     /// The ticket has ended without a booking.
     Ended(QueuedTicket),
-    /// The ticket continues with its next attempt.
-    NextAttempt {
-        /// The ticket with its new attempt.
-        ticket: QueuedTicket,
-        /// The attempt before, which ended without a booking.
-        aborted: ReservationId,
-    },
-    /// Nothing has changed.
+    /// Nothing has changed: it has ended before.
     Unchanged(QueuedTicket),
+    /// Nothing has changed: the dose was aborted, or is booked for another attempt.
+    DoseTaken,
     /// Refused: no ticket has this id.
     NoSuchTicket,
 }
 
 impl Bookings {
     pub(super) fn enqueue(&mut self, enqueue: &EnqueueTicket) -> EnqueueReply {
-        match self.tickets.get(&enqueue.ticket) {
-            Some(known) if known.attempt.fingerprint == enqueue.attempt.fingerprint => {
+        let EnqueueTicket { ticket: id, vaccine, user, fingerprint, at } = *enqueue;
+        match self.tickets.get(&id) {
+            Some(known) if known.fingerprint == fingerprint => {
                 return EnqueueReply::QueuedBefore(known.clone());
             }
             Some(_) => return EnqueueReply::KeyReused,
             None => {}
         }
-        match self.end_of(enqueue.attempt.reservation) {
-            Some(AttemptEnd::Aborted(_)) => return EnqueueReply::Aborted,
-            Some(AttemptEnd::Booked(record))
-                if record.fingerprint == enqueue.attempt.fingerprint =>
-            {
+        let attempt = Abortable::Attempt(attempt_of(id));
+        match self.booking_of(attempt) {
+            Some(record) if record.fingerprint == Some(fingerprint) => {
                 return EnqueueReply::BookedBefore(record.clone());
             }
-            Some(AttemptEnd::Booked(_)) => return EnqueueReply::KeyReused,
+            Some(_) => return EnqueueReply::KeyReused,
+            None if self.is_aborted(attempt) => return EnqueueReply::Aborted,
             None => {}
         }
-        let waiting = self.waiting_of_user.entry(enqueue.attempt.user).or_default();
+        let waiting = self.waiting_of_user.entry(user).or_default();
         if *waiting >= WAITING_PER_USER_MAX {
             return EnqueueReply::TooManyOfUser;
         }
@@ -129,17 +125,10 @@ impl Bookings {
         }
         *waiting += 1;
         self.last_ticket += 1;
-        let ticket = QueuedTicket {
-            id: enqueue.ticket,
-            number: self.last_ticket,
-            key: enqueue.key.clone(),
-            attempt: enqueue.attempt,
-            attempt_number: enqueue.attempt_number,
-            queued_at: enqueue.at,
-            end: None,
-        };
-        self.tickets.insert(ticket.id, ticket.clone());
-        self.waiting_attempts.insert(ticket.attempt.reservation);
+        let number = self.last_ticket;
+        let ticket =
+            QueuedTicket { id, number, vaccine, user, fingerprint, queued_at: at, end: None };
+        self.tickets.insert(id, ticket.clone());
         EnqueueReply::Queued(ticket)
     }
 
@@ -147,88 +136,58 @@ impl Bookings {
         let Some(ticket) = self.tickets.get(&serve.ticket).cloned() else {
             return ServeReply::NoSuchTicket;
         };
-        if ticket.end.is_some() || ticket.attempt.reservation != serve.reservation {
+        if ticket.end.is_some() {
             return ServeReply::Unchanged(ticket);
         }
-        match self.end_of(ticket.attempt.reservation) {
-            Some(AttemptEnd::Booked(record))
-                if record.fingerprint == ticket.attempt.fingerprint =>
-            {
-                // The same request without a ticket was faster.
-                let record = record.clone();
-                self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
-                ServeReply::BookedBefore(record)
+        // The same request without a ticket may have been faster, or another one with the same key.
+        let attempt = attempt_of(ticket.id);
+        if let Some(record) = self.booking_of(Abortable::Attempt(attempt)).cloned() {
+            if record.fingerprint != Some(ticket.fingerprint) {
+                return ServeReply::Ended(self.end(ticket, TicketEnd::KeyReused));
             }
-            Some(AttemptEnd::Booked(_)) => {
-                ServeReply::Ended(self.end(ticket, TicketEnd::KeyReused))
-            }
-            Some(AttemptEnd::Aborted(_)) => self.next_attempt(ticket, serve.next),
-            None => self.answered(ticket, serve),
+            self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
+            return ServeReply::BookedBefore(record);
         }
-    }
-
-    fn answered(&mut self, ticket: QueuedTicket, serve: &ServeTicket) -> ServeReply {
-        match &serve.outcome {
-            HoldOutcome::Held { vc_name } => {
-                let record = self.add(&CreateBooking {
-                    attempt: ticket.attempt,
-                    vaccine_name: vc_name.clone(),
-                    at: serve.at,
-                });
-                self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
-                ServeReply::Booked(record)
-            }
-            HoldOutcome::SoldOut => self.end_without_dose(ticket, TicketEnd::SoldOut, serve.at),
-            HoldOutcome::NoSuchVaccine => {
-                self.end_without_dose(ticket, TicketEnd::NoSuchVaccine, serve.at)
-            }
-            // The other request with this key ends the attempt.
-            HoldOutcome::Conflict => ServeReply::Ended(self.end(ticket, TicketEnd::KeyReused)),
-            HoldOutcome::Released => {
-                self.attempts.insert(ticket.attempt.reservation, AttemptEnd::Aborted(serve.at));
-                self.next_attempt(ticket, serve.next)
-            }
-            HoldOutcome::Failed => ServeReply::Unchanged(ticket),
+        if self.is_aborted(Abortable::Attempt(attempt)) {
+            return ServeReply::Ended(self.end(ticket, TicketEnd::KeyReused));
         }
-    }
-
-    /// The attempt ends too: a late hold must not take a dose.
-    fn end_without_dose(
-        &mut self,
-        ticket: QueuedTicket,
-        end: TicketEnd,
-        at: Timestamp,
-    ) -> ServeReply {
-        self.attempts.insert(ticket.attempt.reservation, AttemptEnd::Aborted(at));
+        let end = match &serve.answer {
+            Answer::Held(dose) => {
+                let of_dose = Abortable::Dose(dose.reservation);
+                if self.is_aborted(of_dose) || self.booking_of(of_dose).is_some() {
+                    return ServeReply::DoseTaken;
+                }
+                let attempt = BookingAttempt {
+                    id: Some(attempt),
+                    vaccine: ticket.vaccine,
+                    user: ticket.user,
+                    fingerprint: Some(ticket.fingerprint),
+                };
+                let record = self.add(attempt, dose, serve.at);
+                self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
+                return ServeReply::Booked(record);
+            }
+            Answer::SoldOut => TicketEnd::SoldOut,
+            Answer::NoSuchVaccine => TicketEnd::NoSuchVaccine,
+        };
+        self.fence(Abortable::Attempt(attempt), serve.at);
         ServeReply::Ended(self.end(ticket, end))
     }
 
-    fn next_attempt(&mut self, ticket: QueuedTicket, next: Option<ReservationId>) -> ServeReply {
-        let Some(next) = next else {
-            return ServeReply::Ended(self.end(ticket, TicketEnd::Aborted));
-        };
-        let aborted = ticket.attempt.reservation;
-        let ticket = QueuedTicket {
-            attempt: BookingAttempt { reservation: next, ..ticket.attempt },
-            attempt_number: ticket.attempt_number + 1,
-            ..ticket
-        };
-        self.waiting_attempts.remove(&aborted);
-        self.waiting_attempts.insert(next);
-        self.tickets.insert(ticket.id, ticket.clone());
-        ServeReply::NextAttempt { ticket, aborted }
-    }
-
-    fn end(&mut self, ticket: QueuedTicket, end: TicketEnd) -> QueuedTicket {
-        let ticket = QueuedTicket { end: Some(end), ..ticket };
+    fn end(&mut self, mut ticket: QueuedTicket, end: TicketEnd) -> QueuedTicket {
+        ticket.end = Some(end);
         if ticket.number == self.ended_up_to + 1 {
             self.ended_up_to = ticket.number;
         }
-        self.waiting_attempts.remove(&ticket.attempt.reservation);
-        if let Some(waiting) = self.waiting_of_user.get_mut(&ticket.attempt.user) {
+        if let Some(waiting) = self.waiting_of_user.get_mut(&ticket.user) {
             *waiting -= 1;
         }
         self.tickets.insert(ticket.id, ticket.clone());
         ticket
     }
+}
+
+/// The attempt of the key of a ticket.
+pub(crate) fn attempt_of(TicketId(id): TicketId) -> AttemptId {
+    AttemptId(id)
 }

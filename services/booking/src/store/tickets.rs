@@ -1,23 +1,29 @@
-//! Tickets as rows. The statements that read them are in `store.rs`.
+//! Tickets as rows.
 
-use contracts::ids::{BookingId, ReservationId, TicketId, UserId, VaccineId};
+use std::collections::BTreeSet;
+
+use contracts::ids::{BookingId, TicketId, UserId, VaccineId};
 use platform_store::{Prunable, Row, RowChange, SqlError, Tx, Value};
 use uuid::Uuid;
 
 use crate::domain::{
-    BookingAttempt, Bookings, Fingerprint,
+    Bookings, Fingerprint,
     tickets::{QueuedTicket, TicketEnd},
 };
 
+pub(super) const LOAD_TICKET: &str = "
+    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking
+      FROM tickets
+     WHERE id = ?1";
+
 const INSERT_TICKET: &str = "
     INSERT INTO tickets
-                (id, attempt, reservation, outcome, booking,
-                 number, client_key, fingerprint, vaccine, user_id, queued_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                (id, outcome, booking, number, fingerprint, vaccine, user_id, queued_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const UPDATE_TICKET: &str = "
     UPDATE tickets
-       SET attempt = ?2, reservation = ?3, outcome = ?4, booking = ?5
+       SET outcome = ?2, booking = ?3
      WHERE id = ?1";
 
 /// The oldest tickets that have ended, but for the last one, which numbers the next.
@@ -36,18 +42,14 @@ pub(super) const ENDED: Prunable = Prunable {
          WHERE number = ?1",
 };
 
-/// Loads the tickets that these ids name in this statement.
+/// Loads the tickets with these ids.
 pub(super) fn load(
     tx: &Tx<'_>,
     bookings: &mut Bookings,
-    sql: &'static str,
-    ids: impl Iterator<Item = Uuid>,
+    ids: &BTreeSet<TicketId>,
 ) -> Result<(), SqlError> {
-    let keys: Vec<_> = ids.map(|id| [Value::Uuid(id)]).collect();
-    for known in tx.find_each(sql, &keys, read_ticket)?.into_iter().flatten() {
-        if known.end.is_none() {
-            bookings.waiting_attempts.insert(known.attempt.reservation);
-        }
+    let keys: Vec<_> = ids.iter().map(|id| [Value::Uuid(id.0)]).collect();
+    for known in tx.find_each(LOAD_TICKET, &keys, read_ticket)?.into_iter().flatten() {
         bookings.tickets.load(known.id, known);
     }
     Ok(())
@@ -57,28 +59,18 @@ pub(super) fn load(
 pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     let (mut inserted, mut updated) = (Vec::new(), Vec::new());
     for (id, ticket, change) in bookings.tickets.changes() {
-        let QueuedTicket { attempt, .. } = ticket;
         let (outcome, booking) = ticket.end.map(columns).unzip();
-        let mutable: [Value<'_>; 5] = [
-            id.0.into(),
-            i64::from(ticket.attempt_number).into(),
-            attempt.reservation.0.into(),
-            outcome.into(),
-            booking.flatten().into(),
-        ];
-        let [id, attempt_number, reservation, outcome, booking] = mutable;
+        let mutable: [Value<'_>; 3] = [id.0.into(), outcome.into(), booking.flatten().into()];
+        let [id, outcome, booking] = mutable;
         match change {
             RowChange::Inserted => inserted.push([
                 id,
-                attempt_number,
-                reservation,
                 outcome,
                 booking,
                 ticket.number.into(),
-                ticket.key.as_str().into(),
-                attempt.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
-                attempt.vaccine.0.into(),
-                attempt.user.0.into(),
+                Uuid::from_bytes(ticket.fingerprint.0).into(),
+                ticket.vaccine.0.into(),
+                ticket.user.0.into(),
                 ticket.queued_at.into(),
             ]),
             RowChange::Updated | RowChange::Deleted => updated.push(mutable),
@@ -90,29 +82,24 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
 
 /// Reads a ticket, with the columns in the order of the statements.
 pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
-    let decode = |column, expected| SqlError::Decode { column, expected };
-    let booking = row.int_or_null(10)?;
-    let end = |outcome| end(outcome, booking).ok_or(decode(9, "the end of a ticket"));
+    let booking = row.int_or_null(7)?;
+    let invalid = SqlError::Decode { column: 6, expected: "the end of a ticket" };
+    let end = |outcome| end(outcome, booking).ok_or(invalid);
     Ok(QueuedTicket {
         id: TicketId(row.uuid(1)?),
         number: row.int(0)?,
-        key: row.text(2)?.to_owned(),
-        attempt: BookingAttempt {
-            reservation: ReservationId(row.uuid(8)?),
-            vaccine: VaccineId(row.int(4)?),
-            user: UserId(row.int(5)?),
-            fingerprint: Some(Fingerprint(row.uuid(3)?.into_bytes())),
-        },
-        attempt_number: u32::try_from(row.int(7)?).map_err(|_| decode(7, "an attempt number"))?,
-        queued_at: row.time(6)?,
-        end: row.int_or_null(9)?.map(end).transpose()?,
+        vaccine: VaccineId(row.int(3)?),
+        user: UserId(row.int(4)?),
+        fingerprint: Fingerprint(row.uuid(2)?.into_bytes()),
+        queued_at: row.time(5)?,
+        end: row.int_or_null(6)?.map(end).transpose()?,
     })
 }
 
 fn end(outcome: i64, booking: Option<i64>) -> Option<TicketEnd> {
-    use TicketEnd::{Aborted, Booked, KeyReused, NoSuchVaccine, SoldOut};
+    use TicketEnd::{Booked, KeyReused, NoSuchVaccine, SoldOut};
     let booked = booking.map(|id| Booked(BookingId(id)));
-    let mut ends = [SoldOut, NoSuchVaccine, KeyReused, Aborted].into_iter().chain(booked);
+    let mut ends = [SoldOut, NoSuchVaccine, KeyReused].into_iter().chain(booked);
     ends.find(|end| columns(*end) == (outcome, booking))
 }
 
@@ -123,6 +110,5 @@ fn columns(end: TicketEnd) -> (i64, Option<i64>) {
         TicketEnd::SoldOut => (2, None),
         TicketEnd::NoSuchVaccine => (3, None),
         TicketEnd::KeyReused => (4, None),
-        TicketEnd::Aborted => (5, None),
     }
 }

@@ -55,13 +55,13 @@ async fn numbers_may_be_sent_as_text() {
     {"bookingId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","_links":{"self":{"href":"http://booking.test/bookings/1"},"booking":{"href":"http://booking.test/bookings/1"}}}
     "#);
     let [batch] = &app.vaccine.batches(1).await[..] else { panic!("one request") };
-    assert_eq!(batch.holds[0].vaccine_id.0, 1);
+    assert_eq!(batch.blocks[0].vaccine_id.0, 1);
 }
 
 #[tokio::test]
 async fn a_booking_has_the_registered_name_of_its_vaccine() {
     let app = BookingApp::start();
-    let name = HoldOutcome::Held { vc_name: "Pfizer".to_owned() };
+    let name = HoldOutcome::Held { vc_name: "Pfizer".to_owned(), count: 1 };
     app.vaccine.reply_next(HOLDS, FakeReply::outcomes([name]));
     assert_eq!(app.request(BOOK, REFERENCE_BODY).await.json()["vcName"], "Pfizer");
 }
@@ -125,7 +125,7 @@ async fn a_failing_vaccine_means_retry_later() {
     retry-after: (seconds)
     content-type: application/problem+json
 
-    {"type":"urn:anticorona:retry-later","title":"Please retry later","status":503,"detail":"the outcome is unknown: a response was lost"}
+    {"type":"urn:anticorona:retry-later","title":"Please retry later","status":503,"detail":"bookings cannot be taken at this moment"}
     "#);
 }
 

@@ -140,9 +140,9 @@ async fn publish(app: &BookingApp, events: &[Value]) -> Value {
     app.publish(events).await.json()["sequence"].clone()
 }
 
-/// The attempt of the first booking.
+/// The dose of the first booking.
 async fn reservation(app: &BookingApp) -> String {
-    app.vaccine.batches(1).await[0].holds[0].reservation_id.to_string()
+    app.vaccine.batches(1).await[0].blocks[0].first.to_string()
 }
 
 #[tokio::test]

@@ -2,105 +2,77 @@
 
 use booking::{
     domain::{
-        AbortReply, AttemptEnd, BookingAttempt, Bookings, Command, CreateBooking, Fingerprint,
-        Reply, ResolveAttempt, ResolveReply, decide,
+        AbortReply, AttemptId, BookingAttempt, Bookings, Command, CreateReply, Reply, decide,
         tickets::{
-            EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply, ServeTicket,
-            TicketEnd, WAITING_PER_USER_MAX,
+            Answer, EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply,
+            ServeTicket, TicketEnd, WAITING_PER_USER_MAX,
         },
     },
     events,
 };
-use contracts::{
-    ids::{BookingId, ReservationId, TicketId, UserId, VaccineId},
-    vaccine::HoldOutcome,
+use contracts::ids::{BookingId, TicketId, UserId, VaccineId};
+
+use super::{
+    AT, abort, attempt, attempt_id, booked, cancel, create, decide_all, fingerprint, held_dose,
+    resolve, the_attempt, the_dose, with_key,
 };
-use uuid::Uuid;
 
-use super::{AT, abort};
-
-/// Attempts of a key, as many as these tests need.
-pub(super) const ATTEMPTS: u32 = 4;
-
-pub(super) fn reservation(key: u8, attempt: u32) -> ReservationId {
-    ReservationId(Uuid::from_u128(u128::from(key) | u128::from(attempt) << 8))
-}
-
+/// The ticket of a key.
 pub(super) fn id(key: u8) -> TicketId {
-    TicketId(reservation(key, 0).0)
+    TicketId(attempt_id(key).0)
 }
 
-fn attempt(key: u8, attempt: u32, request: u8) -> BookingAttempt {
-    BookingAttempt {
-        reservation: reservation(key, attempt),
-        vaccine: VaccineId(request.into()),
-        user: UserId(5),
-        fingerprint: Some(Fingerprint([request; 16])),
-    }
+/// The attempt of a key with one of several requests, each for a vaccine of its own.
+pub(super) fn attempt_for(key: u8, request: u8) -> BookingAttempt {
+    BookingAttempt { vaccine: VaccineId(request.into()), ..with_key(key, request) }
 }
 
-pub(super) fn enqueue_at(key: u8, attempt_number: u32, request: u8) -> Command {
-    Command::Enqueue(EnqueueTicket {
-        ticket: id(key),
-        key: key.to_string(),
-        attempt: attempt(key, attempt_number, request),
-        attempt_number,
-        at: AT,
-    })
+pub(super) fn enqueue_for(key: u8, request: u8) -> Command {
+    let BookingAttempt { vaccine, user, .. } = attempt_for(key, request);
+    let fingerprint = fingerprint(request);
+    Command::Enqueue(EnqueueTicket { ticket: id(key), vaccine, user, fingerprint, at: AT })
 }
 
 fn enqueue(key: u8) -> Command {
-    enqueue_at(key, 0, 1)
+    enqueue_for(key, 1)
 }
 
-pub(super) fn serve_at(key: u8, attempt: u32, outcome: HoldOutcome) -> Command {
-    Command::Serve(ServeTicket {
-        ticket: id(key),
-        reservation: reservation(key, attempt),
-        next: (attempt + 1 < ATTEMPTS).then(|| reservation(key, attempt + 1)),
-        outcome,
-        at: AT,
-    })
+pub(super) fn serve_ticket(ticket: TicketId, answer: Answer) -> Command {
+    Command::Serve(ServeTicket { ticket, answer, at: AT })
 }
 
-fn serve(key: u8, outcome: HoldOutcome) -> Command {
-    serve_at(key, 0, outcome)
+fn serve(key: u8, answer: Answer) -> Command {
+    serve_ticket(id(key), answer)
 }
 
-pub(super) fn held() -> HoldOutcome {
-    HoldOutcome::Held { vc_name: "FIZER".to_owned() }
+fn held(dose: u8) -> Answer {
+    Answer::Held(held_dose(dose))
 }
 
-pub(super) fn create(attempt: BookingAttempt) -> Command {
-    Command::Create(CreateBooking { attempt, vaccine_name: "FIZER".to_owned(), at: AT })
+fn create_for(key: u8, request: u8, dose: u8) -> Command {
+    create(attempt_for(key, request), dose)
 }
 
-fn create_for(key: u8, request: u8) -> Command {
-    create(attempt(key, 0, request))
-}
-
-fn resolve_at(key: u8, attempt: u32) -> Command {
-    Command::Resolve(ResolveAttempt { reservation: reservation(key, attempt), at: AT })
-}
-
-fn resolve(key: u8) -> Command {
-    resolve_at(key, 0)
-}
-
-/// Decides one after the other, from an empty store; the last reply, and what is stored.
-fn after(commands: &[Command]) -> (Reply, Bookings) {
+/// Decides one after the other, from an empty store.
+fn after(commands: &[Command]) -> Bookings {
     let mut bookings = Bookings::default();
-    let replies: Vec<_> = commands.iter().map(|command| decide(&mut bookings, command)).collect();
-    (replies.last().unwrap().clone(), bookings)
+    for command in commands {
+        decide(&mut bookings, command);
+    }
+    bookings
+}
+
+fn last(commands: &[Command]) -> Reply {
+    decide_all(commands).pop().unwrap()
 }
 
 fn enqueued(commands: &[Command]) -> EnqueueReply {
-    let (Reply::Enqueue(reply), _) = after(commands) else { panic!("enqueues last") };
+    let Reply::Enqueue(reply) = last(commands) else { panic!("it enqueues last") };
     reply
 }
 
 fn served(commands: &[Command]) -> ServeReply {
-    let (Reply::Serve(reply), _) = after(commands) else { panic!("serves last") };
+    let Reply::Serve(reply) = last(commands) else { panic!("it serves last") };
     reply
 }
 
@@ -110,7 +82,7 @@ fn end_of(bookings: &Bookings, key: u8) -> Option<TicketEnd> {
 
 /// The event of the last reply.
 fn published(commands: &[Command]) -> Option<String> {
-    let event = events::event(commands.last().unwrap(), &after(commands).0).unwrap();
+    let event = events::event(commands.last().unwrap(), &last(commands)).unwrap();
     event.map(|event| event.r#type)
 }
 
@@ -128,27 +100,31 @@ fn the_same_key_with_the_same_request_is_the_same_ticket() {
     let commands = [enqueue(1), enqueue(2), enqueue(1)];
     let last = enqueued(&commands);
     assert!(matches!(last, EnqueueReply::QueuedBefore(QueuedTicket { number: 1, .. })), "{last:?}");
-    assert_eq!(after(&commands).1.last_ticket, 2);
+    assert_eq!(after(&commands).last_ticket, 2);
 }
 
 #[test]
 fn the_same_key_with_another_request_is_refused() {
-    assert_eq!(enqueued(&[enqueue(1), enqueue_at(1, 0, 2)]), EnqueueReply::KeyReused);
-    assert_eq!(enqueued(&[create_for(1, 1), enqueue_at(1, 0, 2)]), EnqueueReply::KeyReused);
+    assert_eq!(enqueued(&[enqueue(1), enqueue_for(1, 2)]), EnqueueReply::KeyReused);
+    assert_eq!(enqueued(&[create_for(1, 1, 1), enqueue_for(1, 2)]), EnqueueReply::KeyReused);
+    let ended = [enqueue(1), serve(1, Answer::SoldOut), enqueue_for(1, 2)];
+    assert_eq!(enqueued(&ended), EnqueueReply::KeyReused);
 }
 
 #[test]
 fn a_key_that_has_its_booking_gets_no_ticket() {
-    let commands = [create_for(1, 1), enqueue(1)];
-    let last = enqueued(&commands);
-    assert!(matches!(last, EnqueueReply::BookedBefore(_)), "{last:?}");
-    assert_eq!(after(&commands).1.last_ticket, 0);
+    let commands = [create_for(1, 1, 1), enqueue(1)];
+    assert_eq!(enqueued(&commands), EnqueueReply::BookedBefore(booked(1, attempt_for(1, 1), 1)));
+    assert_eq!(after(&commands).last_ticket, 0);
 }
 
 #[test]
-fn a_ticket_does_not_begin_with_an_attempt_that_has_ended() {
-    assert_eq!(enqueued(&[resolve(1), enqueue(1)]), EnqueueReply::Aborted);
-    assert!(matches!(enqueued(&[resolve(1), enqueue_at(1, 1, 1)]), EnqueueReply::Queued(_)));
+fn a_key_whose_attempt_was_aborted_gets_no_ticket() {
+    let commands = [abort(the_attempt(1)), enqueue(1)];
+    assert_eq!(enqueued(&commands), EnqueueReply::Aborted);
+    assert_eq!(after(&commands).last_ticket, 0);
+    let of_another = [abort(the_attempt(2)), resolve(1), enqueue(1)];
+    assert!(matches!(enqueued(&of_another), EnqueueReply::Queued(_)));
 }
 
 #[test]
@@ -165,8 +141,7 @@ fn a_full_queue_refuses_tickets_until_its_first_one_has_ended() {
 
 fn of_user(command: Command, user: i64) -> Command {
     let Command::Enqueue(enqueue) = command else { panic!("it enqueues") };
-    let attempt = BookingAttempt { user: UserId(user), ..enqueue.attempt };
-    Command::Enqueue(EnqueueTicket { attempt, ..enqueue })
+    Command::Enqueue(EnqueueTicket { user: UserId(user), ..enqueue })
 }
 
 #[test]
@@ -177,18 +152,20 @@ fn a_citizen_has_eight_waiting_tickets_at_most() {
     assert_eq!(then(&[enqueue(max + 1)]), EnqueueReply::TooManyOfUser);
     assert!(matches!(then(&[enqueue(1)]), EnqueueReply::QueuedBefore(_)), "the same ticket");
     assert!(matches!(then(&[of_user(enqueue(max + 1), 6)]), EnqueueReply::Queued(_)), "another");
-    let ended = [serve(3, HoldOutcome::SoldOut), enqueue(max + 1)];
-    assert!(matches!(then(&ended), EnqueueReply::Queued(_)), "one has ended");
-    let goes_on = [serve(3, HoldOutcome::Released), enqueue(max + 1)];
-    assert_eq!(then(&goes_on), EnqueueReply::TooManyOfUser, "one waits with its next attempt");
+    for answer in [held(1), Answer::SoldOut] {
+        let ended = [serve(3, answer), enqueue(max + 1)];
+        assert!(matches!(then(&ended), EnqueueReply::Queued(_)), "one has ended");
+    }
+    let waits = [resolve(1), serve(3, held(1)), enqueue(max + 1)];
+    assert_eq!(then(&waits), EnqueueReply::TooManyOfUser, "its dose was taken: it waits");
 }
 
 #[test]
 fn positions_are_free_again_when_the_tickets_before_them_have_ended() {
     let queue = [enqueue(1), enqueue(2), enqueue(3)];
     let ended_up_to = |keys: &[u8]| {
-        let served = keys.iter().map(|key| serve(*key, HoldOutcome::SoldOut));
-        after(&queue.iter().cloned().chain(served).collect::<Vec<_>>()).1.ended_up_to
+        let served = keys.iter().map(|key| serve(*key, Answer::SoldOut));
+        after(&queue.iter().cloned().chain(served).collect::<Vec<_>>()).ended_up_to
     };
     assert_eq!([ended_up_to(&[1]), ended_up_to(&[1, 2]), ended_up_to(&[2])], [1, 2, 0]);
 }
@@ -196,102 +173,135 @@ fn positions_are_free_again_when_the_tickets_before_them_have_ended() {
 #[test]
 fn a_ticket_ends_as_vaccine_answers() {
     let ends = [
-        (held(), Some(TicketEnd::Booked(BookingId(1))), Some("Booked")),
-        (HoldOutcome::SoldOut, Some(TicketEnd::SoldOut), Some("ReservationAborted")),
-        (HoldOutcome::NoSuchVaccine, Some(TicketEnd::NoSuchVaccine), Some("ReservationAborted")),
-        // The other request with this key ends the attempt.
-        (HoldOutcome::Conflict, Some(TicketEnd::KeyReused), None),
-        (HoldOutcome::Released, None, Some("ReservationAborted")),
-        (HoldOutcome::Failed, None, None),
+        (held(1), TicketEnd::Booked(BookingId(1)), Some("Booked")),
+        // Other services know nothing of it.
+        (Answer::SoldOut, TicketEnd::SoldOut, None),
+        (Answer::NoSuchVaccine, TicketEnd::NoSuchVaccine, None),
     ];
-    for (outcome, end, event) in ends {
-        let commands = [enqueue(1), serve(1, outcome.clone())];
-        assert_eq!(end_of(&after(&commands).1, 1), end, "{outcome:?}");
-        assert_eq!(published(&commands).as_deref(), event, "{outcome:?}");
+    for (answer, end, event) in ends {
+        let commands = [enqueue(1), serve(1, answer.clone())];
+        assert_eq!(end_of(&after(&commands), 1), Some(end), "{answer:?}");
+        assert_eq!(published(&commands).as_deref(), event, "{answer:?}");
     }
 }
 
 #[test]
+fn a_ticket_becomes_the_booking_of_the_attempt_of_its_key() {
+    let booking = booked(1, attempt_for(1, 2), 1);
+    let commands = [enqueue_for(1, 2), serve(1, held(1))];
+    assert_eq!(served(&commands), ServeReply::Booked(booking.clone()));
+    let then = |command| last(&[&commands[..], &[command]].concat());
+    let before = Reply::Create(CreateReply::BookedBefore(booking));
+    assert_eq!(then(create_for(1, 2, 2)), before, "the same request without a ticket");
+    assert_eq!(then(create_for(1, 1, 2)), Reply::Create(CreateReply::KeyReused));
+    assert_eq!(then(create(attempt(2), 1)), Reply::Create(CreateReply::DoseTaken));
+}
+
+#[test]
 fn a_ticket_that_has_ended_does_not_change() {
-    let outcomes = [held(), HoldOutcome::SoldOut, HoldOutcome::Released, HoldOutcome::Conflict];
-    for first in &outcomes {
-        for second in &outcomes {
+    let answers = [held(1), held(2), Answer::SoldOut, Answer::NoSuchVaccine];
+    for first in &answers {
+        for second in &answers {
             let ended = [enqueue(1), serve(1, first.clone())];
-            let (_, before) = after(&ended);
-            if end_of(&before, 1).is_none() {
-                continue;
-            }
             let again = [&ended[..], &[serve(1, second.clone())]].concat();
             let last = served(&again);
             assert!(matches!(last, ServeReply::Unchanged(_)), "{first:?}, {second:?}: {last:?}");
-            assert_eq!((before, published(&again)), (after(&again).1, None));
+            assert_eq!((after(&ended), None), (after(&again), published(&again)));
         }
     }
 }
 
 #[test]
-fn a_released_dose_means_the_next_attempt_at_the_same_position() {
-    let commands = [enqueue(1), enqueue(2), serve(1, HoldOutcome::Released)];
-    let ServeReply::NextAttempt { ticket, aborted } = served(&commands) else { panic!("goes on") };
-    assert_eq!((ticket.number, ticket.attempt_number, aborted), (1, 1, reservation(1, 0)));
-    assert_eq!(after(&commands).1.attempts.get(&aborted), Some(&AttemptEnd::Aborted(AT)));
-
-    let late = [&commands[..], &[serve(1, held())]].concat();
-    assert!(matches!(served(&late), ServeReply::Unchanged(_)), "it has another attempt now");
-    let now = [&commands[..], &[serve_at(1, 1, held())]].concat();
-    assert_eq!(end_of(&after(&now).1, 1), Some(TicketEnd::Booked(BookingId(1))));
+fn a_dose_for_a_ticket_that_has_ended_is_free_for_another() {
+    let ends = [
+        vec![serve(1, held(1))],
+        vec![serve(1, Answer::SoldOut)],
+        vec![create_for(1, 1, 1), serve(1, held(2))],
+        vec![create_for(1, 2, 1), serve(1, held(2))],
+    ];
+    for end in ends {
+        let queue = [enqueue(1), enqueue(2)];
+        let commands = [&queue[..], &end, &[serve(1, held(2)), serve(2, held(2))]].concat();
+        let last = served(&commands);
+        let ServeReply::Booked(record) = last else { panic!("{end:?}: {last:?}") };
+        assert_eq!(record.attempt, Some(attempt_id(2)), "{end:?}");
+    }
 }
 
 #[test]
-fn a_ticket_is_aborted_after_its_last_attempt() {
-    let mut commands = vec![enqueue(1)];
-    commands.extend((0..ATTEMPTS).map(|attempt| serve_at(1, attempt, HoldOutcome::Released)));
-    assert_eq!(end_of(&after(&commands).1, 1), Some(TicketEnd::Aborted));
-    assert_eq!(published(&commands).as_deref(), Some("ReservationAborted"));
-}
-
-#[test]
-fn the_attempt_of_a_waiting_ticket_is_neither_resolved_nor_aborted() {
-    let is_waiting = |reply: &Reply| {
-        matches!(reply, Reply::Resolve(ResolveReply::Waiting) | Reply::Abort(AbortReply::Waiting))
-    };
-    let is_aborted = |reply: &Reply| {
-        matches!(
-            reply,
-            Reply::Resolve(ResolveReply::Aborted(_)) | Reply::Abort(AbortReply::Aborted(_))
-        )
-    };
-    for end in [resolve(1), abort(1)] {
-        let (last, bookings) = after(&[enqueue(1), end.clone()]);
-        assert!(is_waiting(&last), "{last:?}");
-        assert_eq!(bookings.attempts.get(&reservation(1, 0)), None);
-        let moved_on = [enqueue(1), serve(1, HoldOutcome::Released), end.clone()];
-        assert!(is_aborted(&after(&moved_on).0));
-        assert!(is_waiting(&after(&[&moved_on[..], &[resolve_at(1, 1)]].concat()).0));
-        let ended = [enqueue(1), serve(1, HoldOutcome::Conflict), end];
-        assert!(is_aborted(&after(&ended).0), "no ticket waits with it any more");
+fn a_key_whose_ticket_has_ended_without_a_booking_is_not_booked_any_more() {
+    for answer in [Answer::SoldOut, Answer::NoSuchVaccine] {
+        let ended = [enqueue(1), serve(1, answer)];
+        let then = |command| last(&[&ended[..], &[command]].concat());
+        for request in [1, 2] {
+            let late = then(create_for(1, request, 1));
+            assert_eq!(late, Reply::Create(CreateReply::Aborted), "request {request}");
+        }
+        let aborted = Reply::Abort(AbortReply::Aborted(the_attempt(1)));
+        assert_eq!(then(abort(the_attempt(1))), aborted);
+        let other = then(create_for(2, 1, 1));
+        assert!(matches!(other, Reply::Create(CreateReply::Booked(_))), "another key: {other:?}");
     }
 }
 
 #[test]
 fn a_request_without_a_ticket_may_be_faster() {
-    let commands = [enqueue(1), create_for(1, 1), serve(1, HoldOutcome::SoldOut)];
-    assert!(matches!(served(&commands), ServeReply::BookedBefore(_)));
-    assert_eq!(end_of(&after(&commands).1, 1), Some(TicketEnd::Booked(BookingId(1))));
-    let other_request = [enqueue(1), create_for(1, 2), serve(1, held())];
-    assert_eq!(end_of(&after(&other_request).1, 1), Some(TicketEnd::KeyReused));
-    assert_eq!(published(&other_request), None);
-}
-
-#[test]
-fn a_late_hold_does_not_book_for_a_ticket_that_got_no_dose() {
-    for outcome in [HoldOutcome::SoldOut, HoldOutcome::NoSuchVaccine, HoldOutcome::Released] {
-        let (last, _) = after(&[enqueue(1), serve(1, outcome), create_for(1, 1)]);
-        assert_eq!(last, Reply::Create(booking::domain::CreateReply::Aborted));
+    let booking = booked(1, attempt_for(1, 1), 1);
+    for answer in [Answer::SoldOut, Answer::NoSuchVaccine, held(2)] {
+        let commands = [enqueue(1), create_for(1, 1, 1), serve(1, answer)];
+        assert_eq!(served(&commands), ServeReply::BookedBefore(booking.clone()));
+        assert_eq!(end_of(&after(&commands), 1), Some(TicketEnd::Booked(BookingId(1))));
+        assert_eq!(published(&commands), None);
     }
 }
 
 #[test]
+fn the_booking_of_a_faster_request_is_that_of_the_ticket_also_if_it_was_cancelled() {
+    let commands = [enqueue(1), create_for(1, 1, 1), cancel(1), serve(1, held(2))];
+    assert!(matches!(served(&commands), ServeReply::BookedBefore(_)));
+    assert_eq!(end_of(&after(&commands), 1), Some(TicketEnd::Booked(BookingId(1))));
+}
+
+#[test]
+fn another_request_with_the_same_key_may_be_faster() {
+    for answer in [Answer::SoldOut, held(2)] {
+        let commands = [enqueue(1), create_for(1, 2, 1), serve(1, answer)];
+        assert!(matches!(served(&commands), ServeReply::Ended(_)));
+        let bookings = after(&commands);
+        assert_eq!(end_of(&bookings, 1), Some(TicketEnd::KeyReused));
+        assert_eq!(published(&commands), None);
+        assert_eq!(bookings.last_booking, 1);
+        let stays = last(&[&commands[..], &[create_for(1, 2, 3)]].concat());
+        assert!(matches!(stays, Reply::Create(CreateReply::BookedBefore(_))), "{stays:?}");
+    }
+}
+
+#[test]
+fn a_ticket_whose_dose_was_taken_waits_for_another() {
+    for taken in [resolve(1), abort(the_dose(1)), create_for(2, 1, 1), create(attempt(2), 1)] {
+        let before = [enqueue(1), taken.clone()];
+        let commands = [&before[..], &[serve(1, held(1))]].concat();
+        assert_eq!(served(&commands), ServeReply::DoseTaken, "{taken:?}");
+        assert_eq!((after(&commands), published(&commands)), (after(&before), None), "{taken:?}");
+        let then = [&commands[..], &[serve(1, held(2))]].concat();
+        let ServeReply::Booked(record) = served(&then) else { panic!("{taken:?}") };
+        let AttemptId(attempt) = record.attempt.unwrap();
+        assert_eq!((TicketId(attempt), record.reservation), (id(1), held_dose(2).reservation));
+    }
+}
+
+#[test]
+fn two_tickets_do_not_get_the_same_dose() {
+    let commands = [enqueue(1), enqueue(2), serve(1, held(1)), serve(2, held(1))];
+    assert_eq!(served(&commands), ServeReply::DoseTaken);
+    assert_eq!(end_of(&after(&commands), 2), None);
+}
+
+#[test]
 fn a_ticket_that_does_not_exist_cannot_be_served() {
-    assert_eq!(served(&[serve(1, held())]), ServeReply::NoSuchTicket);
+    for answer in [held(1), Answer::SoldOut] {
+        let commands = [serve(1, answer)];
+        assert_eq!(served(&commands), ServeReply::NoSuchTicket);
+        assert_eq!(after(&commands), Bookings::default());
+    }
 }

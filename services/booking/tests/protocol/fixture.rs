@@ -1,19 +1,26 @@
 //! The booking protocol on its own: no listener, no relay, no background tasks.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use booking::{
     RESPONSE_TIMEOUT,
     aborts::Aborts,
-    attempts::{Attempts, HoldBatches},
     domain::{Bookings, Command, Fingerprint, Reply},
+    doses::DoseQueue,
+    hand::KEPT_FOR,
     holds::HoldClient,
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
     store::{MIGRATIONS, Queries},
+    under_way::UnderWay,
 };
 use contracts::{
-    event::ConsumerOffset,
+    event::{CloudEvent, ConsumerOffset},
     ids::{ReservationId, StoreId, UserId, VaccineId},
+    vaccine::AbortBatch,
 };
 use platform_rest::{client::Client, runtime::Runtime};
 use platform_store::{
@@ -22,10 +29,14 @@ use platform_store::{
 };
 use tempfile::TempDir;
 use testkit::TEST_TIMEOUT;
-use tokio::time::timeout;
+use tokio::time::{self, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::vaccine::{FakeReply, FakeVaccine, OFFSET};
+use crate::{
+    app::BookingApp,
+    summary,
+    vaccine::{ABORTS, EVENTS, FakeReply, FakeVaccine, OFFSET},
+};
 
 pub(crate) struct ProtocolFixture {
     pub(crate) vaccine: FakeVaccine,
@@ -62,20 +73,24 @@ impl ProtocolFixture {
         let runtime = Runtime::new("booking", CancellationToken::new());
         let client = Client::new(vaccine.url().parse().unwrap());
         let aborts = Aborts::start(client.clone(), owner, commands.clone(), &runtime);
-        let holds = Arc::new(HoldClient::new(client, owner, reads.clone()));
-        let attempts = Attempts::start(HoldBatches {
-            holds: Arc::clone(&holds),
-            commands: commands.clone(),
-            runtime: runtime.clone(),
-        });
+        let holds = Arc::new(HoldClient::new(
+            client,
+            owner,
+            reads.clone(),
+            aborts.clone(),
+            runtime.stop.clone(),
+        ));
+        let doses = DoseQueue::start(Arc::clone(&holds), commands.health().clone(), &runtime);
         let (queries, enqueued) = (Queries(reads), Notifier::default());
+        let under_way = UnderWay::default();
         let protocol = BookingProtocol {
             commands,
             queries,
-            attempts,
+            doses,
             holds,
             aborts,
             owner,
+            under_way,
             enqueued,
             runtime,
         };
@@ -92,7 +107,7 @@ impl ProtocolFixture {
 
     /// The first reservation of a batch of holds, counted from 0.
     pub(crate) async fn reservation(&self, batch: usize) -> ReservationId {
-        self.vaccine.batches(batch + 1).await[batch].holds[0].reservation_id
+        self.vaccine.batches(batch + 1).await[batch].blocks[0].first
     }
 
     /// The types of the events in the outbox.
@@ -112,6 +127,44 @@ impl ProtocolFixture {
         timeout(TEST_TIMEOUT, waiting).await.expect("the events are written in time");
         self.events().await
     }
+}
+
+/// Longer than a dose is kept in hand, by tokio's clock.
+pub(crate) async fn lull() {
+    time::pause();
+    time::advance(KEPT_FOR + Duration::from_secs(1)).await;
+    time::resume();
+}
+
+/// The same; the doses that are released then, as soon as there are so many: by their events, or at the ledger, since
+/// the time jumps while they are written.
+pub(crate) async fn released_after_lull(app: &BookingApp, count: usize) -> BTreeSet<ReservationId> {
+    app.request("GET /bookings", "").await; // By its reply all tasks wait for timers.
+    lull().await;
+    let all = async {
+        loop {
+            let released = released(&app.vaccine);
+            if released.len() >= count {
+                return released;
+            }
+            app.request("GET /bookings", "").await;
+        }
+    };
+    timeout(TEST_TIMEOUT, all).await.expect("they are released in time")
+}
+
+fn released(vaccine: &FakeVaccine) -> BTreeSet<ReservationId> {
+    let at_the_ledger = vaccine.requests(ABORTS).into_iter().flat_map(|request| {
+        let batch: AbortBatch = serde_json::from_slice(&request.body).unwrap();
+        batch.reservation_ids
+    });
+    let by_event = vaccine.requests(EVENTS).into_iter().flat_map(|request| {
+        let events: Vec<CloudEvent> = serde_json::from_slice(&request.body).unwrap();
+        let aborted = events.into_iter().map(|event| summary(&event));
+        aborted.filter(|(r#type, _)| r#type == "ReservationAborted").collect::<Vec<_>>()
+    });
+    let by_event = by_event.map(|(_, id)| ReservationId(id.parse().unwrap()));
+    at_the_ledger.chain(by_event).collect()
 }
 
 /// The store of booking in a folder.

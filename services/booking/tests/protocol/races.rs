@@ -1,17 +1,28 @@
 //! The first command decides, and the late one is refused.
 
-use booking::protocol::{BookingError, BookingRequest};
-use contracts::{ids::UserId, vaccine::HoldOutcome};
+use std::time::Instant;
+
+use booking::{
+    domain::{Abortable, AttemptId, BookingAttempt, CreateBooking, HeldDose},
+    protocol::{BookingError, BookingRequest},
+};
+use contracts::{
+    ids::{ReservationId, UserId},
+    vaccine::HoldOutcome,
+};
+use jiff::Timestamp;
 use platform_rest::headers::Attempt;
 use platform_store::{PageRange, PageStart};
-use tokio::{join, select};
+use testkit::TEST_TIMEOUT;
+use tokio::{join, task::yield_now};
+use uuid::Uuid;
 
 use crate::{
     fixture::{ProtocolFixture, with_key, without_key},
-    vaccine::{FakeReply, HOLDS, held},
+    vaccine::{FakeReply, HOLDS, held, refusals_expire},
 };
 
-/// Books, and resolves the attempt before its hold is answered.
+/// Books, and resolves the hold before it is answered.
 async fn book_late(
     fixture: &ProtocolFixture,
     request: BookingRequest,
@@ -36,37 +47,12 @@ async fn a_booking_is_refused_after_its_hold_was_resolved() {
 }
 
 #[tokio::test]
-async fn a_key_continues_with_a_new_attempt_after_its_hold_was_resolved() {
+async fn a_key_gets_another_dose_after_its_hold_was_resolved() {
     let fixture = ProtocolFixture::start();
-    assert_eq!(book_late(&fixture, with_key()).await, Ok(1));
-    assert_ne!(fixture.reservation(0).await, fixture.reservation(1).await);
-    assert_eq!(fixture.events().await, ["ReservationAborted", "Booked"]);
-}
-
-#[tokio::test]
-async fn a_key_whose_attempt_was_resolved_before_begins_a_new_one() {
-    let fixture = ProtocolFixture::start();
-    fixture.vaccine.reply_next(HOLDS, FakeReply::Disconnect);
-    assert_eq!(fixture.book(with_key()).await, Err(BookingError::Unknown));
-    fixture.protocol.resolve(&[fixture.reservation(0).await]).await;
+    assert_eq!(book_late(&fixture, with_key()).await, Err(BookingError::RetryLater));
     assert_eq!(fixture.book(with_key()).await, Ok(1));
     assert_ne!(fixture.reservation(0).await, fixture.reservation(1).await);
     assert_eq!(fixture.events().await, ["ReservationAborted", "Booked"]);
-}
-
-#[tokio::test]
-async fn a_key_has_16_attempts() {
-    let fixture = ProtocolFixture::start();
-    for _ in 0..16 {
-        fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::Released]));
-    }
-    assert_eq!(fixture.book(with_key()).await, Err(BookingError::RetryLater));
-    let batches = fixture.vaccine.batches(16).await;
-    let mut reservations: Vec<_> =
-        batches.iter().map(|batch| batch.holds[0].reservation_id).collect();
-    reservations.sort_unstable();
-    reservations.dedup();
-    assert_eq!((batches.len(), reservations.len()), (16, 16));
 }
 
 /// A request that the edge has sent, and sends again since its connection broke.
@@ -88,13 +74,52 @@ async fn a_repeated_attempt_has_the_booking_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_repeated_attempt_that_is_refused_leaves_no_dose_of_the_first_behind() {
+async fn a_repeated_attempt_that_is_refused_leaves_no_booking_of_the_first_behind() {
     let fixture = ProtocolFixture::start();
-    let [_, repeated] = attempt(Attempt::first());
+    let given = Attempt::first();
+    let [first, repeated] = attempt(given);
     fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut]));
     assert_eq!(fixture.book(repeated.clone()).await, Err(BookingError::SoldOut));
-    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
-    assert_eq!(fixture.book(repeated).await, Err(BookingError::RetryLater));
+    refusals_expire().await;
+    let is_aborted =
+        || fixture.protocol.queries.is_aborted(Abortable::Attempt(AttemptId(given.id)));
+    while !is_aborted().await.unwrap() {
+        yield_now().await;
+    }
+    for late in [first, repeated] {
+        assert_eq!(fixture.book(late).await, Err(BookingError::RetryLater));
+    }
+    assert_eq!(fixture.book(without_key()).await, Ok(1), "with the dose that the first one got");
+    assert_eq!(fixture.vaccine.requests(HOLDS).len(), 2);
+    assert_eq!(fixture.events().await, ["Booked"]);
+}
+
+/// The first one was booked after all, while the repeated one was refused.
+#[tokio::test]
+async fn a_repeated_attempt_that_is_refused_cancels_the_booking_of_the_first() {
+    let fixture = ProtocolFixture::start();
+    let given = Attempt::first();
+    let [first, repeated] = attempt(given);
+    let decide = fixture.vaccine.delay_next(HOLDS);
+    let books_first = async {
+        fixture.reservation(0).await;
+        let dose = HeldDose {
+            reservation: ReservationId(Uuid::from_u128(1)),
+            vaccine_name: "FIZER".to_owned(),
+        };
+        let attempt = BookingAttempt {
+            id: Some(AttemptId(given.id)),
+            vaccine: first.vaccine,
+            user: first.user,
+            fingerprint: None,
+        };
+        let create = CreateBooking { attempt, dose, at: Timestamp::UNIX_EPOCH };
+        fixture.protocol.commands.submit(create, Instant::now() + TEST_TIMEOUT).await.unwrap();
+        drop(decide.send(FakeReply::outcomes([HoldOutcome::SoldOut])));
+    };
+    let (refused, ()) = join!(fixture.book(repeated), books_first);
+    assert_eq!(refused, Err(BookingError::SoldOut));
+    assert_eq!(fixture.wait_for_events(2).await, ["Booked", "BookingCancelled"]);
 }
 
 #[tokio::test]
@@ -106,16 +131,4 @@ async fn an_attempt_shows_nobody_the_booking_of_another() {
         let other = BookingRequest { user: UserId(6), ..request };
         assert_eq!(fixture.book(other).await, Err(BookingError::Unknown));
     }
-}
-
-#[tokio::test]
-async fn the_attempt_of_a_caller_that_is_gone_is_resolved() {
-    let fixture = ProtocolFixture::start();
-    let decide = fixture.vaccine.delay_next(HOLDS);
-    select! {
-        _ = fixture.book(without_key()) => panic!("it is not decided yet"),
-        _ = fixture.reservation(0) => {} // From here on no caller waits for the booking.
-    }
-    drop(decide.send(FakeReply::outcomes([held()])));
-    assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
 }

@@ -1,7 +1,7 @@
 //! The relay: `vaccine` consumes all events, in order, however often it fails.
 
 use booking::{
-    domain::{BookingAttempt, Bookings, CreateBooking},
+    domain::{BookingAttempt, Bookings, CreateBooking, HeldDose},
     store::MIGRATIONS,
 };
 use contracts::{
@@ -25,14 +25,11 @@ fn with_bookings(count: usize) -> TempDir {
     let folder = TempDir::new().unwrap();
     let (connection, _) = open_blocking(&database(&folder), "booking", MIGRATIONS).unwrap();
     let create = |_| {
-        let attempt = BookingAttempt {
-            reservation: ReservationId(Uuid::now_v7()),
-            vaccine: VaccineId(1),
-            user: UserId(5),
-            fingerprint: None,
-        };
-        let (vaccine_name, at) = ("FIZER".to_owned(), Timestamp::UNIX_EPOCH);
-        Input::Command(CreateBooking { attempt, vaccine_name, at }.into())
+        let attempt =
+            BookingAttempt { id: None, vaccine: VaccineId(1), user: UserId(5), fingerprint: None };
+        let reservation = ReservationId(Uuid::now_v7());
+        let dose = HeldDose { reservation, vaccine_name: "FIZER".to_owned() };
+        Input::Command(CreateBooking { attempt, dose, at: Timestamp::UNIX_EPOCH }.into())
     };
     let mut store = AggregateStore::<Bookings>::new(connection, Notifier::default());
     store.apply(&(0..count).map(create).collect::<Vec<_>>()).unwrap();

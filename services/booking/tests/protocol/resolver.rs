@@ -34,7 +34,7 @@ fn old(reservations: &[ReservationId]) -> FakeReply {
 }
 
 async fn reservation(app: &BookingApp, batch: usize) -> ReservationId {
-    app.vaccine.batches(batch + 1).await[batch].holds[0].reservation_id
+    app.vaccine.batches(batch + 1).await[batch].blocks[0].first
 }
 
 async fn events(app: &BookingApp, count: usize) -> Vec<(String, String)> {

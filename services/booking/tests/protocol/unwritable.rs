@@ -11,7 +11,7 @@ use std::{
 };
 
 use booking::{
-    domain::{Bookings, Command, Reply},
+    domain::{Abortable, AttemptId, Bookings, Command, Reply},
     protocol::{BookingError, BookingRequest},
 };
 use contracts::{
@@ -62,7 +62,7 @@ fn down() -> (ProtocolFixture, Arc<AtomicBool>) {
     (ProtocolFixture::with_store(|store| Down { store, is_down: shared }), is_down)
 }
 
-/// The attempts that `vaccine` was asked to abort, as soon as there are so many requests.
+/// The doses that `vaccine` was asked to abort, as soon as there are so many requests.
 async fn aborts(fixture: &ProtocolFixture, requests: usize) -> Vec<ReservationId> {
     let requests = fixture.vaccine.wait_for_requests(ABORTS, requests).await;
     let batches = requests.into_iter().map(|request| {
@@ -89,34 +89,34 @@ async fn nothing_is_held_while_the_store_cannot_write_and_bookings_continue_afte
 }
 
 #[tokio::test]
-async fn an_attempt_is_aborted_as_soon_as_the_ledger_or_the_store_answers() {
+async fn a_dose_is_aborted_as_soon_as_the_ledger_or_the_store_answers() {
     let (fixture, is_down) = down();
     fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect);
     fixture.vaccine.reply_next(ABORTS, FakeReply::Response(503, String::new()));
-    assert_eq!(fixture.book(without_key()).await, Err(BookingError::RetryLater));
-    let reservation = fixture.reservation(0).await;
+    let reservation = ReservationId(Uuid::from_u128(1));
+    fixture.protocol.aborts.abort(Abortable::Dose(reservation));
     assert_eq!(aborts(&fixture, 3).await, [reservation; 3]);
 
     for _ in 0..100 {
         fixture.vaccine.reply_next(ABORTS, FakeReply::Disconnect); // Until the store can write.
     }
-    fixture.protocol.aborts.abort(reservation);
+    fixture.protocol.aborts.abort(Abortable::Dose(reservation));
     aborts(&fixture, 4).await;
     is_down.store(false, Ordering::SeqCst);
     assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
 }
 
 #[tokio::test]
-async fn an_attempt_that_the_ledger_refuses_to_abort_keeps_no_other_from_it() {
+async fn a_dose_that_the_ledger_refuses_to_abort_keeps_no_other_from_it() {
     let (fixture, is_down) = down();
     let [booked, other] = [1, 2].map(|number| ReservationId(Uuid::from_u128(number)));
     for _ in 0..100 {
         let refused = AbortBatchReply { refused: vec![booked] };
         fixture.vaccine.reply_next(ABORTS, FakeReply::json(&refused));
     }
-    fixture.protocol.aborts.abort(booked);
+    fixture.protocol.aborts.abort(Abortable::Dose(booked));
     assert_eq!(aborts(&fixture, 1).await, [booked]);
-    fixture.protocol.aborts.abort(other);
+    fixture.protocol.aborts.abort(Abortable::Dose(other));
     while !aborts(&fixture, 1).await.contains(&other) {
         yield_now().await;
     }
@@ -126,13 +126,13 @@ async fn an_attempt_that_the_ledger_refuses_to_abort_keeps_no_other_from_it() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_ends_while_the_service_drains_is_aborted() {
+async fn a_dose_that_is_left_while_the_service_drains_is_aborted() {
     let fixture = ProtocolFixture::start();
     fixture.protocol.runtime.stop.cancel();
     for _ in 0..10 {
         yield_now().await; // Every task notices the stop.
     }
-    fixture.protocol.aborts.abort(ReservationId(Uuid::from_u128(1)));
+    fixture.protocol.aborts.abort(Abortable::Dose(ReservationId(Uuid::from_u128(1))));
     assert_eq!(fixture.wait_for_events(1).await, ["ReservationAborted"]);
 }
 
@@ -158,6 +158,24 @@ async fn an_attempt_that_is_written_too_late_is_aborted_at_the_ledger_before_the
     while !fixture.protocol.commands.health().can_write() {
         yield_now().await;
     }
-    fixture.protocol.aborts.abort(reservation); // As the resolver does with what the ledger lists.
+    fixture.protocol.aborts.abort(Abortable::Dose(reservation)); // As the resolver does with what the ledger lists.
     assert_eq!(fixture.wait_for_events(2).await, ["Booked", "BookingCancelled"]);
+}
+
+/// The ledger knows no attempts.
+#[tokio::test]
+async fn an_attempt_is_aborted_as_soon_as_the_store_can_write() {
+    let (fixture, is_down) = down();
+    let (attempt, dose) = (AttemptId(Uuid::from_u128(1)), ReservationId(Uuid::from_u128(2)));
+    fixture.protocol.aborts.abort(Abortable::Attempt(attempt));
+    fixture.protocol.aborts.abort(Abortable::Dose(dose));
+    assert_eq!(aborts(&fixture, 1).await, [dose]);
+    is_down.store(false, Ordering::SeqCst);
+    let written = async {
+        let queries = &fixture.protocol.queries;
+        while !queries.is_aborted(Abortable::Attempt(attempt)).await.unwrap() {
+            yield_now().await;
+        }
+    };
+    timeout(TEST_TIMEOUT, written).await.expect("it is written in time");
 }

@@ -17,13 +17,13 @@ use super::{BookingStore, at, cancel, create, reservation};
 
 const INJECTION: StoreId = StoreId(Uuid::from_u128(2 << 100));
 
-/// The event that the dose of an attempt was used.
-fn completed(attempt: u8) -> DomainEvent {
+/// The event that a dose was used.
+fn completed(dose: u8) -> DomainEvent {
     DomainEvent::Completed(InjectionCompleted {
-        reservation_id: reservation(attempt),
+        reservation_id: reservation(dose),
         injection: Injection {
             injection_id: InjectionId(1),
-            booking_id: BookingId(attempt.into()),
+            booking_id: BookingId(dose.into()),
             vaccine_id: VaccineId(1),
             user_id: UserId(5),
             status: InjectionStatus::InjectionCompleted,
@@ -32,8 +32,8 @@ fn completed(attempt: u8) -> DomainEvent {
 }
 
 fn consume(store: &mut BookingStore, events: &[(u64, u8)]) {
-    let input = |(sequence, attempt): &(u64, u8)| {
-        let event = ReceivedEvent { source: INJECTION, at: at(1), event: completed(*attempt) };
+    let input = |(sequence, dose): &(u64, u8)| {
+        let event = ReceivedEvent { source: INJECTION, at: at(1), event: completed(*dose) };
         let command = Bookings::command(event).unwrap();
         let disposition = Disposition::Apply(command);
         Input::Event {
@@ -48,13 +48,13 @@ fn consume(store: &mut BookingStore, events: &[(u64, u8)]) {
     store.store.apply(&batch).unwrap();
 }
 
-/// Creates a booking for each attempt, cancels some, consumes events, and returns all bookings.
+/// Creates a booking with each dose, cancels some, consumes events, and returns all bookings.
 fn bookings(cancelled: &[bool], consume: impl FnOnce(&mut BookingStore)) -> Vec<Booking> {
     let mut store = BookingStore::new(TestDatabase::sqlite);
-    for (attempt, cancelled) in (1..).zip(cancelled) {
-        store.apply(&[create(attempt, None)]);
+    for (dose, cancelled) in (1..).zip(cancelled) {
+        store.apply(&[create(dose, None)]);
         if *cancelled {
-            store.apply(&[cancel(attempt.into())]);
+            store.apply(&[cancel(dose.into())]);
         }
     }
     consume(&mut store);
@@ -85,8 +85,8 @@ proptest! {
                 shuffled.chunks(batch).for_each(|events| consume(store, events));
             }
         });
-        let expected = (1..).zip(&cancelled).map(|(attempt, cancelled)| {
-            match (used.contains(&attempt), cancelled) {
+        let expected = (1..).zip(&cancelled).map(|(dose, cancelled)| {
+            match (used.contains(&dose), cancelled) {
                 (true, _) => BookingStatus::InjectionCompleted,
                 (false, true) => BookingStatus::BookingCancelled,
                 (false, false) => BookingStatus::Booked,

@@ -2,18 +2,15 @@
 
 use booking::{
     domain::{
-        BookingAttempt, Bookings, Command, Fingerprint, Reply,
+        Abortable, AttemptId, Bookings, Command, CreateReply, Fingerprint, Reply,
         tickets::{
-            EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply, ServeTicket,
-            TicketEnd,
+            Answer, EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply,
+            ServeTicket, TicketEnd,
         },
     },
     store::{MIGRATIONS, queue_head, ticket},
 };
-use contracts::{
-    ids::{BookingId, ReservationId, TicketId, UserId, VaccineId},
-    vaccine::HoldOutcome,
-};
+use contracts::ids::{BookingId, TicketId, UserId, VaccineId};
 use platform_store::{AggregateStore, Database, Migration, Notifier};
 use proptest::prelude::*;
 use testkit::{
@@ -23,57 +20,47 @@ use testkit::{
 };
 use uuid::Uuid;
 
-use super::{BookingStore, at, create, reservation, resolve};
+use super::{BookingStore, abort, at, create, create_with, held_dose, resolve};
 
-/// The attempt after the first of a key.
-fn second(key: u8) -> ReservationId {
-    reservation(key + 100)
+/// The ticket of a key.
+fn id(key: u8) -> TicketId {
+    id_of(key.into())
 }
 
-fn id(key: u8) -> TicketId {
-    TicketId(reservation(key).0)
+fn id_of(number: u32) -> TicketId {
+    let bytes = u128::from(number).to_be_bytes();
+    TicketId(Uuid::new_v8(bytes))
+}
+
+/// The attempt of a key.
+pub(super) fn attempt_of(key: u8) -> AttemptId {
+    AttemptId(id(key).0)
 }
 
 pub(super) fn enqueue(key: u8, request: u8) -> Command {
-    let attempt = BookingAttempt {
-        reservation: reservation(key),
-        vaccine: VaccineId(1),
-        user: UserId(5),
-        fingerprint: Some(Fingerprint([request; 16])),
-    };
     Command::Enqueue(EnqueueTicket {
         ticket: id(key),
-        key: format!("key {key}"),
-        attempt,
-        attempt_number: 0,
+        vaccine: VaccineId(1),
+        user: UserId(5),
+        fingerprint: Fingerprint([request; 16]),
         at: at(key),
     })
 }
 
-pub(super) fn serve(key: u8, attempt: u8, outcome: HoldOutcome) -> Command {
-    let attempts = [reservation(key), second(key)];
-    Command::Serve(ServeTicket {
-        ticket: id(key),
-        reservation: attempts[usize::from(attempt)],
-        next: attempts.get(usize::from(attempt) + 1).copied(),
-        outcome,
-        at: at(99),
-    })
+pub(super) fn serve(key: u8, answer: Answer) -> Command {
+    Command::Serve(ServeTicket { ticket: id(key), answer, at: at(99) })
 }
 
-fn held() -> HoldOutcome {
-    HoldOutcome::Held { vc_name: "FIZER".to_owned() }
+pub(super) fn held(dose: u8) -> Answer {
+    Answer::Held(held_dose(dose))
 }
 
-pub(super) fn outcome() -> impl Strategy<Value = HoldOutcome> {
-    prop::sample::select(vec![
-        held(),
-        HoldOutcome::SoldOut,
-        HoldOutcome::NoSuchVaccine,
-        HoldOutcome::Released,
-        HoldOutcome::Conflict,
-        HoldOutcome::Failed,
-    ])
+pub(super) fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        3 => (0..6_u8).prop_map(held),
+        1 => Just(Answer::SoldOut),
+        1 => Just(Answer::NoSuchVaccine),
+    ]
 }
 
 /// Every ticket with its position, and the queue.
@@ -93,15 +80,16 @@ fn position(store: &BookingStore, key: u8) -> Option<i64> {
     find(store, key).unwrap().1
 }
 
-fn keys(tickets: &[QueuedTicket]) -> Vec<&str> {
-    tickets.iter().map(|ticket| ticket.key.trim_start_matches("key ")).collect()
+fn ids(tickets: &[QueuedTicket]) -> Vec<TicketId> {
+    tickets.iter().map(|ticket| ticket.id).collect()
 }
 
 on_both_databases!(
     tickets_are_still_there_after_reopening,
     the_queue_is_in_the_order_of_arrival,
     a_position_counts_the_tickets_ahead,
-    the_attempt_of_a_waiting_ticket_is_not_orphaned,
+    a_ticket_whose_dose_was_taken_waits_for_another,
+    a_key_whose_ticket_has_ended_without_a_booking_is_not_booked_any_more,
     old_tickets_that_have_ended_are_deleted_but_never_the_last,
     two_processes_that_serve_the_same_queue_agree,
     a_full_queue_refuses_tickets_until_its_first_one_has_ended,
@@ -111,7 +99,7 @@ on_both_databases!(
 fn old_tickets_that_have_ended_are_deleted_but_never_the_last(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&(1..=5).map(|key| enqueue(key, key)).collect::<Vec<_>>());
-    store.apply(&[1, 3, 4, 5].map(|key| serve(key, 0, held())));
+    store.apply(&[1, 3, 4, 5].map(|key| serve(key, held(key))));
     let left = |store: &BookingStore| {
         let tickets = all(store).0.into_iter();
         tickets.map(|(ticket, _)| ticket.number).collect::<Vec<_>>()
@@ -126,72 +114,103 @@ fn old_tickets_that_have_ended_are_deleted_but_never_the_last(new: fn() -> TestD
 
 fn tickets_are_still_there_after_reopening(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
-    store.apply(&(1..=7).map(|key| enqueue(key, key)).collect::<Vec<_>>());
+    store.apply(&(1..=6).map(|key| enqueue(key, key)).collect::<Vec<_>>());
     store.apply(&[
-        serve(1, 0, held()),
-        serve(2, 0, HoldOutcome::SoldOut),
-        serve(3, 0, HoldOutcome::NoSuchVaccine),
-        serve(4, 0, HoldOutcome::Conflict),
-        serve(5, 0, HoldOutcome::Released),
-        serve(6, 0, HoldOutcome::Released),
-        serve(6, 1, HoldOutcome::Released),
+        create_with(Some(attempt_of(4)), Some(9), 4).into(),
+        resolve(5),
+        serve(1, held(1)),
+        serve(2, Answer::SoldOut),
+        serve(3, Answer::NoSuchVaccine),
+        serve(4, held(2)),
+        serve(5, held(5)),
     ]);
     let before = all(&store);
     let ends: Vec<_> = before.0.iter().map(|(ticket, _)| ticket.end).collect();
     let expected = [
-        Some(TicketEnd::Booked(BookingId(1))),
+        Some(TicketEnd::Booked(BookingId(2))),
         Some(TicketEnd::SoldOut),
         Some(TicketEnd::NoSuchVaccine),
         Some(TicketEnd::KeyReused),
         None,
-        Some(TicketEnd::Aborted),
         None,
     ];
     assert_eq!(ends, expected);
-    let fifth = &before.0[4].0;
-    assert_eq!((fifth.attempt_number, fifth.attempt.reservation), (1, second(5)));
 
     let mut store = store.reopened_with(&[]);
     assert_eq!(all(&store), before);
-    let again = store.apply(&[enqueue(7, 7), enqueue(8, 8), serve(7, 0, HoldOutcome::SoldOut)]);
-    assert_eq!(again[0], Reply::Enqueue(EnqueueReply::QueuedBefore(before.0[6].0.clone())));
+    let again = store.apply(&[
+        enqueue(6, 6),
+        enqueue(7, 7),
+        serve(6, Answer::SoldOut),
+        serve(5, held(5)),
+        serve(5, held(2)),
+    ]);
+    assert_eq!(again[0], Reply::Enqueue(EnqueueReply::QueuedBefore(before.0[5].0.clone())));
     assert!(matches!(
         &again[1],
-        Reply::Enqueue(EnqueueReply::Queued(ticket)) if ticket.number == 8
+        Reply::Enqueue(EnqueueReply::Queued(ticket)) if ticket.number == 7
     ));
     assert!(matches!(
         &again[2],
         Reply::Serve(ServeReply::Ended(ticket)) if ticket.end == Some(TicketEnd::SoldOut)
+    ));
+    assert_eq!(again[3], Reply::Serve(ServeReply::DoseTaken));
+    assert!(matches!(
+        &again[4],
+        Reply::Serve(ServeReply::Booked(record)) if record.booking.booking_id == BookingId(3)
     ));
 }
 
 fn the_queue_is_in_the_order_of_arrival(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&[9, 3, 7, 1, 5].map(|key| enqueue(key, 1)));
-    assert_eq!(keys(&queue(&store, 1_000)), ["9", "3", "7", "1", "5"]);
-    store.apply(&[serve(9, 0, held()), serve(7, 0, HoldOutcome::SoldOut)]);
-    assert_eq!(keys(&queue(&store, 2)), ["3", "1"]);
-    store.apply(&[serve(3, 0, HoldOutcome::Released)]);
-    assert_eq!(keys(&queue(&store, 2)), ["3", "1"], "a new attempt has the same position");
+    assert_eq!(ids(&queue(&store, 1_000)), [9, 3, 7, 1, 5].map(id));
+    store.apply(&[serve(9, held(9)), serve(7, Answer::SoldOut)]);
+    assert_eq!(ids(&queue(&store, 2)), [3, 1].map(id));
+    store.apply(&[serve(3, held(9))]);
+    assert_eq!(ids(&queue(&store, 2)), [3, 1].map(id), "it waits for another dose at its place");
 }
 
 fn a_position_counts_the_tickets_ahead(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&(1..=4).map(|key| enqueue(key, 1)).collect::<Vec<_>>());
     assert_eq!([1, 4].map(|key| position(&store, key)), [Some(1), Some(4)]);
-    store.apply(&[serve(1, 0, held()), serve(2, 0, HoldOutcome::SoldOut)]);
+    store.apply(&[serve(1, held(1)), serve(2, Answer::SoldOut)]);
     assert_eq!([1, 3, 4].map(|key| position(&store, key)), [None, Some(1), Some(2)]);
     assert_eq!(find(&store, 5), None);
 }
 
-fn the_attempt_of_a_waiting_ticket_is_not_orphaned(new: fn() -> TestDatabase) {
+fn a_ticket_whose_dose_was_taken_waits_for_another(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
-    store.apply(&[enqueue(1, 1), enqueue(2, 1), create(3, None), resolve(4), enqueue(5, 1)]);
-    store.apply(&[serve(2, 0, HoldOutcome::Released), serve(5, 0, HoldOutcome::Conflict)]);
-    let held = [reservation(1), reservation(2), second(2), reservation(3), reservation(4)];
-    let held = [&held[..], &[reservation(5), reservation(6)]].concat();
-    let orphaned = store.database.block_on(store.queries().orphaned(held)).unwrap();
-    assert_eq!(orphaned, [reservation(5), reservation(6)]);
+    store.apply(&[enqueue(1, 1), enqueue(2, 1), create(3, None), resolve(4)]);
+    store.apply(&[abort(Abortable::Dose(held_dose(5).reservation)), serve(2, held(6))]);
+    let before = (all(&store), store.outbox().len());
+    for taken in [3, 4, 5, 6] {
+        assert_eq!(
+            store.apply(&[serve(1, held(taken))]),
+            [Reply::Serve(ServeReply::DoseTaken)],
+            "{taken}"
+        );
+    }
+    assert_eq!((all(&store), store.outbox().len()), before);
+    let replies = store.apply(&[serve(1, held(7))]);
+    assert!(matches!(&replies[0], Reply::Serve(ServeReply::Booked(_))), "{replies:?}");
+    assert_eq!(position(&store, 1), None);
+}
+
+fn a_key_whose_ticket_has_ended_without_a_booking_is_not_booked_any_more(
+    new: fn() -> TestDatabase,
+) {
+    let mut store = BookingStore::new(new);
+    store.apply(&[enqueue(1, 1), enqueue(2, 1), enqueue(3, 1)]);
+    store.apply(&[serve(1, Answer::SoldOut), serve(2, Answer::NoSuchVaccine)]);
+    let late = |key| Command::from(create_with(Some(attempt_of(key)), Some(1), key));
+    let replies = store.apply(&[late(1), late(2), late(3)]);
+    let aborted = Reply::Create(CreateReply::Aborted);
+    assert_eq!(replies[..2], [aborted.clone(), aborted]);
+    assert!(matches!(&replies[2], Reply::Create(CreateReply::Booked(_))), "{replies:?}");
+    let replies = store.apply(&[serve(3, Answer::SoldOut)]);
+    assert!(matches!(&replies[0], Reply::Serve(ServeReply::BookedBefore(_))), "{replies:?}");
 }
 
 /// On PostgreSQL each process has a writer of its own; on SQLite one writer applies both answers.
@@ -199,10 +218,10 @@ fn two_processes_that_serve_the_same_queue_agree(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&(1..=4).map(|key| enqueue(key, 1)).collect::<Vec<_>>());
     // A dose was released between the two answers.
-    let one = [held(), HoldOutcome::SoldOut, HoldOutcome::SoldOut, HoldOutcome::SoldOut];
-    let other = [held(), held(), HoldOutcome::SoldOut, HoldOutcome::Released];
-    let serve_all = |outcomes: [HoldOutcome; 4]| -> Vec<_> {
-        (1..).zip(outcomes).map(|(key, outcome)| serve(key, 0, outcome)).collect()
+    let one = [held(1), held(2), Answer::SoldOut, Answer::SoldOut];
+    let other = [held(3), Answer::SoldOut, held(4), Answer::SoldOut];
+    let serve_all = |answers: [Answer; 4]| -> Vec<_> {
+        (1..).zip(answers).map(|(key, answer)| serve(key, answer)).collect()
     };
     store.apply(&serve_all(one));
     let before = (all(&store), store.outbox().len());
@@ -230,7 +249,7 @@ fn a_full_queue_refuses_tickets_until_its_first_one_has_ended(new: fn() -> TestD
     store.apply(&[1, 2].map(|key| enqueue(key, 1)));
     let mut store = store.reopened_with(&[LONG_QUEUE]);
     assert_eq!(position(&store, 2), Some(QUEUE_LENGTH_MAX));
-    let replies = store.apply(&[enqueue(3, 1), serve(1, 0, HoldOutcome::SoldOut)]);
+    let replies = store.apply(&[enqueue(3, 1), serve(1, Answer::SoldOut)]);
     assert_eq!(replies[0], Reply::Enqueue(EnqueueReply::QueueFull));
     let replies = store.apply(&[enqueue(3, 1)]);
     assert!(matches!(&replies[0], Reply::Enqueue(EnqueueReply::Queued(_))), "{replies:?}");
@@ -240,12 +259,8 @@ fn a_citizen_has_eight_waiting_tickets_at_most_also_after_reopening(new: fn() ->
     let mut store = BookingStore::new(new);
     store.apply(&(1..=8).map(|key| enqueue(key, 1)).collect::<Vec<_>>());
     let mut store = store.reopened_with(&[]);
-    let replies = store.apply(&[
-        enqueue(9, 1),
-        serve(1, 0, HoldOutcome::SoldOut),
-        enqueue(9, 1),
-        enqueue(10, 1),
-    ]);
+    let replies =
+        store.apply(&[enqueue(9, 1), serve(1, Answer::SoldOut), enqueue(9, 1), enqueue(10, 1)]);
     assert_eq!(replies[0], Reply::Enqueue(EnqueueReply::TooManyOfUser));
     assert!(matches!(&replies[2], Reply::Enqueue(EnqueueReply::Queued(_))), "{replies:?}");
     assert_eq!(replies[3], Reply::Enqueue(EnqueueReply::TooManyOfUser));
@@ -254,21 +269,14 @@ fn a_citizen_has_eight_waiting_tickets_at_most_also_after_reopening(new: fn() ->
 /// A store with so many tickets that have ended, and 40 that wait.
 fn with_tickets(ended: u32) -> TestDatabase {
     let mut store = BookingStore::new(TestDatabase::sqlite);
-    let reservation = |number: u32| ReservationId(Uuid::from_u128(number.into()));
     let enqueue = |number: u32| {
         let Command::Enqueue(first) = enqueue(0, 1) else { panic!("it enqueues") };
-        let (reservation, user) = (reservation(number), UserId(number.into()));
-        let attempt = BookingAttempt { reservation, user, ..first.attempt };
-        Command::Enqueue(EnqueueTicket {
-            ticket: TicketId(attempt.reservation.0),
-            attempt,
-            ..first
-        })
+        let user = UserId(number.into());
+        Command::Enqueue(EnqueueTicket { ticket: id_of(number), user, ..first })
     };
     let serve = |number: u32| {
-        let Command::Serve(first) = serve(0, 0, HoldOutcome::SoldOut) else { panic!("it serves") };
-        let reservation = reservation(number);
-        Command::Serve(ServeTicket { ticket: TicketId(reservation.0), reservation, ..first })
+        let Command::Serve(first) = serve(0, Answer::SoldOut) else { panic!("it serves") };
+        Command::Serve(ServeTicket { ticket: id_of(number), ..first })
     };
     let last = ended + 40;
     store.apply(&(1..=last).map(enqueue).collect::<Vec<_>>());
@@ -282,9 +290,8 @@ fn the_queue_costs_the_same_however_many_tickets_have_ended() {
     let head = |database| steps(database, |tx| queue_head(tx, 20));
     assert_eq!(head(&many), head(&few));
     let position = |database, number: u32| {
-        let id = TicketId(Uuid::from_u128(number.into()));
         steps(database, |tx| {
-            let position = ticket(tx, id)?.and_then(|(_, position)| position);
+            let position = ticket(tx, id_of(number))?.and_then(|(_, position)| position);
             assert_eq!(position, Some(40));
             Ok(())
         })

@@ -18,20 +18,35 @@ CREATE TABLE last_pool (
 );
 INSERT INTO last_pool (id) VALUES (0);
 
--- Which store takes one unit of which pools. state: 0 held, 1 booked, 2 released, 3 administered,
--- 4 aborted: released, and its owner has still to record it.
+-- Which store takes one unit of which pools for each reservation of a block. A block is what was held together:
+-- reservations whose ids follow each other in their last 16 bits, 1 to 1536 of them; the row has the id of the first one.
+-- states has a digit for each: 0 held, 1 booked, 2 released, 3 administered, 4 aborted: released, and its owner has
+-- still to record it.
+--
+-- The row of a reservation is the last one that does not begin after it, for example:
+--   SELECT * FROM reservations WHERE id <= '019abcde-0000-7000-8000-00000000000a' ORDER BY id DESC LIMIT 1;
+-- Its digit, counted from 0, is at the difference of the last four hexadecimal digits of the two ids. If they differ in
+-- another place too, or if the row has not so many digits, the reservation is unknown.
+--
+-- has_held and has_aborted say whether any reservation of the block is in that state, is_released whether all are: 0 or
+-- 1. While some are held and some are booked, a confirmation changes none of them, and so no index: PostgreSQL then writes
+-- only the row (a heap-only tuple), if its page has room, which is why half of each page is left free. Let no index be on
+-- states, or have it in its condition.
 CREATE TABLE reservations (
-    id         UUID   NOT NULL PRIMARY KEY,
-    owner      UUID,
-    state      BIGINT NOT NULL,
-    claims     TEXT   NOT NULL,
-    held_at_ms BIGINT NOT NULL
-);
+    id          UUID   NOT NULL PRIMARY KEY,
+    owner       UUID,
+    claims      TEXT   NOT NULL,
+    held_at_ms  BIGINT NOT NULL,
+    states      TEXT   NOT NULL,
+    has_held    BIGINT NOT NULL,
+    has_aborted BIGINT NOT NULL,
+    is_released BIGINT NOT NULL
+) WITH (fillfactor = 50);
 
--- Holds that their owner has not resolved yet; small, since a hold leaves it within a moment.
-CREATE INDEX unresolved ON reservations (owner, held_at_ms) WHERE state = 0;
+-- Blocks with holds that their owner has not resolved yet.
+CREATE INDEX unresolved ON reservations (owner, held_at_ms) WHERE has_held = 1;
 
-CREATE INDEX aborted ON reservations (owner) WHERE state = 4;
+CREATE INDEX aborted ON reservations (owner) WHERE has_aborted = 1;
 
--- Released reservations, which are deleted once they are old.
-CREATE INDEX released ON reservations (held_at_ms) WHERE state = 2;
+-- Blocks that are deleted once they are old.
+CREATE INDEX released ON reservations (held_at_ms) WHERE is_released = 1;

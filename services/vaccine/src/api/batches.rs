@@ -1,4 +1,4 @@
-//! What booking stores request: many holds at once, and which of them are not resolved.
+//! What booking stores request: holds in blocks, and which of them are not resolved.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use axum::{extract::State, http::Method};
 use contracts::{
     ids::StoreId,
     vaccine::{
-        AbortBatch, AbortBatchReply, HOLDS_MAX, Hold, HoldBatch, HoldOutcome, HoldReply,
-        OrphanedHolds,
+        AHEAD_MAX, AbortBatch, AbortBatchReply, HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome,
+        HoldReply, ORPHANED_MAX, OrphanedHolds,
     },
 };
 use platform_rest::{
@@ -26,37 +26,44 @@ use super::{
     problems::InvalidQuery,
     stock::{Stock, WRITE_TIMEOUT},
 };
-use crate::domain::{AbortReservation, HoldDose, Name, Refusal};
+use crate::{
+    domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal},
+    store::HoldFilter,
+};
 
-/// Reservations in one response to `GET /holds`: more than one store can leave behind.
-const ORPHANED_MAX: u32 = 10_000;
-
-/// How many items a request carries: a batch of holds as many as it has, any other one.
+/// How many items a request carries: a batch of holds as many as it has blocks, any other one.
 pub fn count_items(method: &Method, path: &str, body: &[u8]) -> usize {
     #[derive(Deserialize)]
     struct Batch {
-        holds: Vec<IgnoredAny>,
+        blocks: Vec<IgnoredAny>,
     }
     if (method, path) != (&Method::POST, "/holds") {
         return 1;
     }
-    serde_json::from_slice(body).map_or(1, |Batch { holds }| holds.len())
+    serde_json::from_slice(body).map_or(1, |Batch { blocks }| blocks.len())
 }
 
-/// Holds many doses in one commit; each is decided for itself
+/// Holds doses for blocks of reservations in one commit; each block is decided for itself
+///
+/// A block gets the doses that it wants now, as many of them as are free, and some of those that it wants ahead of
+/// demand. A repeated block has the same outcome. A block is refused whole if one of its reservations is known
+/// otherwise, also from a block before it.
 #[utoipa::path(
     post, path = "/holds", tag = "internal",
     request_body(
         content = HoldBatch,
         example = json!({
             "owner": "019abcde-0000-7000-8000-000000000001",
-            "holds": [{"reservationId": "019abcde-0000-7000-8000-00000000000a", "vaccineId": 1}]
+            "blocks": [{
+                "first": "019abcde-0000-7000-8000-00000000000a",
+                "vaccineId": 1, "count": 3, "ahead": 5, "inHand": 2
+            }]
         })
     ),
     responses(
         (
-            status = 200, description = "One outcome per hold, in their order", body = HoldReply,
-            example = json!({"outcomes": [{"outcome": "held", "vcName": "FIZER"}]})
+            status = 200, description = "One outcome per block, in their order", body = HoldReply,
+            example = json!({"outcomes": [{"outcome": "held", "vcName": "FIZER", "count": 8}]})
         ),
         BodyProblems, Unavailable,
     )
@@ -66,20 +73,41 @@ pub(super) async fn hold_many(
     RequestDeadline(deadline): RequestDeadline,
     Json(batch): Json<HoldBatch>,
 ) -> Result<Json<HoldReply>, Problem> {
-    if batch.holds.len() > HOLDS_MAX {
-        return Err(Problem::invalid("holds", format!("at most {HOLDS_MAX} in one request")));
-    }
-    let at = clock::now();
-    let hold = |hold: Hold| HoldDose {
-        reservation: hold.reservation_id,
-        owner: Some(batch.owner),
-        claims: vec![hold.vaccine_id.into()],
-        at,
-    };
-    let holds = batch.holds.into_iter().map(hold).collect();
+    let holds = holds(&batch)?;
     // After the deadline the client is gone: a hold that has not begun by then is not committed.
     let replies = stock.holds.take(holds, deadline).await?;
     Ok(Json(HoldReply { outcomes: replies.into_iter().map(outcome).collect() }))
+}
+
+/// The commands of a batch that is within its limits.
+fn holds(batch: &HoldBatch) -> Result<Vec<HoldDoses>, Problem> {
+    if batch.blocks.len() > HOLDS_MAX {
+        return Err(Problem::invalid("blocks", format!("at most {HOLDS_MAX} in one request")));
+    }
+    let at = clock::now();
+    let hold = |(index, block): (usize, &HoldBlock)| {
+        let HoldBlock { first, vaccine_id, count, ahead, in_hand } = *block;
+        let (owner, claims) = (Some(batch.owner), vec![vaccine_id.into()]);
+        let hold = HoldDoses { first, count, ahead, in_hand, owner, claims, at };
+        let Some((field, limit)) = exceeded_limit(&hold) else { return Ok(hold) };
+        Err(Problem::invalid(format!("blocks[{index}].{field}").as_str(), limit))
+    };
+    batch.blocks.iter().enumerate().map(hold).collect()
+}
+
+/// The field of a block that is beyond its limit, and the limit.
+fn exceeded_limit(hold: &HoldDoses) -> Option<(&'static str, String)> {
+    if usize::try_from(hold.count).is_ok_and(|count| count > HOLDS_MAX) {
+        Some(("count", format!("at most {HOLDS_MAX}")))
+    } else if hold.ahead > AHEAD_MAX {
+        Some(("ahead", format!("at most {AHEAD_MAX}")))
+    } else if hold.in_hand > AHEAD_MAX {
+        Some(("inHand", format!("at most {AHEAD_MAX}")))
+    } else if hold.last().is_none() {
+        Some(("first", "the last 16 bits leave too few numbers for the block".to_owned()))
+    } else {
+        None
+    }
 }
 
 /// Releases holds whose owner cannot record now that there will be no booking
@@ -130,6 +158,9 @@ pub(super) struct OrphanedQuery {
     /// Only those that were requested so many milliseconds ago or earlier
     #[param(value_type = i64, example = 10_000, minimum = 0, maximum = 4_294_967_295_i64)]
     held_for_ms: u32,
+    /// Only those of this vaccine
+    #[param(nullable = false, value_type = i64, minimum = 0, maximum = 4_294_967_295_i64)]
+    vaccine_id: Option<u32>,
 }
 
 /// Lists holds that their owner has not resolved, oldest first, and what was aborted for it
@@ -145,18 +176,22 @@ pub(super) async fn orphaned(
     Query(query): Query<OrphanedQuery>,
 ) -> Result<Json<OrphanedHolds>, Problem> {
     let held_for = Duration::from_millis(query.held_for_ms.into());
-    let owner = query.owner.map(StoreId);
-    let holds = stock.queries.orphaned_holds(owner, clock::now(), held_for, ORPHANED_MAX);
+    let pool = query.vaccine_id.map(|id| PoolId(id.into()));
+    let filter = HoldFilter { owner: query.owner.map(StoreId), pool };
+    let holds = stock.queries.orphaned_holds(filter, clock::now(), held_for, ORPHANED_MAX);
     Ok(Json(holds.await?))
 }
 
-fn outcome(reply: Result<Result<Name, Refusal>, CommandError>) -> HoldOutcome {
+fn outcome(reply: Result<Result<HeldBlock, Refusal>, CommandError>) -> HoldOutcome {
     match reply {
-        Ok(Ok(name)) => HoldOutcome::Held { vc_name: name.as_str().to_owned() },
+        Ok(Ok(HeldBlock { name, count })) => {
+            HoldOutcome::Held { vc_name: name.as_str().to_owned(), count }
+        }
         Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
         Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
-        Ok(Err(Refusal::Released)) => HoldOutcome::Released,
-        Ok(Err(Refusal::Conflict | Refusal::Administered)) => HoldOutcome::Conflict,
+        Ok(Err(Refusal::Released | Refusal::Administered | Refusal::Conflict)) => {
+            HoldOutcome::Conflict
+        }
         Ok(Err(_)) | Err(CommandError::Rejected | CommandError::Unavailable) => HoldOutcome::Failed,
     }
 }
@@ -166,12 +201,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_of_holds_counts_as_many_items_as_it_has_and_any_other_request_as_one() {
-        let holds = |holds: &str| format!(r#"{{"owner": "x", "holds": [{holds}]}}"#);
+    fn a_batch_of_holds_counts_as_many_items_as_it_has_blocks_and_any_other_request_as_one() {
+        let holds = |blocks: &str| format!(r#"{{"owner": "x", "blocks": [{blocks}]}}"#);
         let count = |path: &str, body: &str| count_items(&Method::POST, path, body.as_bytes());
-        assert_eq!(count("/holds", &holds(r#"{"vaccineId": 1}, {"note": [{}, {}]}, 7"#)), 3);
+        assert_eq!(count("/holds", &holds(r#"{"count": 512}, {"note": [{}, {}]}, 7"#)), 3);
         assert_eq!(count("/vaccines", &holds("1, 2, 3")), 1);
-        for malformed in ["[1, 2, 3]", r#"{"holds": [1, 2"#, ""] {
+        for malformed in ["[1, 2, 3]", r#"{"blocks": [1, 2"#, ""] {
             assert_eq!(count("/holds", malformed), 1, "{malformed}");
         }
     }

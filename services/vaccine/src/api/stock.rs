@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::ids::ReservationId;
+use contracts::{ids::ReservationId, vaccine::SOLD_OUT_FOR};
 use platform_rest::runtime::Runtime;
 use platform_store::{CommandError, CommandOf, Commands, WriteError};
 use platform_telemetry::clock;
+use tokio::time::sleep;
 use tracing::warn;
 
 use crate::{
@@ -41,6 +42,11 @@ impl Stock {
     pub(super) async fn take<C: Take>(&self, take: C) -> Result<C::Reply, WriteError> {
         let mut replies = self.holds.take(vec![take], Instant::now() + WRITE_TIMEOUT).await?;
         Ok(replies.pop().unwrap_or(Err(CommandError::Rejected))?)
+    }
+
+    /// Waits until no store repeats that a vaccine was sold out before the last commit.
+    pub(super) async fn refusals_expire(&self) {
+        sleep(SOLD_OUT_FOR).await;
     }
 
     pub(super) async fn release_cancelled(self, reservation: ReservationId) {

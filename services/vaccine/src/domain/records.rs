@@ -2,12 +2,16 @@
 
 use contracts::{
     ids::{ReservationId, StoreId},
-    vaccine::ReservationState,
+    vaccine::{AHEAD_MAX, HOLDS_MAX},
 };
 use jiff::Timestamp;
 use thiserror::Error;
 
 use super::values::{Doses, Name, PoolId};
+
+/// Doses in one block.
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a constant that fits")]
+pub const BLOCK_MAX: u32 = HOLDS_MAX as u32 + AHEAD_MAX;
 
 /// A pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,29 +51,6 @@ impl Pool {
     }
 }
 
-/// A reservation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReservationRecord {
-    /// The store that resolves it; none, for a reservation that stands until it is released.
-    pub owner: Option<StoreId>,
-    /// One unit of each of these pools; none, if it was released before its hold arrived.
-    pub claims: Vec<PoolId>,
-    /// Its state.
-    pub state: ReservationState,
-    /// When it was requested.
-    pub held_at: Timestamp,
-}
-
-impl ReservationRecord {
-    pub(super) fn is_released(&self) -> bool {
-        matches!(self.state, ReservationState::Released | ReservationState::Aborted)
-    }
-
-    pub(super) fn matches(&self, hold: &HoldDose) -> bool {
-        self.claims == hold.claims && self.owner == hold.owner
-    }
-}
-
 /// Every command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -79,8 +60,8 @@ pub enum Command {
     Change(ChangeVaccine),
     /// Removes a vaccine.
     Remove(RemoveVaccine),
-    /// Holds a dose.
-    Hold(HoldDose),
+    /// Holds doses.
+    Hold(HoldDoses),
     /// A booking was made for a hold.
     Confirm(ConfirmHold),
     /// Releases a reservation.
@@ -128,12 +109,50 @@ pub struct RemoveVaccine {
     pub expected: Option<Pool>,
 }
 
-/// Holds one unit of each pool.
+/// Holds doses for a block of reservations, as many of them as there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldDoses {
+    /// The first reservation; a repeated command has the same reply.
+    pub first: ReservationId,
+    /// Doses that are wanted now.
+    pub count: u32,
+    /// Further doses, within the owner's share of what is free.
+    pub ahead: u32,
+    /// Doses that the owner has ahead of demand already.
+    pub in_hand: u32,
+    /// The store that will resolve them.
+    pub owner: Option<StoreId>,
+    /// One unit of each of these pools is a dose.
+    pub claims: Vec<PoolId>,
+    /// When they were requested.
+    pub at: Timestamp,
+}
+
+impl HoldDoses {
+    /// The last reservation that may be granted; none, if they are more than [`BLOCK_MAX`], or more than there are
+    /// numbers left for them.
+    pub fn last(&self) -> Option<ReservationId> {
+        let wanted = self.count.saturating_add(self.ahead);
+        if wanted > BLOCK_MAX {
+            return None;
+        }
+        self.first.nth(wanted.saturating_sub(1))
+    }
+}
+
+/// A block of one.
+impl From<HoldDose> for HoldDoses {
+    fn from(HoldDose { reservation, owner, claims, at }: HoldDose) -> Self {
+        Self { first: reservation, count: 1, ahead: 0, in_hand: 0, owner, claims, at }
+    }
+}
+
+/// One unit of each pool, for one reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldDose {
-    /// The id of the reservation; a repeated command has the same reply.
+    /// The id of the reservation.
     pub reservation: ReservationId,
-    /// The store that will resolve it.
+    /// The store that resolves it.
     pub owner: Option<StoreId>,
     /// The pools.
     pub claims: Vec<PoolId>,
@@ -199,8 +218,8 @@ pub enum Reply {
     Changed(Result<ChangedPool, Refusal>),
     /// To [`Command::Remove`].
     Removed(Result<(), Refusal>),
-    /// To [`Command::Hold`]: the name of the vaccine.
-    Held(Result<Name, Refusal>),
+    /// To [`Command::Hold`].
+    Held(Result<HeldBlock, Refusal>),
     /// To [`Command::Confirm`].
     Confirmed(Result<(), Refusal>),
     /// To [`Command::Release`].
@@ -228,6 +247,15 @@ impl Reply {
             | Self::Administered(reply) => reply.err(),
         }
     }
+}
+
+/// Doses that are held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBlock {
+    /// The name of the vaccine.
+    pub name: Name,
+    /// For so many reservations of the block, from its first one on.
+    pub count: u32,
 }
 
 /// A vaccine after a change.

@@ -101,7 +101,7 @@ async fn a_dose_whose_client_is_gone_is_released() {
     other_program.execute_batch("ROLLBACK").unwrap();
     let released = async {
         // The reservation may have been taken before, or not at all if its commit had not begun.
-        let query = "SELECT count(*) FROM reservations WHERE state = 2";
+        let query = "SELECT count(*) FROM reservations WHERE states = '2'";
         while other_program.query_row(query, [], |row| row.get(0)) != Ok(1) {
             app.taken().await;
         }

@@ -42,7 +42,7 @@ async fn a_slow_store_delays_each_command() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_being_decided_counts_as_many_items_as_it_has_holds() {
+async fn a_batch_that_is_being_decided_counts_as_many_items_as_it_has_blocks() {
     let app = VaccineApp::start_with_faults().register(200).await;
     let slow = app.request("POST /actuator/faults", r#"{"storeDelayUs":10000}"#).await;
     assert_eq!(slow.status, 200, "{slow:?}");

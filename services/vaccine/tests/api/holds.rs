@@ -1,8 +1,10 @@
-//! Holds, one by one and many in one request.
+//! Holds, one by one and in blocks.
+
+use std::fmt::Write;
 
 use contracts::vaccine::HOLDS_MAX;
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::event;
 use uuid::Uuid;
 
@@ -84,21 +86,29 @@ async fn a_reservation_belongs_to_one_vaccine() {
     assert_eq!(app.taken().await, 1);
 }
 
+/// Blocks of one dose.
 fn holds(owner: &str, holds: &[(&str, i64)]) -> String {
-    let hold = |(id, vaccine): &(&str, i64)| json!({"reservationId": id, "vaccineId": vaccine});
-    let holds: Vec<_> = holds.iter().map(hold).collect();
-    json!({"owner": owner, "holds": holds}).to_string()
+    let hold = |(id, vaccine): &(&str, i64)| json!({"first": id, "vaccineId": vaccine, "count": 1});
+    blocks(owner, &holds.iter().map(hold).collect::<Vec<_>>())
+}
+
+fn blocks(owner: &str, blocks: &[Value]) -> String {
+    json!({"owner": owner, "blocks": blocks}).to_string()
+}
+
+/// A block of vaccine 1.
+fn block(first: u128, count: u32, ahead: u32) -> Value {
+    json!({"first": Uuid::from_u128(first), "vaccineId": 1, "count": count, "ahead": ahead})
 }
 
 /// The body with so many holds of vaccine 1.
 pub(crate) fn many_holds(count: usize) -> String {
-    let id = |number: usize| Uuid::from_u128(number.try_into().unwrap()).to_string();
-    let ids: Vec<_> = (0..count).map(id).collect();
-    holds(NORTH, &ids.iter().map(|id| (id.as_str(), 1)).collect::<Vec<_>>())
+    let block = |number: usize| block(number.try_into().unwrap(), 1, 0);
+    blocks(NORTH, &(0..count).map(block).collect::<Vec<_>>())
 }
 
 #[tokio::test]
-async fn each_of_many_holds_has_its_outcome() {
+async fn each_of_many_blocks_has_its_outcome() {
     let app = VaccineApp::with_doses(1).await;
     let released = "00000000-0000-0000-0000-00000000000c";
     app.request(&format!("DELETE /vaccines/1/reservations/{released}"), "").await;
@@ -107,7 +117,7 @@ async fn each_of_many_holds_has_its_outcome() {
     200 OK
     content-type: application/json
 
-    {"outcomes":[{"outcome":"held","vcName":"FIZER"},{"outcome":"sold-out"},{"outcome":"held","vcName":"FIZER"},{"outcome":"no-such-vaccine"},{"outcome":"released"},{"outcome":"conflict"}]}
+    {"outcomes":[{"outcome":"held","vcName":"FIZER","count":1},{"outcome":"sold-out"},{"outcome":"held","vcName":"FIZER","count":1},{"outcome":"no-such-vaccine"},{"outcome":"conflict"},{"outcome":"conflict"}]}
     "#);
     assert_snapshot!(app.request("POST /holds", holds(SOUTH, &[(ANA, 1)])).await.in_short(), @r#"200 {"outcomes":[{"outcome":"conflict"}]}"#);
     assert_snapshot!(app.request("POST /holds", holds(NORTH, &[])).await.in_short(), @r#"200 {"outcomes":[]}"#);
@@ -115,17 +125,78 @@ async fn each_of_many_holds_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn too_many_holds_in_one_request_are_refused_whole() {
-    let app = VaccineApp::with_doses(1_000).await;
+async fn a_block_gets_what_is_free_of_what_it_wants_now_and_a_share_of_the_rest() {
+    let app = VaccineApp::with_doses(643).await;
+    let mut first = block(1, 3, 20);
+    first["inHand"] = json!(4);
+    let batch = blocks(NORTH, &[first.clone(), first]);
+    assert_snapshot!(app.request("POST /holds", batch).await.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":9},{"outcome":"held","vcName":"FIZER","count":9}]}"#);
+    assert_eq!(app.taken().await, 9, "a repeated block has the same outcome");
+    let rest =
+        app.request("POST /holds", blocks(NORTH, &[block(100, 512, 0), block(700, 0, 9)])).await;
+    assert_snapshot!(rest.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":512},{"outcome":"held","vcName":"FIZER","count":1}]}"#);
+    let last = app
+        .request("POST /holds", blocks(NORTH, &[block(1_000, 500, 9), block(2_000, 0, 9)]))
+        .await;
+    assert_snapshot!(last.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":121},{"outcome":"held","vcName":"FIZER","count":0}]}"#);
+    assert_eq!(app.taken().await, 643);
+    let first = "GET /vaccines/1/reservations/00000000-0000-0000-0000-000000000001";
+    let last = "GET /vaccines/1/reservations/00000000-0000-0000-0000-000000000009";
+    let unknown = "GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a";
+    assert_snapshot!(app.replies(&[first, last, unknown].map(str::to_owned)).await, @r#"
+    GET /vaccines/1/reservations/00000000-0000-0000-0000-000000000001: 200 {"reservationId":"00000000-0000-0000-0000-000000000001","vaccineId":1,"state":"held"}
+    GET /vaccines/1/reservations/00000000-0000-0000-0000-000000000009: 200 {"reservationId":"00000000-0000-0000-0000-000000000009","vaccineId":1,"state":"held"}
+    GET /vaccines/1/reservations/00000000-0000-0000-0000-00000000000a: 404 no-such-reservation; there is no such reservation
+    "#);
+}
+
+#[tokio::test]
+async fn of_two_blocks_of_one_request_with_a_reservation_in_common_the_second_is_refused() {
+    let app = VaccineApp::with_doses(9).await;
+    let both = blocks(NORTH, &[block(10, 3, 0), block(12, 3, 0)]);
+    assert_snapshot!(app.request("POST /holds", both).await.in_short(), @r#"200 {"outcomes":[{"outcome":"held","vcName":"FIZER","count":3},{"outcome":"conflict"}]}"#);
+    assert_eq!(app.taken().await, 3);
+}
+
+#[tokio::test]
+async fn a_request_that_wants_too_much_is_refused_whole() {
+    let app = VaccineApp::with_doses(100_000).await;
     assert_snapshot!(app.request("POST /holds", many_holds(HOLDS_MAX + 1)).await, @r#"
     422 Unprocessable Entity
     content-type: application/problem+json
 
-    {"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"at most 512 in one request","field":"holds"}
+    {"type":"urn:anticorona:invalid-field","title":"A field is wrong","status":422,"detail":"at most 512 in one request","field":"blocks"}
     "#);
+    let mut refused = String::new();
+    for wrong in [
+        vec![block(1, 513, 0)],
+        vec![block(1, u32::MAX, 0)],
+        vec![block(1, 512, 0), block(1_000, 513, 0)],
+        vec![block(1, 1, 0), block(2, 1, 1_025)],
+        vec![json!({"first": ANA, "vaccineId": 1, "count": 1, "inHand": 1_025})],
+        vec![block(0xfffe, 2, 1)],
+        vec![block(1, 1, 0), json!({"first": ANA, "vaccineId": 1, "count": -1})],
+        vec![json!({"first": ANA, "vaccineId": 1, "count": 1, "ahead": 4_294_967_296_i64})],
+        vec![json!({"first": ANA, "vaccineId": 1})],
+    ] {
+        let reply = app.request("POST /holds", blocks(NORTH, &wrong)).await;
+        writeln!(refused, "{}", reply.in_short()).unwrap();
+    }
+    assert_snapshot!(refused, @"
+    422 invalid-field; blocks[0].count: at most 512
+    422 invalid-field; blocks[0].count: at most 512
+    422 invalid-field; blocks[1].count: at most 512
+    422 invalid-field; blocks[1].ahead: at most 1024
+    422 invalid-field; blocks[0].inHand: at most 1024
+    422 invalid-field; blocks[0].first: the last 16 bits leave too few numbers for the block
+    422 invalid-field; blocks[1].count: invalid value: integer `-1`, expected a whole number from 0 to 4294967295 at line 1 column 105
+    422 invalid-field; blocks[0].ahead: invalid value: integer `4294967296`, expected a whole number from 0 to 4294967295 at line 1 column 30
+    422 invalid-field; blocks[0].count: missing field `count` at line 1 column 73
+    ");
     assert_eq!(app.taken().await, 0);
+    let largest = [block(1, 300, 1_024), block(10_000, 212, 1_024), block(20_000, 0, 1_024)];
+    assert_eq!(app.request("POST /holds", blocks(NORTH, &largest)).await.status, 200);
     assert_eq!(app.request("POST /holds", many_holds(HOLDS_MAX)).await.status, 200);
-    assert_eq!(app.taken().await, i64::try_from(HOLDS_MAX).unwrap());
 }
 
 #[tokio::test]
@@ -136,7 +207,7 @@ async fn an_aborted_attempt_takes_no_dose_and_is_listed_until_its_owner_has_reco
     assert_snapshot!(app.request("POST /aborts", aborts).await.in_short(), @r#"200 {"refused":[]}"#);
     assert_eq!(app.taken().await, 0);
     let late = app.request("POST /holds", holds(NORTH, &[(ANA, 1), (BO, 1)])).await;
-    assert_snapshot!(late.in_short(), @r#"200 {"outcomes":[{"outcome":"released"},{"outcome":"released"}]}"#);
+    assert_snapshot!(late.in_short(), @r#"200 {"outcomes":[{"outcome":"conflict"},{"outcome":"conflict"}]}"#);
     let listed = |owner| format!("GET /holds?owner={owner}&heldForMs=0");
     let before = app.replies(&[listed(NORTH), listed(SOUTH)]).await;
     let recorded = |sequence, id: &str| {
@@ -217,4 +288,15 @@ async fn a_command_that_the_database_rejects_is_unavailable_and_changes_nothing(
     let batch = app.request("POST /holds", holds(NORTH, &[(ANA, 1), (BO, 1)])).await;
     assert_snapshot!(batch.in_short(), @r#"200 {"outcomes":[{"outcome":"failed"},{"outcome":"failed"}]}"#);
     assert_eq!(app.taken().await, 0);
+}
+
+#[tokio::test]
+async fn unresolved_holds_are_listed_by_vaccine() {
+    let app = VaccineApp::with_doses(9).await;
+    app.request("POST /holds", blocks(NORTH, &[block(10, 2, 0)])).await;
+    let listed = async |of: &str| {
+        let reply = app.request(&format!("GET /holds?heldForMs=0&vaccineId={of}"), "").await;
+        reply.json()["reservationIds"].as_array().unwrap().len()
+    };
+    assert_eq!((listed("1").await, listed("2").await), (2, 0));
 }

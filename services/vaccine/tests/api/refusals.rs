@@ -354,16 +354,16 @@ async fn requests_of_other_services_are_checked_as_strictly() {
     let app = VaccineApp::start();
     let mut replies = String::new();
     for body in [
-        r#"{"holds":[]}"#,
-        r#"{"owner":"north","holds":[]}"#,
-        &format!(r#"{{"owner":"{NORTH}","holds":[{{"reservationId":"{ANA}"}}]}}"#),
+        r#"{"blocks":[]}"#,
+        r#"{"owner":"north","blocks":[]}"#,
+        &format!(r#"{{"owner":"{NORTH}","blocks":[{{"first":"{ANA}"}}]}}"#),
     ] {
         let reply = app.request("POST /holds", body).await;
         writeln!(replies, "{}", reply.in_short()).unwrap();
     }
     assert_snapshot!(replies, @"
-    422 invalid-field; owner: missing field `owner` at line 1 column 12
+    422 invalid-field; owner: missing field `owner` at line 1 column 13
     422 invalid-field; owner: UUID parsing failed: invalid character: found `n` at 0 at line 1 column 16
-    422 invalid-field; holds[0].vaccineId: missing field `vaccineId` at line 1 column 113
+    422 invalid-field; blocks[0].vaccineId: missing field `vaccineId` at line 1 column 106
     ");
 }

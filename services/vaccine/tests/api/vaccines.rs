@@ -1,7 +1,8 @@
 //! Vaccines are registered, changed, removed and listed.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Instant};
 
+use contracts::vaccine::SOLD_OUT_FOR;
 use insta::assert_snapshot;
 use testkit::EventRecorder;
 
@@ -34,6 +35,16 @@ async fn a_number_may_be_a_string_and_a_body_that_was_read_may_be_sent_back() {
     let read = app.request("GET /vaccines/1", "").await;
     let written = app.request("PUT /vaccines/1", read.body()).await;
     assert_eq!((written.status.as_u16(), written.body()), (200, read.body()));
+}
+
+/// Stores repeat that a vaccine is sold out for a moment.
+#[tokio::test]
+async fn a_changed_stock_is_answered_when_no_store_refuses_it_any_more() {
+    let app = VaccineApp::start();
+    app.request("POST /vaccines", r#"{"vcName":"FIZER","stock":1}"#).await;
+    let since = Instant::now();
+    assert_eq!(app.request("PATCH /vaccines/1", r#"{"stock":2}"#).await.status, 200);
+    assert!(since.elapsed() >= SOLD_OUT_FOR, "{:?}", since.elapsed());
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! A naive model of the ledger: it keeps no counts, and counts the reservations whenever it needs them.
+//! A naive model of the ledger: it keeps no counts and no blocks. It counts the reservations whenever it needs them,
+//! and each knows which one was the first of its block.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +10,25 @@ use contracts::{
 use jiff::Timestamp;
 use vaccine::domain::{
     AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
-    HoldDose, Name, Pool, PoolId, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine,
-    Reply, ReservationRecord, ReturnDose,
+    HeldBlock, HoldDose, HoldDoses, Name, Pool, PoolId, Refusal, RegisterVaccine,
+    ReleaseReservation, RemoveVaccine, Reply, ReservationRecord, ReturnDose,
 };
+
+/// A reservation.
+#[derive(Clone, Debug)]
+struct Known {
+    first: ReservationId,
+    owner: Option<StoreId>,
+    claims: Vec<PoolId>,
+    state: ReservationState,
+    held_at: Timestamp,
+}
 
 /// The guard decides about holds only; bookings and used doses are facts.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     vaccines: BTreeMap<PoolId, (Name, Doses, i64)>,
-    reservations: BTreeMap<ReservationId, ReservationRecord>,
+    reservations: BTreeMap<ReservationId, Known>,
     last: i64,
 }
 
@@ -34,8 +45,9 @@ impl Model {
         Some(Pool { name: name.clone(), stock: *stock, taken, overcommitted: *overcommitted })
     }
 
-    pub(crate) fn reservation(&self, id: ReservationId) -> Option<&ReservationRecord> {
-        self.reservations.get(&id)
+    pub(crate) fn reservation(&self, id: ReservationId) -> Option<ReservationRecord<'_>> {
+        let Known { first: _, owner, claims, state, held_at } = self.reservations.get(&id)?;
+        Some(ReservationRecord { owner: *owner, claims, state: *state, held_at: *held_at })
     }
 
     pub(crate) fn decide(&mut self, command: &Command) -> Reply {
@@ -101,18 +113,64 @@ impl Model {
         }
     }
 
-    fn hold(&mut self, hold: &HoldDose) -> Result<Name, Refusal> {
-        match self.reservations.get(&hold.reservation) {
-            None => self.claim(hold, ReservationState::Held),
-            Some(known) if is_released(known) => Err(Refusal::Released),
-            Some(known) if known.state == ReservationState::Administered => {
-                Err(Refusal::Administered)
+    fn hold(&mut self, hold: &HoldDoses) -> Result<HeldBlock, Refusal> {
+        let wanted = hold.count + hold.ahead;
+        let ids: Option<Vec<_>> = (0..wanted.max(1)).map(|n| hold.first.nth(n)).collect();
+        let ids = ids.ok_or(Refusal::Conflict)?;
+        let Some(last) = ids.iter().rev().find_map(|id| self.reservations.get(id)) else {
+            let granted = self.room(hold)?;
+            for id in ids.into_iter().zip(0..granted.count).map(|(id, _)| id) {
+                self.insert(hold.first, &one(hold, id), ReservationState::Held);
             }
-            Some(known) if (known.owner, &known.claims) == (hold.owner, &hold.claims) => {
-                self.name(hold)
-            }
-            Some(_) => Err(Refusal::Conflict),
+            return Ok(granted);
+        };
+        let block = self.block(hold.first);
+        let is_same = |known: &&Known| {
+            (known.owner, &known.claims) == (hold.owner, &hold.claims) && !is_released(known)
+        };
+        let count = u32::try_from(block.len()).unwrap();
+        if (1..=wanted).contains(&count) && block.iter().all(is_same) {
+            return Ok(HeldBlock { name: self.name(&hold.claims)?, count });
         }
+        let known = self.block(last.first);
+        Err(if known.iter().any(|known| is_released(known)) {
+            Refusal::Released
+        } else if known.iter().any(|known| known.state == ReservationState::Administered) {
+            Refusal::Administered
+        } else {
+            Refusal::Conflict
+        })
+    }
+
+    /// The reservations of one block.
+    fn block(&self, first: ReservationId) -> Vec<&Known> {
+        self.reservations.values().filter(|known| known.first == first).collect()
+    }
+
+    /// Grants dose by dose, as long as there are units of every pool.
+    fn room(&self, hold: &HoldDoses) -> Result<HeldBlock, Refusal> {
+        let name = self.name(&hold.claims)?;
+        let mut left = Vec::new();
+        for id in &hold.claims {
+            left.push((*id, self.pool(*id).ok_or(Refusal::NoSuchPool)?.free()));
+        }
+        let fits = |doses: i64| {
+            let units = |id| hold.claims.iter().filter(|claim| **claim == id).count();
+            left.iter().all(|(id, free)| doses * i64::try_from(units(*id)).unwrap() <= *free)
+        };
+        let count = i64::from(hold.count);
+        let now = (0..=count).rev().find(|doses| *doses == 0 || fits(*doses)).unwrap();
+        // 64 more doses have to be free for each that its owner has ahead of demand.
+        let may_have = |ahead: i64| {
+            let in_hand = i64::from(hold.in_hand) + ahead;
+            in_hand <= 1_024 && fits(count + 64 * in_hand)
+        };
+        let ahead = (0..=i64::from(hold.ahead)).rev().find(|ahead| *ahead == 0 || may_have(*ahead));
+        let granted = now + ahead.unwrap();
+        if count > 0 && granted == 0 {
+            return Err(Refusal::SoldOut);
+        }
+        Ok(HeldBlock { name, count: u32::try_from(granted).unwrap() })
     }
 
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
@@ -140,9 +198,8 @@ impl Model {
             Some(known) if is_counted(known) => Err(Refusal::Conflict),
             Some(_) => Ok(()),
             None => {
-                let new = without_owner(aborted, &[], at);
-                self.reservations
-                    .insert(reservation, ReservationRecord { owner: Some(owner), ..new });
+                let new = without_owner(reservation, aborted, &[], at);
+                self.reservations.insert(reservation, Known { owner: Some(owner), ..new });
                 Ok(())
             }
         }
@@ -166,7 +223,7 @@ impl Model {
         let known = self
             .reservations
             .entry(id)
-            .or_insert_with(|| without_owner(ReservationState::Released, &[], at));
+            .or_insert_with(|| without_owner(id, ReservationState::Released, &[], at));
         let claims = &known.claims;
         if of.is_some_and(|pool| !claims.is_empty() && !claims.contains(&pool)) {
             return Err(Refusal::NoSuchReservation);
@@ -210,7 +267,7 @@ impl Model {
         if used.is_empty() || used.iter().any(|id| self.pool(*id).is_none()) {
             return Err(Refusal::NoSuchPool);
         }
-        let new = || without_owner(ReservationState::Administered, claims, at);
+        let new = || without_owner(id, ReservationState::Administered, claims, at);
         let known = self.reservations.entry(id).or_insert_with(new);
         let was_counted = is_counted(known);
         known.state = ReservationState::Administered;
@@ -230,7 +287,11 @@ impl Model {
 
     fn confirm(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
         match self.reservations.get_mut(&hold.reservation) {
-            None if hold.owner.is_none() => self.claim(hold, ReservationState::Booked).map(drop),
+            None if hold.owner.is_none() => {
+                self.room(&hold.clone().into())?;
+                self.insert(hold.reservation, hold, ReservationState::Booked);
+                Ok(())
+            }
             None => self.record_booked(hold),
             Some(known) if is_released(known) => Err(Refusal::Released),
             Some(known) if known.state == ReservationState::Administered => Ok(()),
@@ -244,25 +305,12 @@ impl Model {
         }
     }
 
-    fn claim(&mut self, hold: &HoldDose, state: ReservationState) -> Result<Name, Refusal> {
-        let name = self.name(hold)?;
-        for id in &hold.claims {
-            let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
-            let wanted = hold.claims.iter().filter(|claim| *claim == id).count();
-            if pool.taken + i64::try_from(wanted).unwrap() > pool.stock.count() {
-                return Err(Refusal::SoldOut);
-            }
-        }
-        self.insert(hold, state);
-        Ok(name)
-    }
-
     /// Whether there is room or not.
     fn record_booked(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
         if hold.claims.is_empty() || hold.claims.iter().any(|id| self.pool(*id).is_none()) {
             return Err(Refusal::NoSuchPool);
         }
-        self.insert(hold, ReservationState::Booked);
+        self.insert(hold.reservation, hold, ReservationState::Booked);
         for id in &hold.claims {
             let Pool { stock, taken, .. } = self.pool(*id).unwrap();
             let (_, _, overcommitted) = self.vaccines.get_mut(id).unwrap();
@@ -271,27 +319,35 @@ impl Model {
         Ok(())
     }
 
-    fn insert(&mut self, hold: &HoldDose, state: ReservationState) {
+    fn insert(&mut self, first: ReservationId, hold: &HoldDose, state: ReservationState) {
         let HoldDose { reservation, owner, claims, at } = hold.clone();
-        self.reservations
-            .insert(reservation, ReservationRecord { owner, claims, state, held_at: at });
+        self.reservations.insert(reservation, Known { first, owner, claims, state, held_at: at });
     }
 
-    fn name(&self, hold: &HoldDose) -> Result<Name, Refusal> {
-        let first = hold.claims.first().and_then(|id| self.vaccines.get(id));
+    fn name(&self, claims: &[PoolId]) -> Result<Name, Refusal> {
+        let first = claims.first().and_then(|id| self.vaccines.get(id));
         let (name, ..) = first.ok_or(Refusal::NoSuchPool)?;
         Ok(name.clone())
     }
 }
 
-fn without_owner(state: ReservationState, claims: &[PoolId], at: Timestamp) -> ReservationRecord {
-    ReservationRecord { owner: None, claims: claims.to_vec(), state, held_at: at }
+fn one(hold: &HoldDoses, reservation: ReservationId) -> HoldDose {
+    HoldDose { reservation, owner: hold.owner, claims: hold.claims.clone(), at: hold.at }
 }
 
-fn is_counted(known: &ReservationRecord) -> bool {
+fn without_owner(
+    id: ReservationId,
+    state: ReservationState,
+    claims: &[PoolId],
+    at: Timestamp,
+) -> Known {
+    Known { first: id, owner: None, claims: claims.to_vec(), state, held_at: at }
+}
+
+fn is_counted(known: &Known) -> bool {
     matches!(known.state, ReservationState::Held | ReservationState::Booked)
 }
 
-fn is_released(known: &ReservationRecord) -> bool {
+fn is_released(known: &Known) -> bool {
     matches!(known.state, ReservationState::Released | ReservationState::Aborted)
 }

@@ -6,11 +6,15 @@ use proptest::{
     prelude::*,
     sample::{Index, subsequence},
 };
-use vaccine::domain::{Command, ConfirmHold, Ledger, Pool, PoolId, Refusal, decide, is_sold_out};
+use vaccine::domain::{
+    Command, ConfirmHold, Ledger, Pool, PoolId, Refusal, Reply, ReservationBlock, decide,
+    is_sold_out,
+};
 
 use crate::{
     commands::{
-        administer, any_command, confirm, doses, hold, name, register, reservation, return_dose,
+        administer, any_block, any_command, confirm, doses, hold, name, register, reservation,
+        return_dose,
     },
     model::Model,
 };
@@ -32,7 +36,7 @@ proptest! {
             for id in 1..=ledger.last_pool {
                 prop_assert_eq!(ledger.pools.get(&PoolId(id)).cloned(), model.pool(PoolId(id)));
             }
-            for id in (1..=5).map(reservation) {
+            for id in (1..=12).chain(0xfff0..=0x1_0010).map(reservation) {
                 prop_assert_eq!(ledger.reservations.get(&id), model.reservation(id));
             }
         }
@@ -49,6 +53,61 @@ proptest! {
                 let Pool { stock, taken, overcommitted, name: _ } = pool;
                 prop_assert!((0..=stock.count() + overcommitted).contains(taken), "{:?}", pool);
                 prop_assert!(*overcommitted == 0 || pool.free() <= 0, "{:?}", pool);
+            }
+        }
+    }
+
+    #[test]
+    fn the_doses_taken_are_the_reservations_held_and_booked_in_all_blocks(
+        commands in any_commands()
+    ) {
+        let mut ledger = Ledger::default();
+        for command in &commands {
+            decide(&mut ledger, command);
+            for pool in (1..=ledger.last_pool).map(PoolId) {
+                let taken = ledger.pools.get(&pool).map_or(0, |pool| pool.taken);
+                let blocks = ledger.reservations.changes();
+                prop_assert_eq!(taken, blocks.map(|(_, block, _)| counted(block, pool)).sum::<i64>());
+            }
+        }
+    }
+
+    #[test]
+    fn no_reservation_is_in_two_blocks(commands in any_commands()) {
+        let mut ledger = Ledger::default();
+        for command in &commands {
+            decide(&mut ledger, command);
+            let mut free = reservation(0);
+            for (first, block, _) in ledger.reservations.changes() {
+                prop_assert!(*first >= free, "{:?} begins before {:?}", first, free);
+                prop_assert!(first.nth(block.count() - 1).is_some(), "{:?} is too long", first);
+                free = reservation(first.0.as_u128() + u128::from(block.count()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_hold_that_was_granted_has_the_same_reply_until_a_reservation_of_it_is_released(
+        commands in any_commands(), hold in any_block(), later in vec(any_command(), 0..20),
+    ) {
+        let mut ledger = Ledger::default();
+        for command in &commands {
+            decide(&mut ledger, command);
+        }
+        let hold = Command::Hold(hold);
+        let reply = decide(&mut ledger, &hold);
+        let is_release = |command: &Command| {
+            matches!(
+                command,
+                Command::Release(_) | Command::Return(_) | Command::Abort(_)
+                    // A vaccine whose name is changed, or that is gone when its doses are used.
+                    | Command::Change(_) | Command::Remove(_)
+            )
+        };
+        for command in later.iter().filter(|command| !is_release(command)) {
+            decide(&mut ledger, command);
+            if matches!(&reply, Reply::Held(Ok(held)) if held.count > 0) {
+                prop_assert_eq!(&decide(&mut ledger, &hold), &reply);
             }
         }
     }
@@ -91,13 +150,12 @@ proptest! {
         for command in &commands {
             let before = ledger.clone();
             let refusal = decide(&mut ledger, command).refusal();
-            if let Command::Hold(hold) | Command::Confirm(ConfirmHold(hold)) = command
-                && (hold.owner.is_none() || matches!(command, Command::Hold(_)))
-            {
-                let is_known = before.reservations.get(&hold.reservation).is_some();
-                let is_refused = refusal == Some(Refusal::SoldOut);
-                prop_assert_eq!(is_sold_out(&before, hold), is_refused && !is_known);
-            }
+            let hold = match command {
+                Command::Hold(hold) => hold.clone(),
+                Command::Confirm(ConfirmHold(dose)) if dose.owner.is_none() => dose.clone().into(),
+                _ => continue,
+            };
+            prop_assert_eq!(is_sold_out(&before, &hold), refusal == Some(Refusal::SoldOut));
         }
     }
 
@@ -120,6 +178,16 @@ proptest! {
         }
         prop_assert_eq!(end(&shuffled), end(&in_order));
     }
+}
+
+/// The doses of a pool that are held or booked in a block.
+fn counted(block: &ReservationBlock, pool: PoolId) -> i64 {
+    let is_counted = |state: &ReservationState| {
+        matches!(state, ReservationState::Held | ReservationState::Booked)
+    };
+    let reservations = block.states.iter().copied().filter(is_counted).count();
+    let units = block.claims.iter().filter(|claim| **claim == pool).count();
+    i64::try_from(reservations * units).unwrap()
 }
 
 /// Enough doses of vaccine 1, one of them held.

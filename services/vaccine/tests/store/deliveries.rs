@@ -33,7 +33,7 @@ const POOL: &str = "
       FROM pools";
 
 const STATES: &str = "
-    SELECT id, state
+    SELECT id, states
       FROM reservations
   ORDER BY id";
 
@@ -45,7 +45,7 @@ fn counts(tx: &Tx<'_>) -> Result<Option<(i64, i64)>, SqlError> {
 /// The counts, and the state of each reservation.
 fn rows(tx: &Tx<'_>) -> Result<Vec<String>, SqlError> {
     let mut rows = vec![format!("{:?}", counts(tx)?)];
-    rows.extend(tx.all(STATES, &[], |row| Ok(format!("{} {}", row.uuid(0)?, row.int(1)?)))?);
+    rows.extend(tx.all(STATES, &[], |row| Ok(format!("{} {}", row.uuid(0)?, row.text(1)?)))?);
     Ok(rows)
 }
 

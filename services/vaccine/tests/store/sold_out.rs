@@ -16,13 +16,13 @@ use platform_store::{
 use testkit::{TEST_TIMEOUT, TestDatabase, on_both_databases};
 use tokio::time::timeout;
 use vaccine::{
-    domain::{Command, ConfirmHold, Ledger, Name, PoolId, Refusal, RemoveVaccine, Reply},
+    domain::{Command, ConfirmHold, HeldBlock, Ledger, PoolId, Refusal, RemoveVaccine, Reply},
     holds::{Holds, Take},
     store::{MIGRATIONS, Queries},
 };
 
-use super::{change_vaccine, hold_doses, name, register_vaccine};
-use crate::commands::{confirm_without_owner, release_reservation};
+use super::{change_vaccine, hold_doses, register_vaccine};
+use crate::commands::{self, confirm_without_owner, dose, hold_block, release_reservation};
 
 /// A store that counts its transactions; none begins while the gate is locked.
 struct CountingStore {
@@ -68,7 +68,7 @@ impl<'a> VaccineProcess<'a> {
     }
 
     /// Holds doses, each given by reservation and vaccine.
-    fn hold(&self, holds: &[(u128, i64)]) -> Vec<Result<Name, Refusal>> {
+    fn hold(&self, holds: &[(u128, i64)]) -> Vec<Result<HeldBlock, Refusal>> {
         self.take(holds.iter().map(|(number, pool)| hold_doses(*number, &[*pool])).collect())
     }
 
@@ -88,11 +88,11 @@ fn in_a_minute() -> Instant {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is compared with refusals")]
-fn held() -> Result<Name, Refusal> {
-    Ok(name("FIZER"))
+fn held() -> Result<HeldBlock, Refusal> {
+    Ok(commands::held(1))
 }
 
-const SOLD_OUT: Result<Name, Refusal> = Err(Refusal::SoldOut);
+const SOLD_OUT: Result<HeldBlock, Refusal> = Err(Refusal::SoldOut);
 
 /// A process that remembers its only vaccine as sold out; reservation 1 holds the dose.
 fn sold_out(database: &TestDatabase) -> VaccineProcess<'_> {
@@ -113,8 +113,9 @@ on_both_databases!(
     only_sold_out_holds_of_a_batch_are_refused_without_a_commit,
     a_vaccine_that_was_removed_is_unknown_and_not_sold_out,
     a_confirmation_without_a_hold_is_refused_without_a_commit_too,
-    known_ids_of_one_moment_are_found_among_others,
-    known_ids_of_a_long_time_are_found_among_others,
+    a_repeated_block_that_was_granted_is_granted_again,
+    a_block_of_which_a_reservation_is_known_is_decided_in_a_commit,
+    known_ids_are_found_among_others_that_may_be_of_one_block_and_that_cannot,
 );
 
 fn a_load_spike_on_a_sold_out_vaccine_causes_no_commit(new: fn() -> TestDatabase) {
@@ -131,8 +132,7 @@ fn sold_out_is_replied_while_a_commit_is_running(new: fn() -> TestDatabase) {
     let database = new();
     let process = sold_out(&database);
     let locked = process.gate.lock();
-    let mut commit =
-        Box::pin(process.commands.submit(ConfirmHold(hold_doses(1, &[1])), in_a_minute()));
+    let mut commit = Box::pin(process.commands.submit(ConfirmHold(dose(1, &[1])), in_a_minute()));
     let first_poll = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(first_poll.is_pending(), "it commits behind a locked gate");
     let hold = process.holds.take(vec![hold_doses(3, &[1])], in_a_minute());
@@ -149,7 +149,7 @@ fn a_repeated_hold_that_was_granted_is_granted_again(new: fn() -> TestDatabase) 
         assert_eq!(process.hold(&[(1, 1)]), [held()]);
     }
     assert_eq!(process.hold(&[(3, 1), (1, 1), (4, 1)]), [SOLD_OUT, held(), SOLD_OUT]);
-    process.submit(ConfirmHold(hold_doses(1, &[1]))).unwrap();
+    process.submit(ConfirmHold(dose(1, &[1]))).unwrap();
     assert_eq!(process.hold(&[(1, 1)]), [held()]);
     assert_eq!(process.hold(&[(5, 1)]), [SOLD_OUT]);
 }
@@ -211,45 +211,58 @@ fn a_confirmation_without_a_hold_is_refused_without_a_commit_too(new: fn() -> Te
     assert_eq!(process.take(vec![confirm_without_owner(3, 1)]), [Ok(())]);
 }
 
-/// A reservation id of one moment, as [`uuid::Uuid::now_v7`] makes them.
-fn timed(number: u128) -> u128 {
-    0x0199_0000_0000_7000_8000_0000_0000_0000 + number
-}
-
-fn known_ids_of_one_moment_are_found_among_others(new: fn() -> TestDatabase) {
+fn a_repeated_block_that_was_granted_is_granted_again(new: fn() -> TestDatabase) {
     let database = new();
     let process = VaccineProcess::start(&database);
-    process.submit(register_vaccine(4));
-    let known = [timed(10), timed(20), timed(30), 7].map(|number| (number, 1));
-    assert_eq!(process.hold(&known), vec![held(); 4]);
-    assert_eq!(process.hold(&[(8, 1)]), [SOLD_OUT]);
+    process.submit(register_vaccine(3));
+    let block = |first| hold_block(first, 5, 2);
+    let granted = Ok(commands::held(3));
+    assert_eq!(process.take(vec![block(10), block(20)]), [granted.clone(), SOLD_OUT]);
     process.commits();
-
-    let holds = [5, 15, 25, 35].map(|number| (timed(number), 1));
-    assert_eq!(process.hold(&holds), vec![SOLD_OUT; 4]);
-    assert_eq!(process.hold(&[(timed(6), 1), (9, 1)]), vec![SOLD_OUT; 2]);
+    assert_eq!(process.take(vec![block(20), block(30)]), [SOLD_OUT, SOLD_OUT]);
     assert_eq!(process.commits(), 0);
-    for (number, reply) in [(10, held()), (20, held()), (30, held()), (31, SOLD_OUT), (9, SOLD_OUT)]
-    {
-        assert_eq!(process.hold(&[(timed(number), 1)]), vec![reply.clone()]);
-        let among_others = [(timed(1), 1), (timed(number), 1), (7, 1), (timed(40), 1)];
-        let replies = process.hold(&among_others);
-        assert_eq!(replies, [SOLD_OUT, reply, held(), SOLD_OUT], "{number}");
-    }
+    assert_eq!(process.take(vec![block(20), block(10)]), [SOLD_OUT, granted.clone()]);
+    process.submit(ConfirmHold(dose(11, &[1]))).unwrap();
+    assert_eq!(process.take(vec![block(10)]), [granted]);
 }
 
-fn known_ids_of_a_long_time_are_found_among_others(new: fn() -> TestDatabase) {
-    /// Too many for one range scan between two ids.
+fn a_block_of_which_a_reservation_is_known_is_decided_in_a_commit(new: fn() -> TestDatabase) {
+    let database = new();
+    let process = sold_out(&database);
+    for known in [10, 12, 14] {
+        process.submit(release_reservation(known)).unwrap();
+    }
+    process.commits();
+    for first in [10, 11, 12, 13, 14] {
+        let replies = process.take(vec![hold_block(first, 3, 0)]);
+        assert_eq!(replies, [Err(Refusal::Released)], "from {first}");
+    }
+    assert_eq!(process.commits(), 5);
+    assert_eq!(process.take(vec![hold_block(7, 3, 0), hold_block(15, 3, 0)]), [SOLD_OUT, SOLD_OUT]);
+    assert_eq!(process.commits(), 0);
+}
+
+fn known_ids_are_found_among_others_that_may_be_of_one_block_and_that_cannot(
+    new: fn() -> TestDatabase,
+) {
     const MANY: u128 = 1_100;
 
     let database = new();
     let process = VaccineProcess::start(&database);
-    process.submit(register_vaccine(1_100));
-    let known: Vec<_> = (1..=MANY).map(|number| (timed(number), 1)).collect();
-    assert_eq!(process.hold(&known), vec![held(); known.len()]);
-    assert_eq!(process.hold(&[(8, 1)]), [SOLD_OUT]);
-    let holds = [(timed(0), 1), (timed(MANY), 1), (timed(MANY + 1), 1)];
-    assert_eq!(process.hold(&holds), [SOLD_OUT, held(), SOLD_OUT]);
+    let apart = |number: u128| number << 16;
+    for id in [|number| 2 * number, apart] {
+        let vaccine = process.submit(register_vaccine(MANY.try_into().unwrap())).0.0;
+        let known: Vec<_> = (1..=MANY).map(|number| (id(number), vaccine)).collect();
+        assert_eq!(process.hold(&known), vec![held(); known.len()]);
+        assert_eq!(process.hold(&[(id(MANY) + 1, vaccine)]), [SOLD_OUT]);
+        process.commits();
+        let unknown = known.iter().map(|(id, vaccine)| (id + 1, *vaccine)).collect::<Vec<_>>();
+        assert_eq!(process.hold(&unknown), vec![SOLD_OUT; known.len()]);
+        assert_eq!(process.commits(), 0);
+        let few = [id(1) + 1, id(1), id(MANY), id(MANY) + 1].map(|id| (id, vaccine));
+        assert_eq!(process.hold(&few), [SOLD_OUT, held(), held(), SOLD_OUT]);
+        assert_eq!(process.hold(&known), vec![held(); known.len()]);
+    }
 }
 
 #[test]

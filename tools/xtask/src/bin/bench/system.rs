@@ -1,6 +1,7 @@
 //! The system under measurement, as it is shipped, and the echo server beside it.
 
 use std::{
+    fs, io,
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -50,13 +51,19 @@ fn program(name: &str) -> Result<PathBuf, DrillError> {
 impl TestSystem {
     /// All services in one process, on SQLite.
     pub(crate) async fn serve() -> Result<Self, DrillError> {
-        Self::start(environment()?, &[ServiceProcess::ALL], ServiceProcess::booking(0)).await
+        Self::serve_by(program("anticorona")?).await
+    }
+
+    /// The same by another program, such as an earlier build.
+    pub(crate) async fn serve_by(program: PathBuf) -> Result<Self, DrillError> {
+        let all = [ServiceProcess::ALL];
+        Self::start(environment(program)?, &all, ServiceProcess::booking(0)).await
     }
 
     /// One process per service, all on one PostgreSQL. Events are published over HTTP, as by `serve`.
     pub(crate) async fn on_postgres(url: &str) -> Result<Self, DrillError> {
         let names = service_list()?.iter().map(|(name, _)| ServiceProcess::new(name, 0));
-        let environment = environment()?.with_setting("DATABASE_URL", url);
+        let environment = environment(program("anticorona")?)?.with_setting("DATABASE_URL", url);
         Self::start(environment, &names.collect::<Vec<_>>(), ServiceProcess::booking(0)).await
     }
 
@@ -70,13 +77,15 @@ impl TestSystem {
     /// Vaccine alone, with fault injection.
     pub(crate) async fn vaccine() -> Result<Self, DrillError> {
         let vaccine = ServiceProcess::vaccine(0);
-        Self::start(environment()?.with_faults(), &[vaccine], vaccine).await
+        let environment = environment(program("anticorona")?)?.with_faults();
+        Self::start(environment, &[vaccine], vaccine).await
     }
 
     /// Booking alone.
     pub(crate) async fn booking(vaccine_url: &str) -> Result<Self, DrillError> {
         let booking = ServiceProcess::booking(0);
-        let environment = environment()?.with_setting("VACCINE_URL", vaccine_url);
+        let environment = environment(program("anticorona")?)?;
+        let environment = environment.with_setting("VACCINE_URL", vaccine_url);
         Self::start(environment, &[booking], booking).await
     }
 
@@ -113,26 +122,41 @@ impl TestSystem {
         self.pids.iter().copied().map(machine::memory_mib).sum()
     }
 
+    /// The size of all files of the process that runs everything.
+    pub(crate) fn stored_bytes(&self) -> Result<u64, DrillError> {
+        let files = fs::read_dir(self.system.data(ServiceProcess::ALL))?;
+        Ok(files.map(|file| Ok(file?.metadata()?.len())).sum::<io::Result<u64>>()?)
+    }
+
     pub(crate) async fn stored_bookings(&self) -> Result<u64, DrillError> {
         let list = get(&self.entry, "/bookings?size=1").await?;
         list["page"]["totalElements"].as_u64().ok_or_else(|| "a list without a total".into())
     }
 
-    /// How long it takes until vaccine, injection and mypage have consumed the events of all
-    /// bookings, which must all be of this vaccine. An error after `within`, or if the ledger counts
-    /// other than booking.
+    /// How long it takes until the consumers have caught up. Then all bookings must be of this vaccine: an error
+    /// if the ledger counts other than booking.
     pub(crate) async fn caught_up(
         &self,
         vaccine: i64,
         within: Duration,
     ) -> Result<Duration, DrillError> {
-        let start = Instant::now();
+        let took = self.consumers_caught_up(within).await?;
         let booked = self.stored_bookings().await?;
-        self.no_open_holds(within).await?;
         let ledger = get(&self.target("vaccine")?, &format!("/vaccines/{vaccine}")).await?;
         if ledger["bookQty"].as_u64() != Some(booked) {
             return Err(format!("{booked} bookings, but the ledger counts {ledger}").into());
         }
+        Ok(took)
+    }
+
+    /// How long it takes until injection and mypage have consumed the events of all bookings; then it waits until
+    /// no hold is open, which takes as long as doses are kept in hand. An error after `within`.
+    pub(crate) async fn consumers_caught_up(
+        &self,
+        within: Duration,
+    ) -> Result<Duration, DrillError> {
+        let start = Instant::now();
+        let booked = self.stored_bookings().await?;
         let all = |list: &Value| list["page"]["totalElements"] == booked;
         wait_until(&self.target("injection")?, "/injections?size=1", within, all).await?;
         // Lists of mypage have no total; it consumes bookings in their order.
@@ -143,7 +167,9 @@ impl TestSystem {
             let is_known = |mypage: &Value| mypage["bookId"] == newest;
             wait_until(&self.target("mypage")?, &path, within, is_known).await?;
         }
-        Ok(start.elapsed())
+        let took = start.elapsed();
+        self.no_open_holds(within).await?;
+        Ok(took)
     }
 
     /// Waits until vaccine has consumed the outcome of every hold.
@@ -153,8 +179,8 @@ impl TestSystem {
     }
 }
 
-fn environment() -> Result<TestEnvironment, DrillError> {
-    let environment = TestEnvironment::new(program("anticorona")?, service_list()?);
+fn environment(program: PathBuf) -> Result<TestEnvironment, DrillError> {
+    let environment = TestEnvironment::new(program, service_list()?);
     Ok(environment.with_setting("RUST_LOG", "warn"))
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Bookings that are stored before `stored` measures again; 0 leaves it out
     #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(..=5_000_000))]
     bookings: u64,
+    /// An earlier build of `anticorona` that takes turns too, as o
+    #[arg(long, value_name = "PROGRAM")]
+    old: Option<PathBuf>,
     /// Writes every figure to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
@@ -57,6 +60,15 @@ pub(super) enum Subject {
     /// sold out; ours on SQLite, no dose left
     #[value(name = "g")]
     SoldOut,
+    /// ours with keys; b with an Idempotency-Key on every request
+    #[value(name = "k")]
+    Keyed,
+    /// ours with small pools; on SQLite, one of 2,000 vaccines of 40 doses at random
+    #[value(name = "p")]
+    SmallPools,
+    /// an earlier build; as b, the program of --old
+    #[value(name = "o", hide = true)]
+    Old,
     /// One client alone, beside disk syncs
     Alone,
     /// The reference's load with the real siege
@@ -68,7 +80,7 @@ pub(super) enum Subject {
 }
 
 /// What takes turns.
-pub(super) const CONTESTANTS: [Subject; 7] = [
+pub(super) const CONTESTANTS: [Subject; 10] = [
     Subject::Echo,
     Subject::Sqlite,
     Subject::Postgres,
@@ -76,6 +88,9 @@ pub(super) const CONTESTANTS: [Subject; 7] = [
     Subject::OneStatement,
     Subject::Redis,
     Subject::SoldOut,
+    Subject::Keyed,
+    Subject::SmallPools,
+    Subject::Old,
 ];
 
 pub(super) const ON_POSTGRES: [Subject; 3] =
@@ -105,6 +120,8 @@ impl Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) subjects: Vec<Subject>,
+    /// The earlier build.
+    pub(super) old: Option<PathBuf>,
     pub(super) turns: u8,
     pub(super) lasting: Duration,
     pub(super) bookings: u64,
@@ -120,9 +137,12 @@ impl Plan {
         if options.bookings == 0 {
             subjects.retain(|&subject| subject != Subject::Stored);
         }
+        subjects.retain(|&subject| subject != Subject::Old);
+        subjects.extend(options.old.is_some().then_some(Subject::Old));
         let (turns, seconds) = if options.quick { (2, 2) } else { (5, 5) };
         Self {
             subjects,
+            old: options.old.clone(),
             turns: options.turns.unwrap_or(turns),
             lasting: Duration::from_secs(options.seconds.unwrap_or(seconds)),
             bookings: options.bookings,
@@ -134,7 +154,8 @@ impl Plan {
     }
 
     pub(super) fn is_everything(&self) -> bool {
-        Subject::value_variants().iter().all(|&subject| self.includes(subject))
+        let mut all = Subject::value_variants().iter().filter(|&&subject| subject != Subject::Old);
+        all.all(|&subject| self.includes(subject))
     }
 
     pub(super) fn includes_any(&self, subjects: &[Subject]) -> bool {
@@ -174,6 +195,8 @@ mod tests {
     fn everything_is_measured_by_default() {
         assert!(plan("").is_everything());
         assert_eq!(plan("--only a,stored").subjects, [Subject::Echo, Subject::Stored]);
+        assert_eq!(plan("--only a,o").subjects, [Subject::Echo]);
+        assert_eq!(plan("--only a --old x").subjects, [Subject::Echo, Subject::Old]);
         assert_eq!(plan("--quick").subjects, QUICK);
         assert_eq!(plan("--quick --only f").subjects, [Subject::Redis]);
         assert!(!plan("--bookings 0").includes(Subject::Stored));
@@ -190,7 +213,7 @@ mod tests {
     fn only_tools_of_measured_subjects_are_needed() {
         let packages =
             |line| plan(line).tools().iter().map(|tool| tool.package).collect::<Vec<_>>();
-        assert!(packages("--only a,b,g,alone,start,stored").is_empty());
+        assert!(packages("--only a,b,g,k,p,alone,start,stored").is_empty());
         assert_eq!(packages("--only c,f,siege"), ["postgresql", "redis-server", "siege"]);
     }
 }

@@ -71,7 +71,8 @@ async fn store(
     let caught_up = full.caught_up(vaccine, CAUGHT_UP_WITHIN).await?.as_secs_f64();
     let times = [("filled_within_s", filled_within), ("caught_up_s", caught_up)];
     figures.push("stored", times.to_vec());
-    figures.push("stored", vec![("memory_mib", full.memory_mib()?)]);
+    let bytes = count_of(full.stored_bytes()?) / count_of(stored.max(1));
+    figures.push("stored", vec![("memory_mib", full.memory_mib()?), ("bytes_per_booking", bytes)]);
     Ok(())
 }
 

@@ -1,0 +1,236 @@
+//! The doses in hand: held for this store, and not given to a citizen yet.
+//!
+//! A request for doses asks for those of the citizens who wait, and for some that will be wanted soon; so most citizens
+//! get one without waiting for `vaccine`. A dose in hand is an ordinary hold: the ledger has counted it, and should
+//! this process end, it is an orphaned one, which [`crate::resolver`] releases. One that nobody wants is given back
+//! before it would count as orphaned.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use contracts::{
+    ids::{ReservationId, VaccineId},
+    vaccine::AHEAD_MAX,
+};
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::domain::HeldDose;
+
+/// How long a dose is kept in hand. A commit begins within three seconds of that, so it is booked before a hold counts
+/// as orphaned: [`crate::resolver::ORPHANED_AFTER_MS`].
+pub const KEPT_FOR: Duration = Duration::from_secs(4);
+
+/// For how long the doses in hand should be enough, at the rate at which they were taken since the last request.
+const HORIZON: Duration = Duration::from_millis(100);
+
+/// The shortest time over which that rate is measured: citizens who come at once are no more than they are. A quarter, so
+/// that of a rate that lasts twice as many are requested each time, until there are enough.
+const RATE_SPAN_MIN: Duration = Duration::from_millis(25);
+
+/// Vaccines of which doses are in hand; those of further ones are requested one by one.
+const VACCINES_MAX: usize = 1_024;
+
+/// The doses in hand. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Hand(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    supplies: Mutex<BTreeMap<VaccineId, Supply>>,
+    runs_low: Notify,
+}
+
+/// The doses in hand of one vaccine.
+#[derive(Debug)]
+struct Supply {
+    vaccine_name: Arc<str>,
+    /// The oldest first.
+    doses: VecDeque<InHand>,
+    /// How many there were after the last request.
+    filled_to: usize,
+    filled_at: Instant,
+    /// Taken since then.
+    taken: u32,
+    /// Whether half of them is taken.
+    is_low: bool,
+}
+
+/// A dose that is held since then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InHand {
+    pub(crate) reservation: ReservationId,
+    pub(crate) held_at: Instant,
+}
+
+/// A dose for one citizen. Dropped before it was [spent](Dose::spend), it is back in hand.
+#[derive(Debug)]
+pub struct Dose {
+    vaccine: VaccineId,
+    vaccine_name: Arc<str>,
+    held: InHand,
+    /// None once it is spent.
+    hand: Option<Hand>,
+}
+
+impl Dose {
+    /// Its reservation.
+    pub fn reservation(&self) -> ReservationId {
+        self.held.reservation
+    }
+
+    /// What a booking has to know of it.
+    pub fn held(&self) -> HeldDose {
+        let vaccine_name = (*self.vaccine_name).to_owned();
+        HeldDose { reservation: self.held.reservation, vaccine_name }
+    }
+
+    /// It is booked, or may be: nobody else gets it.
+    pub fn spend(mut self) {
+        self.hand = None;
+    }
+}
+
+impl Drop for Dose {
+    fn drop(&mut self) {
+        if let Some(Hand(shared)) = self.hand.take()
+            && let Some(supply) = shared.supplies.lock().get_mut(&self.vaccine)
+        {
+            supply.put_back(self.held);
+        }
+    }
+}
+
+/// Doses of one vaccine to be requested ahead of demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ahead {
+    /// How many.
+    pub(crate) wanted: u32,
+    /// Doses in hand already.
+    pub(crate) in_hand: u32,
+}
+
+impl Hand {
+    /// A dose of a vaccine, if one is in hand.
+    pub(crate) fn take(&self, vaccine: VaccineId) -> Option<Dose> {
+        let mut supplies = self.0.supplies.lock();
+        let supply = supplies.get_mut(&vaccine)?;
+        // Older ones are about to be given back.
+        let old = supply.doses.partition_point(|dose| dose.held_at.elapsed() >= KEPT_FOR);
+        let dose = supply.doses.remove(old)?;
+        supply.taken = supply.taken.saturating_add(1);
+        let is_low = supply.filled_to > 0 && supply.doses.len() * 2 <= supply.filled_to;
+        if is_low && !supply.is_low {
+            supply.is_low = true;
+            self.0.runs_low.notify_one();
+        }
+        Some(self.dose(vaccine, supply, dose))
+    }
+
+    fn dose(&self, vaccine: VaccineId, supply: &Supply, held: InHand) -> Dose {
+        let vaccine_name = Arc::clone(&supply.vaccine_name);
+        Dose { vaccine, vaccine_name, held, hand: Some(self.clone()) }
+    }
+
+    /// Waits until half of what was last requested ahead is taken, of some vaccine.
+    pub(crate) async fn runs_low(&self) {
+        self.0.runs_low.notified().await;
+    }
+
+    /// The vaccines of which it is.
+    pub(crate) fn low(&self) -> Vec<VaccineId> {
+        let supplies = self.0.supplies.lock();
+        supplies.iter().filter(|(_, supply)| supply.is_low).map(|(id, _)| *id).collect()
+    }
+
+    /// How many doses to request ahead of demand, where so many citizens wait for others.
+    pub(crate) fn ahead(&self, vaccine: VaccineId, waiting: u32) -> Ahead {
+        let mut supplies = self.0.supplies.lock();
+        let is_full = supplies.len() >= VACCINES_MAX;
+        let Some(supply) = supplies.get_mut(&vaccine) else {
+            // As many may come next as have come at once with the first of them; one alone may be the only one.
+            let wanted = if is_full { 0 } else { waiting.saturating_sub(1) };
+            return Ahead { wanted, in_hand: 0 };
+        };
+        let wanted = u128::from(supply.taken.saturating_add(waiting));
+        let elapsed = supply.filled_at.elapsed().max(RATE_SPAN_MIN);
+        let enough = wanted * HORIZON.as_micros() / elapsed.as_micros();
+        let enough = u32::try_from(enough).unwrap_or(AHEAD_MAX).min(AHEAD_MAX);
+        let in_hand = u32::try_from(supply.doses.len()).unwrap_or(u32::MAX).min(AHEAD_MAX);
+        let wanted = enough.saturating_sub(in_hand);
+        supply.is_low &= wanted > 0;
+        Ahead { wanted, in_hand }
+    }
+
+    /// Adds doses that are held since then, but for those of the citizens who wait: nobody else can take them.
+    pub(crate) fn fill(
+        &self,
+        vaccine: VaccineId,
+        vaccine_name: &str,
+        mut held: impl Iterator<Item = InHand>,
+        waiting: usize,
+    ) -> Vec<Dose> {
+        let vaccine_name: Arc<str> = vaccine_name.into();
+        let dose = |held| {
+            let vaccine_name = Arc::clone(&vaccine_name);
+            Dose { vaccine, vaccine_name, held, hand: Some(self.clone()) }
+        };
+        let given = held.by_ref().take(waiting).map(dose).collect();
+        let mut held = held.peekable();
+        let mut supplies = self.0.supplies.lock();
+        if held.peek().is_some() || supplies.len() < VACCINES_MAX || supplies.contains_key(&vaccine)
+        {
+            let supply = supplies.entry(vaccine).or_insert_with(Supply::new);
+            supply.vaccine_name = vaccine_name;
+            held.for_each(|dose| supply.put_back(dose));
+            (supply.filled_to, supply.filled_at) = (supply.doses.len(), Instant::now());
+            (supply.taken, supply.is_low) = (0, false);
+        }
+        given
+    }
+
+    /// Takes the doses that were in hand for too long, and forgets the vaccines of which there are none.
+    pub(crate) fn expire(&self) -> Vec<ReservationId> {
+        let mut expired = Vec::new();
+        self.0.supplies.lock().retain(|_, supply| {
+            let is_old = |dose: &InHand| dose.held_at.elapsed() >= KEPT_FOR;
+            while let Some(dose) = supply.doses.pop_front_if(|dose| is_old(dose)) {
+                expired.push(dose.reservation);
+            }
+            !supply.doses.is_empty() || supply.filled_at.elapsed() < KEPT_FOR
+        });
+        expired
+    }
+
+    /// Takes every dose.
+    pub(crate) fn empty(&self) -> Vec<ReservationId> {
+        let supplies = mem::take(&mut *self.0.supplies.lock());
+        supplies
+            .into_values()
+            .flat_map(|supply| supply.doses)
+            .map(|dose| dose.reservation)
+            .collect()
+    }
+}
+
+impl Supply {
+    fn new() -> Self {
+        Self {
+            vaccine_name: Arc::from(""),
+            doses: VecDeque::new(),
+            filled_to: 0,
+            filled_at: Instant::now(),
+            taken: 0,
+            is_low: false,
+        }
+    }
+
+    fn put_back(&mut self, dose: InHand) {
+        let older = self.doses.partition_point(|other| other.held_at < dose.held_at);
+        self.doses.insert(older, dose);
+    }
+}
