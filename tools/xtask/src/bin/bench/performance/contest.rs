@@ -167,7 +167,12 @@ impl Contestant {
                 turn.push(("memory_mib", memory));
                 // No work is left for the next turn.
                 if status == 201 {
-                    let caught_up = system.consumers_caught_up(CAUGHT_UP_WITHIN).await?;
+                    let caught_up = match *wanted {
+                        Wanted::One { vaccine, .. } | Wanted::Keyed { vaccine } => {
+                            system.caught_up(vaccine, CAUGHT_UP_WITHIN).await?
+                        }
+                        Wanted::SmallPools => system.consumers_caught_up(CAUGHT_UP_WITHIN).await?,
+                    };
                     turn.push(("caught_up_s", caught_up.as_secs_f64()));
                 }
                 postgres.as_ref().map_or(Ok(()), Pgbench::write_back)?;
