@@ -128,11 +128,11 @@ impl Hand {
             supply.is_low = true;
             self.0.runs_low.notify_one();
         }
-        Some(self.dose(vaccine, supply, dose))
+        Some(self.dose(vaccine, &supply.vaccine_name, dose))
     }
 
-    fn dose(&self, vaccine: VaccineId, supply: &Supply, held: InHand) -> Dose {
-        let vaccine_name = Arc::clone(&supply.vaccine_name);
+    fn dose(&self, vaccine: VaccineId, vaccine_name: &Arc<str>, held: InHand) -> Dose {
+        let vaccine_name = Arc::clone(vaccine_name);
         Dose { vaccine, vaccine_name, held, hand: Some(self.clone()) }
     }
 
@@ -175,10 +175,7 @@ impl Hand {
         waiting: usize,
     ) -> Vec<Dose> {
         let vaccine_name: Arc<str> = vaccine_name.into();
-        let dose = |held| {
-            let vaccine_name = Arc::clone(&vaccine_name);
-            Dose { vaccine, vaccine_name, held, hand: Some(self.clone()) }
-        };
+        let dose = |held| self.dose(vaccine, &vaccine_name, held);
         let given = held.by_ref().take(waiting).map(dose).collect();
         let mut held = held.peekable();
         let mut supplies = self.0.supplies.lock();
