@@ -167,7 +167,7 @@ fn dead_lettered_event(letter: DeadLetter) -> DeadLetteredEvent {
         source: StoreId(id.source),
         sequence: id.sequence,
         r#type: event.r#type,
-        data: event.data,
+        data: event.data.to_string(),
         reason,
         since: timestamp(dead_lettered_at_ms),
         dismissal: dismissal

@@ -279,7 +279,7 @@ fn dead_letter(event: &CloudEvent, at: Timestamp, reason: String) -> DeadLetter 
         event: Event {
             r#type: short_name(&event.r#type).unwrap_or(&event.r#type).to_owned(),
             at_ms: event.time.as_millisecond(),
-            data: event.data.get().to_owned(),
+            data: event.data.clone().into(),
         },
         reason,
         dead_lettered_at_ms: at.as_millisecond(),

@@ -6,7 +6,7 @@ use contracts::{
 };
 use jiff::Timestamp;
 use platform_store::Event;
-use serde_json::value::RawValue;
+use serde_json::Map;
 
 /// A row of an outbox, or a dead letter, in its envelope; `None` if it is not one that this program writes.
 pub(crate) fn envelope(source: StoreId, sequence: u64, event: Event) -> Option<CloudEvent> {
@@ -17,7 +17,7 @@ pub(crate) fn envelope(source: StoreId, sequence: u64, event: Event) -> Option<C
         sequence,
         r#type: full_type(&event.r#type),
         time: Timestamp::from_millisecond(event.at_ms).ok()?,
-        data: RawValue::from_string(event.data).ok()?,
+        data: event.data.into(),
         snapshot: None,
     })
 }
@@ -41,7 +41,7 @@ pub(crate) fn snapshot_end(
     after: Option<i64>,
     at_ms: i64,
 ) -> Option<CloudEvent> {
-    let event = Event { r#type: SNAPSHOT_END.to_owned(), at_ms, data: "{}".to_owned() };
+    let event = Event::of(SNAPSHOT_END, at_ms, &Map::new()).ok()?;
     let snapshot = Some(SnapshotPart::End { after });
     Some(CloudEvent { snapshot, ..envelope(source, up_to, event)? })
 }

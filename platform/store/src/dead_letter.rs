@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     error::SqlError,
-    outbox::Event,
+    outbox::{Event, Payload},
     sql::Tx,
     value::{Row, Value},
 };
@@ -133,7 +133,7 @@ pub fn add(tx: &Tx<'_>, dead_letter: &DeadLetter) -> Result<(), SqlError> {
         sequence,
         event.r#type.as_str().into(),
         event.at_ms.into(),
-        event.data.as_str().into(),
+        (*event.data).into(),
         reason.as_str().into(),
         (*dead_lettered_at_ms).into(),
     ];
@@ -184,7 +184,7 @@ fn dead_letter(row: &Row<'_>) -> Result<DeadLetter, SqlError> {
         event: Event {
             r#type: row.text(2)?.to_owned(),
             at_ms: row.int(3)?,
-            data: row.text(4)?.to_owned(),
+            data: Payload::parse(row.text(4)?.to_owned())?,
         },
         reason: row.text(5)?.to_owned(),
         dead_lettered_at_ms: row.int(6)?,

@@ -34,7 +34,7 @@ pub use {
     error::{OpenError, SqlError, StoreError},
     migrate::Migration,
     notifier::{Notifier, Subscription},
-    outbox::{Event, OutboxEntry},
+    outbox::{Event, OutboxEntry, Payload},
     page::{Keyset, PageRange, PageRows, PageStart},
     read::{READ_CONNECTIONS_MAX, ReadError, ReadPool},
     retention::{Prunable, Prune},

@@ -8,10 +8,10 @@
 //! The oldest rows are deleted once every consumer has them and they are old enough ([`crate::retention`]);
 //! the last row never, since it numbers the next.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Deref};
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     error::SqlError,
@@ -26,16 +26,60 @@ pub struct Event {
     pub r#type: String,
     /// When it happened, in milliseconds since 1970.
     pub at_ms: i64,
-    /// Its payload, JSON as text.
-    pub data: String,
+    /// Its payload.
+    pub data: Payload,
 }
 
 impl Event {
     /// An event with a payload that is serialised here.
     pub fn of(r#type: &str, at_ms: i64, data: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self { r#type: r#type.to_owned(), at_ms, data: serde_json::to_string(data)? })
+        Ok(Self { r#type: r#type.to_owned(), at_ms, data: Payload::of(data)? })
     }
 }
+
+/// The payload of an event: JSON as text. That it is JSON is known, so nothing on its way parses it again.
+#[derive(Clone, Debug)]
+pub struct Payload(Box<RawValue>);
+
+impl Payload {
+    /// What is serialised as JSON.
+    pub fn of(data: &impl Serialize) -> serde_json::Result<Self> {
+        to_raw_value(data).map(Self)
+    }
+
+    /// A text that is JSON.
+    pub fn parse(text: String) -> serde_json::Result<Self> {
+        RawValue::from_string(text).map(Self)
+    }
+}
+
+impl From<Box<RawValue>> for Payload {
+    fn from(data: Box<RawValue>) -> Self {
+        Self(data)
+    }
+}
+
+impl From<Payload> for Box<RawValue> {
+    fn from(Payload(data): Payload) -> Self {
+        data
+    }
+}
+
+impl Deref for Payload {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Payload {}
 
 /// An event of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,11 +152,12 @@ pub(crate) fn append_after(
 ) -> Result<(), SqlError> {
     let Some(newest_ms) = events.iter().map(|event| event.at_ms).max() else { return Ok(()) };
     let last = last.first(|row| row.int(0))?.unwrap_or(0) + number_of(events.len());
-    let stored = events.iter().map(|Event { r#type, at_ms, data }| {
-        let (r#type, data) = (Cow::Borrowed(&**r#type), serde_json::from_str(data)?);
-        Ok(StoredEvent { r#type, at_ms: *at_ms, data })
+    let stored = events.iter().map(|Event { r#type, at_ms, data: Payload(data) }| StoredEvent {
+        r#type: Cow::Borrowed(r#type),
+        at_ms: *at_ms,
+        data,
     });
-    let stored = serde_json::to_string(&stored.collect::<serde_json::Result<Vec<_>>>()?)?;
+    let stored = serde_json::to_string(&stored.collect::<Vec<_>>())?;
     tx.execute(APPEND, &[last.into(), newest_ms.into(), stored.as_str().into()])
 }
 
@@ -148,7 +193,7 @@ fn entries(row: &Row<'_>) -> Result<Vec<OutboxEntry>, SqlError> {
     let stored = stored.map_err(|_| SqlError::Decode { column: 1, expected: "events as JSON" })?;
     let first = row.int(0)? - number_of(stored.len()) + 1;
     let entry = |(StoredEvent { r#type, at_ms, data }, sequence): (_, i64)| {
-        let event = Event { r#type: r#type.into_owned(), at_ms, data: data.get().to_owned() };
+        let event = Event { r#type: r#type.into_owned(), at_ms, data: Payload(data.to_owned()) };
         OutboxEntry { sequence: sequence.cast_unsigned(), event }
     };
     Ok(stored.into_iter().zip(first..).map(entry).collect())

@@ -71,12 +71,9 @@ impl Aggregate for Numbers {
     }
 
     fn event(number: &i64, reply: &Reply) -> serde_json::Result<Option<Event>> {
-        let event = |position| Event {
-            r#type: "Appended".to_owned(),
-            at_ms: *number,
-            data: format!(r#""{number} at {position}""#),
-        };
-        Ok(reply.ok().map(event))
+        let data = |position| format!("{number} at {position}");
+        let event = |position| Event::of("Appended", *number, &data(position));
+        reply.ok().map(event).transpose()
     }
 
     fn snapshot(_: &Tx<'_>, _: i64, _: u32) -> Result<Vec<(i64, Event)>, SqlError> {
@@ -157,7 +154,10 @@ impl Fixture {
             let dead_letters = dead_letter::open(tx, 1_000)?;
             Ok(Stored {
                 numbers: numbers(tx)?,
-                events: events.into_iter().map(|it| (it.sequence, it.event.data)).collect(),
+                events: events
+                    .into_iter()
+                    .map(|it| (it.sequence, it.event.data.to_string()))
+                    .collect(),
                 offsets: [
                     consumer::offset(tx, source(1))?.sequence,
                     consumer::offset(tx, source(2))?.sequence,
@@ -211,7 +211,7 @@ fn dismissal(at_ms: i64, reason: &str) -> Dismissal {
 fn invalid_event(sequence: u64) -> Input<i64> {
     let dead_letter = DeadLetter {
         id: letter(sequence),
-        event: Event { r#type: "Invalid".to_owned(), at_ms: 0, data: "{}".to_owned() },
+        event: Event::of("Invalid", 0, &()).expect("it is JSON"),
         reason: "no number".to_owned(),
         dead_lettered_at_ms: 0,
         dismissal: None,

@@ -43,7 +43,7 @@ async fn an_event_that_the_store_rejects_is_dead_lettered_after_some_deliveries(
     let [dead_letter] = &store.dead_letters().await[..] else { panic!("not one dead letter") };
     assert_eq!((dead_letter.id.source, dead_letter.id.sequence), (source(1).0, 2));
     assert_eq!(dead_letter.event.r#type, "Registered");
-    assert_eq!(dead_letter.event.data, batch[1].data.get());
+    assert_eq!(&*dead_letter.event.data, batch[1].data.get());
     assert_eq!(dead_letter.reason, "the store rejected it 5 times");
 
     assert_eq!(store.consumer.consume(&batch).await, Ok(4.into()));

@@ -21,10 +21,9 @@ fn events_of(commit: usize) -> usize {
 fn write(database: &TestDatabase, writer: usize) {
     let (mut store, _) = open(database);
     for commit in 0..COMMITS {
-        let event = |n| Event {
-            r#type: format!("{writer}"),
-            at_ms: 0,
-            data: format!(r#""{writer} {commit:02} {n}""#),
+        let event = |n| {
+            let data = format!("{writer} {commit:02} {n}");
+            Event::of(&writer.to_string(), 0, &data).expect("it is JSON")
         };
         let events: Vec<_> = (0..events_of(commit)).map(event).collect();
         store.transaction(|tx| outbox::append(tx, &events)).expect("writes");
@@ -59,7 +58,7 @@ fn a_reader_sees_every_event_of_eight_writers_once_and_in_order() {
     );
     for writer in 0..WRITERS {
         let own = seen.iter().filter(|entry| entry.event.r#type == writer.to_string());
-        let own: Vec<_> = own.map(|entry| entry.event.data.as_str()).collect();
+        let own: Vec<_> = own.map(|entry| &*entry.event.data).collect();
         assert!(own.is_sorted() && own.len() == events / WRITERS, "writer {writer}: {own:?}");
     }
 }
