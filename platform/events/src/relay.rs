@@ -141,6 +141,7 @@ impl<T: Transport> Relay<T> {
                     if matches!(error, PublishError::Restored { .. }) {
                         error!(cause, "{destination} is newer than this store");
                     } else {
+                        self.fence.open_if_unknown();
                         warn!(cause, pause_ms, "delivery to {destination} failed, retrying");
                     }
                     position = None;

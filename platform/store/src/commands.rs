@@ -52,7 +52,7 @@ impl<A: Aggregate> Commands<A> {
         command: C,
         deadline: Instant,
     ) -> Result<C::Reply, WriteError> {
-        self.check_fence()?;
+        self.check_fences().await?;
         let output = self.0.submit_one(Input::Command(command.into()), deadline).await?;
         Ok(reply::<A, C>(output)?)
     }
@@ -63,7 +63,7 @@ impl<A: Aggregate> Commands<A> {
         commands: Vec<C>,
         deadline: Instant,
     ) -> Result<Vec<Result<C::Reply, CommandError>>, WriteError> {
-        self.check_fence()?;
+        self.check_fences().await?;
         let inputs = commands.into_iter().map(|command| Input::Command(command.into())).collect();
         Ok(self.0.submit(inputs, deadline).await?.into_iter().map(reply::<A, C>).collect())
     }
@@ -85,7 +85,7 @@ impl<A: Aggregate> Commands<A> {
         change: DeadLetterChange<A::Command>,
         deadline: Instant,
     ) -> Result<(DeadLetterState, Option<A::Reply>), WriteError> {
-        self.check_fence()?;
+        self.check_fences().await?;
         let output = self.0.submit_one(Input::DeadLetter { id, change }, deadline).await??;
         match output {
             Output::DeadLetter { state, reply } => Ok((state, reply)),
@@ -97,7 +97,7 @@ impl<A: Aggregate> Commands<A> {
 
     /// Deletes what is not needed any more, a little of it; how many rows, of the table with the most.
     pub async fn prune(&self, prune: Prune, deadline: Instant) -> Result<usize, WriteError> {
-        self.check_fence()?;
+        self.check_fences().await?;
         match self.0.submit_one(Input::Prune(prune), deadline).await?? {
             Output::Pruned(rows) => Ok(rows),
             Output::Reply(_) | Output::Consumed { .. } | Output::DeadLetter { .. } => {
@@ -106,7 +106,8 @@ impl<A: Aggregate> Commands<A> {
         }
     }
 
-    fn check_fence(&self) -> Result<(), WriteError> {
+    async fn check_fences(&self) -> Result<(), WriteError> {
+        self.health().fences_are_known().await;
         if self.health().is_fenced() { Err(WriteError::Fenced) } else { Ok(()) }
     }
 

@@ -10,6 +10,7 @@ pub mod database;
 pub mod dead_letter;
 mod delayed;
 mod error;
+mod fence;
 mod migrate;
 mod notifier;
 pub mod outbox;
@@ -32,6 +33,7 @@ pub use {
     dead_letter::{DeadLetter, DeadLetterChange, DeadLetterId, DeadLetterState, Dismissal},
     delayed::DelayedStore,
     error::{OpenError, SqlError, StoreError},
+    fence::{Fence, UNKNOWN_MAX},
     migrate::Migration,
     notifier::{Notifier, Subscription},
     outbox::{Event, OutboxEntry, Payload},
@@ -41,7 +43,7 @@ pub use {
     sql::{ById, PendingQuery, Tx},
     value::{Row, Value},
     write::WriteConnection,
-    writer::{CommandError, Fence, Store, WriteError, WriterHealth},
+    writer::{CommandError, Store, WriteError, WriterHealth},
 };
 
 /// Ties a command type to its variant of all commands, and its reply to its variant of all replies:

@@ -12,7 +12,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -30,7 +30,10 @@ use tokio::sync::{
 };
 use tracing::{error, info, warn};
 
-use crate::error::StoreError;
+use crate::{
+    error::StoreError,
+    fence::{Fence, Fences},
+};
 
 /// Groups that may wait for the next commit; one more is refused with [`WriteError::Busy`].
 pub const QUEUE_MAX: usize = 8_192;
@@ -129,8 +132,7 @@ pub struct WriterHealth(Arc<Commits>);
 struct Commits {
     /// The store could not commit the last time.
     have_failed: AtomicBool,
-    /// Fences that are set.
-    fences: AtomicUsize,
+    fences: Arc<Fences>,
     /// When the commit began that runs now.
     running_since: Mutex<Option<Instant>>,
 }
@@ -144,13 +146,18 @@ impl WriterHealth {
         !self.has_failed() && !self.is_fenced() && !is_stalled
     }
 
-    /// A fence, which is not set.
+    /// A fence, of which it is not known yet whether it has to be set.
     pub fn fence(&self) -> Fence {
-        Fence { health: self.clone(), is_set: false }
+        Fence::new(Arc::clone(&self.0.fences))
+    }
+
+    /// Waits until it is known of each fence whether it is set; at most [`UNKNOWN_MAX`](crate::UNKNOWN_MAX) from the start on.
+    pub async fn fences_are_known(&self) {
+        self.0.fences.are_known().await;
     }
 
     pub(crate) fn is_fenced(&self) -> bool {
-        self.0.fences.load(Ordering::Relaxed) > 0
+        self.0.fences.is_any_set()
     }
 
     fn has_failed(&self) -> bool {
@@ -160,31 +167,6 @@ impl WriterHealth {
     /// Records how a commit ended; whether the one before had ended otherwise.
     fn record(&self, has_failed: bool) -> bool {
         self.0.have_failed.swap(has_failed, Ordering::Relaxed) != has_failed
-    }
-}
-
-/// Keeps commands from a store; events are still consumed. It ends when it is dropped.
-#[derive(Debug)]
-pub struct Fence {
-    health: WriterHealth,
-    is_set: bool,
-}
-
-impl Fence {
-    /// Sets it or not.
-    pub fn set(&mut self, is_set: bool) {
-        match (self.is_set, is_set) {
-            (false, true) => self.health.0.fences.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.health.0.fences.fetch_sub(1, Ordering::Relaxed),
-            (true, true) | (false, false) => return,
-        };
-        self.is_set = is_set;
-    }
-}
-
-impl Drop for Fence {
-    fn drop(&mut self) {
-        self.set(false);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A relay publishes an outbox, in order, until every event was consumed. The clock is paused: it
 //! advances as soon as every task waits.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use contracts::{
     event::{CloudEvent, EVENTS_MAX, SnapshotPart, SnapshotProgress},
@@ -12,7 +12,8 @@ use platform_events::{
 };
 use platform_rest::runtime::Runtime;
 use platform_store::{
-    Aggregate, AggregateStore, Input, Notifier, Prune, Store, Subscription, WriterHealth,
+    Aggregate, AggregateStore, Input, Notifier, Prune, Store, Subscription, UNKNOWN_MAX,
+    WriterHealth,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -172,6 +173,28 @@ fn write(store: &mut AggregateStore<Notes>, texts: impl IntoIterator<Item = impl
 
 fn down() -> Answer {
     Err(PublishError::Nats("it is down".into()))
+}
+
+/// It may be down for long, and nothing shows that the store was restored.
+#[tokio::test(start_paused = true)]
+async fn commands_do_not_wait_for_a_consumer_that_is_down_and_not_long_for_one_that_does_not_answer()
+ {
+    for is_down in [true, false] {
+        let mut publisher = Publisher::open();
+        let health = publisher.health.clone();
+        let mut known = pin!(health.fences_are_known());
+        assert!(
+            timeout(Duration::from_millis(1), &mut known).await.is_err(),
+            "nothing is known yet"
+        );
+        if is_down {
+            publisher.expect_offset(down()).await;
+            timeout(Duration::from_millis(1), known).await.expect("it is down");
+        } else {
+            timeout(UNKNOWN_MAX, known).await.expect("it has had its time");
+        }
+        assert!(health.can_write());
+    }
 }
 
 #[tokio::test(start_paused = true)]
