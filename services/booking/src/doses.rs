@@ -107,21 +107,31 @@ impl DoseQueue {
         Self { queue, holds, writer }
     }
 
+    /// A dose, if one is in hand and nobody goes first.
+    pub fn in_hand(&self, vaccine: VaccineId) -> Option<Dose> {
+        match self.without_request(vaccine)? {
+            HeldOutcome::Held(dose) => Some(dose),
+            HeldOutcome::SoldOut | HeldOutcome::NoSuchVaccine | HeldOutcome::Unknown => None,
+        }
+    }
+
+    /// Those who wait in the queue go first. A dose that cannot be booked would be taken from another citizen.
+    fn without_request(&self, vaccine: VaccineId) -> Option<HeldOutcome> {
+        let is_first = self.writer.can_write() && self.queue.capacity() == QUEUE_MAX;
+        is_first.then(|| self.holds.without_request(vaccine)).flatten()
+    }
+
     /// A dose, in time for a response that is due at the deadline.
     pub async fn take(
         &self,
         vaccine: VaccineId,
         response_deadline: Instant,
     ) -> Result<Dose, NoDose> {
-        // A dose that cannot be booked would be taken from another citizen.
+        if let Some(outcome) = self.without_request(vaccine) {
+            return outcome.or(NoDose::RetryLater);
+        }
         if !self.writer.can_write() {
             return Err(NoDose::RetryLater);
-        }
-        // Those who wait in the queue go first.
-        if self.queue.capacity() == QUEUE_MAX
-            && let Some(outcome) = self.holds.without_request(vaccine)
-        {
-            return outcome.or(NoDose::RetryLater);
         }
         if let CircuitState::Open { retry_after } = self.holds.circuit_state() {
             return Err(NoDose::CircuitOpen { retry_after });

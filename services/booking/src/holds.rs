@@ -258,14 +258,15 @@ impl HoldClient {
                 }
             }
         }
+        let mut ids = BlockIds::new();
         let mut blocks = self.lost_blocks(wanted.len(), &mut missing);
         let held_at = tokio::time::Instant::now();
         for (vaccine_id, count) in missing {
             let Ahead { wanted, in_hand } = self.hand.ahead(vaccine_id, count);
             let ahead = if asks_ahead { wanted } else { 0 };
             if count + ahead > 0 {
-                let block =
-                    HoldBlock { first: first_of_block(), vaccine_id, count, ahead, in_hand };
+                let first = ids.next(count + ahead);
+                let block = HoldBlock { first, vaccine_id, count, ahead, in_hand };
                 blocks.push(RequestedBlock { block, held_at, is_repeated: false });
             }
         }
@@ -461,10 +462,25 @@ fn number(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
 }
 
-/// The first id of a new block: the others differ from it in their last 16 bits.
-fn first_of_block() -> ReservationId {
-    let [first, _] = ReservationId(Uuid::now_v7()).block_range();
-    first
+/// The ids of new blocks. Those of one request follow each other, so that the ledger finds them together: they differ in
+/// their last 16 bits.
+struct BlockIds(ReservationId);
+
+impl BlockIds {
+    fn new() -> Self {
+        let [first, _] = ReservationId(Uuid::now_v7()).block_range();
+        Self(first)
+    }
+
+    /// The first id of a block of so many.
+    fn next(&mut self, count: u32) -> ReservationId {
+        if self.0.nth(count).is_none() {
+            *self = Self::new();
+        }
+        let first = self.0;
+        *self = first.nth(count).map_or_else(Self::new, Self);
+        first
+    }
 }
 
 /// Whether `vaccine` may have held the doses.

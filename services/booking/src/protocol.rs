@@ -32,9 +32,12 @@ use crate::{
     domain::{
         Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, CreateBooking,
         CreateReply, Fingerprint, ResolveHold,
-        tickets::{EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd, WAITING_PER_USER_MAX},
+        tickets::{
+            EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd, WAITING_PER_USER_MAX, ticket_of,
+        },
     },
     doses::{DoseQueue, NoDose},
+    hand::Dose,
     holds::HoldClient,
     store::Queries,
     under_way::UnderWay,
@@ -256,15 +259,21 @@ impl BookingProtocol {
         key: &IdempotencyKey,
         id: AttemptId,
     ) -> Result<Accepted, BookingError> {
-        if let Some(accepted) = self.known(id, key).await? {
+        let attempt = request.attempt(Some(id));
+        // With a dose in hand the commit finds out what came of earlier requests, and nothing is read before it.
+        let in_hand = if key.wants_ticket { None } else { self.doses.in_hand(request.vaccine) };
+        let booked = if let Some(dose) = in_hand {
+            self.book_with(dose, attempt, request.deadline).await?
+        } else if let Some(accepted) = self.known(id, key).await? {
             return Ok(accepted);
-        }
-        if key.wants_ticket {
+        } else if key.wants_ticket {
             return self.enqueue(request, key, id).await;
-        }
-        match self.book_dose(request.attempt(Some(id)), request.deadline).await? {
+        } else {
+            self.book_dose(attempt, request.deadline).await?
+        };
+        match booked {
             Some(booking) => Ok(Accepted::Booking(booking)),
-            // A ticket of the key has ended meanwhile.
+            // A ticket of the key has ended without one.
             None => self.known(id, key).await?.ok_or(BookingError::RetryLater),
         }
     }
@@ -275,7 +284,8 @@ impl BookingProtocol {
         id: AttemptId,
         key: &IdempotencyKey,
     ) -> Result<Option<Accepted>, BookingError> {
-        match self.queries.ticket(ticket_of(id)).await? {
+        let (ticket, record) = self.queries.of_key(id).await?;
+        match ticket {
             Some((ticket, _)) if ticket.fingerprint != key.fingerprint => {
                 return Err(BookingError::KeyReused);
             }
@@ -287,7 +297,7 @@ impl BookingProtocol {
             }
             Some(_) | None => {}
         }
-        match self.queries.booking_of(id).await? {
+        match record {
             Some(record) if record.fingerprint != Some(key.fingerprint) => {
                 Err(BookingError::KeyReused)
             }
@@ -302,6 +312,16 @@ impl BookingProtocol {
         deadline: Instant,
     ) -> Result<Option<Booking>, BookingError> {
         let dose = self.doses.take(attempt.vaccine, deadline).await?;
+        self.book_with(dose, attempt, deadline).await
+    }
+
+    /// Books this dose for an attempt; none, if it was aborted.
+    async fn book_with(
+        self: &Arc<Self>,
+        dose: Dose,
+        attempt: BookingAttempt,
+        deadline: Instant,
+    ) -> Result<Option<Booking>, BookingError> {
         let (reservation, create) =
             (dose.reservation(), CreateBooking { attempt, dose: dose.held(), at: clock::now() });
         // With a key, the next request continues.
@@ -427,10 +447,6 @@ pub(crate) fn attempt_id(owner: StoreId, user: UserId, key: &str) -> AttemptId {
         .chain_update(key)
         .finalize();
     AttemptId(Uuid::new_v8(first_16(&digest)))
-}
-
-fn ticket_of(AttemptId(id): AttemptId) -> TicketId {
-    TicketId(id)
 }
 
 impl Fingerprint {

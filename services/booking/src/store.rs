@@ -18,7 +18,7 @@ use crate::{
     domain::{
         Abort, Abortable, AttemptId, Bookings, Command, CompleteBooking, CreateBooking,
         Fingerprint, Record, Reply, ResolveHold, decide,
-        tickets::{Answer, QueuedTicket, ServeTicket, WAITING_PER_USER_MAX, attempt_of},
+        tickets::{Answer, QueuedTicket, ServeTicket, WAITING_PER_USER_MAX, attempt_of, ticket_of},
     },
     events,
 };
@@ -128,10 +128,9 @@ impl Aggregate for Bookings {
             named.add(command);
         }
         let enqueue = |sql, needed: bool| needed.then(|| tx.enqueue(sql, &[])).transpose();
-        let has_tickets = !named.tickets.is_empty();
         let last_booking = enqueue(LAST_BOOKING, named.new_bookings)?;
-        let last_ticket = enqueue(LAST_TICKET, has_tickets)?;
-        let first_waiting = enqueue(FIRST_WAITING, has_tickets)?;
+        let last_ticket = enqueue(LAST_TICKET, named.queue)?;
+        let first_waiting = enqueue(FIRST_WAITING, named.queue)?;
         let mut bookings = Self::default();
         let of_attempts =
             tx.find_ids(&BY_ATTEMPT, &named.attempts, |row| Ok((row.uuid(1)?, record(row)?)))?;
@@ -189,6 +188,8 @@ struct Named {
     users: BTreeSet<UserId>,
     /// Whether there may be new bookings.
     new_bookings: bool,
+    /// Whether the queue may change.
+    queue: bool,
 }
 
 impl Named {
@@ -197,6 +198,9 @@ impl Named {
             Command::Create(CreateBooking { attempt, dose, at: _ }) => {
                 self.new_bookings = true;
                 self.attempts.extend(attempt.id.map(|id| id.0));
+                // Only the attempt of a key may have a ticket.
+                let key = attempt.fingerprint.and(attempt.id);
+                self.tickets.extend(key.map(ticket_of));
                 self.doses.insert(dose.reservation.0);
             }
             Command::Resolve(ResolveHold { reservation, at: _ })
@@ -213,12 +217,14 @@ impl Named {
                 self.bookings.insert(cancel.booking);
             }
             Command::Enqueue(enqueue) => {
+                self.queue = true;
                 self.tickets.insert(enqueue.ticket);
                 self.users.insert(enqueue.user);
                 self.attempts.insert(attempt_of(enqueue.ticket).0);
             }
             Command::Serve(ServeTicket { ticket, answer, at: _ }) => {
                 self.new_bookings = true;
+                self.queue = true;
                 self.tickets.insert(*ticket);
                 self.attempts.insert(attempt_of(*ticket).0);
                 if let Answer::Held(dose) = answer {
@@ -330,6 +336,9 @@ fn save_aborted(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     tx.execute_each(INSERT_ABORTED, &rows.collect::<Vec<_>>())
 }
 
+/// A ticket, if there is one; while it waits, with its position in the queue.
+pub type PlacedTicket = Option<(QueuedTicket, Option<i64>)>;
+
 /// Reads bookings, what was aborted, and tickets.
 #[derive(Clone, Debug)]
 pub struct Queries(pub ReadPool);
@@ -349,6 +358,14 @@ impl Queries {
     /// The booking of an attempt.
     pub async fn booking_of(&self, id: AttemptId) -> Result<Option<Record>, ReadError> {
         self.0.read(move |tx| tx.find(BY_ATTEMPT.id, &[id.0.into()], record)).await
+    }
+
+    /// The ticket and the booking of the attempt of a key, both of one moment.
+    pub async fn of_key(&self, id: AttemptId) -> Result<(PlacedTicket, Option<Record>), ReadError> {
+        let read = self.0.read(move |tx| {
+            Ok((ticket(tx, ticket_of(id))?, tx.find(BY_ATTEMPT.id, &[id.0.into()], record)?))
+        });
+        read.await
     }
 
     /// Whether it was aborted.
@@ -405,10 +422,7 @@ impl Queries {
 
     /// A ticket; while it waits, with its position in the queue, which is never less than the number of
     /// tickets ahead of it.
-    pub async fn ticket(
-        &self,
-        id: TicketId,
-    ) -> Result<Option<(QueuedTicket, Option<i64>)>, ReadError> {
+    pub async fn ticket(&self, id: TicketId) -> Result<PlacedTicket, ReadError> {
         self.0.read(move |tx| ticket(tx, id)).await
     }
 
@@ -426,7 +440,7 @@ pub fn bookings(tx: &Tx<'_>, range: PageRange) -> Result<List<Booking>, SqlError
 }
 
 /// The read of [`Queries::ticket`].
-pub fn ticket(tx: &Tx<'_>, id: TicketId) -> Result<Option<(QueuedTicket, Option<i64>)>, SqlError> {
+pub fn ticket(tx: &Tx<'_>, id: TicketId) -> Result<PlacedTicket, SqlError> {
     let Some(ticket) = tx.find(LOAD_TICKET, &[id.0.into()], read_ticket)? else {
         return Ok(None);
     };

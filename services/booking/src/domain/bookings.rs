@@ -6,7 +6,10 @@ use contracts::{
 };
 use jiff::Timestamp;
 
-use super::records::{Abortable, BookingAttempt, Bookings, HeldDose, Record};
+use super::{
+    records::{Abortable, BookingAttempt, Bookings, HeldDose, Record},
+    tickets::ticket_of,
+};
 
 /// Creates the booking of an attempt with a dose that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +125,10 @@ impl Bookings {
                 return CreateReply::KeyReused;
             }
             return CreateReply::BookedBefore(known.clone());
+        }
+        let ticket = attempt.id.and_then(|id| self.tickets.get(&ticket_of(id)));
+        if ticket.is_some_and(|ticket| Some(ticket.fingerprint) != attempt.fingerprint) {
+            return CreateReply::KeyReused;
         }
         if attempt.id.is_some_and(|id| self.is_aborted(Abortable::Attempt(id))) {
             return CreateReply::Aborted;

@@ -111,7 +111,7 @@ pub enum TicketEnd {
     SoldOut,
     /// There is no such vaccine.
     NoSuchVaccine,
-    /// Another request with the same key was booked first.
+    /// The attempt of its key was aborted.
     KeyReused,
 }
 

@@ -187,6 +187,11 @@ impl Bookings {
     }
 }
 
+/// The ticket of the key of an attempt.
+pub(crate) fn ticket_of(AttemptId(id): AttemptId) -> TicketId {
+    TicketId(id)
+}
+
 /// The attempt of the key of a ticket.
 pub(crate) fn attempt_of(TicketId(id): TicketId) -> AttemptId {
     AttemptId(id)

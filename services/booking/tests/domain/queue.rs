@@ -480,8 +480,10 @@ impl World {
         let create = CreateBooking { attempt, dose, at: AT };
         let reply = self.decide(&Command::Create(create));
         let Reply::Create(reply) = reply else { panic!("{reply:?}") };
-        if matches!(ticket.end, Some(TicketEnd::SoldOut | TicketEnd::NoSuchVaccine)) {
-            assert!(matches!(reply, CreateReply::Aborted), "{reply:?} after {ticket:?}");
+        if !is_same {
+            assert_eq!(reply, CreateReply::KeyReused, "after {ticket:?}");
+        } else if matches!(ticket.end, Some(TicketEnd::SoldOut | TicketEnd::NoSuchVaccine)) {
+            assert_eq!(reply, CreateReply::Aborted, "after {ticket:?}");
         }
         match reply {
             CreateReply::Booked(_) | CreateReply::DoseTaken => {}

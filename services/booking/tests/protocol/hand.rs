@@ -2,15 +2,20 @@
 
 use std::time::Instant;
 
-use booking::{RESPONSE_TIMEOUT, protocol::BookingError};
+use booking::{
+    RESPONSE_TIMEOUT,
+    domain::Fingerprint,
+    protocol::{BookingError, BookingRequest, IdempotencyKey},
+};
 use contracts::{ids::VaccineId, vaccine::HoldBlock};
 use tokio::{join, select};
 
 use crate::{
     app::BookingApp,
     book,
-    fixture::{ProtocolFixture, lull, released_after_lull, without_key},
+    fixture::{ProtocolFixture, lull, released_after_lull, with_key_of, without_key},
     summary,
+    tickets::{end_as_sold_out, enqueue},
     vaccine::{FakeReply, HOLDS, held, held_many},
 };
 
@@ -32,6 +37,56 @@ async fn doses_in_hand_are_booked_without_a_request() {
     }
     assert_eq!(fixture.vaccine.requests(HOLDS).len(), 1);
     assert_eq!(fixture.events().await, ["Booked"; 5]);
+}
+
+/// The commit knows what came of earlier requests.
+#[tokio::test]
+async fn a_repeated_request_uses_no_dose_in_hand() {
+    let fixture = ProtocolFixture::start();
+    holds(&fixture, 10);
+    for (key, booking) in [("a", 1), ("b", 2), ("a", 1), ("b", 2), ("c", 3)] {
+        assert_eq!(fixture.book(with_key_of(key, false)).await, Ok(booking), "{key}");
+    }
+    assert_eq!(fixture.book(another_request()).await, Err(BookingError::KeyReused));
+    assert_eq!(fixture.book(without_key()).await, Ok(4));
+    assert_eq!(fixture.vaccine.requests(HOLDS).len(), 1);
+    assert_eq!(fixture.events().await, ["Booked"; 4]);
+}
+
+/// With the key of another request.
+fn another_request() -> BookingRequest {
+    let fingerprint = Fingerprint::of(b"another");
+    let key = IdempotencyKey { key: "a".to_owned(), fingerprint, wants_ticket: false };
+    BookingRequest { key: Some(key), ..without_key() }
+}
+
+#[tokio::test]
+async fn with_a_dose_in_hand_a_key_that_has_a_ticket_belongs_to_its_request_too() {
+    let fixture = ProtocolFixture::start();
+    let ticket = enqueue(&fixture, "a").await;
+    holds(&fixture, 10);
+    assert_eq!(fixture.book(without_key()).await, Ok(1));
+    assert_eq!(fixture.book(another_request()).await, Err(BookingError::KeyReused));
+    end_as_sold_out(&fixture, &ticket).await;
+    assert_eq!(fixture.book(another_request()).await, Err(BookingError::KeyReused));
+    assert_eq!(fixture.book(with_key_of("a", false)).await, Err(BookingError::SoldOut));
+    assert_eq!(fixture.book(without_key()).await, Ok(2));
+    assert_eq!(fixture.vaccine.requests(HOLDS).len(), 1);
+}
+
+#[tokio::test]
+async fn the_blocks_of_one_request_follow_each_other() {
+    let fixture = ProtocolFixture::start();
+    let of = |vaccine| BookingRequest { vaccine: VaccineId(vaccine), ..without_key() };
+    let book = |vaccine| fixture.book(of(vaccine));
+    let booked = join!(book(7), book(8), book(9), book(9));
+    assert!(booked.0.is_ok() && booked.3.is_ok(), "{booked:?}");
+    let blocks = blocks(&fixture, 1).await;
+    assert_eq!(blocks.len(), 3);
+    for pair in blocks.windows(2) {
+        let offset = pair[1].first.offset_from(pair[0].first);
+        assert_eq!(offset, Some(pair[0].count + pair[0].ahead), "{blocks:?}");
+    }
 }
 
 #[tokio::test]

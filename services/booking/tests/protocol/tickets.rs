@@ -373,6 +373,13 @@ async fn others_are_served_while_tickets_fail_again_and_again() {
     timeout(TEST_TIMEOUT, served).await.expect("they get their turn");
 }
 
+pub(crate) async fn end_as_sold_out(fixture: &ProtocolFixture, ticket: &QueuedTicket) {
+    let (ticket, answer) = (ticket.id, Answer::SoldOut);
+    let sold_out = ServeTicket { ticket, answer, at: Timestamp::UNIX_EPOCH };
+    let commands = &fixture.protocol.commands;
+    commands.submit(sold_out, Instant::now() + TEST_TIMEOUT).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_key_whose_ticket_ends_while_the_same_request_is_under_way_has_one_outcome() {
     let fixture = ProtocolFixture::start();
@@ -380,10 +387,7 @@ async fn a_key_whose_ticket_ends_while_the_same_request_is_under_way_has_one_out
     let decide = fixture.vaccine.delay_next(HOLDS);
     let ends_as_sold_out = async {
         fixture.reservation(0).await;
-        let (ticket, answer) = (ticket.id, Answer::SoldOut);
-        let sold_out = ServeTicket { ticket, answer, at: Timestamp::UNIX_EPOCH };
-        let commands = &fixture.protocol.commands;
-        commands.submit(sold_out, Instant::now() + TEST_TIMEOUT).await.unwrap();
+        end_as_sold_out(&fixture, &ticket).await;
         drop(decide.send(FakeReply::outcomes([held()])));
     };
     let (outcome, ()) = join!(fixture.book(with_key_of("a", false)), ends_as_sold_out);
