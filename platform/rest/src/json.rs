@@ -132,7 +132,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The variables of a path, one or a struct of them; a value that cannot be parsed is a 404, and so is one
-/// that is spelled otherwise than in links: `+1`, `01` or `%31` for 1.
+/// that is spelled otherwise than in links: `+1`, `01` or `%31` for 1; and so is a negative number.
 #[derive(Clone, Copy, Debug)]
 pub struct Id<T>(pub T);
 
@@ -149,9 +149,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// Whether a number is spelled as it is printed.
+/// Whether a number is spelled as it is printed; negative ones number nothing.
 fn is_canonical(value: &str) -> bool {
-    value.parse::<i64>().map_or(true, |number| number.to_string() == value)
+    value.parse::<i64>().map_or(true, |number| number >= 0 && number.to_string() == value)
 }
 
 /// A query string.

@@ -135,11 +135,13 @@ async fn an_id_has_one_spelling() {
     let show = async |Id(id): Id<i64>| id.to_string();
     let router = Router::new().route("/bookings/{id}", get(show));
     let request = |id| Request::get(format!("/bookings/{id}")).body(Body::empty()).unwrap();
-    for id in ["1", "0", "-1", "9223372036854775807"] {
+    for id in ["1", "0", "9223372036854775807"] {
         let response = router.clone().oneshot(request(id)).await.unwrap();
         assert_eq!(response.status(), 200, "{id}");
     }
-    for id in ["+1", "01", "1.0", "%31", "-0", "00", "1e0", "0x1", "%201", "9223372036854775808"] {
+    for id in
+        ["-1", "+1", "01", "1.0", "%31", "-0", "00", "1e0", "0x1", "%201", "9223372036854775808"]
+    {
         let response = router.clone().oneshot(request(id)).await.unwrap();
         assert_eq!(shown(response).await, format!("404 nothing at /bookings/{id}"));
     }

@@ -168,7 +168,7 @@ async fn other_urls_are_not_found() {
     assert_snapshot!(transcript, @r#"
     GET /bookings/1: 404 no-such-booking; there is no such booking
     GET /bookings/0: 404 no-such-booking; there is no such booking
-    GET /bookings/-1: 404 no-such-booking; there is no such booking
+    GET /bookings/-1: 404 not-found; nothing at /bookings/-1
     GET /bookings/one: 404 not-found; nothing at /bookings/one
     GET /bookings/1.0: 404 not-found; nothing at /bookings/1.0
     GET /bookings/99999999999999999999: 404 not-found; nothing at /bookings/99999999999999999999

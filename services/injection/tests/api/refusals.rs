@@ -86,7 +86,7 @@ async fn an_unknown_injection_is_not_found() {
     assert_snapshot!(transcript, @r#"
     GET /injections/4: 404 no-such-injection; there is no such injection
     GET /injections/0: 404 no-such-injection; there is no such injection
-    GET /injections/-1: 404 no-such-injection; there is no such injection
+    GET /injections/-1: 404 not-found; nothing at /injections/-1
     GET /injections/one: 404 not-found; nothing at /injections/one
     PUT /injections/4 {"status":"INJECTION_COMPLETED"}: 404 no-such-injection; there is no such injection
     GET /cancellations/1: 404 not-found; there is no such cancellation
