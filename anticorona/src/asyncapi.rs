@@ -7,6 +7,7 @@ use std::{
 };
 
 use contracts::{
+    campaign::{Campaign, SlotDays},
     event::{
         BATCH_MEDIA_TYPE, BookingChanged, EVENTS_MAX, InjectionCompleted, ReservationAborted,
         SNAPSHOT_END, StockChanged, full_type,
@@ -31,7 +32,7 @@ struct EventType {
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-const EVENT_TYPES: [EventType; 7] = [
+const EVENT_TYPES: [EventType; 9] = [
     EventType {
         publisher: "booking",
         name: "Booked",
@@ -49,6 +50,18 @@ const EVENT_TYPES: [EventType; 7] = [
         name: "ReservationAborted",
         summary: "A booking attempt ended without a booking, for good.",
         payload: schema::<ReservationAborted>,
+    },
+    EventType {
+        publisher: "campaign",
+        name: "CampaignChanged",
+        summary: "A campaign was created or changed, or has another status.",
+        payload: schema::<Campaign>,
+    },
+    EventType {
+        publisher: "campaign",
+        name: "SlotsPlanned",
+        summary: "The slots of days were planned, or planned differently.",
+        payload: schema::<SlotDays>,
     },
     EventType {
         publisher: "injection",

@@ -7,6 +7,7 @@ use platform_telemetry::BoxError;
 /// In the order in which they start: a service comes after those that it calls.
 pub(crate) const SERVICES: &[&Service] = &[
     &vaccine::SERVICE,
+    &campaign::SERVICE,
     &mypage::SERVICE,
     &injection::SERVICE,
     &booking::SERVICE,

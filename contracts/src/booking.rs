@@ -1,11 +1,12 @@
 //! The bodies of `booking`.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    ids::{BookingId, TicketId, UserId, VaccineId},
-    number::{NaturalNumber, PositiveNumber, Whole},
+    ids::{BookingId, SiteId, SlotId, TicketId, UserId, VaccineId},
+    number::{self, NaturalNumber, PositiveNumber, Whole},
 };
 
 /// A booking as its citizen may see it.
@@ -19,10 +20,43 @@ pub struct Booking {
     /// The name of the vaccine, as registered.
     #[schema(example = "FIZER")]
     pub vc_name: String,
+    /// The slot; none, where a dose of the central stock is booked without a time.
+    #[serde(flatten)]
+    #[schema(value_type = SlotFields, inline)]
+    pub slot: Option<BookedSlot>,
     /// The citizen.
     pub user_id: UserId,
     /// Its status.
     pub status: BookingStatus,
+}
+
+/// How OpenAPI describes the slot of a booking: all of these fields, or none.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes fields")]
+struct SlotFields {
+    /// The slot; none, where a dose of the central stock is booked without a time.
+    #[schema(nullable = false)]
+    slot_id: Option<SlotId>,
+    /// Where it is.
+    #[schema(nullable = false)]
+    site_id: Option<SiteId>,
+    /// When it starts.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    starts_at: Option<Timestamp>,
+}
+
+/// The slot of a booking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BookedSlot {
+    /// The slot.
+    pub slot_id: SlotId,
+    /// Where it is.
+    pub site_id: SiteId,
+    /// When it starts.
+    #[schema(value_type = String, format = DateTime)]
+    pub starts_at: Timestamp,
 }
 
 /// The status of a booking.
@@ -45,6 +79,10 @@ pub struct Ticket {
     pub ticket_id: TicketId,
     /// The vaccine.
     pub vaccine_id: VaccineId,
+    /// The slot, if the request names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub slot_id: Option<SlotId>,
     /// Its status.
     pub status: TicketStatus,
     /// While it waits: its position in the queue, from 1; never less than the number of tickets ahead.
@@ -69,6 +107,12 @@ pub enum TicketStatus {
     SoldOut,
     /// There is no such vaccine.
     NoSuchVaccine,
+    /// Every place of the slot was taken when it was served.
+    SlotFull,
+    /// There is no such slot for the vaccine.
+    NoSuchSlot,
+    /// The slot could not be booked when it was served.
+    NotOpen,
     /// Another request with the same `Idempotency-Key` was booked first.
     KeyReused,
 }
@@ -80,6 +124,10 @@ pub struct BookingBody {
     /// The vaccine; a number or a numeric string.
     #[schema(value_type = PositiveNumber, required = true)]
     pub vaccine_id: Option<Whole>,
+    /// The slot, for a place at a time; a number or a numeric string.
+    #[serde(default, deserialize_with = "number::present")]
+    #[schema(value_type = PositiveNumber)]
+    pub slot_id: Option<Whole>,
     /// Accepted for clients of the reference. The booking has the registered name.
     #[schema(example = "FIZER")]
     pub vc_name: Option<String>,

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     booking::Booking,
+    campaign::{Campaign, SlotDays},
     ids::{ReservationId, StoreId},
     injection::Injection,
     vaccine::Vaccine,
@@ -156,6 +157,10 @@ domain_events! {
     ReservationAborted(ReservationAborted),
     /// A citizen was vaccinated.
     Completed(InjectionCompleted),
+    /// A campaign that is no draft was changed, or has another status.
+    CampaignChanged(Campaign),
+    /// The slots of days were planned, or planned differently.
+    SlotsPlanned(SlotDays),
 }
 
 /// What stands before the name of an event type, and after it: the version of its payload.
@@ -296,7 +301,8 @@ mod tests {
     use super::*;
     use crate::{
         booking::BookingStatus,
-        ids::{BookingId, InjectionId, UserId, VaccineId},
+        campaign::{CampaignStatus, MinuteOfDay, Slot, SlotDay},
+        ids::{BookingId, CampaignId, InjectionId, SiteId, SlotId, UserId, VaccineId},
         injection::InjectionStatus,
     };
 
@@ -313,7 +319,39 @@ mod tests {
         }
     }
 
-    fn one_of_each() -> [DomainEvent; 7] {
+    fn campaign() -> Campaign {
+        let details = serde_json::json!({
+            "name": {"ko": "독감"}, "vaccineIds": [1], "from": "2026-12-01", "to": "2026-12-02",
+            "slotMinutes": 15, "capacity": 10, "sites": [{"siteId": 1, "capacity": 4}],
+        });
+        Campaign {
+            campaign_id: CampaignId(1),
+            details: serde_json::from_value(details).unwrap(),
+            status: CampaignStatus::Open,
+            changes: Vec::new(),
+        }
+    }
+
+    fn slot_days() -> SlotDays {
+        let slot = Slot {
+            slot_id: SlotId(7),
+            starts_at: Timestamp::UNIX_EPOCH,
+            from: MinuteOfDay::new(540).unwrap(),
+            minutes: 15,
+            capacity: 9,
+            held_back: 1,
+        };
+        let day = SlotDay {
+            campaign_id: CampaignId(1),
+            site_id: SiteId(1),
+            date: jiff::civil::date(1970, 1, 1),
+            time_zone: "Asia/Seoul".to_owned(),
+            slots: vec![slot],
+        };
+        SlotDays { days: vec![day] }
+    }
+
+    fn one_of_each() -> [DomainEvent; 9] {
         let reservation_id = ReservationId(uuid::Uuid::nil());
         let vaccine = Vaccine {
             vaccine_id: VaccineId(1),
@@ -327,6 +365,7 @@ mod tests {
             booking_id: BookingId(1),
             vaccine_id: VaccineId(1),
             vc_name: "FIZER".to_owned(),
+            slot: None,
             user_id: UserId(5),
             status: BookingStatus::Booked,
         };
@@ -346,6 +385,8 @@ mod tests {
             DomainEvent::BookingCancelled(booked),
             DomainEvent::ReservationAborted(ReservationAborted { reservation_id }),
             DomainEvent::Completed(InjectionCompleted { reservation_id, injection }),
+            DomainEvent::CampaignChanged(campaign()),
+            DomainEvent::SlotsPlanned(slot_days()),
         ]
     }
 

@@ -36,6 +36,18 @@ id!(
     InjectionId(i64)
 );
 id!(
+    /// A vaccination site; numbered from 1 by `campaign`.
+    SiteId(i64)
+);
+id!(
+    /// A campaign; numbered from 1 by `campaign`.
+    CampaignId(i64)
+);
+id!(
+    /// A time at a site at which some citizens can be vaccinated; numbered from 1 by `campaign`.
+    SlotId(i64)
+);
+id!(
     /// The citizen a booking belongs to, as the caller names them. Never logged.
     UserId(i64)
 );

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod booking;
+pub mod campaign;
 pub mod event;
 pub mod ids;
 pub mod injection;

@@ -84,6 +84,13 @@ fn parse(text: &str) -> Option<i64> {
     (is_number && significant <= DIGITS_MAX).then(|| number.parse().ok())?
 }
 
+/// A field may be missing, and is not `null`.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Reads a whole number from 1.
 pub fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let Whole(number) = Whole::deserialize(deserializer)?;

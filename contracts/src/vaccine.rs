@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -12,7 +13,7 @@ use utoipa::{
 };
 
 use crate::{
-    ids::{ReservationId, StoreId, VaccineId},
+    ids::{ReservationId, SiteId, SlotId, StoreId, VaccineId},
     number::{self, PositiveNumber, Whole},
 };
 
@@ -67,14 +68,14 @@ fn is_none(doses: &i64) -> bool {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VaccineBody {
     /// The name, 1 to 100 characters.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "number::present")]
     #[schema(
         value_type = String, required = true, example = "FIZER", min_length = 1, max_length = 100,
         pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
     )]
     pub vc_name: Option<String>,
     /// Doses that exist, 0 to 1,000,000,000; a number or a numeric string.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "number::present")]
     #[schema(value_type = StockNumber, required = true)]
     pub stock: Option<Whole>,
     #[serde(default, rename = "vaccineId")]
@@ -89,13 +90,6 @@ pub struct VaccineBody {
     #[serde(default, rename = "_links")]
     #[schema(ignore)]
     _links: IgnoredAny,
-}
-
-/// A field may be missing, and is not `null`.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// How OpenAPI describes the body of `PATCH` on vaccines: a [`VaccineBody`] with one of its fields or both.
@@ -151,6 +145,10 @@ pub struct HoldBlock {
     #[serde(deserialize_with = "vaccine_id")]
     #[schema(value_type = PositiveNumber)]
     pub vaccine_id: VaccineId,
+    /// The slot whose places they take too; none, for doses of the central stock alone.
+    #[serde(default, deserialize_with = "slot_id", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<PositiveNumber>, nullable = false)]
+    pub slot_id: Option<SlotId>,
     /// Doses that are wanted now, as many of them as are free; 0 to 512.
     #[serde(deserialize_with = "number::count")]
     #[schema(maximum = 512)]
@@ -170,11 +168,45 @@ fn vaccine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VaccineId, D
     number::positive(deserializer).map(VaccineId)
 }
 
+fn slot_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SlotId>, D::Error> {
+    number::positive(deserializer).map(SlotId).map(Some)
+}
+
 /// The outcomes of a [`HoldBatch`], in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HoldReply {
     /// One outcome per block.
     pub outcomes: Vec<HoldOutcome>,
+}
+
+/// Where and when the slot of a hold is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldPlace {
+    /// The site.
+    pub site_id: SiteId,
+    /// When the slot starts.
+    #[schema(value_type = String, format = DateTime)]
+    pub starts_at: Timestamp,
+}
+
+/// A slot as the ledger counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotCount {
+    /// The slot.
+    pub slot_id: SlotId,
+    /// The site.
+    pub site_id: SiteId,
+    /// When it starts.
+    #[schema(value_type = String, format = DateTime)]
+    pub starts_at: Timestamp,
+    /// Places that there are.
+    pub capacity: i64,
+    /// Places held, booked or used.
+    pub taken: i64,
+    /// Bookings that have no place any more, and have to move.
+    pub overcommitted: i64,
 }
 
 /// The outcome of a block of holds.
@@ -189,11 +221,21 @@ pub enum HoldOutcome {
         vc_name: String,
         /// How many; 0 only where none is wanted now.
         count: u32,
+        /// Of a slot: where and when it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        place: Option<HeldPlace>,
     },
     /// Doses are wanted now, and every dose is held or booked.
     SoldOut,
     /// There is no such vaccine.
     NoSuchVaccine,
+    /// Doses are wanted now, and every place of the slot is held or booked.
+    SlotFull,
+    /// There is no such slot for the vaccine.
+    NoSuchSlot,
+    /// The slot cannot be booked now: its campaign is not open, or it has begun.
+    NotOpen,
     /// Some of these reservations were released before, or exist otherwise; their ids cannot be used again.
     Conflict,
     /// The ledger failed; it is unknown whether doses are held.
@@ -265,9 +307,13 @@ mod tests {
 
     #[test]
     fn every_outcome_is_read_as_it_is_written() {
-        use HoldOutcome::{Conflict, Failed, Held, NoSuchVaccine, SoldOut};
-        let held = Held { vc_name: "FIZER".to_owned(), count: 3 };
-        for outcome in [held, SoldOut, NoSuchVaccine, Conflict, Failed] {
+        use HoldOutcome::{
+            Conflict, Failed, Held, NoSuchSlot, NoSuchVaccine, NotOpen, SlotFull, SoldOut,
+        };
+        let place = HeldPlace { site_id: SiteId(3), starts_at: Timestamp::UNIX_EPOCH };
+        let held = |place| Held { vc_name: "FIZER".to_owned(), count: 3, place };
+        let refused = [SoldOut, SlotFull, NoSuchVaccine, NoSuchSlot, NotOpen, Conflict, Failed];
+        for outcome in [held(None), held(Some(place))].into_iter().chain(refused) {
             let json = serde_json::to_string(&outcome).unwrap();
             assert_eq!(serde_json::from_str::<HoldOutcome>(&json).unwrap(), outcome, "{json}");
         }

@@ -15,8 +15,9 @@ mod kubectl;
 mod pipeline;
 
 /// The services, with the time limits of their responses.
-const SERVICES: [(&Service, Duration); 5] = [
+const SERVICES: [(&Service, Duration); 6] = [
     (&vaccine::SERVICE, vaccine::RESPONSE_TIMEOUT),
+    (&campaign::SERVICE, campaign::RESPONSE_TIMEOUT),
     (&booking::SERVICE, booking::RESPONSE_TIMEOUT),
     (&injection::SERVICE, injection::RESPONSE_TIMEOUT),
     (&mypage::SERVICE, mypage::RESPONSE_TIMEOUT),

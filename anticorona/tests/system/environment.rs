@@ -7,6 +7,7 @@ use uuid::Uuid;
 /// In the order in which they start.
 const SERVICES: ServiceList = &[
     (vaccine::SERVICE.name, vaccine::SERVICE.port),
+    (campaign::SERVICE.name, campaign::SERVICE.port),
     (mypage::SERVICE.name, mypage::SERVICE.port),
     (injection::SERVICE.name, injection::SERVICE.port),
     (booking::SERVICE.name, booking::SERVICE.port),

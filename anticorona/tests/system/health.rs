@@ -107,7 +107,7 @@ async fn the_exit_code_of_the_health_command_is_1_for_a_service_that_is_not_reac
     let all = anticorona(&["health", "--port-offset", &offset]);
     let printed = String::from_utf8_lossy(&all.stdout).into_owned();
     assert_eq!(all.status.code(), Some(0), "{}", String::from_utf8_lossy(&all.stderr));
-    assert_eq!(printed.lines().filter(|line| line.ends_with(" is up")).count(), 5, "{printed}");
+    assert_eq!(printed.lines().filter(|line| line.ends_with(" is up")).count(), 6, "{printed}");
     let gateway = anticorona(&["health", "gateway", "--alive", "--port-offset", &offset]);
     assert_eq!(gateway.status.code(), Some(0));
     let dead_letters = anticorona(&["events", "dead-letters", "--port-offset", &offset]);

@@ -33,6 +33,7 @@ mod schemathesis;
 mod settings;
 mod shutdown;
 mod siege;
+mod slots;
 mod start;
 mod test_system;
 mod tickets;

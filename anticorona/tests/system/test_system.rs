@@ -8,6 +8,7 @@ use crate::environment;
 
 pub(crate) const VACCINE: ServiceProcess = ServiceProcess::vaccine(0);
 pub(crate) const BOOKING: ServiceProcess = ServiceProcess::booking(0);
+pub(crate) const CAMPAIGN: ServiceProcess = ServiceProcess::new(campaign::SERVICE.name, 0);
 pub(crate) const INJECTION: ServiceProcess = ServiceProcess::new(injection::SERVICE.name, 0);
 pub(crate) const MYPAGE: ServiceProcess = ServiceProcess::new(mypage::SERVICE.name, 0);
 pub(crate) const GATEWAY: ServiceProcess = ServiceProcess::new(gateway::SERVICE.name, 0);
@@ -34,7 +35,7 @@ impl TestSystem {
     ) -> Self {
         let mut services: Vec<_> = (0..vaccines).map(ServiceProcess::vaccine).collect();
         services.extend((0..bookings).map(ServiceProcess::booking));
-        services.extend([INJECTION, MYPAGE, GATEWAY]);
+        services.extend([CAMPAIGN, INJECTION, MYPAGE, GATEWAY]);
         Self::start(environment, &services).await
     }
 

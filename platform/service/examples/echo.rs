@@ -23,7 +23,7 @@ const SERVICE: Service = Service {
     port: 8090,
     consumes: &[],
     collections: &[],
-    items: &[],
+    routes: &[],
     recognises_attempts: false,
     migrations: &[],
     openapi: None,

@@ -27,8 +27,8 @@ pub struct Service {
     pub consumes: &'static [Consumes],
     /// The collections that the gateway forwards to it, with their lists, searches and items.
     pub collections: &'static [Collection],
-    /// The collections of which only the items are forwarded.
-    pub items: &'static [&'static str],
+    /// What it forwards besides, as patterns of paths: `/tickets/{id}`.
+    pub routes: &'static [&'static str],
     /// Whether it recognises a `POST` that is repeated with the same [`platform_rest::headers::ATTEMPT`].
     pub recognises_attempts: bool,
     /// The migrations of its store; none if it owns no data.

@@ -43,7 +43,7 @@ const SERVICE: Service = Service {
     port: 0,
     consumes: &[],
     collections: &[],
-    items: &[],
+    routes: &[],
     recognises_attempts: false,
     migrations: &[],
     openapi: None,

@@ -43,7 +43,7 @@ const fn service(name: &'static str, port: u16, consumes: &'static [Consumes]) -
         port,
         consumes,
         collections: &[],
-        items: &[],
+        routes: &[],
         recognises_attempts: false,
         migrations: &[],
         openapi: None,

@@ -54,6 +54,12 @@ impl<K: Ord, V> ChangeSet<K, V> {
         Some((key, value))
     }
 
+    /// The rows that are there, in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        let rows = self.rows.iter().filter(|(_, (_, change))| *change != Some(RowChange::Deleted));
+        rows.map(|(key, (value, _))| (key, value))
+    }
+
     /// The row, to be changed; it counts as updated.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self.rows.get_mut(key) {
@@ -120,6 +126,7 @@ mod tests {
         );
         assert_eq!(rows.get(&3), None);
         assert!(rows.contains(&3));
+        assert_eq!(rows.iter().collect::<Vec<_>>(), [(&1, &'a'), (&2, &'B'), (&4, &'d')]);
     }
 
     #[test]

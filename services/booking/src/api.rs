@@ -8,7 +8,7 @@ use std::{
 use axum::{Router, extract::State, http::StatusCode, response::Response};
 use contracts::{
     booking::{Booking, BookingBody, BookingChange, BookingStatus},
-    ids::{BookingId, UserId, VaccineId},
+    ids::{BookingId, SlotId, UserId, VaccineId},
     number::{WHOLE_MAX, Whole},
 };
 use platform_rest::{
@@ -31,7 +31,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{headers::BookingHeaders, tickets::TicketItem};
 use crate::{
-    domain::Fingerprint,
+    domain::{Choice, Fingerprint, NotGranted},
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
 };
 
@@ -97,6 +97,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         content = BookingBody,
         examples(
             ("short" = (value = json!({"vaccineId": 1, "userId": 5}))),
+            ("slot" = (summary = "At a time", value = json!({"vaccineId": 1, "slotId": 7, "userId": 5}))),
             ("reference" = (
                 summary = "As clients of the reference send it; the status is ignored",
                 value = json!({"vaccineId": 1, "vcName": "FIZER", "userId": 5, "status": "BOOCKED"})
@@ -261,13 +262,15 @@ fn parse(
     deadline: Instant,
 ) -> Result<BookingRequest, Problem> {
     let vaccine = VaccineId(number("vaccineId", body.vaccine_id, 1)?);
+    let slot = body.slot_id.map(|slot| number("slotId", Some(slot), 1)).transpose()?.map(SlotId);
     let user = UserId(number("userId", body.user_id, 0)?);
     let key = headers.key.map(|key| IdempotencyKey {
         key,
         fingerprint: fingerprint(body),
         wants_ticket: headers.respond_async,
     });
-    Ok(BookingRequest { vaccine, user, key, attempt: headers.attempt, deadline })
+    let choice = Choice { vaccine, slot };
+    Ok(BookingRequest { choice, user, key, attempt: headers.attempt, deadline })
 }
 
 fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Problem> {
@@ -299,17 +302,17 @@ fn requested_status(body: &BookingChange) -> Result<BookingStatus, Problem> {
 
 /// The status is no part of the request: it is ignored.
 fn fingerprint(body: &BookingBody) -> Fingerprint {
-    let request = json!([body.vaccine_id, body.user_id, body.vc_name]);
+    let request = json!([body.vaccine_id, body.user_id, body.vc_name, body.slot_id]);
     Fingerprint::of(request.to_string().as_bytes())
 }
 
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the responses of `BookingError`")]
 enum Refused {
-    /// There is no such vaccine
+    /// There is no such vaccine, or no such slot for it
     #[response(status = 404, content_type = "application/problem+json")]
     NoSuchVaccine(Problem),
-    /// Every dose is taken
+    /// Every dose is taken, or every place of the slot; or the slot cannot be booked now
     #[response(
         status = 409,
         content_type = "application/problem+json",
@@ -342,16 +345,29 @@ fn stays_cancelled() -> Problem {
     .detail("its dose may have been booked by another citizen; book again")
 }
 
+fn not_granted(reason: NotGranted) -> (StatusCode, &'static str, &'static str) {
+    match reason {
+        NotGranted::SoldOut => (StatusCode::CONFLICT, "urn:anticorona:sold-out", "Sold out"),
+        NotGranted::SlotFull => {
+            (StatusCode::CONFLICT, "urn:anticorona:slot-full", "The slot is full")
+        }
+        NotGranted::NotOpen => {
+            (StatusCode::CONFLICT, "urn:anticorona:slot-not-open", "The slot cannot be booked now")
+        }
+        NotGranted::NoSuchVaccine => {
+            (StatusCode::NOT_FOUND, "urn:anticorona:no-such-vaccine", "There is no such vaccine")
+        }
+        NotGranted::NoSuchSlot => {
+            (StatusCode::NOT_FOUND, "urn:anticorona:no-such-slot", "There is no such slot")
+        }
+    }
+}
+
 /// The status of an error.
 impl From<BookingError> for Problem {
     fn from(error: BookingError) -> Self {
         let (status, r#type, title) = match error {
-            BookingError::SoldOut => (StatusCode::CONFLICT, "urn:anticorona:sold-out", "Sold out"),
-            BookingError::NoSuchVaccine => (
-                StatusCode::NOT_FOUND,
-                "urn:anticorona:no-such-vaccine",
-                "There is no such vaccine",
-            ),
+            BookingError::NotGranted(reason) => not_granted(reason),
             BookingError::NoSuchBooking => (
                 StatusCode::NOT_FOUND,
                 "urn:anticorona:no-such-booking",

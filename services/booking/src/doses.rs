@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contracts::{ids::VaccineId, vaccine::HOLDS_MAX};
+use contracts::vaccine::HOLDS_MAX;
 use platform_rest::{
     client::{CallError, CircuitState},
     runtime::Runtime,
@@ -27,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    domain::{Choice, NotGranted},
     hand::Dose,
     holds::{HeldOutcome, HoldClient, PROBE_MAX},
 };
@@ -43,12 +44,9 @@ const HOLD_MARGIN: Duration = Duration::from_millis(900);
 /// Why a citizen gets no dose. None is held for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoDose {
-    /// Every dose is held or booked.
-    #[error("every dose is taken")]
-    SoldOut,
-    /// There is no such vaccine.
-    #[error("there is no such vaccine")]
-    NoSuchVaccine,
+    /// The ledger grants none.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
     /// `vaccine` did not answer in time, or nothing can be booked now.
     #[error("no dose can be held at this moment")]
     RetryLater,
@@ -86,7 +84,7 @@ pub struct DoseQueue {
 /// A citizen in the queue.
 #[derive(Debug)]
 struct Waiting {
-    vaccine: VaccineId,
+    choice: Choice,
     deadline: Instant,
     caller: oneshot::Sender<Result<Dose, NoDose>>,
 }
@@ -108,26 +106,22 @@ impl DoseQueue {
     }
 
     /// A dose, if one is in hand and nobody goes first.
-    pub fn in_hand(&self, vaccine: VaccineId) -> Option<Dose> {
-        match self.without_request(vaccine)? {
+    pub fn in_hand(&self, choice: Choice) -> Option<Dose> {
+        match self.without_request(choice)? {
             HeldOutcome::Held(dose) => Some(dose),
-            HeldOutcome::SoldOut | HeldOutcome::NoSuchVaccine | HeldOutcome::Unknown => None,
+            HeldOutcome::NotGranted(_) | HeldOutcome::Unknown => None,
         }
     }
 
     /// Those who wait in the queue go first. A dose that cannot be booked would be taken from another citizen.
-    fn without_request(&self, vaccine: VaccineId) -> Option<HeldOutcome> {
+    fn without_request(&self, choice: Choice) -> Option<HeldOutcome> {
         let is_first = self.writer.can_write() && self.queue.capacity() == QUEUE_MAX;
-        is_first.then(|| self.holds.without_request(vaccine)).flatten()
+        is_first.then(|| self.holds.without_request(choice)).flatten()
     }
 
     /// A dose, in time for a response that is due at the deadline.
-    pub async fn take(
-        &self,
-        vaccine: VaccineId,
-        response_deadline: Instant,
-    ) -> Result<Dose, NoDose> {
-        if let Some(outcome) = self.without_request(vaccine) {
+    pub async fn take(&self, choice: Choice, response_deadline: Instant) -> Result<Dose, NoDose> {
+        if let Some(outcome) = self.without_request(choice) {
             return outcome.or(NoDose::RetryLater);
         }
         if !self.writer.can_write() {
@@ -138,7 +132,7 @@ impl DoseQueue {
         }
         let deadline = response_deadline.checked_sub(HOLD_MARGIN).unwrap_or(response_deadline);
         let (caller, dose) = oneshot::channel();
-        if self.queue.try_send(Waiting { vaccine, deadline, caller }).is_err() {
+        if self.queue.try_send(Waiting { choice, deadline, caller }).is_err() {
             return Err(NoDose::RetryLater);
         }
         dose.await.unwrap_or(Err(NoDose::RetryLater))
@@ -150,8 +144,7 @@ impl HeldOutcome {
     fn or(self, no_answer: NoDose) -> Result<Dose, NoDose> {
         match self {
             Self::Held(dose) => Ok(dose),
-            Self::SoldOut => Err(NoDose::SoldOut),
-            Self::NoSuchVaccine => Err(NoDose::NoSuchVaccine),
+            Self::NotGranted(reason) => Err(reason.into()),
             Self::Unknown => Err(no_answer),
         }
     }
@@ -206,12 +199,12 @@ impl Requests {
         };
         let mut waiting = Vec::with_capacity(batch.len());
         for one in self.permitted(timely(batch)) {
-            match self.holds.hand.take(one.vaccine) {
+            match self.holds.hand.take(one.choice) {
                 Some(dose) => one.end(Ok(dose)),
                 None => waiting.push(one),
             }
         }
-        let wanted: Vec<_> = waiting.iter().map(|one| one.vaccine).collect();
+        let wanted: Vec<_> = waiting.iter().map(|one| one.choice).collect();
         let (outcomes, error) = self.holds.hold(&wanted, last_deadline(&waiting)).await;
         drop(turn);
         let no_answer = error.as_ref().map_or(NoDose::RetryLater, NoDose::from);

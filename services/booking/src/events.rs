@@ -85,6 +85,8 @@ impl EventHandler for Bookings {
                 Some(Command::Complete(CompleteBooking { reservation: reservation_id, at }))
             }
             DomainEvent::Registered(_)
+            | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::CampaignChanged(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)
             | DomainEvent::Booked(_)

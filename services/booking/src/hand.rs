@@ -12,14 +12,11 @@ use std::{
     time::Duration,
 };
 
-use contracts::{
-    ids::{ReservationId, VaccineId},
-    vaccine::AHEAD_MAX,
-};
+use contracts::{booking::BookedSlot, ids::ReservationId, vaccine::AHEAD_MAX};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::domain::HeldDose;
+use crate::domain::{Choice, HeldDose};
 
 /// How long a dose is kept in hand. A commit begins within three seconds of that, so it is booked before a hold counts
 /// as orphaned: [`crate::resolver::ORPHANED_AFTER_MS`].
@@ -32,8 +29,8 @@ const HORIZON: Duration = Duration::from_millis(100);
 /// that of a rate that lasts twice as many are requested each time, until there are enough.
 const RATE_SPAN_MIN: Duration = Duration::from_millis(25);
 
-/// Vaccines of which doses are in hand; those of further ones are requested one by one.
-const VACCINES_MAX: usize = 1_024;
+/// Choices of which doses are in hand; those of further ones are requested one by one.
+const CHOICES_MAX: usize = 1_024;
 
 /// The doses in hand. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -41,14 +38,14 @@ pub struct Hand(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    supplies: Mutex<BTreeMap<VaccineId, Supply>>,
+    supplies: Mutex<BTreeMap<Choice, Supply>>,
     runs_low: Notify,
 }
 
-/// The doses in hand of one vaccine.
+/// The doses in hand of one choice.
 #[derive(Debug)]
 struct Supply {
-    vaccine_name: Arc<str>,
+    of: Granted,
     /// The oldest first.
     doses: VecDeque<InHand>,
     /// How many there were after the last request.
@@ -67,11 +64,18 @@ pub(crate) struct InHand {
     pub(crate) held_at: Instant,
 }
 
+/// What the ledger says of the doses of a choice.
+#[derive(Clone, Debug)]
+pub(crate) struct Granted {
+    pub(crate) vaccine_name: Arc<str>,
+    pub(crate) slot: Option<BookedSlot>,
+}
+
 /// A dose for one citizen. Dropped before it was [spent](Dose::spend), it is back in hand.
 #[derive(Debug)]
 pub struct Dose {
-    vaccine: VaccineId,
-    vaccine_name: Arc<str>,
+    choice: Choice,
+    of: Granted,
     held: InHand,
     /// None once it is spent.
     hand: Option<Hand>,
@@ -85,8 +89,9 @@ impl Dose {
 
     /// What a booking has to know of it.
     pub fn held(&self) -> HeldDose {
-        let vaccine_name = (*self.vaccine_name).to_owned();
-        HeldDose { reservation: self.held.reservation, vaccine_name }
+        let Granted { vaccine_name, slot } = &self.of;
+        let vaccine_name = (**vaccine_name).to_owned();
+        HeldDose { reservation: self.held.reservation, vaccine_name, slot: *slot }
     }
 
     /// It is booked, or may be: nobody else gets it.
@@ -97,15 +102,15 @@ impl Dose {
 
 impl Drop for Dose {
     fn drop(&mut self) {
-        if let Some(Hand(shared)) = self.hand.take()
-            && let Some(supply) = shared.supplies.lock().get_mut(&self.vaccine)
-        {
-            supply.put_back(self.held);
+        if let Some(Hand(shared)) = self.hand.take() {
+            let mut supplies = shared.supplies.lock();
+            let supply = supplies.entry(self.choice);
+            supply.or_insert_with(|| Supply::new(self.of.clone())).put_back(self.held);
         }
     }
 }
 
-/// Doses of one vaccine to be requested ahead of demand.
+/// Doses of one choice to be requested ahead of demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ahead {
     /// How many.
@@ -115,10 +120,10 @@ pub(crate) struct Ahead {
 }
 
 impl Hand {
-    /// A dose of a vaccine, if one is in hand.
-    pub(crate) fn take(&self, vaccine: VaccineId) -> Option<Dose> {
+    /// A dose for a choice, if one is in hand.
+    pub(crate) fn take(&self, choice: Choice) -> Option<Dose> {
         let mut supplies = self.0.supplies.lock();
-        let supply = supplies.get_mut(&vaccine)?;
+        let supply = supplies.get_mut(&choice)?;
         // Older ones are about to be given back.
         let old = supply.doses.partition_point(|dose| dose.held_at.elapsed() >= KEPT_FOR);
         let dose = supply.doses.remove(old)?;
@@ -128,30 +133,33 @@ impl Hand {
             supply.is_low = true;
             self.0.runs_low.notify_one();
         }
-        Some(self.dose(vaccine, &supply.vaccine_name, dose))
+        Some(self.dose(choice, &supply.of, dose))
     }
 
-    fn dose(&self, vaccine: VaccineId, vaccine_name: &Arc<str>, held: InHand) -> Dose {
-        let vaccine_name = Arc::clone(vaccine_name);
-        Dose { vaccine, vaccine_name, held, hand: Some(self.clone()) }
+    fn dose(&self, choice: Choice, of: &Granted, held: InHand) -> Dose {
+        Dose { choice, of: of.clone(), held, hand: Some(self.clone()) }
     }
 
-    /// Waits until half of what was last requested ahead is taken, of some vaccine.
+    /// Waits until half of what was last requested ahead is taken, of some choice.
     pub(crate) async fn runs_low(&self) {
         self.0.runs_low.notified().await;
     }
 
-    /// The vaccines of which it is.
-    pub(crate) fn low(&self) -> Vec<VaccineId> {
+    /// The choices of which it is.
+    pub(crate) fn low(&self) -> Vec<Choice> {
         let supplies = self.0.supplies.lock();
         supplies.iter().filter(|(_, supply)| supply.is_low).map(|(id, _)| *id).collect()
     }
 
     /// How many doses to request ahead of demand, where so many citizens wait for others.
-    pub(crate) fn ahead(&self, vaccine: VaccineId, waiting: u32) -> Ahead {
+    pub(crate) fn ahead(&self, choice: Choice, waiting: u32) -> Ahead {
+        // A share of what is free is one of the doses of the vaccine: each of its slots would take one.
+        if choice.slot.is_some() {
+            return Ahead { wanted: 0, in_hand: 0 };
+        }
         let mut supplies = self.0.supplies.lock();
-        let is_full = supplies.len() >= VACCINES_MAX;
-        let Some(supply) = supplies.get_mut(&vaccine) else {
+        let is_full = supplies.len() >= CHOICES_MAX;
+        let Some(supply) = supplies.get_mut(&choice) else {
             // As many may come next as have come at once with the first of them; one alone may be the only one.
             let wanted = if is_full { 0 } else { waiting.saturating_sub(1) };
             return Ahead { wanted, in_hand: 0 };
@@ -169,20 +177,20 @@ impl Hand {
     /// Adds doses that are held since then, but for those of the citizens who wait: nobody else can take them.
     pub(crate) fn fill(
         &self,
-        vaccine: VaccineId,
-        vaccine_name: &str,
+        choice: Choice,
+        of: Granted,
         mut held: impl Iterator<Item = InHand>,
         waiting: usize,
     ) -> Vec<Dose> {
-        let vaccine_name: Arc<str> = vaccine_name.into();
-        let dose = |held| self.dose(vaccine, &vaccine_name, held);
+        let dose = |held| self.dose(choice, &of, held);
         let given = held.by_ref().take(waiting).map(dose).collect();
         let mut held = held.peekable();
         let mut supplies = self.0.supplies.lock();
-        if held.peek().is_some() || supplies.len() < VACCINES_MAX || supplies.contains_key(&vaccine)
-        {
-            let supply = supplies.entry(vaccine).or_insert_with(Supply::new);
-            supply.vaccine_name = vaccine_name;
+        // Of most slots none is ever in hand: they must not leave those out of which some are.
+        let is_new_wanted = choice.slot.is_none() && supplies.len() < CHOICES_MAX;
+        if held.peek().is_some() || is_new_wanted || supplies.contains_key(&choice) {
+            let supply = supplies.entry(choice).or_insert_with(|| Supply::new(of.clone()));
+            supply.of = of;
             held.for_each(|dose| supply.put_back(dose));
             (supply.filled_to, supply.filled_at) = (supply.doses.len(), Instant::now());
             (supply.taken, supply.is_low) = (0, false);
@@ -190,7 +198,7 @@ impl Hand {
         given
     }
 
-    /// Takes the doses that were in hand for too long, and forgets the vaccines of which there are none.
+    /// Takes the doses that were in hand for too long, and forgets the choices of which there are none.
     pub(crate) fn expire(&self) -> Vec<ReservationId> {
         let mut expired = Vec::new();
         self.0.supplies.lock().retain(|_, supply| {
@@ -215,9 +223,9 @@ impl Hand {
 }
 
 impl Supply {
-    fn new() -> Self {
+    fn new(of: Granted) -> Self {
         Self {
-            vaccine_name: Arc::from(""),
+            of,
             doses: VecDeque::new(),
             filled_to: 0,
             filled_at: Instant::now(),

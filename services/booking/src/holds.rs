@@ -1,6 +1,6 @@
 //! Holding doses: who requests them next, and for how many citizens at once.
 //!
-//! A request names a block of doses for each vaccine: one for each citizen who waits, and some ahead of demand, see
+//! A request names a block of doses for each vaccine, and for each slot: one for each citizen who waits, and some ahead of demand, see
 //! [`crate::hand`].
 //!
 //! One request is in flight at a time. Two were measured to be slower: the batches get smaller, and their
@@ -16,16 +16,18 @@
 //! vaccine is sold out. After a few seconds they are aborted.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use contracts::{
+    booking::BookedSlot,
     event::ConsumerOffset,
-    ids::{ReservationId, StoreId, VaccineId},
+    ids::{ReservationId, StoreId},
     vaccine::{
-        HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
+        HOLDS_MAX, HeldPlace, HoldBatch, HoldBlock, HoldOutcome, HoldReply, ORPHANED_MAX,
+        OrphanedHolds,
     },
 };
 use parking_lot::Mutex as SyncMutex;
@@ -38,13 +40,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use uuid::Uuid;
 
 use crate::{
     aborts::Aborts,
     batch_limit::BatchLimit,
-    domain::Abortable,
-    hand::{Ahead, Dose, Hand, InHand},
+    block_ids::BlockIds,
+    domain::{Abortable, Choice, NotGranted},
+    hand::{Ahead, Dose, Granted, Hand, InHand},
     lost::{Lost, RequestedBlock},
     sold_out::SoldOut,
     store::Queries,
@@ -97,10 +99,8 @@ pub(crate) struct NotKnown;
 pub(crate) enum HeldOutcome {
     /// A dose.
     Held(Dose),
-    /// Every dose is held or booked.
-    SoldOut,
-    /// There is no such vaccine.
-    NoSuchVaccine,
+    /// The ledger grants none.
+    NotGranted(NotGranted),
     /// `vaccine` did not answer for it.
     Unknown,
 }
@@ -209,20 +209,20 @@ impl HoldClient {
 
     /// What comes of a request of a dose without asking the ledger: a dose in hand, or what it has just answered.
     /// None while tickets go first.
-    pub(crate) fn without_request(&self, vaccine: VaccineId) -> Option<HeldOutcome> {
+    pub(crate) fn without_request(&self, choice: Choice) -> Option<HeldOutcome> {
         if self.goes_first(*self.backlog.borrow()) {
             return None;
         }
-        let is_sold_out = || self.sold_out.contains(vaccine).then_some(HeldOutcome::SoldOut);
-        self.hand.take(vaccine).map(HeldOutcome::Held).or_else(is_sold_out)
+        let sold_out = || self.sold_out.get(choice).map(HeldOutcome::NotGranted);
+        self.hand.take(choice).map(HeldOutcome::Held).or_else(sold_out)
     }
 
     /// Requests doses for citizens, at most [`HoldClient::limit`], in this order; and some ahead of demand, also of the
-    /// vaccines of which [few are in hand](Hand::low). One outcome for each citizen; and the error, if `vaccine` did
+    /// choices of which [few are in hand](Hand::low). One outcome for each citizen; and the error, if `vaccine` did
     /// not answer.
     pub(crate) async fn hold(
         &self,
-        wanted: &[VaccineId],
+        wanted: &[Choice],
         deadline: Instant,
     ) -> (Vec<HeldOutcome>, Option<CallError>) {
         let unknown = || wanted.iter().map(|_| HeldOutcome::Unknown).collect();
@@ -243,8 +243,8 @@ impl HoldClient {
     }
 
     /// What to request: first blocks whose answer was lost, again, and then what these citizens want beyond those.
-    fn blocks(&self, wanted: &[VaccineId]) -> Vec<RequestedBlock> {
-        let mut missing = BTreeMap::<VaccineId, u32>::new();
+    fn blocks(&self, wanted: &[Choice]) -> Vec<RequestedBlock> {
+        let mut missing = BTreeMap::<Choice, u32>::new();
         for id in wanted {
             *missing.entry(*id).or_default() += 1;
         }
@@ -261,12 +261,13 @@ impl HoldClient {
         let mut ids = BlockIds::new();
         let mut blocks = self.lost_blocks(wanted.len(), &mut missing);
         let held_at = tokio::time::Instant::now();
-        for (vaccine_id, count) in missing {
-            let Ahead { wanted, in_hand } = self.hand.ahead(vaccine_id, count);
+        for (choice, count) in missing {
+            let Ahead { wanted, in_hand } = self.hand.ahead(choice, count);
             let ahead = if asks_ahead { wanted } else { 0 };
             if count + ahead > 0 {
                 let first = ids.next(count + ahead);
-                let block = HoldBlock { first, vaccine_id, count, ahead, in_hand };
+                let Choice { vaccine: vaccine_id, slot: slot_id } = choice;
+                let block = HoldBlock { first, vaccine_id, slot_id, count, ahead, in_hand };
                 blocks.push(RequestedBlock { block, held_at, is_repeated: false });
             }
         }
@@ -278,7 +279,7 @@ impl HoldClient {
     fn lost_blocks(
         &self,
         wanted: usize,
-        missing: &mut BTreeMap<VaccineId, u32>,
+        missing: &mut BTreeMap<Choice, u32>,
     ) -> Vec<RequestedBlock> {
         let limit = self.limit();
         // They would get no answer again.
@@ -291,8 +292,8 @@ impl HoldClient {
             CircuitState::HalfOpen | CircuitState::Open { .. } => 0,
         };
         let mut blocks_max = HOLDS_MAX.saturating_sub(missing.len());
-        self.lost.extract(|RequestedBlock { block, .. }| {
-            let missing = missing.get_mut(&block.vaccine_id);
+        self.lost.extract(|requested| {
+            let (block, missing) = (requested.block, missing.get_mut(&requested.choice()));
             let is_wanted = missing.as_ref().map_or(0, |missing| block.count.min(**missing));
             let further = block.count - is_wanted;
             if blocks_max == 0 || further > room {
@@ -311,33 +312,46 @@ impl HoldClient {
     /// That a vaccine is sold out is concluded from blocks that are new: the grant of a repeated one is an old decision.
     fn give(
         &self,
-        wanted: &[VaccineId],
+        wanted: &[Choice],
         blocks: Vec<RequestedBlock>,
         held: Vec<HoldOutcome>,
     ) -> Vec<HeldOutcome> {
-        let mut waiting = BTreeMap::<VaccineId, usize>::new();
+        let mut waiting = BTreeMap::<Choice, usize>::new();
         for id in wanted {
             *waiting.entry(*id).or_default() += 1;
         }
-        let mut given = BTreeMap::<VaccineId, VecDeque<Dose>>::new();
-        let (mut sold_out, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        let mut given = BTreeMap::<Choice, VecDeque<Dose>>::new();
+        let mut not_granted = BTreeMap::new();
         let mut is_answering = true;
         for (requested, held) in blocks.into_iter().zip(held) {
             let RequestedBlock { block, held_at, is_repeated } = requested;
-            let id = block.vaccine_id;
+            let choice = requested.choice();
+            let mut refuse = |reason| {
+                not_granted.insert(choice, (reason, held_at));
+            };
             match held {
-                HoldOutcome::Held { vc_name, count } => {
+                // Of which slot is not said.
+                HoldOutcome::Held { place: None, .. } if choice.slot.is_some() => {
+                    self.abort(&requested);
+                }
+                HoldOutcome::Held { vc_name, count, place } => {
+                    let of = Granted { vaccine_name: vc_name.into(), slot: booked(choice, place) };
                     let doses = (0..count).map_while(|n| block.first.nth(n));
                     let doses = doses.map(|reservation| InHand { reservation, held_at });
-                    let given = given.entry(id).or_default();
-                    let waiting = waiting.get(&id).map_or(0, |waiting| waiting - given.len());
-                    given.extend(self.hand.fill(id, &vc_name, doses, waiting));
+                    let given = given.entry(choice).or_default();
+                    let waiting = waiting.get(&choice).map_or(0, |waiting| waiting - given.len());
+                    given.extend(self.hand.fill(choice, of, doses, waiting));
                     if count < block.count && !is_repeated {
-                        sold_out.insert(id, held_at);
+                        // Of a slot it may be either: the next request gets the answer.
+                        let is_slot = choice.slot.is_some();
+                        refuse(if is_slot { NotGranted::SlotFull } else { NotGranted::SoldOut });
                     }
                 }
-                HoldOutcome::SoldOut => drop(sold_out.insert(id, held_at)),
-                HoldOutcome::NoSuchVaccine => drop(unknown.insert(id)),
+                HoldOutcome::SoldOut => refuse(NotGranted::SoldOut),
+                HoldOutcome::SlotFull => refuse(NotGranted::SlotFull),
+                HoldOutcome::NoSuchVaccine => refuse(NotGranted::NoSuchVaccine),
+                HoldOutcome::NoSuchSlot => refuse(NotGranted::NoSuchSlot),
+                HoldOutcome::NotOpen => refuse(NotGranted::NotOpen),
                 // None of these ids will ever be used.
                 HoldOutcome::Conflict => self.abort(&requested),
                 HoldOutcome::Failed => {
@@ -347,17 +361,19 @@ impl HoldClient {
             }
         }
         self.is_answering.store(is_answering, Ordering::Relaxed);
-        let outcome = |id: &VaccineId| {
-            let dose =
-                given.get_mut(id).and_then(VecDeque::pop_front).or_else(|| self.hand.take(*id));
-            match (dose, sold_out.get(id)) {
+        let outcome = |choice: &Choice| {
+            let dose = given.get_mut(choice).and_then(VecDeque::pop_front);
+            match (dose.or_else(|| self.hand.take(*choice)), not_granted.get(choice)) {
                 (Some(dose), _) => HeldOutcome::Held(dose),
-                (None, Some(asked_at)) if !self.lost.is_of(*id) => {
-                    self.sold_out.insert(*id, *asked_at);
-                    HeldOutcome::SoldOut
+                (None, Some((reason, asked_at))) if reason.is_sold_out() => {
+                    if self.lost.is_of(*choice) {
+                        return HeldOutcome::Unknown;
+                    }
+                    self.sold_out.insert(*choice, *reason, *asked_at);
+                    HeldOutcome::NotGranted(*reason)
                 }
-                (None, _) if unknown.contains(id) => HeldOutcome::NoSuchVaccine,
-                (None, _) => HeldOutcome::Unknown,
+                (None, Some((reason, _))) => HeldOutcome::NotGranted(*reason),
+                (None, None) => HeldOutcome::Unknown,
             }
         };
         wanted.iter().map(outcome).collect()
@@ -377,19 +393,26 @@ impl HoldClient {
         all
     }
 
-    /// Whether every dose of a vaccine that is held for this store is booked. One that is not, in hand of another process
-    /// or on its way back, will be free.
+    /// Whether every dose of a vaccine, and every place of a slot, that is held for this store is booked. One that is not, in
+    /// hand of another process or on its way back, will be free.
     pub(crate) async fn are_booked(
         &self,
-        vaccine: VaccineId,
+        Choice { vaccine, slot }: Choice,
         queries: &Queries,
     ) -> Result<bool, NotKnown> {
-        let path = format!("/holds?owner={}&heldForMs=0&vaccineId={vaccine}", self.owner);
-        let OrphanedHolds { reservation_ids, .. } =
-            self.vaccine.get(&path, TRY_TIMEOUT).await.map_err(|_| NotKnown)?;
-        let is_all = u32::try_from(reservation_ids.len()).is_ok_and(|count| count < ORPHANED_MAX);
-        let unbooked = queries.unbooked(reservation_ids).await.map_err(|_| NotKnown)?;
-        Ok(is_all && unbooked.is_empty())
+        let of_slot = slot.map(|slot| format!("slotId={slot}"));
+        for of in [format!("vaccineId={vaccine}")].into_iter().chain(of_slot) {
+            let path = format!("/holds?owner={}&heldForMs=0&{of}", self.owner);
+            let OrphanedHolds { reservation_ids, .. } =
+                self.vaccine.get(&path, TRY_TIMEOUT).await.map_err(|_| NotKnown)?;
+            let is_all =
+                u32::try_from(reservation_ids.len()).is_ok_and(|count| count < ORPHANED_MAX);
+            let unbooked = queries.unbooked(reservation_ids).await.map_err(|_| NotKnown)?;
+            if !is_all || !unbooked.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn abort(&self, block: &RequestedBlock) {
@@ -458,29 +481,14 @@ impl HoldClient {
     }
 }
 
-fn number(items: usize) -> u32 {
-    u32::try_from(items).unwrap_or(u32::MAX)
+/// The slot of a choice, at this place.
+fn booked(choice: Choice, place: Option<HeldPlace>) -> Option<BookedSlot> {
+    let (slot_id, HeldPlace { site_id, starts_at }) = choice.slot.zip(place)?;
+    Some(BookedSlot { slot_id, site_id, starts_at })
 }
 
-/// The ids of new blocks. Those of one request follow each other, so that the ledger finds them together: they differ in
-/// their last 16 bits.
-struct BlockIds(ReservationId);
-
-impl BlockIds {
-    fn new() -> Self {
-        let [first, _] = ReservationId(Uuid::now_v7()).block_range();
-        Self(first)
-    }
-
-    /// The first id of a block of so many.
-    fn next(&mut self, count: u32) -> ReservationId {
-        if self.0.nth(count).is_none() {
-            *self = Self::new();
-        }
-        let first = self.0;
-        *self = first.nth(count).map_or_else(Self::new, Self);
-        first
-    }
+fn number(items: usize) -> u32 {
+    u32::try_from(items).unwrap_or(u32::MAX)
 }
 
 /// Whether `vaccine` may have held the doses.

@@ -11,6 +11,7 @@ use platform_telemetry::BoxError;
 pub mod aborts;
 pub mod api;
 mod batch_limit;
+mod block_ids;
 pub mod config;
 pub mod domain;
 pub mod doses;
@@ -44,7 +45,7 @@ pub const SERVICE: Service = Service {
     port: 8082,
     consumes: &[Consumes { publisher: "injection", priority: RelayPriority::Background }],
     collections: api::COLLECTIONS.collections,
-    items: &["tickets"],
+    routes: &["/tickets/{id}"],
     recognises_attempts: true,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),

@@ -1,13 +1,10 @@
 //! Blocks of doses whose answer was lost: some may be held. They are requested again, or aborted.
 
-use contracts::{
-    ids::{ReservationId, VaccineId},
-    vaccine::HoldBlock,
-};
+use contracts::{ids::ReservationId, vaccine::HoldBlock};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::hand::KEPT_FOR;
+use crate::{domain::Choice, hand::KEPT_FOR};
 
 /// A block as it was requested.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +17,10 @@ pub(crate) struct RequestedBlock {
 }
 
 impl RequestedBlock {
+    pub(crate) fn choice(&self) -> Choice {
+        Choice { vaccine: self.block.vaccine_id, slot: self.block.slot_id }
+    }
+
     /// Every dose that may be held.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ReservationId> + use<> {
         let HoldBlock { first, count, ahead, .. } = self.block;
@@ -37,9 +38,9 @@ impl Lost {
         self.0.lock().extend(blocks);
     }
 
-    /// Whether doses of a vaccine may be held for this process, which does not know of them.
-    pub(crate) fn is_of(&self, vaccine: VaccineId) -> bool {
-        self.0.lock().iter().any(|it| it.block.vaccine_id == vaccine)
+    /// Whether doses of a choice may be held for this process, which does not know of them.
+    pub(crate) fn is_of(&self, choice: Choice) -> bool {
+        self.0.lock().iter().any(|it| it.choice() == choice)
     }
 
     /// Takes those that are chosen, the oldest first.

@@ -16,7 +16,7 @@ use std::{
 
 use contracts::{
     booking::Booking,
-    ids::{BookingId, ReservationId, StoreId, TicketId, UserId, VaccineId},
+    ids::{BookingId, ReservationId, StoreId, TicketId, UserId},
 };
 use platform_rest::{headers::Attempt, runtime::Runtime};
 use platform_store::{CommandError, Commands, Notifier, ReadError, WriteError};
@@ -30,8 +30,8 @@ use uuid::Uuid;
 use crate::{
     aborts::Aborts,
     domain::{
-        Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, CreateBooking,
-        CreateReply, Fingerprint, ResolveHold,
+        Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, Choice,
+        CreateBooking, CreateReply, Fingerprint, NotGranted, ResolveHold,
         tickets::{
             EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd, WAITING_PER_USER_MAX, ticket_of,
         },
@@ -81,8 +81,8 @@ pub struct BookingProtocol {
 /// A valid request for a booking.
 #[derive(Clone, Debug)]
 pub struct BookingRequest {
-    /// The vaccine.
-    pub vaccine: VaccineId,
+    /// What the citizen wants.
+    pub choice: Choice,
     /// The citizen.
     pub user: UserId,
     /// The `Idempotency-Key`, if it has one.
@@ -116,12 +116,9 @@ pub enum Accepted {
 /// Why a request was not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BookingError {
-    /// Every dose is held or booked.
-    #[error("every dose is taken")]
-    SoldOut,
-    /// No vaccine has this id.
-    #[error("there is no such vaccine")]
-    NoSuchVaccine,
+    /// The ledger grants no dose.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
     /// The key came with another request before.
     #[error("the Idempotency-Key came with another request before")]
     KeyReused,
@@ -157,8 +154,7 @@ pub enum BookingError {
 impl From<NoDose> for BookingError {
     fn from(no_dose: NoDose) -> Self {
         match no_dose {
-            NoDose::SoldOut => Self::SoldOut,
-            NoDose::NoSuchVaccine => Self::NoSuchVaccine,
+            NoDose::NotGranted(reason) => reason.into(),
             NoDose::RetryLater => Self::RetryLater,
             NoDose::CircuitOpen { retry_after } => Self::CircuitOpen { retry_after },
         }
@@ -261,7 +257,7 @@ impl BookingProtocol {
     ) -> Result<Accepted, BookingError> {
         let attempt = request.attempt(Some(id));
         // With a dose in hand the commit finds out what came of earlier requests, and nothing is read before it.
-        let in_hand = if key.wants_ticket { None } else { self.doses.in_hand(request.vaccine) };
+        let in_hand = if key.wants_ticket { None } else { self.doses.in_hand(request.choice) };
         let booked = if let Some(dose) = in_hand {
             self.book_with(dose, attempt, request.deadline).await?
         } else if let Some(accepted) = self.known(id, key).await? {
@@ -311,7 +307,7 @@ impl BookingProtocol {
         attempt: BookingAttempt,
         deadline: Instant,
     ) -> Result<Option<Booking>, BookingError> {
-        let dose = self.doses.take(attempt.vaccine, deadline).await?;
+        let dose = self.doses.take(attempt.choice, deadline).await?;
         self.book_with(dose, attempt, deadline).await
     }
 
@@ -375,7 +371,7 @@ impl BookingProtocol {
     ) -> Result<Accepted, BookingError> {
         let enqueue = EnqueueTicket {
             ticket: ticket_of(id),
-            vaccine: request.vaccine,
+            choice: request.choice,
             user: request.user,
             fingerprint: key.fingerprint,
             at: clock::now(),
@@ -400,7 +396,7 @@ impl BookingRequest {
     fn attempt(&self, id: Option<AttemptId>) -> BookingAttempt {
         BookingAttempt {
             id,
-            vaccine: self.vaccine,
+            choice: self.choice,
             user: self.user,
             fingerprint: self.key.as_ref().map(|key| key.fingerprint),
         }
@@ -423,8 +419,7 @@ impl TicketEnd {
     fn refusal(self) -> Option<BookingError> {
         match self {
             Self::Booked(_) => None,
-            Self::SoldOut => Some(BookingError::SoldOut),
-            Self::NoSuchVaccine => Some(BookingError::NoSuchVaccine),
+            Self::NotGranted(reason) => Some(reason.into()),
             Self::KeyReused => Some(BookingError::KeyReused),
         }
     }
@@ -433,7 +428,7 @@ impl TicketEnd {
 impl BookingAttempt {
     /// The booking, if it is of this request: an id that came from outside shows nobody another one's.
     fn own(&self, booking: Booking) -> Result<Booking, BookingError> {
-        let is_own = (booking.user_id, booking.vaccine_id) == (self.user, self.vaccine);
+        let is_own = (booking.user_id, Choice::of(&booking)) == (self.user, self.choice);
         if is_own { Ok(booking) } else { Err(BookingError::Unknown) }
     }
 }

@@ -1,34 +1,37 @@
-//! The vaccines of which the ledger has just answered that they are sold out. On opening day most requests are for one
-//! of them; those of the next moment get the same answer without a request.
+//! What the ledger has just answered to be sold out: vaccines and slots. On opening day most requests are for one of them;
+//! those of the next moment get the same answer without a request.
 
 use std::collections::BTreeMap;
 
-use contracts::{ids::VaccineId, vaccine::SOLD_OUT_FOR};
+use contracts::vaccine::SOLD_OUT_FOR;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// As many vaccines are remembered; of further ones each request asks the ledger.
-const VACCINES_MAX: usize = 1_024;
+use crate::domain::{Choice, NotGranted};
 
-/// The vaccines that are sold out, and when the ledger was asked.
+/// As many choices are remembered; of further ones each request asks the ledger.
+const CHOICES_MAX: usize = 1_024;
+
+/// Why no dose of a choice is granted, and when the ledger was asked.
 #[derive(Debug, Default)]
-pub(crate) struct SoldOut(Mutex<BTreeMap<VaccineId, Instant>>);
+pub(crate) struct SoldOut(Mutex<BTreeMap<Choice, (NotGranted, Instant)>>);
 
 impl SoldOut {
-    /// The ledger has answered that it is, to a request of then.
-    pub(crate) fn insert(&self, vaccine: VaccineId, asked_at: Instant) {
+    /// The ledger has answered so to a request of then.
+    pub(crate) fn insert(&self, choice: Choice, reason: NotGranted, asked_at: Instant) {
         let mut all = self.0.lock();
-        if all.len() >= VACCINES_MAX {
-            all.retain(|_, asked_at| counts(*asked_at));
+        if all.len() >= CHOICES_MAX {
+            all.retain(|_, (_, asked_at)| counts(*asked_at));
         }
-        if all.len() < VACCINES_MAX || all.contains_key(&vaccine) {
-            all.insert(vaccine, asked_at);
+        if all.len() < CHOICES_MAX || all.contains_key(&choice) {
+            all.insert(choice, (reason, asked_at));
         }
     }
 
-    /// Whether it was, at most [`SOLD_OUT_FOR`] ago.
-    pub(crate) fn contains(&self, vaccine: VaccineId) -> bool {
-        self.0.lock().get(&vaccine).is_some_and(|asked_at| counts(*asked_at))
+    /// What it has answered, at most [`SOLD_OUT_FOR`] ago.
+    pub(crate) fn get(&self, choice: Choice) -> Option<NotGranted> {
+        let known = self.0.lock().get(&choice).copied();
+        known.filter(|(_, asked_at)| counts(*asked_at)).map(|(reason, _)| reason)
     }
 }
 
@@ -38,34 +41,39 @@ fn counts(asked_at: Instant) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use contracts::ids::VaccineId;
     use tokio::time::advance;
 
     use super::*;
 
-    const VACCINE: VaccineId = VaccineId(1);
+    fn choice(vaccine: i64) -> Choice {
+        VaccineId(vaccine).into()
+    }
 
     #[tokio::test(start_paused = true)]
     async fn it_counts_from_the_request() {
         let sold_out = SoldOut::default();
         let asked_at = Instant::now();
         advance(SOLD_OUT_FOR / 2).await;
-        sold_out.insert(VACCINE, asked_at);
-        assert!(sold_out.contains(VACCINE) && !sold_out.contains(VaccineId(2)));
+        sold_out.insert(choice(1), NotGranted::SoldOut, asked_at);
+        assert_eq!(sold_out.get(choice(1)), Some(NotGranted::SoldOut));
+        assert_eq!(sold_out.get(choice(2)), None);
         advance(SOLD_OUT_FOR / 4).await;
-        assert!(sold_out.contains(VACCINE));
+        assert_eq!(sold_out.get(choice(1)), Some(NotGranted::SoldOut));
         advance(SOLD_OUT_FOR / 4).await;
-        assert!(!sold_out.contains(VACCINE));
+        assert_eq!(sold_out.get(choice(1)), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn there_is_a_limit_and_the_old_ones_make_room() {
         let sold_out = SoldOut::default();
-        let last = VaccineId(i64::MAX);
-        (0..1_024).for_each(|id| sold_out.insert(VaccineId(id), Instant::now()));
-        sold_out.insert(last, Instant::now());
-        assert!(!sold_out.contains(last));
+        let insert =
+            |vaccine| sold_out.insert(choice(vaccine), NotGranted::SoldOut, Instant::now());
+        (0..1_024).for_each(insert);
+        insert(i64::MAX);
+        assert_eq!(sold_out.get(choice(i64::MAX)), None);
         advance(SOLD_OUT_FOR).await;
-        sold_out.insert(last, Instant::now());
-        assert!(sold_out.contains(last));
+        insert(i64::MAX);
+        assert_eq!(sold_out.get(choice(i64::MAX)), Some(NotGranted::SoldOut));
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use contracts::{
-    booking::{Booking, BookingStatus},
-    ids::{BookingId, ReservationId, TicketId, UserId, VaccineId},
+    booking::{BookedSlot, Booking, BookingStatus},
+    ids::{BookingId, ReservationId, SiteId, SlotId, TicketId, UserId, VaccineId},
 };
 use platform_rest::hal::List;
 use platform_store::{
@@ -39,27 +39,27 @@ const LAST_BOOKING: &str = "
 
 const BY_ATTEMPT: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms"
       FROM "bookings" BY "attempt"
 );
 
 const BY_RESERVATION: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms"
       FROM "bookings" BY "reservation"
 );
 
 const LOAD_BOOKING: &str = "
     SELECT id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-           booked_at_ms, cancelled_at_ms
+           booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms
       FROM bookings
      WHERE id = ?1";
 
 const INSERT_BOOKING: &str = "
     INSERT INTO bookings
                 (id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-                 booked_at_ms, cancelled_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                 booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 const UPDATE_BOOKING: &str = "
     UPDATE bookings
@@ -69,7 +69,7 @@ const UPDATE_BOOKING: &str = "
 /// All bookings, by number.
 const BOOKINGS: Keyset = keyset!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms"
       FROM "bookings" ORDER BY "id"
 );
 
@@ -112,7 +112,7 @@ const WAITING_OF_USER: &str = "
              LIMIT ?2) AS waiting";
 
 const QUEUE_HEAD: &str = "
-    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking
+    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking, slot
       FROM tickets
      WHERE outcome IS NULL
   ORDER BY number
@@ -275,12 +275,21 @@ fn record(row: &Row<'_>) -> Result<Record, SqlError> {
             booking_id: BookingId(row.int(0)?),
             vaccine_id: VaccineId(row.int(3)?),
             vc_name: row.text(4)?.to_owned(),
+            slot: row.int_or_null(10)?.map(|slot| booked_slot(row, slot)).transpose()?,
             user_id: UserId(row.int(5)?),
             status: status(row.int(6)?).ok_or(decode(6, "a status"))?,
         },
         fingerprint: row.uuid_or_null(7)?.map(|id| Fingerprint(id.into_bytes())),
         booked_at: row.time(8)?,
         cancelled_at: row.time_or_null(9)?,
+    })
+}
+
+fn booked_slot(row: &Row<'_>, slot: i64) -> Result<BookedSlot, SqlError> {
+    Ok(BookedSlot {
+        slot_id: SlotId(slot),
+        site_id: SiteId(row.int(11)?),
+        starts_at: row.time(12)?,
     })
 }
 
@@ -314,7 +323,7 @@ fn save_bookings(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     tx.execute_each(UPDATE_BOOKING, &updated)
 }
 
-fn values(record: &Record) -> [Value<'_>; 10] {
+fn values(record: &Record) -> [Value<'_>; 13] {
     let booking = &record.booking;
     [
         booking.booking_id.0.into(),
@@ -327,6 +336,9 @@ fn values(record: &Record) -> [Value<'_>; 10] {
         record.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
         record.booked_at.into(),
         record.cancelled_at.into(),
+        booking.slot.map(|slot| slot.slot_id.0).into(),
+        booking.slot.map(|slot| slot.site_id.0).into(),
+        booking.slot.map(|slot| slot.starts_at).into(),
     ]
 }
 

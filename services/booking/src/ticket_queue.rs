@@ -3,7 +3,7 @@
 //! A ticket is committed before its client gets it, so it survives every crash. One task serves the queue
 //! from its head: it takes doses in hand for the tickets that have waited longest, requests the others in one
 //! request and in their order, and writes what came of all of them in one commit, in the same order. Those that
-//! got no answer go on waiting. So for each vaccine the tickets that arrived first get the doses.
+//! got no answer go on waiting. So for each choice the tickets that arrived first get the doses.
 //! A ticket ends as sold out only when every dose of this store is booked, so that those of a process that has died are
 //! for the tickets: in two rounds in a row the ledger has none that is free, and then none that is held without a
 //! booking. In one round alone, a dose may have been released in between.
@@ -18,7 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contracts::ids::VaccineId;
 use platform_rest::client::{CallError, CircuitState};
 use platform_store::{Subscription, WriteError};
 use platform_telemetry::clock;
@@ -26,7 +25,10 @@ use tokio::{select, time::sleep};
 use tracing::warn;
 
 use crate::{
-    domain::tickets::{Answer, QueuedTicket, ServeReply, ServeTicket},
+    domain::{
+        Choice,
+        tickets::{Answer, QueuedTicket, ServeReply, ServeTicket},
+    },
     holds::{Backlog, HeldOutcome, HoldClient, PROBE_MAX},
     protocol::{BookingProtocol, may_be_committed},
 };
@@ -44,7 +46,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// from being served may concern only them.
 const STALLED_AFTER: u32 = 4;
 
-/// Vaccines of which a round checks whether every dose is booked.
+/// Choices of which a round checks whether every dose is booked.
 const CHECKED_MAX: usize = 16;
 
 /// How often an empty queue is read without a notification: another process may have added tickets.
@@ -64,8 +66,8 @@ struct QueueWorker {
     protocol: Arc<BookingProtocol>,
     holds: Arc<HoldClient>,
     enqueued: Subscription,
-    /// The vaccines of which the last round has found every dose booked.
-    sold_out: BTreeSet<VaccineId>,
+    /// The choices of which the last round has found every dose booked.
+    sold_out: BTreeSet<Choice>,
 }
 
 /// What a round has done.
@@ -146,14 +148,15 @@ impl QueueWorker {
             }
         }
         drop(turn);
-        let is_sold_out = |(_, outcome): &_| matches!(outcome, HeldOutcome::SoldOut);
+        let is_sold_out = |(_, outcome): &_| matches!(outcome, HeldOutcome::NotGranted(reason) if reason.is_sold_out());
         let (sold_out, answers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_sold_out);
         let mut changed = self.write(answers).await;
         if !sold_out.is_empty() {
-            let vaccines = sold_out.iter().map(|(ticket, _)| ticket.vaccine).collect();
-            self.sold_out = self.all_booked(vaccines).await;
-            let is_final = |id| sold_out_before.contains(id) && self.sold_out.contains(id);
-            let ended = sold_out.into_iter().filter(|(ticket, _)| is_final(&ticket.vaccine));
+            let choices = sold_out.iter().map(|(ticket, _)| ticket.choice).collect();
+            self.sold_out = self.all_booked(choices).await;
+            let is_final =
+                |choice| sold_out_before.contains(choice) && self.sold_out.contains(choice);
+            let ended = sold_out.into_iter().filter(|(ticket, _)| is_final(&ticket.choice));
             changed += self.write(ended.collect()).await;
         }
         match tickets.len() {
@@ -170,7 +173,7 @@ impl QueueWorker {
     ) -> (Vec<(&'a QueuedTicket, HeldOutcome)>, Option<CallError>) {
         let (mut outcomes, mut others) = (Vec::new(), Vec::new());
         for ticket in tickets {
-            match self.holds.hand.take(ticket.vaccine) {
+            match self.holds.hand.take(ticket.choice) {
                 Some(dose) => outcomes.push((ticket, HeldOutcome::Held(dose))),
                 None => others.push(ticket),
             }
@@ -178,19 +181,19 @@ impl QueueWorker {
         if others.is_empty() {
             return (outcomes, None);
         }
-        let wanted: Vec<_> = others.iter().map(|ticket| ticket.vaccine).collect();
+        let wanted: Vec<_> = others.iter().map(|ticket| ticket.choice).collect();
         let (held, error) = self.holds.hold(&wanted, Instant::now() + HOLD_TIMEOUT).await;
         outcomes.extend(others.into_iter().zip(held));
         outcomes.sort_by_key(|(ticket, _)| ticket.number);
         (outcomes, error)
     }
 
-    /// Those of these vaccines of which every dose of this store is booked; a few of them, since each is a request.
-    async fn all_booked(&self, vaccines: BTreeSet<VaccineId>) -> BTreeSet<VaccineId> {
+    /// Those of these choices of which every dose of this store is booked; a few of them, since each is a request.
+    async fn all_booked(&self, choices: BTreeSet<Choice>) -> BTreeSet<Choice> {
         let mut all_booked = BTreeSet::new();
-        for id in vaccines.into_iter().take(CHECKED_MAX) {
-            if self.holds.are_booked(id, &self.protocol.queries).await.unwrap_or(false) {
-                all_booked.insert(id);
+        for choice in choices.into_iter().take(CHECKED_MAX) {
+            if self.holds.are_booked(choice, &self.protocol.queries).await.unwrap_or(false) {
+                all_booked.insert(choice);
             }
         }
         all_booked
@@ -203,8 +206,7 @@ impl QueueWorker {
         for (ticket, outcome) in answers {
             let (answer, dose) = match outcome {
                 HeldOutcome::Held(dose) => (Answer::Held(dose.held()), Some(dose)),
-                HeldOutcome::SoldOut => (Answer::SoldOut, None),
-                HeldOutcome::NoSuchVaccine => (Answer::NoSuchVaccine, None),
+                HeldOutcome::NotGranted(reason) => (Answer::NotGranted(reason), None),
                 HeldOutcome::Unknown => continue,
             };
             commands.push(ServeTicket { ticket: ticket.id, answer, at });

@@ -11,12 +11,12 @@ use std::collections::BTreeSet;
 
 use booking::domain::{
     Abort, AbortReply, Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply,
-    Command, CompleteBooking, CompleteReply, CreateBooking, CreateReply, Fingerprint, HeldDose,
-    Record, Reply, ResolveHold, ResolveReply, decide,
+    Choice, Command, CompleteBooking, CompleteReply, CreateBooking, CreateReply, Fingerprint,
+    HeldDose, Record, Reply, ResolveHold, ResolveReply, decide,
 };
 use contracts::{
     booking::{Booking, BookingStatus},
-    ids::{BookingId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, ReservationId, SlotId, UserId, VaccineId},
 };
 use jiff::Timestamp;
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -34,7 +34,7 @@ fn reservation(number: u8) -> ReservationId {
 }
 
 fn held_dose(number: u8) -> HeldDose {
-    HeldDose { reservation: reservation(number), vaccine_name: "FIZER".to_owned() }
+    HeldDose { reservation: reservation(number), vaccine_name: "FIZER".to_owned(), slot: None }
 }
 
 fn fingerprint(number: u8) -> Fingerprint {
@@ -43,7 +43,7 @@ fn fingerprint(number: u8) -> Fingerprint {
 
 /// An attempt that cannot be repeated.
 fn once() -> BookingAttempt {
-    BookingAttempt { id: None, vaccine: VaccineId(1), user: UserId(5), fingerprint: None }
+    BookingAttempt { id: None, choice: VaccineId(1).into(), user: UserId(5), fingerprint: None }
 }
 
 fn attempt(number: u8) -> BookingAttempt {
@@ -83,14 +83,15 @@ fn complete(dose: u8) -> Command {
 }
 
 fn booked(id: i64, attempt: BookingAttempt, dose: u8) -> Record {
-    let HeldDose { reservation, vaccine_name } = held_dose(dose);
+    let HeldDose { reservation, vaccine_name, slot } = held_dose(dose);
     Record {
         attempt: attempt.id,
         reservation,
         booking: Booking {
             booking_id: BookingId(id),
-            vaccine_id: attempt.vaccine,
+            vaccine_id: attempt.choice.vaccine,
             vc_name: vaccine_name,
+            slot,
             user_id: attempt.user,
             status: BookingStatus::Booked,
         },
@@ -163,7 +164,7 @@ fn a_dose_that_is_booked_is_taken_for_every_other_attempt() {
         with_key(2, 7),
         once(),
         BookingAttempt { user: UserId(6), ..once() },
-        BookingAttempt { vaccine: VaccineId(2), ..once() },
+        BookingAttempt { choice: VaccineId(2).into(), ..once() },
     ];
     for other in others {
         let reply = created(&[create(attempt(1), 1), create(other, 1)]);
@@ -388,7 +389,7 @@ impl Model {
     }
 
     fn create(&mut self, create: &CreateBooking) -> CreateReply {
-        let BookingAttempt { id, vaccine, user, fingerprint } = create.attempt;
+        let BookingAttempt { id, choice, user, fingerprint } = create.attempt;
         let dose = Abortable::Dose(create.dose.reservation);
         if let Some(attempt) = id.map(Abortable::Attempt) {
             match self.of(attempt) {
@@ -404,8 +405,8 @@ impl Model {
             return CreateReply::DoseTaken;
         }
         if let Some(known) = self.of(dose) {
-            let (of_user, of_vaccine) = (known.booking.user_id, known.booking.vaccine_id);
-            let is_known = (known.attempt, of_user, of_vaccine) == (None, user, vaccine);
+            let is_known =
+                (known.attempt, known.booking.user_id, known.choice()) == (None, user, choice);
             return if id.is_none() && is_known {
                 CreateReply::BookedBefore(known.clone())
             } else {
@@ -477,9 +478,12 @@ fn is_of(record: &Record, what: Abortable) -> bool {
 
 fn attempts() -> impl Strategy<Value = BookingAttempt> {
     let id = option::of((0..4_u8, option::of(0..2_u8)));
-    (id, select(vec![5, 6]), select(vec![1, 2])).prop_map(|(id, user, vaccine)| BookingAttempt {
+    let slot = select(vec![None, Some(SlotId(1)), Some(SlotId(2))]);
+    let choice =
+        (select(vec![1, 2]), slot).prop_map(|(id, slot)| Choice { vaccine: VaccineId(id), slot });
+    (id, select(vec![5, 6]), choice).prop_map(|(id, user, choice)| BookingAttempt {
         id: id.map(|(number, _)| attempt_id(number)),
-        vaccine: VaccineId(vaccine),
+        choice,
         user: UserId(user),
         fingerprint: id.and_then(|(_, request)| request.map(fingerprint)),
     })

@@ -22,6 +22,8 @@ mod races;
 mod relay;
 #[path = "protocol/resolver.rs"]
 mod resolver;
+#[path = "protocol/slots.rs"]
+mod slots;
 #[path = "protocol/sold_out.rs"]
 mod sold_out;
 #[path = "protocol/tickets.rs"]

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use booking::{
     domain::{
         Abort, Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, Command,
-        CompleteBooking, CreateBooking, CreateReply, Fingerprint, HeldDose, Record, Reply,
-        ResolveHold, ResolveReply, tickets::Answer,
+        CompleteBooking, CreateBooking, CreateReply, Fingerprint, HeldDose, NotGranted, Record,
+        Reply, ResolveHold, ResolveReply, tickets::Answer,
     },
     events,
     store::{MIGRATIONS, Queries, bookings},
@@ -55,7 +55,11 @@ fn reservation(number: u8) -> ReservationId {
 }
 
 fn held_dose(number: u8) -> HeldDose {
-    HeldDose { reservation: reservation(number), vaccine_name: format!("FIZER {number}") }
+    HeldDose {
+        reservation: reservation(number),
+        vaccine_name: format!("FIZER {number}"),
+        slot: None,
+    }
 }
 
 fn the_attempt(number: u8) -> Abortable {
@@ -68,7 +72,7 @@ fn the_dose(number: u8) -> Abortable {
 
 fn create_with(id: Option<AttemptId>, request: Option<u8>, dose: u8) -> CreateBooking {
     let fingerprint = request.map(|request| Fingerprint([request; 16]));
-    let attempt = BookingAttempt { id, vaccine: VaccineId(1), user: UserId(5), fingerprint };
+    let attempt = BookingAttempt { id, choice: VaccineId(1).into(), user: UserId(5), fingerprint };
     CreateBooking { attempt, dose: held_dose(dose), at: at(dose) }
 }
 
@@ -507,7 +511,10 @@ fn a_snapshot_shows_which_bookings_were_made_and_cancelled(new: fn() -> TestData
 fn what_was_aborted_long_ago_is_deleted(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     let of_key = Abortable::Attempt(tickets::attempt_of(1));
-    store.apply(&[tickets::enqueue(1, 1), tickets::serve(1, Answer::SoldOut)]);
+    store.apply(&[
+        tickets::enqueue(1, 1),
+        tickets::serve(1, Answer::NotGranted(NotGranted::SoldOut)),
+    ]);
     store.apply(&[create(1, None), resolve(2), abort(the_dose(3)), abort(the_attempt(3))]);
     let all = [of_key, the_dose(2), the_dose(3), the_attempt(3)];
     let left = |store: &BookingStore| all.map(|what| store.is_aborted(what));
@@ -578,7 +585,8 @@ macro_rules! second_booking {
             $attempt,
             ", ",
             $reservation,
-            ", vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms, cancelled_at_ms
+            ", vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms, cancelled_at_ms,
+                    slot, site, starts_at_ms
                FROM bookings"
         )
     };
@@ -656,7 +664,7 @@ fn doses_are_orphaned_until_they_are_booked_or_aborted(new: fn() -> TestDatabase
         tickets::serve(1, tickets::held(6)),
         tickets::serve(1, tickets::held(7)),
         tickets::serve(2, tickets::held(3)),
-        tickets::serve(3, Answer::SoldOut),
+        tickets::serve(3, Answer::NotGranted(NotGranted::SoldOut)),
     ]);
     let in_another_order = [8, 1, 7, 2, 6, 3, 5, 4].map(reservation).to_vec();
     let queries = store.queries();

@@ -31,10 +31,11 @@ pub(crate) fn router(upstreams: Vec<(&'static Service, Client)>, cors: CorsOrigi
         let upstream = Upstream { client, recognises_attempts: service.recognises_attempts };
         for collection in service.collections {
             router = router.merge(list(collection.plural, upstream.clone()));
-            router = router.merge(items(collection.plural, upstream.clone()));
+            let items = format!("/{}/{{id}}", collection.plural);
+            router = router.merge(route(&items, upstream.clone()));
         }
-        for name in service.items {
-            router = router.merge(items(name, upstream.clone()));
+        for path in service.routes {
+            router = router.merge(route(path, upstream.clone()));
         }
     }
     match cors.layer() {
@@ -51,8 +52,8 @@ fn list(name: &str, upstream: Upstream) -> Router {
         .with_state(upstream)
 }
 
-fn items(name: &str, upstream: Upstream) -> Router {
-    Router::new().route(&format!("/{name}/{{id}}"), any(forward)).with_state(upstream)
+fn route(path: &str, upstream: Upstream) -> Router {
+    Router::new().route(path, any(forward)).with_state(upstream)
 }
 
 async fn internal() -> Problem {

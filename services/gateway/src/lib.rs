@@ -22,7 +22,7 @@ pub const SERVICE: Service = Service {
     port: 8088,
     consumes: &[],
     collections: &[],
-    items: &[],
+    routes: &[],
     recognises_attempts: false,
     migrations: &[],
     openapi: None,

@@ -47,6 +47,8 @@ impl EventHandler for Appointments {
             DomainEvent::Booked(booking) => Some(Command::Expect(booked_dose(&booking))),
             DomainEvent::BookingCancelled(booking) => Some(Command::CallOff(booked_dose(&booking))),
             DomainEvent::Registered(_)
+            | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::CampaignChanged(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)
             | DomainEvent::ReservationAborted(_)

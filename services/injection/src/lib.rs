@@ -26,7 +26,7 @@ pub const SERVICE: Service = Service {
     port: 8084,
     consumes: &[Consumes { publisher: "booking", priority: RelayPriority::Background }],
     collections: api::COLLECTIONS.collections,
-    items: &[],
+    routes: &[],
     recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),

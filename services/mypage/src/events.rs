@@ -19,6 +19,8 @@ impl EventHandler for Views {
             }
             DomainEvent::Completed(completed) => Some(of_injection(&completed, at)),
             DomainEvent::Registered(_)
+            | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::CampaignChanged(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)
             | DomainEvent::ReservationAborted(_) => None,

@@ -32,7 +32,7 @@ pub const SERVICE: Service = Service {
         Consumes { publisher: "injection", priority: RelayPriority::Background },
     ],
     collections: api::COLLECTIONS.collections,
-    items: &[],
+    routes: &[],
     recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),

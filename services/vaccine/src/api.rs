@@ -41,6 +41,7 @@ use crate::{
 
 mod batches;
 mod problems;
+mod slots;
 mod stock;
 
 use self::problems::{
@@ -77,6 +78,7 @@ fn routes() -> OpenApiRouter<Stock> {
         .routes(routes!(hold, release, reservation))
         .routes(routes!(batches::hold_many, batches::orphaned))
         .routes(routes!(batches::abort_many))
+        .routes(routes!(slots::slot))
 }
 
 /// The routes of the stock ledger.

@@ -1,7 +1,7 @@
 //! The decisions of the stock ledger. No async, no I/O, no clock, no randomness.
 //!
-//! The ledger counts *pools*. A reservation claims one unit of every pool that it names, all or
-//! none. Today a vaccine is one pool, and a claim has one entry.
+//! The ledger counts *pools*: the doses of a vaccine, the places of a slot. A reservation claims one unit of every pool
+//! that it names, all or none: a dose, or a dose and a place.
 //!
 //! Doses are held in *blocks* of reservations whose ids follow each other: those that are wanted now, as many as are
 //! free, and some ahead of demand, as long as the owner has only a small share of what is free in its hand.
@@ -29,13 +29,17 @@ use contracts::{
 use jiff::Timestamp;
 use platform_store::ChangeSet;
 
+mod places;
 mod records;
 mod reservations;
+mod slots;
 mod values;
 
+pub use places::*;
 pub use records::*;
 pub use reservations::{ReservationBlock, ReservationRecord, Reservations};
-pub use values::{Doses, NAME_MAX, Name, PoolId, STOCK_MAX};
+pub use slots::Slots;
+pub use values::{Doses, NAME_MAX, Name, PoolId, STOCK_MAX, claims};
 
 /// The pools and reservations that a batch of commands names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct Ledger {
     pub pools: ChangeSet<PoolId, Pool>,
     /// Reservations.
     pub reservations: Reservations,
+    /// Slots, and their campaigns.
+    pub slots: Slots,
     /// The highest number of a pool ever given.
     pub last_pool: i64,
 }
@@ -63,14 +69,23 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
         Command::Return(returned) => Reply::Returned(ledger.return_dose(returned)),
         Command::Abort(abort) => Reply::Aborted(ledger.abort(abort)),
         Command::Administer(administer) => Reply::Administered(ledger.administer(administer)),
+        Command::PlanSlots(plan) => {
+            ledger.slots.plan(plan, &mut ledger.pools);
+            Reply::SlotsPlanned
+        }
+        Command::RecordCampaign(change) => {
+            ledger.slots.change_campaign(change);
+            Reply::CampaignChanged
+        }
     }
 }
 
-/// Whether a hold of unknown reservations is refused because every unit is taken: the reply of [`decide`],
+/// Why a hold of unknown reservations is refused, if every dose or every place is taken: the reply of [`decide`],
 /// without a change.
-pub fn is_sold_out(ledger: &Ledger, hold: &HoldDoses) -> bool {
+pub fn sold_out(ledger: &Ledger, hold: &HoldDoses) -> Option<Refusal> {
     let is_unknown = matches!(ledger.known(hold), Ok(None));
-    is_unknown && ledger.room(hold) == Err(Refusal::SoldOut)
+    let refusal = ledger.room(hold).err().filter(|_| is_unknown);
+    refusal.filter(|refusal| matches!(refusal, Refusal::SoldOut | Refusal::SlotFull))
 }
 
 impl Ledger {
@@ -124,9 +139,7 @@ impl Ledger {
             return self.claim(hold, ReservationState::Held);
         };
         match self.reservations.block(&hold.first) {
-            Some(block) if block.is_granted(hold) => {
-                Ok(HeldBlock { name: self.name(&hold.claims)?, count: block.count() })
-            }
+            Some(block) if block.is_granted(hold) => self.granted(&hold.claims, block.count()),
             Some(_) | None => Err(known.refusal()),
         }
     }
@@ -144,7 +157,9 @@ impl Ledger {
                 // There is no booking, only somebody who wants one.
                 return self.claim(&hold.clone().into(), ReservationState::Booked).map(drop);
             }
-            self.check_pools(&hold.claims)?;
+            let doses: Vec<_> = hold.claims.iter().copied().filter(|id| !id.is_slot()).collect();
+            self.check_pools(&doses)?;
+            Slots::add_missing(&hold.claims, &mut self.pools);
             self.take(&hold.clone().into(), 1, ReservationState::Booked);
             each_pool(&mut self.pools, &hold.claims, Pool::overcommit);
             return Ok(());
@@ -166,11 +181,15 @@ impl Ledger {
     /// The guard against overselling: a unit of every pool for each reservation that there is room for.
     fn claim(&mut self, hold: &HoldDoses, state: ReservationState) -> Result<HeldBlock, Refusal> {
         let count = self.room(hold)?;
-        let name = self.name(&hold.claims)?;
         if count > 0 {
             self.take(hold, count, state);
         }
-        Ok(HeldBlock { name, count })
+        self.granted(&hold.claims, count)
+    }
+
+    fn granted(&self, claims: &[PoolId], count: u32) -> Result<HeldBlock, Refusal> {
+        let place = claims.iter().find_map(|id| self.slots.places.get(id)).copied();
+        Ok(HeldBlock { name: self.name(claims)?, count, place })
     }
 
     fn take(&mut self, hold: &HoldDoses, count: u32, state: ReservationState) {
@@ -186,21 +205,27 @@ impl Ledger {
 
     /// Of no pool there is nothing to take.
     fn check_pools(&self, claims: &[PoolId]) -> Result<(), Refusal> {
-        let exist = !claims.is_empty() && claims.iter().all(|id| self.pools.get(id).is_some());
-        if exist { Ok(()) } else { Err(Refusal::NoSuchPool) }
+        match claims.iter().find(|id| self.pools.get(id).is_none()) {
+            Some(id) if id.is_slot() => Err(Refusal::NoSuchSlot),
+            None if !claims.is_empty() => Ok(()),
+            Some(_) | None => Err(Refusal::NoSuchPool),
+        }
     }
 
     /// How many reservations of a block are granted: first those that are wanted now; with what its owner then has
     /// ahead of demand, it has no more than its share of what is left.
     fn room(&self, hold: &HoldDoses) -> Result<u32, Refusal> {
         self.check_pools(&hold.claims)?;
+        self.slots.check(&hold.claims, hold.at)?;
         let free = self.free(&hold.claims);
         let [count, ahead, in_hand] = [hold.count, hold.ahead, hold.in_hand].map(i64::from);
         let now = count.min(free);
         let in_hand_max = ((free - count) / AHEAD_SHARE).min(AHEAD_MAX.into());
         let granted = now + ahead.min(in_hand_max - in_hand).clamp(0, free - now);
         if count > 0 && granted == 0 {
-            return Err(Refusal::SoldOut);
+            let doses: Vec<_> = hold.claims.iter().copied().filter(|id| !id.is_slot()).collect();
+            let is_slot_full = doses.is_empty() || self.free(&doses) > 0;
+            return Err(if is_slot_full { Refusal::SlotFull } else { Refusal::SoldOut });
         }
         Ok(u32::try_from(granted).unwrap_or_default())
     }
@@ -310,12 +335,18 @@ impl Ledger {
         let claims = match known {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
             Some(known) if !known.is_released() => known.claims.to_vec(),
-            Some(_) | None => claims.clone(),
+            // Who comes without a booking takes no place.
+            Some(_) | None => claims.iter().copied().filter(|id| !id.is_slot()).collect(),
         };
         self.check_pools(&claims)?;
         let is_known = known.is_some();
         self.give_back(*id, ReservationState::Administered);
-        each_pool(&mut self.pools, &claims, Pool::use_one);
+        for claim in &claims {
+            if let Some(pool) = self.pools.get_mut(claim) {
+                // A dose is gone, a place remains: it was used.
+                if claim.is_slot() { pool.take_again() } else { pool.use_one() }
+            }
+        }
         if !is_known {
             let states = vec![ReservationState::Administered];
             let used = ReservationBlock { owner: None, claims, held_at: *at, states };

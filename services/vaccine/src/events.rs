@@ -1,16 +1,19 @@
 //! Replies as events, and events of booking and injection as commands.
 
 use contracts::{
+    campaign::{Campaign, CampaignDetails, Slot, SlotDay, SlotDays},
     event::{BookingChanged, DomainEvent, StockChanged},
+    ids::{CampaignId, SiteId},
     vaccine::Vaccine,
 };
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, HeldBlock,
-    HoldDose, HoldDoses, Ledger, Pool, PoolId, Refusal, RegisterVaccine, ReleaseReservation,
-    RemoveVaccine, Reply, ReturnDose,
+    AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
+    HeldBlock, HoldDose, HoldDoses, Ledger, PlanSlots, Pool, PoolId, RecordCampaign, Refusal,
+    RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReturnDose, SlotCampaign,
+    SlotCapacity, SlotPlace, claims,
 };
 
 /// The event that other services learn a reply by.
@@ -32,7 +35,9 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
             | Command::Release(_)
             | Command::Return(_)
             | Command::Abort(_)
-            | Command::Administer(_),
+            | Command::Administer(_)
+            | Command::PlanSlots(_)
+            | Command::RecordCampaign(_),
             _,
         ) => return Ok(None),
     };
@@ -69,7 +74,7 @@ impl EventHandler for Ledger {
                 Some(Command::Confirm(ConfirmHold(HoldDose {
                     reservation: reservation_id,
                     owner: Some(source),
-                    claims: vec![booking.vaccine_id.into()],
+                    claims: claims(booking.vaccine_id, booking.slot.map(|slot| slot.slot_id)),
                     at,
                 })))
             }
@@ -80,6 +85,10 @@ impl EventHandler for Ledger {
                 claims: vec![completed.injection.vaccine_id.into()],
                 at,
             })),
+            DomainEvent::SlotsPlanned(planned) => Some(Command::PlanSlots(plan_slots(&planned))),
+            DomainEvent::CampaignChanged(campaign) => {
+                Some(Command::RecordCampaign(change_campaign(campaign)))
+            }
             DomainEvent::Registered(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_) => None,
@@ -89,6 +98,25 @@ impl EventHandler for Ledger {
     fn ineffective(reply: &Reply) -> Option<String> {
         reply.refusal().map(|refusal| refusal.to_string())
     }
+}
+
+/// None with a capacity that is out of range: `campaign` publishes none.
+fn plan_slots(SlotDays { days }: &SlotDays) -> PlanSlots {
+    let of_day = |SlotDay { campaign_id: campaign, site_id: site, slots, .. }: &_| {
+        let (campaign, site): (CampaignId, SiteId) = (*campaign, *site);
+        let planned = move |Slot { slot_id: slot, starts_at, capacity, .. }: &_| {
+            let place = SlotPlace { campaign, site, starts_at: *starts_at };
+            let capacity = Doses::parse(i64::from(*capacity))?;
+            Some(SlotCapacity { slot: *slot, place, capacity })
+        };
+        slots.iter().filter_map(planned).collect::<Vec<_>>()
+    };
+    PlanSlots(days.iter().flat_map(of_day).collect())
+}
+
+fn change_campaign(Campaign { campaign_id: id, details, status, .. }: Campaign) -> RecordCampaign {
+    let CampaignDetails { vaccine_ids: vaccines, book_from, book_until, .. } = details;
+    RecordCampaign { id, campaign: SlotCampaign { status, vaccines, book_from, book_until } }
 }
 
 command_of!(

@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 use platform_store::{CommandError, CommandOf, Commands, WriteError};
 
 use crate::{
-    domain::{ConfirmHold, HeldBlock, HoldDoses, Ledger, PoolId, Refusal, is_sold_out},
+    domain::{ConfirmHold, HeldBlock, HoldDoses, Ledger, PoolId, Refusal, sold_out},
     store::Queries,
 };
 
-/// Pools that are remembered as sold out; holds of further ones are decided in commits.
+/// Pools that are remembered as sold out; with a further one the others are forgotten, and remembered again by a commit.
 const POOLS_MAX: usize = 1_024;
 
 /// Submits holds. Cheap to clone.
@@ -70,27 +70,27 @@ impl Holds {
         deadline: Instant,
     ) -> Result<Replies<C::Granted>, WriteError> {
         let refused = self.refused(&takes).await;
-        let open = takes.iter().zip(&refused).filter(|(_, refused)| !**refused);
+        let open = takes.iter().zip(&refused).filter(|(_, refused)| refused.is_none());
         let open: Vec<C> = open.map(|(take, _)| take.clone()).collect();
         let mut decided = Vec::new().into_iter();
         if !open.is_empty() {
             decided = self.commands.submit_all(open, deadline).await?.into_iter();
         }
-        let reply = |(take, refused): (&C, bool)| {
-            if refused {
-                return Ok(Err(Refusal::SoldOut));
+        let reply = |(take, refused): (&C, Option<Refusal>)| {
+            if let Some(refusal) = refused {
+                return Ok(Err(refusal));
             }
             let reply = decided.next().unwrap_or(Err(CommandError::Rejected));
-            if matches!(reply, Ok(Err(Refusal::SoldOut))) {
-                self.remember(&take.hold().claims);
+            if let Ok(Err(refusal @ (Refusal::SoldOut | Refusal::SlotFull))) = &reply {
+                self.remember(&take.hold().claims, *refusal == Refusal::SlotFull);
             }
             reply
         };
         Ok(takes.iter().zip(refused).map(reply).collect())
     }
 
-    /// For each command whether the last commit refuses it because every dose is taken.
-    async fn refused<C: Take>(&self, takes: &[C]) -> Vec<bool> {
+    /// For each command why the last commit refuses it, if every dose or place is taken.
+    async fn refused<C: Take>(&self, takes: &[C]) -> Vec<Option<Refusal>> {
         let holds: Vec<_> = takes.iter().map(Take::hold).collect();
         let claims = || holds.iter().flat_map(|hold| &hold.claims);
         let is_suspect = {
@@ -98,24 +98,27 @@ impl Holds {
             claims().any(|id| sold_out.contains(id))
         };
         if !is_suspect {
-            return vec![false; takes.len()];
+            return vec![None; takes.len()];
         }
         let Ok(ledger) = self.queries.of_holds(holds.iter().map(AsRef::as_ref)).await else {
-            return vec![false; takes.len()]; // The commit will decide, or fail.
+            return vec![None; takes.len()]; // The commit will decide, or fail.
         };
-        let mut sold_out = self.sold_out.lock();
+        let mut suspects = self.sold_out.lock();
         for id in claims() {
             if ledger.pools.get(id).is_none_or(|pool| pool.free() > 0) {
-                sold_out.remove(id); // There are doses again, or the vaccine was removed.
+                suspects.remove(id); // There are doses again, or the vaccine was removed.
             }
         }
-        holds.iter().map(|hold| is_sold_out(&ledger, hold)).collect()
+        holds.iter().map(|hold| sold_out(&ledger, hold)).collect()
     }
 
-    fn remember(&self, claims: &[PoolId]) {
+    /// What has run out: the slots of a hold, or its vaccines.
+    fn remember(&self, claims: &[PoolId], is_slot: bool) {
         let mut sold_out = self.sold_out.lock();
-        if sold_out.len() < POOLS_MAX {
-            sold_out.extend(claims);
+        if sold_out.len() >= POOLS_MAX {
+            // Slots that are full stay so: what is asked for is remembered again.
+            sold_out.clear();
         }
+        sold_out.extend(claims.iter().filter(|id| id.is_slot() == is_slot));
     }
 }

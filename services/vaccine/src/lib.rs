@@ -31,9 +31,11 @@ pub const SERVICE: Service = Service {
         // What booking confirms and returns decides about the next hold.
         Consumes { publisher: "booking", priority: RelayPriority::Foreground },
         Consumes { publisher: "injection", priority: RelayPriority::Foreground },
+        // A site that is closed takes no more bookings from then on.
+        Consumes { publisher: "campaign", priority: RelayPriority::Foreground },
     ],
     collections: api::COLLECTIONS.collections,
-    items: &[],
+    routes: &[],
     recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),
@@ -71,11 +73,16 @@ fn export_overcommitted(runtime: &Runtime, queries: Queries) {
     runtime.metrics.collector("stock", move || {
         let queries = queries.clone();
         async move {
-            let overcommitted = MetricFamily::gauge(
+            let [doses, places] = queries.overcommitted().await?;
+            let of_doses = MetricFamily::gauge(
                 "anticorona_overcommitted_doses",
                 "Doses that were used or booked although every dose was taken, in doses",
             );
-            Ok(vec![overcommitted.sample([], queries.overcommitted().await?)])
+            let of_places = MetricFamily::gauge(
+                "anticorona_overcommitted_places",
+                "Bookings of slots that have no place any more, and have to move",
+            );
+            Ok(vec![of_doses.sample([], doses), of_places.sample([], places)])
         }
     });
 }

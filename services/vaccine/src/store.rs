@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use contracts::{
-    ids::{ReservationId, StoreId, VaccineId},
-    vaccine::{OrphanedHolds, Reservation, Vaccine},
+    ids::{CampaignId, ReservationId, SlotId, StoreId, VaccineId},
+    vaccine::{OrphanedHolds, Reservation, SlotCount, Vaccine},
 };
 use jiff::Timestamp;
 use platform_rest::hal::List;
@@ -16,13 +16,14 @@ use platform_store::{
 use crate::{
     domain::{
         AbortReservation, AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDoses,
-        Ledger, Name, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
-        ReturnDose, decide,
+        Ledger, Name, PlanSlots, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply,
+        ReservationRecord, ReturnDose, decide,
     },
     events,
 };
 
 mod blocks;
+mod slots;
 
 /// The schema.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -58,8 +59,8 @@ const DELETE_POOL: &str = "
     DELETE FROM pools
      WHERE id = ?1";
 
-/// All pools, by number.
-const POOLS: Keyset =
+/// All vaccines, by number.
+const VACCINES: Keyset =
     keyset!(SELECT "id, name, stock, taken, overcommitted" FROM "pools" ORDER BY "id");
 
 const OVERCOMMITTED: &str = "
@@ -95,6 +96,7 @@ impl Aggregate for Ledger {
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         save_pools(tx, self)?;
         blocks::save(tx, &self.reservations)?;
+        slots::save(tx, self)?;
         if self.last_pool > 0 {
             tx.execute(SAVE_LAST_POOL, &[self.last_pool.into()])?;
         }
@@ -120,6 +122,7 @@ impl Aggregate for Ledger {
 struct Named {
     reservations: BTreeSet<ReservationId>,
     pools: BTreeSet<PoolId>,
+    campaigns: BTreeSet<CampaignId>,
     last_pool: bool,
 }
 
@@ -148,6 +151,13 @@ impl Named {
                 self.reservations.insert(*reservation);
                 self.pools.extend(claims);
             }
+            Command::PlanSlots(PlanSlots(slots)) => {
+                self.pools.extend(slots.iter().map(|planned| PoolId::from(planned.slot)));
+                self.campaigns.extend(slots.iter().map(|planned| planned.place.campaign));
+            }
+            Command::RecordCampaign(change) => {
+                self.campaigns.insert(change.id);
+            }
         }
     }
 
@@ -159,25 +169,31 @@ impl Named {
     }
 }
 
-/// Queries the named pools before the reservations are known: most of these name no other pools.
+/// Queries the named vaccines before the reservations are known: most of these name no other pools.
 fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     let mut ledger = Ledger::default();
-    let named_pools = query_pools(tx, &named.pools)?;
+    let named_vaccines = query_vaccines(tx, &named.pools)?;
     ledger.reservations = blocks::load(tx, &named.reservations)?;
     let mut further_pools = BTreeSet::new();
     for known in named.reservations.iter().filter_map(|id| ledger.reservations.get(id)) {
         further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
     }
-    load_pools(&mut ledger, named_pools)?;
-    load_pools(&mut ledger, query_pools(tx, &further_pools)?)?;
+    load_vaccines(&mut ledger, named_vaccines)?;
+    load_vaccines(&mut ledger, query_vaccines(tx, &further_pools)?)?;
+    slots::load(tx, &mut ledger, named.pools.union(&further_pools))?;
+    slots::load_campaigns(tx, &mut ledger, &named.campaigns)?;
     Ok(ledger)
 }
 
-fn query_pools<'a>(tx: &Tx<'a>, ids: &BTreeSet<PoolId>) -> Result<Vec<PendingQuery<'a>>, SqlError> {
-    ids.iter().map(|id| tx.enqueue(LOAD_POOL, &[id.0.into()])).collect()
+fn query_vaccines<'a>(
+    tx: &Tx<'a>,
+    pools: &BTreeSet<PoolId>,
+) -> Result<Vec<PendingQuery<'a>>, SqlError> {
+    let vaccines = pools.iter().filter(|id| !id.is_slot());
+    vaccines.map(|id| tx.enqueue(LOAD_POOL, &[id.0.into()])).collect()
 }
 
-fn load_pools(ledger: &mut Ledger, pending: Vec<PendingQuery<'_>>) -> Result<(), SqlError> {
+fn load_vaccines(ledger: &mut Ledger, pending: Vec<PendingQuery<'_>>) -> Result<(), SqlError> {
     for pending in pending {
         if let Some((id, known)) = pending.first(pool)? {
             ledger.pools.load(id, known);
@@ -199,7 +215,7 @@ fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
 }
 
 fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
-    for (id, pool, change) in ledger.pools.changes() {
+    for (id, pool, change) in ledger.pools.changes().filter(|(id, ..)| !id.is_slot()) {
         let row = [
             id.0.into(),
             pool.name.as_str().into(),
@@ -221,7 +237,7 @@ fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
 pub struct HoldFilter {
     /// Those of one store, or of all.
     pub owner: Option<StoreId>,
-    /// Those that claim one pool and no other, or any.
+    /// Those that claim this pool, or any.
     pub pool: Option<PoolId>,
 }
 
@@ -241,6 +257,11 @@ impl Queries {
         Ok(self.0.read(find).await?.map(|(_, pool)| pool))
     }
 
+    /// One slot.
+    pub async fn slot(&self, id: SlotId) -> Result<Option<SlotCount>, ReadError> {
+        self.0.read(move |tx| slots::count(tx, id)).await
+    }
+
     /// A page of the vaccines. How many there are is not known without counting: numbers have gaps.
     pub async fn vaccines(&self, range: PageRange) -> Result<List<Vaccine>, ReadError> {
         self.0.read(move |tx| vaccines(tx, range)).await
@@ -258,10 +279,13 @@ impl Queries {
         self.0.read(move |tx| load(tx, &named)).await
     }
 
-    /// Doses by which all vaccines are overcommitted.
-    pub async fn overcommitted(&self) -> Result<i64, ReadError> {
-        let doses = self.0.read(move |tx| tx.all(OVERCOMMITTED, &[], |row| row.int(0))).await?;
-        Ok(doses.into_iter().sum())
+    /// Doses by which all vaccines are overcommitted, and places by which all slots are.
+    pub async fn overcommitted(&self) -> Result<[i64; 2], ReadError> {
+        let all = |tx: &Tx<'_>, sql| {
+            let units: Vec<i64> = tx.all(sql, &[], |row| row.int(0))?;
+            Ok::<i64, SqlError>(units.into_iter().sum())
+        };
+        self.0.read(move |tx| Ok([all(tx, OVERCOMMITTED)?, all(tx, slots::OVERCOMMITTED)?])).await
     }
 
     /// One reservation.
@@ -301,7 +325,7 @@ impl Queries {
 
 /// The read of [`Queries::vaccines`].
 pub fn vaccines(tx: &Tx<'_>, range: PageRange) -> Result<List<Vaccine>, SqlError> {
-    Ok(List { rows: POOLS.page(tx, &[], range, vaccine)?, total: None })
+    Ok(List { rows: VACCINES.page(tx, &[], range, vaccine)?, total: None })
 }
 
 fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {

@@ -10,6 +10,8 @@ mod commands;
 mod model;
 #[path = "domain/properties.rs"]
 mod properties;
+#[path = "domain/slots.rs"]
+mod slots;
 
 use std::fmt::Write;
 
@@ -53,14 +55,16 @@ fn in_words(reply: &Reply) -> String {
         Reply::Changed(Ok(ChangedPool { id, pool, stock_before })) => {
             format!("{}, before of {}", shown(id, pool), stock_before.count())
         }
-        Reply::Held(Ok(HeldBlock { name, count: 1 })) => format!("held {}", name.as_str()),
-        Reply::Held(Ok(HeldBlock { name, count })) => format!("held {count} {}", name.as_str()),
+        Reply::Held(Ok(HeldBlock { name, count: 1, .. })) => format!("held {}", name.as_str()),
+        Reply::Held(Ok(HeldBlock { name, count, .. })) => format!("held {count} {}", name.as_str()),
         Reply::Removed(_) => "removed".to_owned(),
         Reply::Confirmed(_) => "confirmed".to_owned(),
         Reply::Released(_) => "released".to_owned(),
         Reply::Returned(_) => "returned".to_owned(),
         Reply::Aborted(_) => "aborted".to_owned(),
         Reply::Administered(_) => "administered".to_owned(),
+        Reply::SlotsPlanned => "planned".to_owned(),
+        Reply::CampaignChanged => "campaign changed".to_owned(),
         Reply::Changed(Err(_)) | Reply::Held(Err(_)) => unreachable!("a refusal"),
     }
 }

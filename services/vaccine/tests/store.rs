@@ -13,6 +13,8 @@ mod blocks;
 mod deliveries;
 #[path = "store/pages.rs"]
 mod pages;
+#[path = "store/slots.rs"]
+mod slots;
 #[path = "store/sold_out.rs"]
 mod sold_out;
 
@@ -59,6 +61,11 @@ fn queries(ledger: &TestStore<Ledger>) -> Queries {
 const POOLS: &str = "SELECT id, name, stock, taken FROM pools ORDER BY id";
 const RESERVATIONS: &str =
     "SELECT id, owner, claims, states, held_at_ms FROM reservations ORDER BY id";
+const SLOTS: &str = "
+    SELECT id, coalesce(campaign, 0), coalesce(starts_at_ms, 0), places, taken
+      FROM slots
+  ORDER BY id";
+const CAMPAIGNS: &str = "SELECT id, status, vaccines FROM campaigns ORDER BY id";
 const LAST_POOL: &str = "SELECT id FROM last_pool";
 
 /// More than any test publishes.
@@ -77,8 +84,15 @@ fn rows(tx: &Tx<'_>) -> Result<Vec<String>, SqlError> {
     let pools = tx.all(POOLS, &[], pool)?;
     let reservations = tx.all(RESERVATIONS, &[], reservation)?;
     let last_pool = tx.all(LAST_POOL, &[], |row| Ok(format!("last pool {}", row.int(0)?)))?;
+    let slot = |row: &Row<'_>| {
+        let [id, campaign, start] = [row.int(0)?, row.int(1)?, row.int(2)?];
+        Ok(format!("{id} {campaign} {start} {} {}", row.int(3)?, row.int(4)?))
+    };
+    let slots = tx.all(SLOTS, &[], slot)?;
+    let campaign = |row: &Row<'_>| Ok(format!("{} {} {}", row.int(0)?, row.int(1)?, row.text(2)?));
+    let campaigns = tx.all(CAMPAIGNS, &[], campaign)?;
     let events = outbox::after(tx, 0, EVENTS_MAX)?.into_iter().map(event).collect();
-    Ok([pools, reservations, last_pool, events].concat())
+    Ok([pools, reservations, slots, campaigns, last_pool, events].concat())
 }
 
 on_both_databases!(

@@ -199,7 +199,7 @@ const fn neighbour(name: &'static str) -> Service {
             Consumes { publisher: "injection", priority: RelayPriority::Foreground },
         ],
         collections: &[],
-        items: &[],
+        routes: &[],
         recognises_attempts: false,
         migrations: &[],
         openapi: None,

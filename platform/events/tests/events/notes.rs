@@ -129,7 +129,9 @@ impl EventHandler for Notes {
             | DomainEvent::Booked(_)
             | DomainEvent::BookingCancelled(_)
             | DomainEvent::ReservationAborted(_)
-            | DomainEvent::Completed(_) => None,
+            | DomainEvent::Completed(_)
+            | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::CampaignChanged(_) => None,
         }
     }
 

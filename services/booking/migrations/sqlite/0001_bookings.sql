@@ -11,7 +11,11 @@ CREATE TABLE bookings (
     status          INTEGER NOT NULL,
     fingerprint     BLOB,
     booked_at_ms    INTEGER NOT NULL,
-    cancelled_at_ms INTEGER
+    cancelled_at_ms INTEGER,
+    -- None for a dose of the central stock without a time.
+    slot            INTEGER,
+    site            INTEGER,
+    starts_at_ms    INTEGER
 );
 
 -- An attempt and a dose are booked at most once.
@@ -30,12 +34,13 @@ CREATE INDEX aborted_at ON aborted (at_ms);
 -- Requests in the queue, numbered without gaps in the order of their arrival. Old ones that ended are deleted,
 -- the last one never.
 -- id: the attempt of the key.
--- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused.
+-- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 slot full, 6 no such slot, 7 not open.
 CREATE TABLE tickets (
     number       INTEGER PRIMARY KEY,
     id           BLOB    NOT NULL UNIQUE,
     fingerprint  BLOB    NOT NULL,
     vaccine      INTEGER NOT NULL,
+    slot         INTEGER,
     user_id      INTEGER NOT NULL,
     queued_at_ms INTEGER NOT NULL,
     outcome      INTEGER,

@@ -29,7 +29,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    domain::tickets::{self, TicketEnd},
+    domain::{
+        NotGranted,
+        tickets::{self, TicketEnd},
+    },
     protocol::BookingProtocol,
 };
 
@@ -120,7 +123,8 @@ fn reply(
     let item = TicketItem {
         ticket: Ticket {
             ticket_id: ticket.id,
-            vaccine_id: ticket.vaccine,
+            vaccine_id: ticket.choice.vaccine,
+            slot_id: ticket.choice.slot,
             status: ticket_status,
             position,
             booking_id,
@@ -144,9 +148,18 @@ fn ticket_status(ticket: &tickets::QueuedTicket) -> (TicketStatus, Option<Bookin
     match ticket.end {
         None => (TicketStatus::Waiting, None),
         Some(TicketEnd::Booked(booking)) => (TicketStatus::Booked, Some(booking)),
-        Some(TicketEnd::SoldOut) => (TicketStatus::SoldOut, None),
-        Some(TicketEnd::NoSuchVaccine) => (TicketStatus::NoSuchVaccine, None),
+        Some(TicketEnd::NotGranted(reason)) => (not_granted(reason), None),
         Some(TicketEnd::KeyReused) => (TicketStatus::KeyReused, None),
+    }
+}
+
+fn not_granted(reason: NotGranted) -> TicketStatus {
+    match reason {
+        NotGranted::SoldOut => TicketStatus::SoldOut,
+        NotGranted::SlotFull => TicketStatus::SlotFull,
+        NotGranted::NoSuchVaccine => TicketStatus::NoSuchVaccine,
+        NotGranted::NoSuchSlot => TicketStatus::NoSuchSlot,
+        NotGranted::NotOpen => TicketStatus::NotOpen,
     }
 }
 

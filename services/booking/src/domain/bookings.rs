@@ -145,7 +145,7 @@ impl Bookings {
     pub(super) fn add(
         &mut self,
         attempt: BookingAttempt,
-        HeldDose { reservation, vaccine_name }: &HeldDose,
+        HeldDose { reservation, vaccine_name, slot }: &HeldDose,
         at: Timestamp,
     ) -> Record {
         self.last_booking += 1;
@@ -155,8 +155,9 @@ impl Bookings {
             reservation: *reservation,
             booking: Booking {
                 booking_id: id,
-                vaccine_id: attempt.vaccine,
+                vaccine_id: attempt.choice.vaccine,
                 vc_name: vaccine_name.clone(),
+                slot: *slot,
                 user_id: attempt.user,
                 status: BookingStatus::Booked,
             },

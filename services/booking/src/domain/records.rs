@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use contracts::{
-    booking::Booking,
-    ids::{BookingId, ReservationId, TicketId, UserId, VaccineId},
+    booking::{BookedSlot, Booking},
+    ids::{BookingId, ReservationId, SlotId, TicketId, UserId, VaccineId},
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
+use thiserror::Error;
 use uuid::Uuid;
 
 /// An attempt to get a booking. It becomes one with any dose that is held.
@@ -15,12 +16,62 @@ use uuid::Uuid;
 pub struct BookingAttempt {
     /// Its id, where its request may be repeated; a repeated attempt gets the same booking.
     pub id: Option<AttemptId>,
-    /// The vaccine.
-    pub vaccine: VaccineId,
+    /// What the citizen wants.
+    pub choice: Choice,
     /// The citizen.
     pub user: UserId,
     /// The fingerprint of the request, where it had an `Idempotency-Key`.
     pub fingerprint: Option<Fingerprint>,
+}
+
+/// What a citizen wants: a dose of a vaccine, and a place of a slot if they have chosen one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Choice {
+    /// The vaccine.
+    pub vaccine: VaccineId,
+    /// The slot.
+    pub slot: Option<SlotId>,
+}
+
+impl Choice {
+    /// What the citizen of a booking has chosen.
+    pub fn of(booking: &Booking) -> Self {
+        Self { vaccine: booking.vaccine_id, slot: booking.slot.map(|slot| slot.slot_id) }
+    }
+}
+
+/// A dose without a time.
+impl From<VaccineId> for Choice {
+    fn from(vaccine: VaccineId) -> Self {
+        Self { vaccine, slot: None }
+    }
+}
+
+/// Why the ledger grants no dose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
+pub enum NotGranted {
+    /// Every dose is held or booked.
+    #[error("every dose is taken")]
+    SoldOut,
+    /// Every place of the slot is held or booked.
+    #[error("every place of the slot is taken")]
+    SlotFull,
+    /// There is no such vaccine.
+    #[error("there is no such vaccine")]
+    NoSuchVaccine,
+    /// There is no such slot, or it does not offer the vaccine.
+    #[error("there is no such slot for this vaccine")]
+    NoSuchSlot,
+    /// Its campaign is not open, or the slot has begun.
+    #[error("the slot cannot be booked now")]
+    NotOpen,
+}
+
+impl NotGranted {
+    /// Whether there may be doses and places again in a moment.
+    pub fn is_sold_out(self) -> bool {
+        matches!(self, Self::SoldOut | Self::SlotFull)
+    }
 }
 
 /// What a repeated request is recognised by: derived from its `Idempotency-Key`, or given by the edge.
@@ -34,6 +85,8 @@ pub struct HeldDose {
     pub reservation: ReservationId,
     /// The name of the vaccine.
     pub vaccine_name: String,
+    /// The slot of which a place is held too.
+    pub slot: Option<BookedSlot>,
 }
 
 /// A short digest of a request: shows whether a key came with the same request before.
@@ -61,7 +114,12 @@ impl Record {
     /// Whether it was created by this attempt, which may have no id.
     pub(super) fn is_of(&self, attempt: &BookingAttempt) -> bool {
         self.attempt == attempt.id
-            && (self.booking.user_id, self.booking.vaccine_id) == (attempt.user, attempt.vaccine)
+            && (self.booking.user_id, self.choice()) == (attempt.user, attempt.choice)
+    }
+
+    /// What its citizen has chosen.
+    pub fn choice(&self) -> Choice {
+        Choice::of(&self.booking)
     }
 }
 
@@ -90,8 +148,8 @@ pub struct QueuedTicket {
     pub id: TicketId,
     /// Its number in the order of arrival, from 1, without gaps.
     pub number: i64,
-    /// The vaccine.
-    pub vaccine: VaccineId,
+    /// What the citizen wants.
+    pub choice: Choice,
     /// The citizen.
     pub user: UserId,
     /// The fingerprint of the request.
@@ -107,10 +165,8 @@ pub struct QueuedTicket {
 pub enum TicketEnd {
     /// With this booking.
     Booked(BookingId),
-    /// Every dose was taken.
-    SoldOut,
-    /// There is no such vaccine.
-    NoSuchVaccine,
+    /// Without one: the ledger has granted no dose.
+    NotGranted(NotGranted),
     /// The attempt of its key was aborted.
     KeyReused,
 }

@@ -8,11 +8,12 @@
 //! processes may serve the same ticket.
 //! One that ends without a booking ends the attempt of its key too, which has no other outcome then.
 
-use contracts::ids::{TicketId, UserId, VaccineId};
+use contracts::ids::{TicketId, UserId};
 use jiff::Timestamp;
 
 use super::records::{
-    Abortable, AttemptId, BookingAttempt, Bookings, Fingerprint, HeldDose, Record,
+    Abortable, AttemptId, BookingAttempt, Bookings, Choice, Fingerprint, HeldDose, NotGranted,
+    Record,
 };
 
 pub use super::records::{QueuedTicket, TicketEnd};
@@ -29,8 +30,8 @@ pub const WAITING_PER_USER_MAX: i64 = 8;
 pub struct EnqueueTicket {
     /// The ticket of its key; a repeated request gets the same ticket.
     pub ticket: TicketId,
-    /// The vaccine.
-    pub vaccine: VaccineId,
+    /// What the citizen wants.
+    pub choice: Choice,
     /// The citizen.
     pub user: UserId,
     /// The fingerprint of the request.
@@ -55,10 +56,8 @@ pub struct ServeTicket {
 pub enum Answer {
     /// With a dose.
     Held(HeldDose),
-    /// Every dose is held or booked.
-    SoldOut,
-    /// There is no such vaccine.
-    NoSuchVaccine,
+    /// With none.
+    NotGranted(NotGranted),
 }
 
 /// The reply to [`EnqueueTicket`].
@@ -99,7 +98,7 @@ pub enum ServeReply {
 
 impl Bookings {
     pub(super) fn enqueue(&mut self, enqueue: &EnqueueTicket) -> EnqueueReply {
-        let EnqueueTicket { ticket: id, vaccine, user, fingerprint, at } = *enqueue;
+        let EnqueueTicket { ticket: id, choice, user, fingerprint, at } = *enqueue;
         match self.tickets.get(&id) {
             Some(known) if known.fingerprint == fingerprint => {
                 return EnqueueReply::QueuedBefore(known.clone());
@@ -127,7 +126,7 @@ impl Bookings {
         self.last_ticket += 1;
         let number = self.last_ticket;
         let ticket =
-            QueuedTicket { id, number, vaccine, user, fingerprint, queued_at: at, end: None };
+            QueuedTicket { id, number, choice, user, fingerprint, queued_at: at, end: None };
         self.tickets.insert(id, ticket.clone());
         EnqueueReply::Queued(ticket)
     }
@@ -159,7 +158,7 @@ impl Bookings {
                 }
                 let attempt = BookingAttempt {
                     id: Some(attempt),
-                    vaccine: ticket.vaccine,
+                    choice: ticket.choice,
                     user: ticket.user,
                     fingerprint: Some(ticket.fingerprint),
                 };
@@ -167,8 +166,7 @@ impl Bookings {
                 self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
                 return ServeReply::Booked(record);
             }
-            Answer::SoldOut => TicketEnd::SoldOut,
-            Answer::NoSuchVaccine => TicketEnd::NoSuchVaccine,
+            Answer::NotGranted(reason) => TicketEnd::NotGranted(*reason),
         };
         self.fence(Abortable::Attempt(attempt), serve.at);
         ServeReply::Ended(self.end(ticket, end))

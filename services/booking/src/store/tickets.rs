@@ -2,24 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use contracts::ids::{BookingId, TicketId, UserId, VaccineId};
+use contracts::ids::{BookingId, SlotId, TicketId, UserId, VaccineId};
 use platform_store::{Prunable, Row, RowChange, SqlError, Tx, Value};
 use uuid::Uuid;
 
 use crate::domain::{
-    Bookings, Fingerprint,
+    Bookings, Choice, Fingerprint, NotGranted,
     tickets::{QueuedTicket, TicketEnd},
 };
 
 pub(super) const LOAD_TICKET: &str = "
-    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking
+    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking, slot
       FROM tickets
      WHERE id = ?1";
 
 const INSERT_TICKET: &str = "
     INSERT INTO tickets
-                (id, outcome, booking, number, fingerprint, vaccine, user_id, queued_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                (id, outcome, booking, number, fingerprint, vaccine, slot, user_id, queued_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 const UPDATE_TICKET: &str = "
     UPDATE tickets
@@ -69,7 +69,8 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
                 booking,
                 ticket.number.into(),
                 Uuid::from_bytes(ticket.fingerprint.0).into(),
-                ticket.vaccine.0.into(),
+                ticket.choice.vaccine.0.into(),
+                ticket.choice.slot.map(|slot| slot.0).into(),
                 ticket.user.0.into(),
                 ticket.queued_at.into(),
             ]),
@@ -88,7 +89,7 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
     Ok(QueuedTicket {
         id: TicketId(row.uuid(1)?),
         number: row.int(0)?,
-        vaccine: VaccineId(row.int(3)?),
+        choice: Choice { vaccine: VaccineId(row.int(3)?), slot: row.int_or_null(8)?.map(SlotId) },
         user: UserId(row.int(4)?),
         fingerprint: Fingerprint(row.uuid(2)?.into_bytes()),
         queued_at: row.time(5)?,
@@ -97,9 +98,11 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
 }
 
 fn end(outcome: i64, booking: Option<i64>) -> Option<TicketEnd> {
-    use TicketEnd::{Booked, KeyReused, NoSuchVaccine, SoldOut};
-    let booked = booking.map(|id| Booked(BookingId(id)));
-    let mut ends = [SoldOut, NoSuchVaccine, KeyReused].into_iter().chain(booked);
+    use NotGranted::{NoSuchSlot, NoSuchVaccine, NotOpen, SlotFull, SoldOut};
+    let booked = booking.map(|id| TicketEnd::Booked(BookingId(id)));
+    let not_granted = [SoldOut, NoSuchVaccine, SlotFull, NoSuchSlot, NotOpen];
+    let ends = not_granted.map(TicketEnd::NotGranted).into_iter().chain(booked);
+    let mut ends = ends.chain([TicketEnd::KeyReused]);
     ends.find(|end| columns(*end) == (outcome, booking))
 }
 
@@ -107,8 +110,11 @@ fn end(outcome: i64, booking: Option<i64>) -> Option<TicketEnd> {
 fn columns(end: TicketEnd) -> (i64, Option<i64>) {
     match end {
         TicketEnd::Booked(booking) => (1, Some(booking.0)),
-        TicketEnd::SoldOut => (2, None),
-        TicketEnd::NoSuchVaccine => (3, None),
+        TicketEnd::NotGranted(NotGranted::SoldOut) => (2, None),
+        TicketEnd::NotGranted(NotGranted::NoSuchVaccine) => (3, None),
         TicketEnd::KeyReused => (4, None),
+        TicketEnd::NotGranted(NotGranted::SlotFull) => (5, None),
+        TicketEnd::NotGranted(NotGranted::NoSuchSlot) => (6, None),
+        TicketEnd::NotGranted(NotGranted::NotOpen) => (7, None),
     }
 }

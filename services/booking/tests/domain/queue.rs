@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use booking::{
     domain::{
         Abortable, AttemptId, BookingAttempt, Bookings, Command, CreateBooking, CreateReply,
-        HeldDose, Record, Reply, ResolveHold, decide,
+        HeldDose, NotGranted, Record, Reply, ResolveHold, decide,
         tickets::{Answer, QueuedTicket, ServeReply, TicketEnd},
     },
     events,
@@ -232,7 +232,7 @@ impl World {
                 continue;
             }
             let is_passed_over = |earlier: &QueuedTicket| {
-                earlier.vaccine == ticket.vaccine
+                earlier.choice.vaccine == ticket.choice.vaccine
                     && earlier.end.is_none()
                     && !self.had_dose_taken.contains(&earlier.id)
             };
@@ -332,10 +332,10 @@ impl World {
         }
         let (mut answers, mut tickets, mut blocks) = (Vec::new(), Vec::new(), BTreeMap::new());
         for ticket in self.waiting().into_iter().take(limit) {
-            if let Some(dose) = self.take_in_hand(process, ticket.vaccine) {
+            if let Some(dose) = self.take_in_hand(process, ticket.choice.vaccine) {
                 answers.push((ticket, Answer::Held(dose)));
             } else {
-                let block: &mut Vec<_> = blocks.entry(ticket.vaccine).or_default();
+                let block: &mut Vec<_> = blocks.entry(ticket.choice.vaccine).or_default();
                 block.push(self.new_dose());
                 tickets.push(ticket);
             }
@@ -365,10 +365,12 @@ impl World {
         let mut outcomes: BTreeMap<_, _> = blocks.into_iter().map(hold).collect();
         let Some(process) = process else { return };
         for ticket in tickets {
-            let answer = match outcomes.get_mut(&ticket.vaccine).unwrap() {
-                None => Answer::NoSuchVaccine,
+            let answer = match outcomes.get_mut(&ticket.choice.vaccine).unwrap() {
+                None => Answer::NotGranted(NotGranted::NoSuchVaccine),
                 Some(doses) => {
-                    doses.pop_front().map_or(Answer::SoldOut, |dose| Answer::Held(held(dose)))
+                    doses.pop_front().map_or(Answer::NotGranted(NotGranted::SoldOut), |dose| {
+                        Answer::Held(held(dose))
+                    })
                 }
             };
             answers.push((ticket, answer));
@@ -390,7 +392,7 @@ impl World {
                 ServeReply::DoseTaken => drop(self.had_dose_taken.insert(ticket.id)),
                 ServeReply::BookedBefore(_) | ServeReply::Ended(_) | ServeReply::Unchanged(_) => {
                     if let Answer::Held(dose) = answer {
-                        self.put_back(process, ticket.vaccine, dose.reservation);
+                        self.put_back(process, ticket.choice.vaccine, dose.reservation);
                     }
                 }
                 ServeReply::NoSuchTicket => panic!("{ticket:?}"),
@@ -402,7 +404,7 @@ impl World {
         self.write(Answered { process: None, answers: answers.clone() });
         for (ticket, answer) in answers {
             if let Answer::Held(dose) = answer {
-                self.put_back(process, ticket.vaccine, dose.reservation);
+                self.put_back(process, ticket.choice.vaccine, dose.reservation);
             }
         }
     }
@@ -417,7 +419,7 @@ impl World {
     /// The tickets that got a dose in hand are served, and doses are aborted for the others.
     fn abort_request(&mut self, Request { process, answers, tickets, blocks }: Request) {
         for (vaccine, block) in &blocks {
-            let count = tickets.iter().filter(|ticket| ticket.vaccine == *vaccine).count();
+            let count = tickets.iter().filter(|ticket| ticket.choice.vaccine == *vaccine).count();
             for reservation in &block[..count] {
                 self.decide(&abort(Abortable::Dose(*reservation)));
             }
@@ -466,15 +468,16 @@ impl World {
     fn overtake(&mut self, process: usize, key: u8, vaccine: u8, is_same: bool) {
         let Some(ticket) = self.bookings.tickets.get(&id(key)).cloned() else { return };
         let attempt = if is_same {
-            attempt_of(key, u8::try_from(ticket.vaccine.0).unwrap())
+            attempt_of(key, u8::try_from(ticket.choice.vaccine.0).unwrap())
         } else {
             let fingerprint = Some(fingerprint(99));
             BookingAttempt { fingerprint, ..attempt_of(key, vaccine) }
         };
-        let in_hand = self.take_in_hand(process, attempt.vaccine);
+        let in_hand = self.take_in_hand(process, attempt.choice.vaccine);
         let requested = self.new_dose();
-        let request =
-            |world: &mut Self| world.ledger.hold(attempt.vaccine, &[requested])?.pop().map(held);
+        let request = |world: &mut Self| {
+            world.ledger.hold(attempt.choice.vaccine, &[requested])?.pop().map(held)
+        };
         let Some(dose) = in_hand.or_else(|| request(self)) else { return };
         let reservation = dose.reservation;
         let create = CreateBooking { attempt, dose, at: AT };
@@ -482,14 +485,14 @@ impl World {
         let Reply::Create(reply) = reply else { panic!("{reply:?}") };
         if !is_same {
             assert_eq!(reply, CreateReply::KeyReused, "after {ticket:?}");
-        } else if matches!(ticket.end, Some(TicketEnd::SoldOut | TicketEnd::NoSuchVaccine)) {
+        } else if matches!(ticket.end, Some(TicketEnd::NotGranted(_))) {
             assert_eq!(reply, CreateReply::Aborted, "after {ticket:?}");
         }
         match reply {
             CreateReply::Booked(_) | CreateReply::DoseTaken => {}
             CreateReply::BookedBefore(record) if record.reservation == reservation => {}
             CreateReply::BookedBefore(_) | CreateReply::Aborted | CreateReply::KeyReused => {
-                self.put_back(Some(process), attempt.vaccine, reservation);
+                self.put_back(Some(process), attempt.choice.vaccine, reservation);
             }
         }
     }
@@ -539,7 +542,7 @@ impl World {
                 (
                     Some(AttemptId(ticket.id.0)),
                     Some(ticket.fingerprint),
-                    ticket.vaccine,
+                    ticket.choice.vaccine,
                     ticket.user
                 ),
             );
@@ -563,7 +566,8 @@ impl World {
     /// Of the tickets for one vaccine, the first ones are booked.
     fn first_arrivals_are_served(&self) {
         for vaccine in [1, 2].map(VaccineId) {
-            let tickets = self.tickets().into_iter().filter(|ticket| ticket.vaccine == vaccine);
+            let tickets =
+                self.tickets().into_iter().filter(|ticket| ticket.choice.vaccine == vaccine);
             let served: Vec<_> = tickets.map(|ticket| booked_as(&ticket).is_some()).collect();
             let first = served.iter().take_while(|served| **served).count();
             assert!(!served[first..].contains(&true), "vaccine {vaccine}: {served:?}");
@@ -586,7 +590,7 @@ fn pick<T>(from: &mut Vec<T>, which: usize) -> Option<T> {
 }
 
 fn held(reservation: ReservationId) -> HeldDose {
-    HeldDose { reservation, vaccine_name: "FIZER".to_owned() }
+    HeldDose { reservation, vaccine_name: "FIZER".to_owned(), slot: None }
 }
 
 /// Each key has a citizen of its own.
@@ -603,7 +607,7 @@ fn enqueue(key: u8, vaccine: u8) -> Command {
 fn booked_as(ticket: &QueuedTicket) -> Option<BookingId> {
     match ticket.end? {
         TicketEnd::Booked(booking) => Some(booking),
-        TicketEnd::SoldOut | TicketEnd::NoSuchVaccine | TicketEnd::KeyReused => None,
+        TicketEnd::NotGranted(_) | TicketEnd::KeyReused => None,
     }
 }
 

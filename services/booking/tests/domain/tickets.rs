@@ -2,7 +2,8 @@
 
 use booking::{
     domain::{
-        AbortReply, AttemptId, BookingAttempt, Bookings, Command, CreateReply, Reply, decide,
+        AbortReply, AttemptId, BookingAttempt, Bookings, Command, CreateReply, NotGranted, Reply,
+        decide,
         tickets::{
             Answer, EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply,
             ServeTicket, TicketEnd, WAITING_PER_USER_MAX,
@@ -24,13 +25,13 @@ pub(super) fn id(key: u8) -> TicketId {
 
 /// The attempt of a key with one of several requests, each for a vaccine of its own.
 pub(super) fn attempt_for(key: u8, request: u8) -> BookingAttempt {
-    BookingAttempt { vaccine: VaccineId(request.into()), ..with_key(key, request) }
+    BookingAttempt { choice: VaccineId(request.into()).into(), ..with_key(key, request) }
 }
 
 pub(super) fn enqueue_for(key: u8, request: u8) -> Command {
-    let BookingAttempt { vaccine, user, .. } = attempt_for(key, request);
+    let BookingAttempt { choice, user, .. } = attempt_for(key, request);
     let fingerprint = fingerprint(request);
-    Command::Enqueue(EnqueueTicket { ticket: id(key), vaccine, user, fingerprint, at: AT })
+    Command::Enqueue(EnqueueTicket { ticket: id(key), choice, user, fingerprint, at: AT })
 }
 
 fn enqueue(key: u8) -> Command {
@@ -107,7 +108,7 @@ fn the_same_key_with_the_same_request_is_the_same_ticket() {
 fn the_same_key_with_another_request_is_refused() {
     assert_eq!(enqueued(&[enqueue(1), enqueue_for(1, 2)]), EnqueueReply::KeyReused);
     assert_eq!(enqueued(&[create_for(1, 1, 1), enqueue_for(1, 2)]), EnqueueReply::KeyReused);
-    let ended = [enqueue(1), serve(1, Answer::SoldOut), enqueue_for(1, 2)];
+    let ended = [enqueue(1), serve(1, Answer::NotGranted(NotGranted::SoldOut)), enqueue_for(1, 2)];
     assert_eq!(enqueued(&ended), EnqueueReply::KeyReused);
 }
 
@@ -152,7 +153,7 @@ fn a_citizen_has_eight_waiting_tickets_at_most() {
     assert_eq!(then(&[enqueue(max + 1)]), EnqueueReply::TooManyOfUser);
     assert!(matches!(then(&[enqueue(1)]), EnqueueReply::QueuedBefore(_)), "the same ticket");
     assert!(matches!(then(&[of_user(enqueue(max + 1), 6)]), EnqueueReply::Queued(_)), "another");
-    for answer in [held(1), Answer::SoldOut] {
+    for answer in [held(1), Answer::NotGranted(NotGranted::SoldOut)] {
         let ended = [serve(3, answer), enqueue(max + 1)];
         assert!(matches!(then(&ended), EnqueueReply::Queued(_)), "one has ended");
     }
@@ -164,7 +165,7 @@ fn a_citizen_has_eight_waiting_tickets_at_most() {
 fn positions_are_free_again_when_the_tickets_before_them_have_ended() {
     let queue = [enqueue(1), enqueue(2), enqueue(3)];
     let ended_up_to = |keys: &[u8]| {
-        let served = keys.iter().map(|key| serve(*key, Answer::SoldOut));
+        let served = keys.iter().map(|key| serve(*key, Answer::NotGranted(NotGranted::SoldOut)));
         after(&queue.iter().cloned().chain(served).collect::<Vec<_>>()).ended_up_to
     };
     assert_eq!([ended_up_to(&[1]), ended_up_to(&[1, 2]), ended_up_to(&[2])], [1, 2, 0]);
@@ -172,11 +173,15 @@ fn positions_are_free_again_when_the_tickets_before_them_have_ended() {
 
 #[test]
 fn a_ticket_ends_as_vaccine_answers() {
+    let not_granted = |reason| {
+        // Other services know nothing of it.
+        (Answer::NotGranted(reason), TicketEnd::NotGranted(reason), None)
+    };
     let ends = [
         (held(1), TicketEnd::Booked(BookingId(1)), Some("Booked")),
-        // Other services know nothing of it.
-        (Answer::SoldOut, TicketEnd::SoldOut, None),
-        (Answer::NoSuchVaccine, TicketEnd::NoSuchVaccine, None),
+        not_granted(NotGranted::SoldOut),
+        not_granted(NotGranted::NoSuchVaccine),
+        not_granted(NotGranted::SlotFull),
     ];
     for (answer, end, event) in ends {
         let commands = [enqueue(1), serve(1, answer.clone())];
@@ -199,7 +204,12 @@ fn a_ticket_becomes_the_booking_of_the_attempt_of_its_key() {
 
 #[test]
 fn a_ticket_that_has_ended_does_not_change() {
-    let answers = [held(1), held(2), Answer::SoldOut, Answer::NoSuchVaccine];
+    let answers = [
+        held(1),
+        held(2),
+        Answer::NotGranted(NotGranted::SoldOut),
+        Answer::NotGranted(NotGranted::NoSuchVaccine),
+    ];
     for first in &answers {
         for second in &answers {
             let ended = [enqueue(1), serve(1, first.clone())];
@@ -215,7 +225,7 @@ fn a_ticket_that_has_ended_does_not_change() {
 fn a_dose_for_a_ticket_that_has_ended_is_free_for_another() {
     let ends = [
         vec![serve(1, held(1))],
-        vec![serve(1, Answer::SoldOut)],
+        vec![serve(1, Answer::NotGranted(NotGranted::SoldOut))],
         vec![create_for(1, 1, 1), serve(1, held(2))],
         vec![abort(the_attempt(1)), serve(1, held(2))],
     ];
@@ -230,7 +240,9 @@ fn a_dose_for_a_ticket_that_has_ended_is_free_for_another() {
 
 #[test]
 fn a_key_whose_ticket_has_ended_without_a_booking_is_not_booked_any_more() {
-    for answer in [Answer::SoldOut, Answer::NoSuchVaccine] {
+    for answer in
+        [Answer::NotGranted(NotGranted::SoldOut), Answer::NotGranted(NotGranted::NoSuchVaccine)]
+    {
         let ended = [enqueue(1), serve(1, answer)];
         let then = |command| last(&[&ended[..], &[command]].concat());
         assert_eq!(then(create_for(1, 1, 1)), Reply::Create(CreateReply::Aborted));
@@ -245,7 +257,11 @@ fn a_key_whose_ticket_has_ended_without_a_booking_is_not_booked_any_more() {
 #[test]
 fn a_request_without_a_ticket_may_be_faster() {
     let booking = booked(1, attempt_for(1, 1), 1);
-    for answer in [Answer::SoldOut, Answer::NoSuchVaccine, held(2)] {
+    for answer in [
+        Answer::NotGranted(NotGranted::SoldOut),
+        Answer::NotGranted(NotGranted::NoSuchVaccine),
+        held(2),
+    ] {
         let commands = [enqueue(1), create_for(1, 1, 1), serve(1, answer)];
         assert_eq!(served(&commands), ServeReply::BookedBefore(booking.clone()));
         assert_eq!(end_of(&after(&commands), 1), Some(TicketEnd::Booked(BookingId(1))));
@@ -270,7 +286,7 @@ fn another_request_with_the_key_of_a_ticket_is_refused() {
 
 #[test]
 fn a_ticket_of_an_attempt_that_was_aborted_ends_without_a_booking() {
-    for answer in [Answer::SoldOut, held(2)] {
+    for answer in [Answer::NotGranted(NotGranted::SoldOut), held(2)] {
         let commands = [enqueue(1), abort(the_attempt(1)), serve(1, answer)];
         assert!(matches!(served(&commands), ServeReply::Ended(_)));
         assert_eq!(end_of(&after(&commands), 1), Some(TicketEnd::KeyReused));
@@ -301,7 +317,7 @@ fn two_tickets_do_not_get_the_same_dose() {
 
 #[test]
 fn a_ticket_that_does_not_exist_cannot_be_served() {
-    for answer in [held(1), Answer::SoldOut] {
+    for answer in [held(1), Answer::NotGranted(NotGranted::SoldOut)] {
         let commands = [serve(1, answer)];
         assert_eq!(served(&commands), ServeReply::NoSuchTicket);
         assert_eq!(after(&commands), Bookings::default());

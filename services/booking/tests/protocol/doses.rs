@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use booking::{BATCH_LIMIT_MIN, RESPONSE_TIMEOUT, doses::NoDose, hand::Dose};
+use booking::{BATCH_LIMIT_MIN, RESPONSE_TIMEOUT, domain::NotGranted, doses::NoDose, hand::Dose};
 use contracts::{ids::VaccineId, vaccine::HoldOutcome};
 use insta::assert_snapshot;
 use testkit::TEST_TIMEOUT;
@@ -118,7 +118,7 @@ async fn what_is_sold_out_is_refused_again_without_a_request() {
         let before = vaccine.requests(HOLDS).len();
         (0..2).for_each(|_| vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut])));
         for _ in 0..2 {
-            assert_eq!(fixture.take(1, SOON).await, Err(NoDose::SoldOut));
+            assert_eq!(fixture.take(1, SOON).await, Err(NoDose::NotGranted(NotGranted::SoldOut)));
         }
         if vaccine.requests(HOLDS).len() == before + 1 {
             return;
@@ -133,7 +133,7 @@ async fn what_was_sold_out_is_requested_again_soon() {
     fixture.0.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut]));
     let booked = async {
         while let Err(no_dose) = fixture.take(1, SOON).await {
-            assert_eq!(no_dose, NoDose::SoldOut);
+            assert_eq!(no_dose, NoDose::NotGranted(NotGranted::SoldOut));
             yield_now().await;
         }
     };
@@ -172,7 +172,7 @@ impl DosesFixture {
     /// Takes a dose, for good.
     async fn take(&self, vaccine: i64, response_due_in: Duration) -> Result<(), NoDose> {
         let deadline = Instant::now() + response_due_in;
-        self.0.protocol.doses.take(VaccineId(vaccine), deadline).await.map(Dose::spend)
+        self.0.protocol.doses.take(VaccineId(vaccine).into(), deadline).await.map(Dose::spend)
     }
 
     /// Takes so many doses at the same time; the size of the largest batch.
@@ -211,7 +211,12 @@ async fn citizens_who_arrive_while_a_request_is_in_flight_share_the_next() {
     let (first, (second, third, fourth, last, ())) = join!(fixture.take(1, SOON), others);
 
     assert_eq!([first, second], [Ok(()), Ok(())]);
-    let refused = [NoDose::SoldOut, NoDose::NoSuchVaccine, NoDose::SoldOut].map(Err);
+    let refused = [
+        NoDose::NotGranted(NotGranted::SoldOut),
+        NoDose::NotGranted(NotGranted::NoSuchVaccine),
+        NoDose::NotGranted(NotGranted::SoldOut),
+    ]
+    .map(Err);
     assert_eq!([third, fourth, last], refused);
     let batches = vaccine.batches(2).await;
     let blocks = batches.iter().map(|batch| {

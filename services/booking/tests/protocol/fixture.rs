@@ -174,7 +174,7 @@ pub(crate) fn database(folder: &TempDir) -> Database {
 
 pub(crate) fn without_key() -> BookingRequest {
     BookingRequest {
-        vaccine: VaccineId(1),
+        choice: VaccineId(1).into(),
         user: UserId(5),
         key: None,
         attempt: None,

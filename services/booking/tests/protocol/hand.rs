@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use booking::{
     RESPONSE_TIMEOUT,
-    domain::Fingerprint,
+    domain::{Fingerprint, NotGranted},
     protocol::{BookingError, BookingRequest, IdempotencyKey},
 };
 use contracts::{ids::VaccineId, vaccine::HoldBlock};
@@ -69,7 +69,10 @@ async fn with_a_dose_in_hand_a_key_that_has_a_ticket_belongs_to_its_request_too(
     assert_eq!(fixture.book(another_request()).await, Err(BookingError::KeyReused));
     end_as_sold_out(&fixture, &ticket).await;
     assert_eq!(fixture.book(another_request()).await, Err(BookingError::KeyReused));
-    assert_eq!(fixture.book(with_key_of("a", false)).await, Err(BookingError::SoldOut));
+    assert_eq!(
+        fixture.book(with_key_of("a", false)).await,
+        Err(BookingError::NotGranted(NotGranted::SoldOut))
+    );
     assert_eq!(fixture.book(without_key()).await, Ok(2));
     assert_eq!(fixture.vaccine.requests(HOLDS).len(), 1);
 }
@@ -77,7 +80,7 @@ async fn with_a_dose_in_hand_a_key_that_has_a_ticket_belongs_to_its_request_too(
 #[tokio::test]
 async fn the_blocks_of_one_request_follow_each_other() {
     let fixture = ProtocolFixture::start();
-    let of = |vaccine| BookingRequest { vaccine: VaccineId(vaccine), ..without_key() };
+    let of = |vaccine| BookingRequest { choice: VaccineId(vaccine).into(), ..without_key() };
     let book = |vaccine| fixture.book(of(vaccine));
     let booked = join!(book(7), book(8), book(9), book(9));
     assert!(booked.0.is_ok() && booked.3.is_ok(), "{booked:?}");
@@ -119,7 +122,8 @@ async fn citizens_who_come_at_once_are_expected_to_be_followed_by_as_many() {
 #[tokio::test]
 async fn a_dose_that_is_not_booked_is_back_in_hand() {
     let fixture = ProtocolFixture::start();
-    let take = || fixture.protocol.doses.take(VaccineId(1), Instant::now() + RESPONSE_TIMEOUT);
+    let take =
+        || fixture.protocol.doses.take(VaccineId(1).into(), Instant::now() + RESPONSE_TIMEOUT);
     let dose = take().await.unwrap();
     let first = dose.reservation();
     drop(dose);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use booking::{
-    domain::{Abortable, AttemptId, BookingAttempt, CreateBooking, HeldDose},
+    domain::{Abortable, AttemptId, BookingAttempt, CreateBooking, HeldDose, NotGranted},
     protocol::{BookingError, BookingRequest},
 };
 use contracts::{
@@ -79,7 +79,10 @@ async fn a_repeated_attempt_that_is_refused_leaves_no_booking_of_the_first_behin
     let given = Attempt::first();
     let [first, repeated] = attempt(given);
     fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SoldOut]));
-    assert_eq!(fixture.book(repeated.clone()).await, Err(BookingError::SoldOut));
+    assert_eq!(
+        fixture.book(repeated.clone()).await,
+        Err(BookingError::NotGranted(NotGranted::SoldOut))
+    );
     refusals_expire().await;
     let is_aborted =
         || fixture.protocol.queries.is_aborted(Abortable::Attempt(AttemptId(given.id)));
@@ -106,10 +109,11 @@ async fn a_repeated_attempt_that_is_refused_cancels_the_booking_of_the_first() {
         let dose = HeldDose {
             reservation: ReservationId(Uuid::from_u128(1)),
             vaccine_name: "FIZER".to_owned(),
+            slot: None,
         };
         let attempt = BookingAttempt {
             id: Some(AttemptId(given.id)),
-            vaccine: first.vaccine,
+            choice: first.choice,
             user: first.user,
             fingerprint: None,
         };
@@ -118,7 +122,7 @@ async fn a_repeated_attempt_that_is_refused_cancels_the_booking_of_the_first() {
         drop(decide.send(FakeReply::outcomes([HoldOutcome::SoldOut])));
     };
     let (refused, ()) = join!(fixture.book(repeated), books_first);
-    assert_eq!(refused, Err(BookingError::SoldOut));
+    assert_eq!(refused, Err(BookingError::NotGranted(NotGranted::SoldOut)));
     assert_eq!(fixture.wait_for_events(2).await, ["Booked", "BookingCancelled"]);
 }
 

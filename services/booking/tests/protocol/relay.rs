@@ -25,10 +25,14 @@ fn with_bookings(count: usize) -> TempDir {
     let folder = TempDir::new().unwrap();
     let (connection, _) = open_blocking(&database(&folder), "booking", MIGRATIONS).unwrap();
     let create = |_| {
-        let attempt =
-            BookingAttempt { id: None, vaccine: VaccineId(1), user: UserId(5), fingerprint: None };
+        let attempt = BookingAttempt {
+            id: None,
+            choice: VaccineId(1).into(),
+            user: UserId(5),
+            fingerprint: None,
+        };
         let reservation = ReservationId(Uuid::now_v7());
-        let dose = HeldDose { reservation, vaccine_name: "FIZER".to_owned() };
+        let dose = HeldDose { reservation, vaccine_name: "FIZER".to_owned(), slot: None };
         Input::Command(CreateBooking { attempt, dose, at: Timestamp::UNIX_EPOCH }.into())
     };
     let mut store = AggregateStore::<Bookings>::new(connection, Notifier::default());

@@ -66,7 +66,7 @@ async fn others_do_not_wait_for_a_ticket_that_waits_for_a_held_dose() {
     fixture.vaccine.reply_next(OLD_HOLDS, FakeReply::json(&holds));
     serve(&fixture);
     fixture.vaccine.batches(1).await;
-    let other = BookingRequest { vaccine: VaccineId(2), ..without_key() };
+    let other = BookingRequest { choice: VaccineId(2).into(), ..without_key() };
     assert!(fixture.book(other).await.is_ok());
     assert_eq!(fixture.vaccine.batches(2).await[1].blocks[0].vaccine_id, VaccineId(2));
 }

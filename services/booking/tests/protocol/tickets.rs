@@ -12,7 +12,7 @@ use std::{
 
 use booking::{
     domain::{
-        Bookings, Command, Fingerprint, Reply,
+        Bookings, Command, Fingerprint, NotGranted, Reply,
         tickets::{Answer, EnqueueReply, EnqueueTicket, QueuedTicket, ServeTicket, TicketEnd},
     },
     holds::HoldClient,
@@ -49,7 +49,10 @@ pub(crate) async fn enqueue(fixture: &ProtocolFixture, key: &str) -> QueuedTicke
     enqueue_request(fixture, with_key_of(key, true)).await
 }
 
-async fn enqueue_request(fixture: &ProtocolFixture, request: BookingRequest) -> QueuedTicket {
+pub(crate) async fn enqueue_request(
+    fixture: &ProtocolFixture,
+    request: BookingRequest,
+) -> QueuedTicket {
     match fixture.protocol.book(request).await {
         Ok(Accepted::Ticket(ticket, _)) => ticket,
         other => panic!("no ticket: {other:?}"),
@@ -198,7 +201,7 @@ async fn a_request_without_an_answer_is_repeated() {
 #[tokio::test]
 async fn only_undecided_tickets_are_requested_again() {
     let fixture = ProtocolFixture::start();
-    let other = BookingRequest { vaccine: VaccineId(2), ..with_key_of("b", true) };
+    let other = BookingRequest { choice: VaccineId(2).into(), ..with_key_of("b", true) };
     let queue = [
         enqueue(&fixture, "a").await,
         enqueue_request(&fixture, other).await,
@@ -374,7 +377,7 @@ async fn others_are_served_while_tickets_fail_again_and_again() {
 }
 
 pub(crate) async fn end_as_sold_out(fixture: &ProtocolFixture, ticket: &QueuedTicket) {
-    let (ticket, answer) = (ticket.id, Answer::SoldOut);
+    let (ticket, answer) = (ticket.id, Answer::NotGranted(NotGranted::SoldOut));
     let sold_out = ServeTicket { ticket, answer, at: Timestamp::UNIX_EPOCH };
     let commands = &fixture.protocol.commands;
     commands.submit(sold_out, Instant::now() + TEST_TIMEOUT).await.unwrap();
@@ -391,7 +394,7 @@ async fn a_key_whose_ticket_ends_while_the_same_request_is_under_way_has_one_out
         drop(decide.send(FakeReply::outcomes([held()])));
     };
     let (outcome, ()) = join!(fixture.book(with_key_of("a", false)), ends_as_sold_out);
-    assert_eq!(outcome, Err(BookingError::SoldOut));
+    assert_eq!(outcome, Err(BookingError::NotGranted(NotGranted::SoldOut)));
 }
 
 #[tokio::test]
@@ -463,7 +466,7 @@ async fn a_ticket_of_another_process_is_found() {
     ends(&fixture, &first).await;
     let enqueue = EnqueueTicket {
         ticket: TicketId(Uuid::from_u128(1)),
-        vaccine: VaccineId(7),
+        choice: VaccineId(7).into(),
         user: UserId(5),
         fingerprint: Fingerprint([1; 16]),
         at: Timestamp::UNIX_EPOCH,

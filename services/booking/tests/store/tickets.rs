@@ -2,7 +2,7 @@
 
 use booking::{
     domain::{
-        Abortable, AttemptId, Bookings, Command, CreateReply, Fingerprint, Reply,
+        Abortable, AttemptId, Bookings, Command, CreateReply, Fingerprint, NotGranted, Reply,
         tickets::{
             Answer, EnqueueReply, EnqueueTicket, QUEUE_LENGTH_MAX, QueuedTicket, ServeReply,
             ServeTicket, TicketEnd,
@@ -40,7 +40,7 @@ pub(super) fn attempt_of(key: u8) -> AttemptId {
 pub(super) fn enqueue(key: u8, request: u8) -> Command {
     Command::Enqueue(EnqueueTicket {
         ticket: id(key),
-        vaccine: VaccineId(1),
+        choice: VaccineId(1).into(),
         user: UserId(5),
         fingerprint: Fingerprint([request; 16]),
         at: at(key),
@@ -58,8 +58,8 @@ pub(super) fn held(dose: u8) -> Answer {
 pub(super) fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         3 => (0..6_u8).prop_map(held),
-        1 => Just(Answer::SoldOut),
-        1 => Just(Answer::NoSuchVaccine),
+        1 => Just(Answer::NotGranted(NotGranted::SoldOut)),
+        1 => Just(Answer::NotGranted(NotGranted::NoSuchVaccine)),
     ]
 }
 
@@ -119,8 +119,8 @@ fn tickets_are_still_there_after_reopening(new: fn() -> TestDatabase) {
         abort(Abortable::Attempt(attempt_of(4))),
         resolve(5),
         serve(1, held(1)),
-        serve(2, Answer::SoldOut),
-        serve(3, Answer::NoSuchVaccine),
+        serve(2, Answer::NotGranted(NotGranted::SoldOut)),
+        serve(3, Answer::NotGranted(NotGranted::NoSuchVaccine)),
         serve(4, held(2)),
         serve(5, held(5)),
     ]);
@@ -128,8 +128,8 @@ fn tickets_are_still_there_after_reopening(new: fn() -> TestDatabase) {
     let ends: Vec<_> = before.0.iter().map(|(ticket, _)| ticket.end).collect();
     let expected = [
         Some(TicketEnd::Booked(BookingId(1))),
-        Some(TicketEnd::SoldOut),
-        Some(TicketEnd::NoSuchVaccine),
+        Some(TicketEnd::NotGranted(NotGranted::SoldOut)),
+        Some(TicketEnd::NotGranted(NotGranted::NoSuchVaccine)),
         Some(TicketEnd::KeyReused),
         None,
         None,
@@ -141,7 +141,7 @@ fn tickets_are_still_there_after_reopening(new: fn() -> TestDatabase) {
     let again = store.apply(&[
         enqueue(6, 6),
         enqueue(7, 7),
-        serve(6, Answer::SoldOut),
+        serve(6, Answer::NotGranted(NotGranted::SoldOut)),
         serve(5, held(5)),
         serve(5, held(2)),
     ]);
@@ -152,7 +152,7 @@ fn tickets_are_still_there_after_reopening(new: fn() -> TestDatabase) {
     ));
     assert!(matches!(
         &again[2],
-        Reply::Serve(ServeReply::Ended(ticket)) if ticket.end == Some(TicketEnd::SoldOut)
+        Reply::Serve(ServeReply::Ended(ticket)) if ticket.end == Some(TicketEnd::NotGranted(NotGranted::SoldOut))
     ));
     assert_eq!(again[3], Reply::Serve(ServeReply::DoseTaken));
     assert!(matches!(
@@ -165,7 +165,7 @@ fn the_queue_is_in_the_order_of_arrival(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&[9, 3, 7, 1, 5].map(|key| enqueue(key, 1)));
     assert_eq!(ids(&queue(&store, 1_000)), [9, 3, 7, 1, 5].map(id));
-    store.apply(&[serve(9, held(9)), serve(7, Answer::SoldOut)]);
+    store.apply(&[serve(9, held(9)), serve(7, Answer::NotGranted(NotGranted::SoldOut))]);
     assert_eq!(ids(&queue(&store, 2)), [3, 1].map(id));
     store.apply(&[serve(3, held(9))]);
     assert_eq!(ids(&queue(&store, 2)), [3, 1].map(id), "it waits for another dose at its place");
@@ -175,7 +175,7 @@ fn a_position_counts_the_tickets_ahead(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&(1..=4).map(|key| enqueue(key, 1)).collect::<Vec<_>>());
     assert_eq!([1, 4].map(|key| position(&store, key)), [Some(1), Some(4)]);
-    store.apply(&[serve(1, held(1)), serve(2, Answer::SoldOut)]);
+    store.apply(&[serve(1, held(1)), serve(2, Answer::NotGranted(NotGranted::SoldOut))]);
     assert_eq!([1, 3, 4].map(|key| position(&store, key)), [None, Some(1), Some(2)]);
     assert_eq!(find(&store, 5), None);
 }
@@ -203,13 +203,16 @@ fn a_key_whose_ticket_has_ended_without_a_booking_is_not_booked_any_more(
 ) {
     let mut store = BookingStore::new(new);
     store.apply(&[enqueue(1, 1), enqueue(2, 1), enqueue(3, 1)]);
-    store.apply(&[serve(1, Answer::SoldOut), serve(2, Answer::NoSuchVaccine)]);
+    store.apply(&[
+        serve(1, Answer::NotGranted(NotGranted::SoldOut)),
+        serve(2, Answer::NotGranted(NotGranted::NoSuchVaccine)),
+    ]);
     let late = |key| Command::from(create_with(Some(attempt_of(key)), Some(1), key));
     let replies = store.apply(&[late(1), late(2), late(3)]);
     let aborted = Reply::Create(CreateReply::Aborted);
     assert_eq!(replies[..2], [aborted.clone(), aborted]);
     assert!(matches!(&replies[2], Reply::Create(CreateReply::Booked(_))), "{replies:?}");
-    let replies = store.apply(&[serve(3, Answer::SoldOut)]);
+    let replies = store.apply(&[serve(3, Answer::NotGranted(NotGranted::SoldOut))]);
     assert!(matches!(&replies[0], Reply::Serve(ServeReply::BookedBefore(_))), "{replies:?}");
 }
 
@@ -218,8 +221,18 @@ fn two_processes_that_serve_the_same_queue_agree(new: fn() -> TestDatabase) {
     let mut store = BookingStore::new(new);
     store.apply(&(1..=4).map(|key| enqueue(key, 1)).collect::<Vec<_>>());
     // A dose was released between the two answers.
-    let one = [held(1), held(2), Answer::SoldOut, Answer::SoldOut];
-    let other = [held(3), Answer::SoldOut, held(4), Answer::SoldOut];
+    let one = [
+        held(1),
+        held(2),
+        Answer::NotGranted(NotGranted::SoldOut),
+        Answer::NotGranted(NotGranted::SoldOut),
+    ];
+    let other = [
+        held(3),
+        Answer::NotGranted(NotGranted::SoldOut),
+        held(4),
+        Answer::NotGranted(NotGranted::SoldOut),
+    ];
     let serve_all = |answers: [Answer; 4]| -> Vec<_> {
         (1..).zip(answers).map(|(key, answer)| serve(key, answer)).collect()
     };
@@ -249,7 +262,7 @@ fn a_full_queue_refuses_tickets_until_its_first_one_has_ended(new: fn() -> TestD
     store.apply(&[1, 2].map(|key| enqueue(key, 1)));
     let mut store = store.reopened_with(&[LONG_QUEUE]);
     assert_eq!(position(&store, 2), Some(QUEUE_LENGTH_MAX));
-    let replies = store.apply(&[enqueue(3, 1), serve(1, Answer::SoldOut)]);
+    let replies = store.apply(&[enqueue(3, 1), serve(1, Answer::NotGranted(NotGranted::SoldOut))]);
     assert_eq!(replies[0], Reply::Enqueue(EnqueueReply::QueueFull));
     let replies = store.apply(&[enqueue(3, 1)]);
     assert!(matches!(&replies[0], Reply::Enqueue(EnqueueReply::Queued(_))), "{replies:?}");
@@ -259,8 +272,12 @@ fn a_citizen_has_eight_waiting_tickets_at_most_also_after_reopening(new: fn() ->
     let mut store = BookingStore::new(new);
     store.apply(&(1..=8).map(|key| enqueue(key, 1)).collect::<Vec<_>>());
     let mut store = store.reopened_with(&[]);
-    let replies =
-        store.apply(&[enqueue(9, 1), serve(1, Answer::SoldOut), enqueue(9, 1), enqueue(10, 1)]);
+    let replies = store.apply(&[
+        enqueue(9, 1),
+        serve(1, Answer::NotGranted(NotGranted::SoldOut)),
+        enqueue(9, 1),
+        enqueue(10, 1),
+    ]);
     assert_eq!(replies[0], Reply::Enqueue(EnqueueReply::TooManyOfUser));
     assert!(matches!(&replies[2], Reply::Enqueue(EnqueueReply::Queued(_))), "{replies:?}");
     assert_eq!(replies[3], Reply::Enqueue(EnqueueReply::TooManyOfUser));
@@ -275,7 +292,9 @@ fn with_tickets(ended: u32) -> TestDatabase {
         Command::Enqueue(EnqueueTicket { ticket: id_of(number), user, ..first })
     };
     let serve = |number: u32| {
-        let Command::Serve(first) = serve(0, Answer::SoldOut) else { panic!("it serves") };
+        let Command::Serve(first) = serve(0, Answer::NotGranted(NotGranted::SoldOut)) else {
+            panic!("it serves")
+        };
         Command::Serve(ServeTicket { ticket: id_of(number), ..first })
     };
     let last = ended + 40;

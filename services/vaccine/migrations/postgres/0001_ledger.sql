@@ -1,4 +1,4 @@
--- What can run out. Today every pool is a vaccine; time slots and lots will be further pools.
+-- Vaccines: what can run out of them are doses.
 -- The checks are the second line of defence: were a decision wrong, its commit would fail.
 CREATE TABLE pools (
     id            BIGINT NOT NULL PRIMARY KEY,
@@ -11,6 +11,31 @@ CREATE TABLE pools (
 );
 
 CREATE INDEX overcommitted ON pools (overcommitted) WHERE overcommitted > 0;
+
+-- Slots: what can run out of them are places. As campaign has planned them; the number of one in a claim is negative.
+CREATE TABLE slots (
+    id            BIGINT NOT NULL PRIMARY KEY,
+    -- NULL while only a booking of it is known, in a ledger that was restored.
+    campaign      BIGINT,
+    site          BIGINT,
+    starts_at_ms  BIGINT,
+    places        BIGINT NOT NULL CHECK (places >= 0),
+    taken         BIGINT NOT NULL CHECK (taken >= 0),
+    -- Bookings that have no place any more, since fewer are planned. No hold adds to it.
+    overcommitted BIGINT NOT NULL DEFAULT 0 CHECK (overcommitted >= 0),
+    CHECK (taken <= places + overcommitted)
+);
+
+CREATE INDEX overcommitted_slots ON slots (overcommitted) WHERE overcommitted > 0;
+
+-- What holds of slots depend on. status: 0 draft, 1 scheduled, 2 open, 3 paused, 4 closed. vaccines: a list of ids.
+CREATE TABLE campaigns (
+    id            BIGINT NOT NULL PRIMARY KEY,
+    status        BIGINT NOT NULL,
+    vaccines      TEXT   NOT NULL,
+    book_from_ms  BIGINT,
+    book_until_ms BIGINT
+);
 
 -- The highest pool id ever given: an id is never given again, not even after its pool is removed.
 CREATE TABLE last_pool (

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use axum::{extract::State, http::Method};
 use contracts::{
-    ids::StoreId,
+    ids::{SlotId, StoreId},
     vaccine::{
-        AHEAD_MAX, AbortBatch, AbortBatchReply, HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome,
-        HoldReply, ORPHANED_MAX, OrphanedHolds,
+        AHEAD_MAX, AbortBatch, AbortBatchReply, HOLDS_MAX, HeldPlace, HoldBatch, HoldBlock,
+        HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
     },
 };
 use platform_rest::{
@@ -27,7 +27,7 @@ use super::{
     stock::{Stock, WRITE_TIMEOUT},
 };
 use crate::{
-    domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal},
+    domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal, claims},
     store::HoldFilter,
 };
 
@@ -86,8 +86,8 @@ fn holds(batch: &HoldBatch) -> Result<Vec<HoldDoses>, Problem> {
     }
     let at = clock::now();
     let hold = |(index, block): (usize, &HoldBlock)| {
-        let HoldBlock { first, vaccine_id, count, ahead, in_hand } = *block;
-        let (owner, claims) = (Some(batch.owner), vec![vaccine_id.into()]);
+        let HoldBlock { first, vaccine_id, slot_id, count, ahead, in_hand } = *block;
+        let (owner, claims) = (Some(batch.owner), claims(vaccine_id, slot_id));
         let hold = HoldDoses { first, count, ahead, in_hand, owner, claims, at };
         let Some((field, limit)) = exceeded_limit(&hold) else { return Ok(hold) };
         Err(Problem::invalid(format!("blocks[{index}].{field}").as_str(), limit))
@@ -161,6 +161,9 @@ pub(super) struct OrphanedQuery {
     /// Only those of this vaccine
     #[param(nullable = false, value_type = i64, minimum = 0, maximum = 4_294_967_295_i64)]
     vaccine_id: Option<u32>,
+    /// Only those of this slot, unless a vaccine is given
+    #[param(nullable = false, value_type = i64, minimum = 0, maximum = 4_294_967_295_i64)]
+    slot_id: Option<u32>,
 }
 
 /// Lists holds that their owner has not resolved, oldest first, and what was aborted for it
@@ -176,7 +179,8 @@ pub(super) async fn orphaned(
     Query(query): Query<OrphanedQuery>,
 ) -> Result<Json<OrphanedHolds>, Problem> {
     let held_for = Duration::from_millis(query.held_for_ms.into());
-    let pool = query.vaccine_id.map(|id| PoolId(id.into()));
+    let slot = query.slot_id.map(|id| PoolId::from(SlotId(id.into())));
+    let pool = query.vaccine_id.map(|id| PoolId(id.into())).or(slot);
     let filter = HoldFilter { owner: query.owner.map(StoreId), pool };
     let holds = stock.queries.orphaned_holds(filter, clock::now(), held_for, ORPHANED_MAX);
     Ok(Json(holds.await?))
@@ -184,11 +188,15 @@ pub(super) async fn orphaned(
 
 fn outcome(reply: Result<Result<HeldBlock, Refusal>, CommandError>) -> HoldOutcome {
     match reply {
-        Ok(Ok(HeldBlock { name, count })) => {
-            HoldOutcome::Held { vc_name: name.as_str().to_owned(), count }
+        Ok(Ok(HeldBlock { name, count, place })) => {
+            let place = place.map(|it| HeldPlace { site_id: it.site, starts_at: it.starts_at });
+            HoldOutcome::Held { vc_name: name.as_str().to_owned(), count, place }
         }
         Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
         Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
+        Ok(Err(Refusal::SlotFull)) => HoldOutcome::SlotFull,
+        Ok(Err(Refusal::NoSuchSlot)) => HoldOutcome::NoSuchSlot,
+        Ok(Err(Refusal::NotOpen)) => HoldOutcome::NotOpen,
         Ok(Err(Refusal::Released | Refusal::Administered | Refusal::Conflict)) => {
             HoldOutcome::Conflict
         }

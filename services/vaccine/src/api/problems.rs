@@ -28,6 +28,13 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
         }
         Refusal::Stale => return etag::failed(),
         Refusal::SoldOut => (StatusCode::CONFLICT, "urn:anticorona:sold-out", "Sold out"),
+        Refusal::SlotFull => (StatusCode::CONFLICT, "urn:anticorona:slot-full", "The slot is full"),
+        Refusal::NoSuchSlot => {
+            (StatusCode::NOT_FOUND, "urn:anticorona:no-such-slot", "There is no such slot")
+        }
+        Refusal::NotOpen => {
+            (StatusCode::CONFLICT, "urn:anticorona:slot-not-open", "The slot cannot be booked now")
+        }
         Refusal::Released => (
             StatusCode::CONFLICT,
             "urn:anticorona:reservation-released",

@@ -7,7 +7,10 @@ use contracts::{
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::values::{Doses, Name, PoolId};
+use super::{
+    places::{PlanSlots, RecordCampaign, SlotPlace},
+    values::{Doses, Name, PoolId},
+};
 
 /// Doses in one block.
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "a constant that fits")]
@@ -35,6 +38,12 @@ impl Pool {
     /// What was taken was taken although there was no room for it.
     pub(super) fn overcommit(&mut self) {
         self.overcommitted = self.overcommitted.max(-self.free());
+    }
+
+    /// Takes a unit that was given back a moment ago.
+    pub(super) fn take_again(&mut self) {
+        self.taken += 1;
+        self.overcommit();
     }
 
     /// Records that a unit was used that this pool does not count as taken.
@@ -72,6 +81,10 @@ pub enum Command {
     Abort(AbortReservation),
     /// A dose was used.
     Administer(AdministerDose),
+    /// Slots were planned.
+    PlanSlots(PlanSlots),
+    /// A campaign was changed.
+    RecordCampaign(RecordCampaign),
 }
 
 /// Registers a vaccine.
@@ -230,13 +243,17 @@ pub enum Reply {
     Aborted(Result<(), Refusal>),
     /// To [`Command::Administer`].
     Administered(Result<(), Refusal>),
+    /// To [`Command::PlanSlots`].
+    SlotsPlanned,
+    /// To [`Command::RecordCampaign`].
+    CampaignChanged,
 }
 
 impl Reply {
     /// Why the command changed nothing, if it was refused.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Registered(..) => None,
+            Self::Registered(..) | Self::SlotsPlanned | Self::CampaignChanged => None,
             Self::Changed(reply) => reply.as_ref().err().copied(),
             Self::Held(reply) => reply.as_ref().err().copied(),
             Self::Removed(reply)
@@ -256,6 +273,8 @@ pub struct HeldBlock {
     pub name: Name,
     /// For so many reservations of the block, from its first one on.
     pub count: u32,
+    /// The slot whose places are held too.
+    pub place: Option<SlotPlace>,
 }
 
 /// A vaccine after a change.
@@ -281,6 +300,15 @@ pub enum Refusal {
     /// Every unit is taken.
     #[error("every dose is held or booked")]
     SoldOut,
+    /// Every place of the slot is taken.
+    #[error("every place of the slot is held or booked")]
+    SlotFull,
+    /// No slot has this number, or it does not offer the vaccine.
+    #[error("there is no such slot for this vaccine")]
+    NoSuchSlot,
+    /// The campaign of the slot is not open, or the slot has begun.
+    #[error("the slot cannot be booked now")]
+    NotOpen,
     /// The reservation was released before.
     #[error("the reservation was released before")]
     Released,

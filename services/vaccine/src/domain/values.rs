@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contracts::ids::VaccineId;
+use contracts::ids::{SlotId, VaccineId};
 
 /// The largest stock of one pool.
 pub const STOCK_MAX: i64 = 1_000_000_000;
@@ -10,9 +10,22 @@ pub const STOCK_MAX: i64 = 1_000_000_000;
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 100;
 
-/// The number of a pool: something that can run out.
+/// The number of a pool: something that can run out. That of a vaccine is its own; that of a slot is negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PoolId(pub i64);
+
+impl PoolId {
+    /// Whether it is a slot.
+    pub fn is_slot(self) -> bool {
+        self.0 < 0
+    }
+}
+
+impl From<SlotId> for PoolId {
+    fn from(slot: SlotId) -> Self {
+        Self(-slot.0)
+    }
+}
 
 impl From<VaccineId> for PoolId {
     fn from(vaccine: VaccineId) -> Self {
@@ -24,6 +37,11 @@ impl From<PoolId> for VaccineId {
     fn from(pool: PoolId) -> Self {
         Self(pool.0)
     }
+}
+
+/// What a booking claims: a dose, and a place if it is of a slot.
+pub fn claims(vaccine: VaccineId, slot: Option<SlotId>) -> Vec<PoolId> {
+    [vaccine.into()].into_iter().chain(slot.map(PoolId::from)).collect()
 }
 
 /// A pool's name: 1 to [`NAME_MAX`] characters, no control characters; space around it is removed.
@@ -38,6 +56,11 @@ impl Name {
         (fits && !text.is_empty()).then(|| Self(text.into()))
     }
 
+    /// That of slots, which have no name of their own.
+    pub fn of_slots() -> Self {
+        Self("slot".into())
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,6 +72,9 @@ impl Name {
 pub struct Doses(i64);
 
 impl Doses {
+    /// None.
+    pub const NONE: Self = Self(0);
+
     /// The number, if it is in range.
     pub fn parse(doses: i64) -> Option<Self> {
         (0..=STOCK_MAX).contains(&doses).then_some(Self(doses))

@@ -33,7 +33,7 @@ const ORPHANED_HOLDS_OF: &str = "
     SELECT id, owner, claims, held_at_ms, states
       FROM reservations
      WHERE has_held = 1 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
-       AND (claims = ?5 OR ?5 = '[]')
+       AND (claims LIKE ?5 OR claims LIKE ?6)
   ORDER BY held_at_ms
      LIMIT ?4";
 
@@ -47,7 +47,7 @@ const ORPHANED_HOLDS: &str = "
     SELECT id, owner, claims, held_at_ms, states
       FROM reservations
      WHERE has_held = 1 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
-       AND (claims = ?4 OR ?4 = '[]')
+       AND (claims LIKE ?4 OR claims LIKE ?5)
   ORDER BY held_at_ms
      LIMIT ?3";
 
@@ -141,6 +141,16 @@ fn claims(pools: &[PoolId]) -> String {
     format!("[{}]", claims.join(","))
 }
 
+/// Patterns of the claims that have this pool, alone and with another one; of any claims, if there is none. A vaccine is
+/// claimed first, and a slot last.
+fn claiming(pool: Option<PoolId>) -> [String; 2] {
+    match pool {
+        None => ["%", "%"].map(str::to_owned),
+        Some(PoolId(id)) if PoolId(id).is_slot() => [format!("[{id}]"), format!("%,{id}]")],
+        Some(PoolId(id)) => [format!("[{id}]"), format!("[{id},%")],
+    }
+}
+
 /// What the lists of blocks are about: whether any is held, any is aborted, and all are released.
 fn flags(ReservationBlock { states, .. }: &ReservationBlock) -> [Value<'static>; 3] {
     let has = |state| states.contains(&state);
@@ -156,8 +166,9 @@ pub(super) fn orphaned(
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
-    let of = claims(of.as_slice());
-    let params = [until.into(), future.into(), blocks_max(limit), of.as_str().into()];
+    let [alone, with] = claiming(of);
+    let [alone, with] = [alone.as_str().into(), with.as_str().into()];
+    let params = [until.into(), future.into(), blocks_max(limit), alone, with];
     let blocks = tx.all(ORPHANED_HOLDS, &params, block)?;
     Ok(in_state(&blocks, ReservationState::Held, limit))
 }
@@ -170,9 +181,11 @@ pub(super) fn orphaned_of(
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
-    let of = claims(of.as_slice());
-    let params =
-        [owner.0.into(), until.into(), future.into(), blocks_max(limit), of.as_str().into()];
+    let [alone, with] = claiming(of);
+    let [alone, with] = [alone.as_str().into(), with.as_str().into()];
+    let times = [until.into(), future.into()];
+    let [until, future] = times;
+    let params = [owner.0.into(), until, future, blocks_max(limit), alone, with];
     let blocks = tx.all(ORPHANED_HOLDS_OF, &params, block)?;
     Ok(in_state(&blocks, ReservationState::Held, limit))
 }

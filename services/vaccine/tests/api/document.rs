@@ -34,6 +34,7 @@ async fn every_documented_operation_is_served_and_no_other() {
             "/holds",
             "/profile",
             "/profile/{collection}",
+            "/slots/{id}",
             "/vaccines",
             "/vaccines/checkAndBookStock",
             "/vaccines/{id}",

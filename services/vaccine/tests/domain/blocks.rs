@@ -7,7 +7,7 @@ use contracts::{
 use insta::assert_snapshot;
 use vaccine::domain::{
     BLOCK_MAX, Command, ConfirmHold, HeldBlock, HoldDose, HoldDoses, Ledger, PoolId, Refusal,
-    Reply, decide, is_sold_out,
+    Reply, decide, sold_out,
 };
 
 use super::{change_stock, ledger, replies, replies_and_stock, taken};
@@ -250,7 +250,7 @@ fn a_block_that_is_too_long_or_leaves_the_last_16_bits_is_refused() {
     ] {
         let mut ledger = ledger(&[1_000_000]);
         let (hold, before) = (hold_block(first, count, ahead), ledger.clone());
-        assert!(!is_sold_out(&ledger, &hold), "{hold:?}");
+        assert_eq!(sold_out(&ledger, &hold), None, "{hold:?}");
         let reply = decide(&mut ledger, &hold.clone().into());
         assert_eq!(reply, Reply::Held(Err(Refusal::Conflict)), "{hold:?}");
         assert_eq!(ledger, before);

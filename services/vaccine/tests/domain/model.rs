@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 
 use contracts::{
-    ids::{ReservationId, StoreId},
+    campaign::CampaignStatus,
+    ids::{CampaignId, ReservationId, StoreId, VaccineId},
     vaccine::ReservationState,
 };
 use jiff::Timestamp;
 use vaccine::domain::{
     AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
-    HeldBlock, HoldDose, HoldDoses, Name, Pool, PoolId, Refusal, RegisterVaccine,
-    ReleaseReservation, RemoveVaccine, Reply, ReservationRecord, ReturnDose,
+    HeldBlock, HoldDose, HoldDoses, Name, PlanSlots, Pool, PoolId, RecordCampaign, Refusal,
+    RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord, ReturnDose,
+    SlotCampaign, SlotCapacity, SlotPlace,
 };
 
 /// A reservation.
@@ -22,23 +24,28 @@ struct Known {
     claims: Vec<PoolId>,
     state: ReservationState,
     held_at: Timestamp,
+    /// Whether it was administered, and had a place of a slot.
+    keeps_place: bool,
 }
 
 /// The guard decides about holds only; bookings and used doses are facts.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    /// Vaccines, and slots.
     vaccines: BTreeMap<PoolId, (Name, Doses, i64)>,
+    slots: BTreeMap<PoolId, SlotPlace>,
+    campaigns: BTreeMap<CampaignId, SlotCampaign>,
     reservations: BTreeMap<ReservationId, Known>,
     last: i64,
 }
 
 impl Model {
-    /// A vaccine, with a dose taken for each held or booked claim of it.
+    /// A vaccine or a slot, with a unit taken for each held or booked claim of it; a place also for a used dose.
     pub(crate) fn pool(&self, id: PoolId) -> Option<Pool> {
         let claims = self
             .reservations
             .values()
-            .filter(|known| is_counted(known))
+            .filter(|known| is_counted(known) || (id.is_slot() && known.keeps_place))
             .flat_map(|known| &known.claims);
         let taken = i64::try_from(claims.filter(|claim| **claim == id).count()).unwrap();
         let (name, stock, overcommitted) = self.vaccines.get(&id)?;
@@ -46,7 +53,7 @@ impl Model {
     }
 
     pub(crate) fn reservation(&self, id: ReservationId) -> Option<ReservationRecord<'_>> {
-        let Known { first: _, owner, claims, state, held_at } = self.reservations.get(&id)?;
+        let Known { owner, claims, state, held_at, .. } = self.reservations.get(&id)?;
         Some(ReservationRecord { owner: *owner, claims, state: *state, held_at: *held_at })
     }
 
@@ -70,6 +77,19 @@ impl Model {
             }
             Command::Administer(AdministerDose { reservation, claims, at }) => {
                 Reply::Administered(self.administer(*reservation, claims, *at))
+            }
+            Command::PlanSlots(PlanSlots(slots)) => {
+                for SlotCapacity { slot, place, capacity } in slots {
+                    let id = PoolId::from(*slot);
+                    self.slots.entry(id).or_insert(*place);
+                    self.set(id, Name::of_slots(), *capacity, 0);
+                    self.record_missing(&[id]);
+                }
+                Reply::SlotsPlanned
+            }
+            Command::RecordCampaign(RecordCampaign { id, campaign }) => {
+                self.campaigns.insert(*id, campaign.clone());
+                Reply::CampaignChanged
             }
         }
     }
@@ -130,7 +150,7 @@ impl Model {
         };
         let count = u32::try_from(block.len()).unwrap();
         if (1..=wanted).contains(&count) && block.iter().all(is_same) {
-            return Ok(HeldBlock { name: self.name(&hold.claims)?, count });
+            return self.granted(&hold.claims, count);
         }
         let known = self.block(last.first);
         Err(if known.iter().any(|known| is_released(known)) {
@@ -149,15 +169,15 @@ impl Model {
 
     /// Grants dose by dose, as long as there are units of every pool.
     fn room(&self, hold: &HoldDoses) -> Result<HeldBlock, Refusal> {
-        let name = self.name(&hold.claims)?;
-        let mut left = Vec::new();
-        for id in &hold.claims {
-            left.push((*id, self.pool(*id).ok_or(Refusal::NoSuchPool)?.free()));
-        }
-        let fits = |doses: i64| {
-            let units = |id| hold.claims.iter().filter(|claim| **claim == id).count();
-            left.iter().all(|(id, free)| doses * i64::try_from(units(*id)).unwrap() <= *free)
+        self.check_exist(&hold.claims)?;
+        self.check_slots(hold)?;
+        let left: Vec<_> =
+            hold.claims.iter().map(|id| (*id, self.pool(*id).unwrap().free())).collect();
+        let units = |id| hold.claims.iter().filter(|claim| **claim == id).count();
+        let fits_in = |(id, free): &(PoolId, i64), doses: i64| {
+            doses * i64::try_from(units(*id)).unwrap() <= *free
         };
+        let fits = |doses: i64| left.iter().all(|pool| fits_in(pool, doses));
         let count = i64::from(hold.count);
         let now = (0..=count).rev().find(|doses| *doses == 0 || fits(*doses)).unwrap();
         // 64 more doses have to be free for each that its owner has ahead of demand.
@@ -168,9 +188,44 @@ impl Model {
         let ahead = (0..=i64::from(hold.ahead)).rev().find(|ahead| *ahead == 0 || may_have(*ahead));
         let granted = now + ahead.unwrap();
         if count > 0 && granted == 0 {
-            return Err(Refusal::SoldOut);
+            let is_dose_left = left.iter().all(|pool| pool.0.is_slot() || fits_in(pool, 1));
+            return Err(if is_dose_left { Refusal::SlotFull } else { Refusal::SoldOut });
         }
-        Ok(HeldBlock { name, count: u32::try_from(granted).unwrap() })
+        self.granted(&hold.claims, u32::try_from(granted).unwrap())
+    }
+
+    fn granted(&self, claims: &[PoolId], count: u32) -> Result<HeldBlock, Refusal> {
+        let place = claims.iter().find_map(|id| self.slots.get(id)).copied();
+        Ok(HeldBlock { name: self.name(claims)?, count, place })
+    }
+
+    fn check_exist(&self, claims: &[PoolId]) -> Result<(), Refusal> {
+        for id in claims {
+            if self.pool(*id).is_none() {
+                let is_slot = id.is_slot();
+                return Err(if is_slot { Refusal::NoSuchSlot } else { Refusal::NoSuchPool });
+            }
+        }
+        if claims.is_empty() { Err(Refusal::NoSuchPool) } else { Ok(()) }
+    }
+
+    /// A slot can be booked with what its campaign offers, while that is open, and until it begins.
+    fn check_slots(&self, hold: &HoldDoses) -> Result<(), Refusal> {
+        for id in hold.claims.iter().filter(|id| id.is_slot()) {
+            let place = self.slots.get(id).ok_or(Refusal::NoSuchSlot)?;
+            let campaign = self.campaigns.get(&place.campaign).ok_or(Refusal::NoSuchSlot)?;
+            let mut vaccines = hold.claims.iter().filter(|id| !id.is_slot());
+            if vaccines.any(|id| !campaign.vaccines.contains(&VaccineId(id.0))) {
+                return Err(Refusal::NoSuchSlot);
+            }
+            let is_early = campaign.book_from.is_some_and(|from| hold.at < from);
+            let is_late = campaign.book_until.is_some_and(|until| hold.at >= until);
+            let is_past = hold.at >= place.starts_at;
+            if campaign.status != CampaignStatus::Open || is_early || is_late || is_past {
+                return Err(Refusal::NotOpen);
+            }
+        }
+        Ok(())
     }
 
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
@@ -262,19 +317,18 @@ impl Model {
         let used = match self.reservations.get(&id) {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
             Some(known) if !is_released(known) => known.claims.clone(),
-            Some(_) | None => claims.to_vec(),
+            Some(_) | None => claims.iter().copied().filter(|id| !id.is_slot()).collect(),
         };
-        if used.is_empty() || used.iter().any(|id| self.pool(*id).is_none()) {
-            return Err(Refusal::NoSuchPool);
-        }
-        let new = || without_owner(id, ReservationState::Administered, claims, at);
+        self.check_exist(&used)?;
+        let new = || without_owner(id, ReservationState::Administered, &used, at);
         let known = self.reservations.entry(id).or_insert_with(new);
         let was_counted = is_counted(known);
         known.state = ReservationState::Administered;
+        known.keeps_place = was_counted;
         if was_counted {
             self.reduce_overcommitted(&used);
         }
-        for id in &used {
+        for id in used.iter().filter(|id| !id.is_slot()) {
             let taken = self.pool(*id).unwrap().taken;
             let (_, stock, overcommitted) = self.vaccines.get_mut(id).unwrap();
             if stock.count() <= taken {
@@ -307,21 +361,33 @@ impl Model {
 
     /// Whether there is room or not.
     fn record_booked(&mut self, hold: &HoldDose) -> Result<(), Refusal> {
-        if hold.claims.is_empty() || hold.claims.iter().any(|id| self.pool(*id).is_none()) {
-            return Err(Refusal::NoSuchPool);
+        let (slots, doses): (Vec<_>, Vec<_>) = hold.claims.iter().partition(|id| id.is_slot());
+        self.check_exist(&doses)?;
+        for slot in slots {
+            if self.pool(slot).is_none() {
+                self.set(slot, Name::of_slots(), Doses::NONE, 0);
+            }
         }
         self.insert(hold.reservation, hold, ReservationState::Booked);
-        for id in &hold.claims {
+        self.record_missing(&hold.claims);
+        Ok(())
+    }
+
+    /// What was taken although there was no room for it is overcommitted.
+    fn record_missing(&mut self, claims: &[PoolId]) {
+        for id in claims {
             let Pool { stock, taken, .. } = self.pool(*id).unwrap();
             let (_, _, overcommitted) = self.vaccines.get_mut(id).unwrap();
             *overcommitted = (*overcommitted).max(taken - stock.count());
         }
-        Ok(())
     }
 
     fn insert(&mut self, first: ReservationId, hold: &HoldDose, state: ReservationState) {
         let HoldDose { reservation, owner, claims, at } = hold.clone();
-        self.reservations.insert(reservation, Known { first, owner, claims, state, held_at: at });
+        self.reservations.insert(
+            reservation,
+            Known { first, owner, claims, state, held_at: at, keeps_place: false },
+        );
     }
 
     fn name(&self, claims: &[PoolId]) -> Result<Name, Refusal> {
@@ -341,7 +407,8 @@ fn without_owner(
     claims: &[PoolId],
     at: Timestamp,
 ) -> Known {
-    Known { first: id, owner: None, claims: claims.to_vec(), state, held_at: at }
+    let claims = claims.to_vec();
+    Known { first: id, owner: None, claims, state, held_at: at, keeps_place: false }
 }
 
 fn is_counted(known: &Known) -> bool {

@@ -7,8 +7,7 @@ use proptest::{
     sample::{Index, subsequence},
 };
 use vaccine::domain::{
-    Command, ConfirmHold, Ledger, Pool, PoolId, Refusal, Reply, ReservationBlock, decide,
-    is_sold_out,
+    Command, ConfirmHold, Ledger, Pool, PoolId, Refusal, Reply, ReservationBlock, decide, sold_out,
 };
 
 use crate::{
@@ -33,7 +32,7 @@ proptest! {
         let (mut ledger, mut model) = (Ledger::default(), Model::default());
         for command in &commands {
             prop_assert_eq!(decide(&mut ledger, command), model.decide(command));
-            for id in 1..=ledger.last_pool {
+            for id in -2..=ledger.last_pool {
                 prop_assert_eq!(ledger.pools.get(&PoolId(id)).cloned(), model.pool(PoolId(id)));
             }
             for id in (1..=12).chain(0xfff0..=0x1_0010).map(reservation) {
@@ -49,7 +48,7 @@ proptest! {
         let mut ledger = Ledger::default();
         for command in &commands {
             decide(&mut ledger, command);
-            for pool in (1..=ledger.last_pool).filter_map(|id| ledger.pools.get(&PoolId(id))) {
+            for pool in (-2..=ledger.last_pool).filter_map(|id| ledger.pools.get(&PoolId(id))) {
                 let Pool { stock, taken, overcommitted, name: _ } = pool;
                 prop_assert!((0..=stock.count() + overcommitted).contains(taken), "{:?}", pool);
                 prop_assert!(*overcommitted == 0 || pool.free() <= 0, "{:?}", pool);
@@ -155,7 +154,8 @@ proptest! {
                 Command::Confirm(ConfirmHold(dose)) if dose.owner.is_none() => dose.clone().into(),
                 _ => continue,
             };
-            prop_assert_eq!(is_sold_out(&before, &hold), refusal == Some(Refusal::SoldOut));
+            let is_sold_out = |it: &_| matches!(it, Refusal::SoldOut | Refusal::SlotFull);
+            prop_assert_eq!(sold_out(&before, &hold), refusal.filter(is_sold_out));
         }
     }
 

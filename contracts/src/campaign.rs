@@ -1,0 +1,466 @@
+//! Bodies of `campaign`: places, opening hours, campaigns and their slots.
+
+use std::fmt;
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ids::{CampaignId, SiteId, SlotId, VaccineId};
+
+mod values;
+
+pub use values::{Ignored, Microdegrees, MinuteOfDay};
+
+/// A name in Korean, and perhaps in English.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LocalizedName {
+    /// 1 to 100 characters.
+    #[schema(example = "강남구 보건소", min_length = 1, max_length = 100)]
+    pub ko: String,
+    /// 1 to 100 characters; without it, the Korean name is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(
+        nullable = false,
+        example = "Gangnam Health Centre",
+        min_length = 1,
+        max_length = 100
+    )]
+    pub en: Option<String>,
+}
+
+/// Where a site is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Address {
+    /// Street and number, 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    pub line: String,
+    /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    pub city: String,
+    /// ISO 3166-2.
+    #[schema(example = "KR-11", pattern = "^[A-Z]{2}-[A-Z0-9]{1,3}$")]
+    pub region: String,
+    /// 1 to 16 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, min_length = 1, max_length = 16)]
+    pub postal_code: Option<String>,
+}
+
+/// Where a site is on the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GeoPosition {
+    /// In degrees, kept to a millionth.
+    #[schema(value_type = f64, minimum = -90, maximum = 90)]
+    pub latitude: Microdegrees,
+    /// In degrees, kept to a millionth.
+    #[schema(value_type = f64, minimum = -180, maximum = 180)]
+    pub longitude: Microdegrees,
+}
+
+/// What another system calls a site.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalIdentifier {
+    /// The system, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    pub system: String,
+    /// The identifier in that system, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    pub value: String,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum DayOfWeek {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// When a site is open, each week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpeningHours {
+    /// The day.
+    pub day: DayOfWeek,
+    /// When it opens.
+    pub from: MinuteOfDay,
+    /// When it closes.
+    pub to: MinuteOfDay,
+}
+
+/// A time of a day in which a site is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenInterval {
+    /// When it opens.
+    pub from: MinuteOfDay,
+    /// When it closes.
+    pub to: MinuteOfDay,
+}
+
+/// A date on which a site has other hours than each week.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoursException {
+    /// The date.
+    #[schema(value_type = String, format = Date)]
+    pub date: Date,
+    /// The hours of that date; none: it is closed.
+    #[schema(max_items = 8)]
+    pub hours: Vec<OpenInterval>,
+    /// Why, 1 to 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    pub note: Option<String>,
+}
+
+/// The body of `PUT /sites/{id}/exceptions/{date}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoursExceptionBody {
+    /// The hours of that date; none: it is closed.
+    #[schema(max_items = 8)]
+    pub hours: Vec<OpenInterval>,
+    /// Why, 1 to 200 characters.
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    pub note: Option<String>,
+}
+
+/// The body of `POST` and `PUT` on sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SiteDetails {
+    /// May be sent back; ignored.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
+    pub site_id: Ignored,
+    /// May be sent back; ignored.
+    #[serde(default, rename = "_links", skip_serializing)]
+    #[schema(ignore)]
+    pub links: Ignored,
+    /// Its name.
+    pub name: LocalizedName,
+    /// Where it is.
+    pub address: Address,
+    /// 3 to 32 characters: digits, spaces, and `+-()`.
+    #[schema(example = "+82 2 123 4567", pattern = r"^\+?[0-9 ()-]{3,31}$")]
+    pub phone: String,
+    /// IANA; its hours are in this zone.
+    #[schema(example = "Asia/Seoul")]
+    pub time_zone: String,
+    /// Where it is on the map.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub position: Option<GeoPosition>,
+    /// What people with disabilities have to know, up to 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_length = 500)]
+    pub accessibility: Option<String>,
+    /// What other systems call it; no two sites have the same identifier.
+    #[serde(default)]
+    #[schema(max_items = 8)]
+    pub identifiers: Vec<ExternalIdentifier>,
+    /// When it is open each week; no two of them overlap.
+    #[serde(default)]
+    #[schema(max_items = 21)]
+    pub opening_hours: Vec<OpeningHours>,
+    /// Dates with other hours, each date once.
+    #[serde(default)]
+    #[schema(max_items = 400)]
+    pub exceptions: Vec<HoursException>,
+}
+
+/// A place where people are vaccinated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Site {
+    /// Its number, given by `campaign`.
+    pub site_id: SiteId,
+    /// What it is.
+    #[serde(flatten)]
+    #[schema(inline)]
+    pub details: SiteDetails,
+}
+
+/// A site of a campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CampaignSite {
+    /// The site.
+    pub site_id: SiteId,
+    /// People in each slot, 1 to 10,000, if they are others than at the other sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1, maximum = 10_000)]
+    pub capacity: Option<u32>,
+}
+
+/// The body of `POST` and `PUT` on campaigns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CampaignDetails {
+    /// May be sent back; ignored.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
+    pub campaign_id: Ignored,
+    /// May be sent back; ignored.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
+    pub status: Ignored,
+    /// May be sent back; ignored.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
+    pub changes: Ignored,
+    /// May be sent back; ignored.
+    #[serde(default, rename = "_links", skip_serializing)]
+    #[schema(ignore)]
+    pub links: Ignored,
+    /// Its name.
+    pub name: LocalizedName,
+    /// The vaccines, each once.
+    #[schema(min_items = 1, max_items = 16)]
+    pub vaccine_ids: Vec<VaccineId>,
+    /// The first day.
+    #[schema(value_type = String, format = Date)]
+    pub from: Date,
+    /// The last day; a campaign has 92 days at most.
+    #[schema(value_type = String, format = Date)]
+    pub to: Date,
+    /// How long a slot is.
+    #[schema(minimum = 5, maximum = 240)]
+    pub slot_minutes: u16,
+    /// People in each slot.
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub capacity: u32,
+    /// Where, each site once.
+    #[serde(default)]
+    #[schema(max_items = 2_000)]
+    pub sites: Vec<CampaignSite>,
+    /// The share of each slot that is kept for walk-ins and phone, rounded up.
+    #[serde(default)]
+    #[schema(maximum = 90)]
+    pub held_back_percent: u8,
+    /// From when people can book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    pub book_from: Option<Timestamp>,
+    /// Until when people can book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    pub book_until: Option<Timestamp>,
+    /// Live bookings that a person can have.
+    #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 10)]
+    pub bookings_per_person: u8,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// `DRAFT → SCHEDULED → OPEN ⇄ PAUSED`; from any of the last three to `CLOSED`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CampaignStatus {
+    /// It has no slots yet.
+    Draft,
+    /// It has slots; nobody can book yet.
+    Scheduled,
+    /// People can book.
+    Open,
+    /// Nobody can book for a time.
+    Paused,
+    /// It is over.
+    Closed,
+}
+
+impl CampaignStatus {
+    /// Every status, in the order of the life of a campaign.
+    pub const ALL: [Self; 5] =
+        [Self::Draft, Self::Scheduled, Self::Open, Self::Paused, Self::Closed];
+
+    /// Whether it has slots that are kept up to date.
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Open | Self::Paused)
+    }
+}
+
+impl fmt::Display for CampaignStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Draft => "DRAFT",
+            Self::Scheduled => "SCHEDULED",
+            Self::Open => "OPEN",
+            Self::Paused => "PAUSED",
+            Self::Closed => "CLOSED",
+        })
+    }
+}
+
+/// The body of `POST /campaigns/{id}/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignStatusBody {
+    /// The new status.
+    pub status: CampaignStatus,
+    /// Why, 1 to 500 characters.
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+    /// Who, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    pub actor: String,
+}
+
+/// That a campaign got another status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CampaignStatusChange {
+    /// The new status.
+    pub status: CampaignStatus,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub actor: String,
+}
+
+/// A campaign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Campaign {
+    /// Its number, given by `campaign`.
+    pub campaign_id: CampaignId,
+    /// What it is.
+    #[serde(flatten)]
+    #[schema(inline)]
+    pub details: CampaignDetails,
+    /// Its status.
+    pub status: CampaignStatus,
+    /// Its last changes of status, oldest first; not in events and lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<CampaignStatusChange>,
+}
+
+/// A time at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// Its number, given by `campaign`; it never changes.
+    pub slot_id: SlotId,
+    /// When it starts.
+    #[schema(value_type = String, format = DateTime)]
+    pub starts_at: Timestamp,
+    /// The same in the time zone of the site.
+    pub from: MinuteOfDay,
+    /// How long it is.
+    pub minutes: u16,
+    /// People who can book it; 0 if it does not take place.
+    pub capacity: u32,
+    /// Places for walk-ins and phone.
+    pub held_back: u32,
+}
+
+/// The slots of a campaign at a site on a date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotDay {
+    /// The campaign.
+    pub campaign_id: CampaignId,
+    /// The site.
+    pub site_id: SiteId,
+    /// The date at the site.
+    #[schema(value_type = String, format = Date)]
+    pub date: Date,
+    /// The time zone of the site.
+    pub time_zone: String,
+    /// Its slots, by time; also those that do not take place any more.
+    pub slots: Vec<Slot>,
+}
+
+/// Days whose slots were planned, or planned differently: each with all its slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SlotDays {
+    /// The days.
+    pub days: Vec<SlotDay>,
+}
+
+/// What a campaign would have at a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SitePreview {
+    /// The site.
+    pub site_id: SiteId,
+    /// Days with slots.
+    pub days: u32,
+    /// Slots; 0 if the site is never open.
+    pub slots: u32,
+    /// People who can book.
+    pub places: u64,
+    /// Places for walk-ins and phone.
+    pub held_back: u64,
+    /// When the first slot starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    pub first_start: Option<Timestamp>,
+    /// When the last slot starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    pub last_start: Option<Timestamp>,
+}
+
+/// What an import of sites did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteImport {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// One result per row, in their order.
+    pub rows: Vec<ImportedRow>,
+}
+
+/// What an import did with a row, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportedRow {
+    /// The line of the file on which it begins.
+    pub line: u64,
+    /// The result.
+    pub result: ImportResult,
+    /// The site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub site_id: Option<SiteId>,
+    /// The column that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub field: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reason: Option<String>,
+}
+
+/// The result of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportResult {
+    /// There was no such site.
+    Created,
+    /// The site was another.
+    Updated,
+    /// The site was the same.
+    Unchanged,
+    /// The row is wrong; the others are imported.
+    Error,
+}

@@ -1,0 +1,69 @@
+-- The highest numbers ever given; one row.
+CREATE TABLE last_numbers (
+    site     INTEGER NOT NULL,
+    campaign INTEGER NOT NULL,
+    slot     INTEGER NOT NULL,
+    day      INTEGER NOT NULL
+);
+
+INSERT INTO last_numbers (site, campaign, slot, day) VALUES (0, 0, 0, 0);
+
+-- Sites; details: JSON. revision: how often a site was changed, from 1.
+CREATE TABLE sites (
+    id       INTEGER PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    details  TEXT    NOT NULL
+);
+
+CREATE TABLE site_identifiers (
+    system TEXT    NOT NULL,
+    value  TEXT    NOT NULL,
+    site   INTEGER NOT NULL,
+    PRIMARY KEY (system, value)
+);
+
+-- Campaigns; details: JSON. status: 0 draft, 1 scheduled, 2 open, 3 paused, 4 closed.
+-- revision: how often a campaign was changed, from 1. changes: how often its status was.
+CREATE TABLE campaigns (
+    id       INTEGER PRIMARY KEY,
+    status   INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    changes  INTEGER NOT NULL,
+    details  TEXT    NOT NULL
+);
+
+CREATE TABLE status_changes (
+    campaign INTEGER NOT NULL,
+    number   INTEGER NOT NULL,
+    status   INTEGER NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    reason   TEXT    NOT NULL,
+    actor    TEXT    NOT NULL,
+    PRIMARY KEY (campaign, number)
+);
+
+-- The sites of campaigns, and the revisions that their slots were planned for.
+-- is_removed: 1 if it is no site of the campaign any more, but has slots of it.
+CREATE TABLE campaign_sites (
+    campaign         INTEGER NOT NULL,
+    site             INTEGER NOT NULL,
+    capacity         INTEGER,
+    is_removed       INTEGER NOT NULL,
+    planned_site     INTEGER,
+    planned_campaign INTEGER,
+    PRIMARY KEY (campaign, site)
+);
+
+CREATE INDEX campaign_sites_of_site ON campaign_sites (site, campaign);
+
+-- The slots of days. date: as the number 20261201.
+-- slots: JSON, [[number, from minute, minutes, capacity, held back], …].
+CREATE TABLE slot_days (
+    id        INTEGER PRIMARY KEY,
+    campaign  INTEGER NOT NULL,
+    site      INTEGER NOT NULL,
+    date      INTEGER NOT NULL,
+    time_zone TEXT    NOT NULL,
+    slots     TEXT    NOT NULL,
+    UNIQUE (campaign, site, date)
+);

@@ -1,0 +1,480 @@
+//! Sites as CSV: import with a result per row, and export of the same columns.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use contracts::{
+    campaign::{
+        Address, DayOfWeek, ExternalIdentifier, GeoPosition, ImportResult, ImportedRow,
+        LocalizedName, Microdegrees, MinuteOfDay, OpeningHours, Site, SiteDetails, SiteImport,
+    },
+    ids::SiteId,
+};
+use csv::{ReaderBuilder, StringRecord, WriterBuilder};
+use platform_rest::{
+    json::{Json, Query},
+    openapi::{BodyProblems, Unavailable},
+    problem::Problem,
+};
+use platform_store::{PageRange, PageStart};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::office::{CampaignOffice, WRITE_TIMEOUT};
+use crate::domain::{
+    CheckedSite, Command, ImportKey, ImportSite, ImportedSite, InvalidField, Refusal, Reply,
+};
+
+/// Rows of one import.
+const ROWS_MAX: usize = 2_000;
+
+/// The largest import, 1 MiB.
+const IMPORT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Rows that are imported in one commit.
+const COMMIT_ROWS_MAX: usize = 500;
+
+/// Sites of one export; `Link` leads to the others.
+const EXPORT_MAX: u32 = 1_000;
+
+/// What a program for tables would take for a formula, at the beginning of a cell.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
+/// UTF-8, as programs for tables expect it.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+const COLUMNS: [&str; 15] = [
+    "siteId",
+    "system",
+    "externalId",
+    "nameKo",
+    "nameEn",
+    "line",
+    "city",
+    "region",
+    "postalCode",
+    "phone",
+    "timeZone",
+    "latitude",
+    "longitude",
+    "accessibility",
+    "openingHours",
+];
+
+const DAYS: [(&str, DayOfWeek); 7] = [
+    ("MON", DayOfWeek::Mon),
+    ("TUE", DayOfWeek::Tue),
+    ("WED", DayOfWeek::Wed),
+    ("THU", DayOfWeek::Thu),
+    ("FRI", DayOfWeek::Fri),
+    ("SAT", DayOfWeek::Sat),
+    ("SUN", DayOfWeek::Sun),
+];
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImportQuery {
+    /// Whether only the results are wanted, and nothing is written
+    #[serde(default)]
+    #[param(required = false)]
+    dry_run: bool,
+}
+
+/// Creates and changes sites
+///
+/// The first row names the columns. A row is the site of its `system` and `externalId`, else that of its `siteId`.
+/// Its exceptions stay. Every row has a result, and a wrong one does not prevent the others.
+#[utoipa::path(
+    post, path = "/sites/import", tag = "sites", params(ImportQuery),
+    request_body(content = String, content_type = "text/csv"),
+    responses(
+        (status = 200, description = "A result for each row", body = SiteImport),
+        BodyProblems, Unavailable,
+    )
+)]
+pub(super) async fn import(
+    State(office): State<CampaignOffice>,
+    Query(ImportQuery { dry_run }): Query<ImportQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<SiteImport>, Problem> {
+    check_body(&headers, &body)?;
+    let mut rows = read(&body)?;
+    for chunk in rows.chunks_mut(COMMIT_ROWS_MAX) {
+        office.import(dry_run, chunk).await?;
+    }
+    Ok(Json(SiteImport { dry_run, rows: rows.into_iter().map(Row::into_result).collect() }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportQuery {
+    /// Sites with higher numbers; all without it
+    #[serde(default)]
+    #[param(required = false, minimum = 0)]
+    after: i64,
+}
+
+/// Sites as CSV, which can be imported again
+///
+/// At most 1,000 of them; `Link` leads to the next ones.
+#[utoipa::path(
+    get, path = "/sites/export", tag = "sites", params(ExportQuery),
+    responses(
+        (
+            status = 200, description = "Sites", body = String, content_type = "text/csv",
+            headers(("Link" = String, description = "The next sites, if there are any"))
+        ),
+        Unavailable,
+    )
+)]
+pub(super) async fn export(
+    State(office): State<CampaignOffice>,
+    Query(ExportQuery { after }): Query<ExportQuery>,
+) -> Result<Response, Problem> {
+    let range = PageRange { start: PageStart::After(after), size: EXPORT_MAX };
+    let page = office.queries.sites(range).await?.rows;
+    let last = page.items.last().map(|(id, _)| *id).filter(|_| page.has_next);
+    let sites: Vec<_> = page.items.into_iter().map(|(_, site)| site).collect();
+    let Some(body) = write(&sites) else {
+        return Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "urn:anticorona:export-failed",
+            "The sites cannot be written",
+        ));
+    };
+    let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response();
+    let next = last.map(|id| format!("</sites/export?after={id}>; rel=\"next\""));
+    if let Some(Ok(next)) = next.map(HeaderValue::try_from) {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
+}
+
+impl CampaignOffice {
+    /// Imports the rows that are right, in one commit.
+    async fn import(&self, dry_run: bool, rows: &mut [Row]) -> Result<(), Problem> {
+        let imports = rows.iter().filter_map(|row| row.outcome.as_ref().ok()?.as_import());
+        let imports: Vec<_> = imports.cloned().collect();
+        let outcomes = if dry_run {
+            let commands = imports.into_iter().map(Command::ImportSite).collect();
+            let replies = self.queries.decide(commands).await?.into_iter();
+            replies.filter_map(imported).collect::<Vec<_>>()
+        } else {
+            let deadline = Instant::now() + WRITE_TIMEOUT;
+            let replies = self.commands.submit_all(imports, deadline).await?;
+            let replies = replies.into_iter().map(|reply| reply.map_err(Into::into));
+            replies.collect::<Result<Vec<_>, platform_store::WriteError>>()?
+        };
+        let right = rows.iter_mut().filter(|row| row.outcome.is_ok());
+        for (row, outcome) in right.zip(outcomes) {
+            row.outcome = outcome.map(Outcome::Imported).map_err(|refusal| wrong_row(&refusal));
+        }
+        Ok(())
+    }
+}
+
+fn imported(reply: Reply) -> Option<Result<ImportedSite, Refusal>> {
+    if let Reply::SiteImported(imported) = reply { Some(imported) } else { None }
+}
+
+/// A row, and what becomes of it.
+struct Row {
+    line: u64,
+    outcome: Result<Outcome, InvalidField>,
+}
+
+enum Outcome {
+    Import(Box<ImportSite>),
+    Imported(ImportedSite),
+}
+
+impl Outcome {
+    fn as_import(&self) -> Option<&ImportSite> {
+        match self {
+            Self::Import(import) => Some(import),
+            Self::Imported(_) => None,
+        }
+    }
+}
+
+impl Row {
+    fn into_result(self) -> ImportedRow {
+        let line = self.line;
+        let done = |result, site| ImportedRow {
+            line,
+            result,
+            site_id: Some(site),
+            field: None,
+            reason: None,
+        };
+        let error = |field: String, reason| {
+            let field = Some(field).filter(|field| !field.is_empty());
+            let result = ImportResult::Error;
+            ImportedRow { line, result, site_id: None, field, reason: Some(reason) }
+        };
+        match self.outcome {
+            Ok(Outcome::Imported(ImportedSite::Created(id))) => done(ImportResult::Created, id),
+            Ok(Outcome::Imported(ImportedSite::Updated(id))) => done(ImportResult::Updated, id),
+            Ok(Outcome::Imported(ImportedSite::Unchanged(id))) => done(ImportResult::Unchanged, id),
+            Ok(Outcome::Import(_)) => error(String::new(), "it was not imported".to_owned()),
+            Err(InvalidField { field, reason }) => error(field, reason),
+        }
+    }
+}
+
+fn wrong_row(refusal: &Refusal) -> InvalidField {
+    let field = match refusal {
+        Refusal::Invalid(field) => return by_column(field.clone()),
+        Refusal::NoSuchSite => "siteId",
+        Refusal::ZoneInUse(_) => "timeZone",
+        Refusal::IdentifierTaken { .. } => "externalId",
+        Refusal::NoSuchCampaign
+        | Refusal::Stale
+        | Refusal::InCampaigns(_)
+        | Refusal::UnknownSite(_)
+        | Refusal::TooManyCampaigns(_)
+        | Refusal::Fixed(_)
+        | Refusal::Closed
+        | Refusal::NotDraft(_)
+        | Refusal::NoSites
+        | Refusal::Transition { .. } => "",
+    };
+    InvalidField { field: field.to_owned(), reason: refusal.to_string() }
+}
+
+fn check_body(headers: &HeaderMap, body: &Bytes) -> Result<(), Problem> {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("text/csv")) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "urn:anticorona:unsupported-media-type",
+            "The body must be CSV",
+        )
+        .field("Content-Type")
+        .detail("send Content-Type: text/csv"));
+    }
+    if body.len() > IMPORT_BYTES_MAX {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "urn:anticorona:body-too-large",
+            "The body is too large",
+        )
+        .detail(format!("at most {IMPORT_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// The rows of a file. A file whose columns are wrong is refused whole.
+fn read(body: &[u8]) -> Result<Vec<Row>, Problem> {
+    let malformed =
+        |cause: &dyn ToString| Problem::malformed(format!("not CSV: {}", cause.to_string()));
+    let text = std::str::from_utf8(body).map_err(|cause| malformed(&cause))?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
+    let columns = reader.headers().map_err(|cause| malformed(&cause))?.clone();
+    for (index, column) in columns.iter().enumerate() {
+        if !COLUMNS.contains(&column) || columns.iter().take(index).any(|other| other == column) {
+            let reason = format!("must be one of {}, once", COLUMNS.join(", "));
+            return Err(Problem::invalid(column, reason));
+        }
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|cause| malformed(&cause))?;
+        if rows.len() == ROWS_MAX {
+            return Err(Problem::invalid(None, format!("must have at most {ROWS_MAX} rows")));
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        let outcome = Cells::new(&columns, &record).site();
+        rows.push(Row { line, outcome: outcome.map(|import| Outcome::Import(Box::new(import))) });
+    }
+    Ok(rows)
+}
+
+/// The cells of a row by column, without those that are empty.
+struct Cells<'a>(BTreeMap<&'a str, String>);
+
+impl<'a> Cells<'a> {
+    fn new(columns: &'a StringRecord, record: &StringRecord) -> Self {
+        let cells = columns.iter().zip(record).map(|(column, cell)| (column, read_cell(cell)));
+        Self(cells.filter(|(_, cell)| !cell.is_empty()).collect())
+    }
+
+    fn text(&self, column: &str) -> Option<String> {
+        self.0.get(column).cloned()
+    }
+
+    fn required(&self, column: &'static str) -> Result<String, InvalidField> {
+        self.text(column).ok_or_else(|| wrong(column, "must be given"))
+    }
+
+    fn site(&self) -> Result<ImportSite, InvalidField> {
+        let identifier = match (self.text("system"), self.text("externalId")) {
+            (Some(system), Some(value)) => Some(ExternalIdentifier { system, value }),
+            (None, None) => None,
+            (Some(_), None) => return Err(wrong("externalId", "must be given with its system")),
+            (None, Some(_)) => return Err(wrong("system", "must be given with its externalId")),
+        };
+        let key = match (&identifier, self.text("siteId")) {
+            (Some(identifier), _) => ImportKey::Identifier(identifier.clone()),
+            (None, Some(id)) => {
+                let id = id.parse().map_err(|_| wrong("siteId", "must be the number of a site"));
+                ImportKey::Number(SiteId(id?))
+            }
+            (None, None) => {
+                return Err(wrong("externalId", "must be given, with its system, or siteId"));
+            }
+        };
+        let details = SiteDetails {
+            name: LocalizedName { ko: self.required("nameKo")?, en: self.text("nameEn") },
+            address: Address {
+                line: self.required("line")?,
+                city: self.required("city")?,
+                region: self.required("region")?,
+                postal_code: self.text("postalCode"),
+            },
+            phone: self.required("phone")?,
+            time_zone: self.required("timeZone")?,
+            position: self.position()?,
+            accessibility: self.text("accessibility"),
+            identifiers: identifier.into_iter().collect(),
+            opening_hours: self.opening_hours()?,
+            ..SiteDetails::default()
+        };
+        let site = CheckedSite::parse(details).map_err(by_column)?;
+        Ok(ImportSite { key, site })
+    }
+
+    fn position(&self) -> Result<Option<GeoPosition>, InvalidField> {
+        let degrees = |column: &'static str| -> Result<Option<Microdegrees>, InvalidField> {
+            let Some(text) = self.text(column) else { return Ok(None) };
+            let degrees = text.parse().ok().and_then(Microdegrees::from_degrees);
+            degrees.map(Some).ok_or_else(|| wrong(column, "must be a number of degrees"))
+        };
+        match (degrees("latitude")?, degrees("longitude")?) {
+            (Some(latitude), Some(longitude)) => Ok(Some(GeoPosition { latitude, longitude })),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(wrong("latitude", "must be given with the longitude")),
+            (Some(_), None) => Err(wrong("longitude", "must be given with the latitude")),
+        }
+    }
+
+    /// `MON 09:00-12:00; MON 13:00-17:30`.
+    fn opening_hours(&self) -> Result<Vec<OpeningHours>, InvalidField> {
+        let text = self.text("openingHours").unwrap_or_default();
+        let intervals = text.split(';').map(str::trim).filter(|text| !text.is_empty());
+        let parse = |text: &str| {
+            let (name, times) = text.split_once(' ')?;
+            let (from, to) = times.trim().split_once('-')?;
+            let (_, day) = DAYS.iter().find(|(known, _)| *known == name)?;
+            let (from, to) = (MinuteOfDay::parse(from)?, MinuteOfDay::parse(to)?);
+            Some(OpeningHours { day: *day, from, to })
+        };
+        let reason = "must be as MON 09:00-12:00; MON 13:00-17:30";
+        intervals.map(|text| parse(text).ok_or_else(|| wrong("openingHours", reason))).collect()
+    }
+}
+
+fn wrong(column: &str, reason: &str) -> InvalidField {
+    InvalidField { field: column.to_owned(), reason: reason.to_owned() }
+}
+
+/// A wrong field of a site, by the column that it comes from.
+fn by_column(InvalidField { field, reason }: InvalidField) -> InvalidField {
+    let column = match field.split('[').next().unwrap_or(&field) {
+        "name.ko" => "nameKo",
+        "name.en" => "nameEn",
+        "position.latitude" => "latitude",
+        "identifiers" if field.ends_with("system") => "system",
+        "identifiers" => "externalId",
+        other => other.strip_prefix("address.").unwrap_or(other),
+    };
+    InvalidField { field: column.to_owned(), reason }
+}
+
+fn write(sites: &[Site]) -> Option<Vec<u8>> {
+    let mut writer = WriterBuilder::new().from_writer(BYTE_ORDER_MARK.as_bytes().to_vec());
+    writer.write_record(COLUMNS).ok()?;
+    for site in sites {
+        writer.write_record(cells(site).map(|cell| write_cell(&cell))).ok()?;
+    }
+    writer.into_inner().ok()
+}
+
+fn cells(Site { site_id, details }: &Site) -> [String; 15] {
+    let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+    let identifier = details.identifiers.first();
+    let degrees = |of: fn(&GeoPosition) -> Microdegrees| {
+        details.position.map(|position| of(&position).degrees().to_string()).unwrap_or_default()
+    };
+    let hours = details.opening_hours.iter().map(|OpeningHours { day, from, to }| {
+        let name = DAYS.iter().find(|(_, known)| known == day).map_or("", |(name, _)| name);
+        format!("{name} {from}-{to}")
+    });
+    [
+        site_id.to_string(),
+        identifier.map(|known| known.system.clone()).unwrap_or_default(),
+        identifier.map(|known| known.value.clone()).unwrap_or_default(),
+        details.name.ko.clone(),
+        optional(&details.name.en),
+        details.address.line.clone(),
+        details.address.city.clone(),
+        details.address.region.clone(),
+        optional(&details.address.postal_code),
+        details.phone.clone(),
+        details.time_zone.clone(),
+        degrees(|position| position.latitude),
+        degrees(|position| position.longitude),
+        optional(&details.accessibility),
+        hours.collect::<Vec<_>>().join("; "),
+    ]
+}
+
+/// A cell that no program takes for a formula.
+fn write_cell(text: &str) -> String {
+    if text.starts_with(FORMULA) || text.starts_with('\'') {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// What [`write_cell`] made of it.
+fn read_cell(cell: &str) -> String {
+    match cell.strip_prefix('\'') {
+        Some(text) if text.starts_with(FORMULA) || text.starts_with('\'') => text.to_owned(),
+        Some(_) | None => cell.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_no_formula_and_is_read_as_it_was_written() {
+        for (text, cell) in [
+            ("+82 2 123", "'+82 2 123"),
+            ("=1+1", "'=1+1"),
+            ("@x", "'@x"),
+            ("-1", "'-1"),
+            ("'=1", "''=1"),
+            ("'x", "''x"),
+            ("x=1", "x=1"),
+            ("", ""),
+        ] {
+            assert_eq!(write_cell(text), cell);
+            assert_eq!(read_cell(cell), text);
+        }
+        assert_eq!(read_cell("+82 2 123"), "+82 2 123", "written by hand");
+    }
+}

@@ -1,0 +1,48 @@
+//! The decisions about sites, campaigns and slots. No async, no I/O, no clock, no randomness.
+//!
+//! ```text
+//! draft ──► scheduled ──► open ◄──► paused
+//!   │           └───────────┴──────────┴──► closed
+//!   └► deleted
+//! ```
+//!
+//! A campaign has slots from `scheduled` on. They are planned for one site of one campaign at a time, and again after
+//! each change of the site or of the campaign; the same plan again changes nothing. A change of one date of a site is
+//! planned in the same commit, since a site that must close today cannot wait.
+
+mod aggregate;
+mod campaigns;
+mod plan;
+mod records;
+mod sites;
+mod slots;
+mod values;
+
+pub use aggregate::{Campaigns, LastNumbers, SLOTS_PLANNED_MAX};
+pub use plan::{NumberedSlot, PlannedSlot, plan, preview, renumber, start_of};
+pub use records::*;
+pub use values::*;
+
+/// Decides one command; a refusal changes nothing.
+pub fn decide(campaigns: &mut Campaigns, command: &Command) -> Reply {
+    match command {
+        Command::CreateSite(CreateSite(site)) => Reply::SiteCreated(campaigns.create_site(site)),
+        Command::ChangeSite(change) => Reply::SiteChanged(campaigns.change_site(change)),
+        Command::ChangeException(change) => {
+            Reply::ExceptionChanged(campaigns.change_exception(change))
+        }
+        Command::RemoveSite(remove) => Reply::SiteRemoved(campaigns.remove_site(*remove)),
+        Command::ImportSite(import) => Reply::SiteImported(campaigns.import_site(import)),
+        Command::CreateCampaign(CreateCampaign(campaign)) => {
+            Reply::CampaignCreated(campaigns.create_campaign(campaign))
+        }
+        Command::ChangeCampaign(change) => {
+            Reply::CampaignChanged(campaigns.change_campaign(change))
+        }
+        Command::ChangeStatus(change) => Reply::StatusChanged(campaigns.change_status(change)),
+        Command::RemoveCampaign(remove) => {
+            Reply::CampaignRemoved(campaigns.remove_campaign(*remove))
+        }
+        Command::PlanSite(plan) => Reply::SitePlanned(campaigns.plan_site(*plan)),
+    }
+}

@@ -1,0 +1,280 @@
+//! Where sites, campaigns and slots are kept: load and save. All SQL is here.
+
+use contracts::{
+    campaign::{Campaign, CampaignSite, CampaignStatusChange, Site, SitePreview, SlotDay},
+    ids::{CampaignId, SiteId},
+};
+use jiff::civil::Date;
+use platform_rest::hal::List;
+use platform_store::{
+    Aggregate, Event, Keyset, Migration, PageRange, PageRows, ReadError, ReadPool, SqlError, Tx,
+    keyset,
+};
+
+use crate::{
+    domain::{CampaignRecord, Campaigns, Command, Reply, SiteRecord, decide, preview},
+    events,
+};
+
+mod load;
+mod rows;
+mod save;
+
+/// The schema.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "0001_campaigns.sql",
+    sqlite: include_str!("../migrations/sqlite/0001_campaigns.sql"),
+    postgres: include_str!("../migrations/postgres/0001_campaigns.sql"),
+}];
+
+/// Sites of one page of a preview: each is planned for up to 92 days.
+const PREVIEWS_PAGE_MAX: u32 = 10;
+
+/// Campaigns of one page: each has up to 2,000 sites.
+const CAMPAIGNS_PAGE_MAX: u32 = 20;
+
+/// Changes of status of one campaign that are shown, the last ones.
+const CHANGES_SHOWN_MAX: i64 = 100;
+
+/// The key of a campaign in a snapshot is that much less than its number: campaigns come before the slots of days.
+const CAMPAIGN_KEY_OFFSET: i64 = 1 << 62;
+
+/// All sites, by number.
+const SITES: Keyset = keyset!(SELECT "id, revision, details" FROM "sites" ORDER BY "id");
+
+/// All campaigns, by number.
+const CAMPAIGNS: Keyset =
+    keyset!(SELECT "id, status, revision, changes, details" FROM "campaigns" ORDER BY "id");
+
+/// Campaigns that are no drafts, by number.
+const PUBLISHED: Keyset = keyset!(
+    SELECT "id, status, revision, changes, details" FROM "campaigns" WHERE "status > 0" ORDER BY "id"
+);
+
+/// The sites of a campaign, by number.
+const MEMBERS: Keyset = keyset!(
+    SELECT "site, capacity" FROM "campaign_sites" WHERE "campaign = ?4 AND is_removed = 0" ORDER BY "site"
+);
+
+/// The slots of all days, by number.
+const SLOT_DAYS: Keyset = keyset!(
+    SELECT "id, campaign, site, date, time_zone, slots" FROM "slot_days" ORDER BY "id"
+);
+
+const SITES_OF: &str = "
+    SELECT site, capacity
+      FROM campaign_sites
+     WHERE campaign = ?1
+       AND is_removed = 0
+  ORDER BY site";
+
+const LAST_CHANGES: &str = "
+    SELECT status, at_ms, reason, actor
+      FROM status_changes
+     WHERE campaign = ?1
+  ORDER BY number DESC
+     LIMIT ?2";
+
+const SLOTS_OF: &str = "
+    SELECT id, campaign, site, date, time_zone, slots
+      FROM slot_days
+     WHERE campaign = ?1
+       AND site = ?2
+       AND date BETWEEN ?3 AND ?4
+  ORDER BY date";
+
+/// Sites of campaigns whose slots are not those of the last revisions.
+const NOT_PLANNED: &str = "
+    SELECT m.campaign, m.site
+      FROM campaigns c
+      JOIN campaign_sites m ON m.campaign = c.id
+      JOIN sites s ON s.id = m.site
+     WHERE c.status BETWEEN 1 AND 3
+       AND (   coalesce(m.planned_site, 0) <> s.revision
+            OR coalesce(m.planned_campaign, 0) <> c.revision)
+     LIMIT ?1";
+
+impl Aggregate for Campaigns {
+    type Command = Command;
+    type Reply = Reply;
+
+    fn load(tx: &Tx<'_>, commands: &[&Command]) -> Result<Self, SqlError> {
+        load::load(tx, commands)
+    }
+
+    fn decide(&mut self, command: &Command) -> Reply {
+        decide(self, command)
+    }
+
+    fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
+        save::save(tx, self)
+    }
+
+    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+        events::event(command, reply)
+    }
+
+    /// Every campaign that is no draft, and then the slots of every day.
+    fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
+        let mut rows = Vec::new();
+        if after < 0 {
+            let after = after.saturating_add(CAMPAIGN_KEY_OFFSET).max(0);
+            let range = PageRange { start: platform_store::PageStart::After(after), size: limit };
+            for (id, record) in PUBLISHED.page(tx, &[], range, rows::campaign)?.items {
+                let sites = sites_of(tx, CampaignId(id))?;
+                let event = events::campaign_event(&events::campaign(id, &record, sites));
+                rows.push((id - CAMPAIGN_KEY_OFFSET, event?));
+            }
+        }
+        let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        if left > 0 {
+            rows.extend(SLOT_DAYS.snapshot(tx, after.max(0), left, |row| {
+                let (key, day) = rows::slot_day(row)?;
+                Ok(events::slots_event([&events::slot_day(&key, &day)])?)
+            })?);
+        }
+        Ok(rows)
+    }
+}
+
+/// Reads sites, campaigns and slots.
+#[derive(Clone, Debug)]
+pub struct Queries(pub ReadPool);
+
+impl Queries {
+    /// One site.
+    pub async fn site(&self, id: SiteId) -> Result<Option<SiteRecord>, ReadError> {
+        self.0.read(move |tx| load::site(tx, id)).await
+    }
+
+    /// A page of the sites. How many there are is not known without counting: numbers have gaps.
+    pub async fn sites(&self, range: PageRange) -> Result<List<Site>, ReadError> {
+        self.0.read(move |tx| sites(tx, range)).await
+    }
+
+    /// One campaign, with its sites.
+    pub async fn campaign(
+        &self,
+        id: CampaignId,
+    ) -> Result<Option<(CampaignRecord, Vec<CampaignSite>)>, ReadError> {
+        let read = self.0.read(move |tx| {
+            let Some(record) = load::campaign(tx, id)? else { return Ok(None) };
+            Ok(Some((record, sites_of(tx, id)?)))
+        });
+        read.await
+    }
+
+    /// The last changes of the status of a campaign, oldest first.
+    pub async fn changes(&self, id: CampaignId) -> Result<Vec<CampaignStatusChange>, ReadError> {
+        let read = self.0.read(move |tx| {
+            let params = [id.0.into(), CHANGES_SHOWN_MAX.into()];
+            let mut changes = tx.all(LAST_CHANGES, &params, rows::status_change)?;
+            changes.reverse();
+            Ok(changes)
+        });
+        read.await
+    }
+
+    /// A page of the campaigns.
+    pub async fn campaigns(&self, range: PageRange) -> Result<List<Campaign>, ReadError> {
+        self.0.read(move |tx| campaigns(tx, range)).await
+    }
+
+    /// The slots of a campaign at a site on these dates, by date.
+    pub async fn slots(
+        &self,
+        campaign: CampaignId,
+        site: SiteId,
+        dates: [Date; 2],
+    ) -> Result<Vec<SlotDay>, ReadError> {
+        self.0.read(move |tx| slots(tx, campaign, site, dates)).await
+    }
+
+    /// A page of what a campaign would have at its sites; none if there is no such campaign.
+    pub async fn preview(
+        &self,
+        id: CampaignId,
+        range: PageRange,
+    ) -> Result<Option<List<SitePreview>>, ReadError> {
+        self.0.read(move |tx| previews(tx, id, range)).await
+    }
+
+    /// Sites of campaigns whose slots have to be planned, at most so many.
+    pub async fn not_planned(&self, limit: u32) -> Result<Vec<(CampaignId, SiteId)>, ReadError> {
+        self.0.read(move |tx| not_planned(tx, limit)).await
+    }
+
+    /// What commands would do, one after the other: nothing is changed.
+    pub async fn decide(&self, commands: Vec<Command>) -> Result<Vec<Reply>, ReadError> {
+        let read = self.0.read(move |tx| {
+            let mut campaigns = load::load(tx, &commands.iter().collect::<Vec<_>>())?;
+            Ok(commands.iter().map(|command| decide(&mut campaigns, command)).collect())
+        });
+        read.await
+    }
+}
+
+/// The read of [`Queries::sites`].
+pub fn sites(tx: &Tx<'_>, range: PageRange) -> Result<List<Site>, SqlError> {
+    let rows = SITES
+        .page(tx, &[], range, |row| Ok(events::site(SiteId(row.int(0)?), &rows::site(row)?)))?;
+    Ok(List { rows, total: None })
+}
+
+/// The read of [`Queries::campaigns`].
+pub fn campaigns(tx: &Tx<'_>, range: PageRange) -> Result<List<Campaign>, SqlError> {
+    let range = PageRange { size: range.size.min(CAMPAIGNS_PAGE_MAX), ..range };
+    let PageRows { items, has_previous, has_next } =
+        CAMPAIGNS.page(tx, &[], range, rows::campaign)?;
+    let with_sites = items
+        .into_iter()
+        .map(|(id, record)| Ok((id, events::campaign(id, &record, sites_of(tx, CampaignId(id))?))));
+    let items = with_sites.collect::<Result<_, SqlError>>()?;
+    Ok(List { rows: PageRows { items, has_previous, has_next }, total: None })
+}
+
+/// The read of [`Queries::preview`].
+pub fn previews(
+    tx: &Tx<'_>,
+    id: CampaignId,
+    range: PageRange,
+) -> Result<Option<List<SitePreview>>, SqlError> {
+    let Some(CampaignRecord { details, .. }) = load::campaign(tx, id)? else { return Ok(None) };
+    let range = PageRange { size: range.size.min(PREVIEWS_PAGE_MAX), ..range };
+    let PageRows { items, has_previous, has_next } =
+        MEMBERS.page(tx, &[id.0.into()], range, |row| rows::capacity(row, 1))?;
+    let mut previews = Vec::with_capacity(items.len());
+    for (key, capacity) in items {
+        if let Some(SiteRecord { site, .. }) = load::site(tx, SiteId(key))? {
+            let capacity = capacity.unwrap_or(details.capacity);
+            previews.push((key, preview(SiteId(key), &site, &details, capacity)));
+        }
+    }
+    Ok(Some(List { rows: PageRows { items: previews, has_previous, has_next }, total: None }))
+}
+
+/// The read of [`Queries::slots`].
+pub fn slots(
+    tx: &Tx<'_>,
+    campaign: CampaignId,
+    site: SiteId,
+    [from, to]: [Date; 2],
+) -> Result<Vec<SlotDay>, SqlError> {
+    let dates = [from, to].map(|date| rows::date_number(date).into());
+    tx.all(SLOTS_OF, &[campaign.0.into(), site.0.into(), dates[0], dates[1]], |row| {
+        let (key, day) = rows::slot_day(row)?;
+        Ok(events::slot_day(&key, &day))
+    })
+}
+
+/// The read of [`Queries::not_planned`].
+pub fn not_planned(tx: &Tx<'_>, limit: u32) -> Result<Vec<(CampaignId, SiteId)>, SqlError> {
+    let pair = |row: &platform_store::Row<'_>| Ok((CampaignId(row.int(0)?), SiteId(row.int(1)?)));
+    tx.all(NOT_PLANNED, &[i64::from(limit).into()], pair)
+}
+
+fn sites_of(tx: &Tx<'_>, id: CampaignId) -> Result<Vec<CampaignSite>, SqlError> {
+    tx.all(SITES_OF, &[id.0.into()], |row| {
+        Ok(CampaignSite { site_id: SiteId(row.int(0)?), capacity: rows::capacity(row, 1)? })
+    })
+}

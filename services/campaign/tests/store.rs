@@ -1,0 +1,237 @@
+//! The store holds what was decided, with the events of the same commit.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+#[path = "fixture/commands.rs"]
+mod commands;
+
+use campaign::{
+    domain::{
+        Campaigns, ChangeSite, Command, ImportKey, ImportSite, PlanSite, RemoveCampaign,
+        RemoveSite, Reply,
+    },
+    store::{MIGRATIONS, campaigns, not_planned, sites, slots},
+};
+use contracts::{
+    campaign::{Campaign, CampaignStatus, ExternalIdentifier, Site, SlotDay, SlotDays},
+    ids::{CampaignId, SiteId},
+};
+use jiff::civil::date;
+use platform_store::{PageRange, PageStart};
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::json;
+use testkit::{TestDatabase, TestStore, on_both_databases};
+
+use CampaignStatus::{Closed, Open, Scheduled};
+use commands::{
+    change_campaign, change_exception, change_status, create_campaign, create_site, plan_site, site,
+};
+
+on_both_databases!(
+    everything_is_still_there_after_reopening,
+    a_closed_day_is_published_in_the_commit_that_closes_it,
+    only_what_is_not_up_to_date_is_to_be_planned,
+    a_snapshot_has_every_campaign_with_slots_and_every_day,
+    a_campaign_has_thousands_of_sites,
+    nothing_is_published_of_a_draft,
+);
+
+const WHOLE_LIST: PageRange = PageRange { start: PageStart::Offset(0), size: 1_000 };
+
+fn open(database: TestDatabase) -> TestStore<Campaigns> {
+    TestStore::open(database, "campaign", MIGRATIONS)
+}
+
+/// A scheduled campaign at one site, with its slots.
+fn open_scheduled(database: TestDatabase) -> TestStore<Campaigns> {
+    let mut store = open(database);
+    store.submit(&[create_site(json!({})), create_campaign(json!({}))]);
+    store.submit(&[change_status(1, Scheduled)]);
+    store.submit(&[plan_site(1, 1)]);
+    store
+}
+
+type Everything = (Vec<(i64, Site)>, Vec<(i64, Campaign)>, Vec<SlotDay>, Vec<(CampaignId, SiteId)>);
+
+/// What can be read; the slots of the first two campaigns at the first two sites.
+fn everything(store: &TestStore<Campaigns>) -> Everything {
+    store.read(|tx| {
+        let mut days = Vec::new();
+        let dates = [date(2026, 1, 1), date(2027, 12, 31)];
+        for (campaign, site) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+            days.extend(slots(tx, CampaignId(campaign), SiteId(site), dates)?);
+        }
+        let sites = sites(tx, WHOLE_LIST)?.rows.items;
+        let campaigns = campaigns(tx, WHOLE_LIST)?.rows.items;
+        Ok((sites, campaigns, days, not_planned(tx, 100)?))
+    })
+}
+
+fn published(store: &TestStore<Campaigns>) -> Vec<(u64, String)> {
+    let entries = store.outbox().into_iter();
+    entries.map(|entry| (entry.sequence, entry.event.r#type)).collect()
+}
+
+/// Few sites and campaigns, so that the commands meet.
+fn any_command() -> impl Strategy<Value = Command> {
+    let ids = 1..=2_i64;
+    let status = select(&CampaignStatus::ALL[..]);
+    let identified = select(vec!["7", "8"]).prop_map(|value| {
+        let identifier = ExternalIdentifier { system: "hira".to_owned(), value: value.to_owned() };
+        (site(json!({"identifiers": [identifier]})), identifier)
+    });
+    prop_oneof![
+        1 => (ids.clone(), identified.clone()).prop_map(|(id, (site, _))| {
+            Command::ChangeSite(ChangeSite { id: SiteId(id), site, expected: None })
+        }),
+        2 => identified.prop_map(|(site, identifier)| {
+            Command::ImportSite(ImportSite { key: ImportKey::Identifier(identifier), site })
+        }),
+        2 => Just(create_site(json!({}))),
+        2 => select(vec![json!([{"siteId": 1}]), json!([{"siteId": 1}, {"siteId": 2}])])
+            .prop_map(|sites| create_campaign(json!({"sites": sites}))),
+        4 => (ids.clone(), status).prop_map(|(id, status)| change_status(id, status)),
+        4 => (ids.clone(), ids.clone()).prop_map(|(campaign, site)| plan_site(campaign, site)),
+        2 => (ids.clone(), ids.clone(), 1..5_u32).prop_map(|(id, site, capacity)| {
+            change_campaign(id, json!({"sites": [{"siteId": site, "capacity": capacity}]}))
+        }),
+        2 => (ids.clone(), select(vec![json!([]), json!([{"from": "09:20", "to": "11:00"}])]))
+            .prop_map(|(id, hours)| change_exception(id, "2026-12-08", hours)),
+        1 => (ids.clone(), select(vec!["MON", "TUE"])).prop_map(|(id, day)| {
+            let hours = json!([{"day": day, "from": "09:00", "to": "09:40"}]);
+            let site = site(json!({"openingHours": hours}));
+            Command::ChangeSite(ChangeSite { id: SiteId(id), site, expected: None })
+        }),
+        1 => ids.clone().prop_map(|id| {
+            Command::RemoveSite(RemoveSite { id: SiteId(id), expected: None })
+        }),
+        1 => ids.prop_map(|id| {
+            Command::RemoveCampaign(RemoveCampaign { id: CampaignId(id), expected: None })
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_batch_has_the_effect_of_its_commands_one_by_one(commands in vec(any_command(), 0..24)) {
+        let mut commands = commands;
+        commands.splice(0..0, [create_site(json!({})), create_campaign(json!({}))]);
+        let (mut batched, mut single) =
+            (open(TestDatabase::sqlite()), open(TestDatabase::sqlite()));
+        let replies: Vec<Reply> = commands.chunks(6).flat_map(|chunk| batched.submit(chunk)).collect();
+        let one_by_one: Vec<Reply> = commands
+            .iter()
+            .flat_map(|command| single.submit(std::slice::from_ref(command)))
+            .collect();
+        prop_assert_eq!(replies, one_by_one);
+        prop_assert_eq!(everything(&batched), everything(&single));
+        prop_assert_eq!(batched.outbox(), single.outbox());
+    }
+}
+
+fn everything_is_still_there_after_reopening(new: fn() -> TestDatabase) {
+    let mut store = open_scheduled(new());
+    let extra = json!({
+        "position": {"latitude": 37.566_535, "longitude": 126.977_969},
+        "identifiers": [{"system": "hira", "value": "7"}],
+    });
+    store.submit(&[create_site(extra), change_exception(1, "2026-12-08", json!([]))]);
+    let before = (everything(&store), store.outbox());
+    let mut store = open(store.close());
+    assert_eq!((everything(&store), store.outbox()), before);
+    assert_eq!(before.0.2.len(), 2);
+    // Its slots, and no others, are planned on.
+    let replies =
+        store.submit(&[plan_site(1, 1), change_status(1, Open), change_status(1, Closed)]);
+    assert!(matches!(&replies[0], Reply::SitePlanned(planned) if planned.days.is_empty()));
+    let after = everything(&store);
+    assert_eq!((&after.0, &after.2), (&before.0.0, &before.0.2));
+    assert_eq!(after.1[0].1.status, Closed);
+}
+
+fn a_closed_day_is_published_in_the_commit_that_closes_it(new: fn() -> TestDatabase) {
+    let mut store = open_scheduled(new());
+    store.submit(&[create_campaign(json!({"capacity": 2})), change_status(2, Scheduled)]);
+    store.submit(&[plan_site(2, 1)]);
+    let before = store.outbox().len();
+    store.submit(&[change_exception(1, "2026-12-01", json!([]))]);
+    let published = store.outbox().split_off(before);
+    let [closed] = &published[..] else { panic!("{published:?}") };
+    assert_eq!(closed.event.r#type, "SlotsPlanned");
+    let SlotDays { days } = serde_json::from_str(&closed.event.data).unwrap();
+    let of: Vec<_> = days.iter().map(|day| (day.campaign_id.0, day.date)).collect();
+    assert_eq!(of, [(1, date(2026, 12, 1)), (2, date(2026, 12, 1))]);
+    assert!(days.iter().flat_map(|day| &day.slots).all(|slot| slot.capacity == 0));
+    // The same again changes nothing.
+    store.submit(&[change_exception(1, "2026-12-01", json!([]))]);
+    assert_eq!(store.outbox().len(), before + 1);
+    assert_eq!(everything(&store).3, [], "nothing is left to be planned");
+}
+
+fn only_what_is_not_up_to_date_is_to_be_planned(new: fn() -> TestDatabase) {
+    let mut store = open_scheduled(new());
+    let to_plan = |store: &TestStore<Campaigns>| store.read(|tx| not_planned(tx, 100));
+    assert_eq!(to_plan(&store), []);
+    store.submit(&[change_status(1, Open)]);
+    assert_eq!(to_plan(&store), [], "a status needs no plan");
+    store.submit(&[change_campaign(1, json!({"capacity": 20}))]);
+    assert_eq!(to_plan(&store), [(CampaignId(1), SiteId(1))]);
+    store.submit(&[plan_site(1, 1)]);
+    assert_eq!(to_plan(&store), []);
+    let change =
+        ChangeSite { id: SiteId(1), site: site(json!({"openingHours": []})), expected: None };
+    store.submit(&[Command::ChangeSite(change)]);
+    assert_eq!(to_plan(&store), [(CampaignId(1), SiteId(1))]);
+    store.submit(&[change_status(1, Closed)]);
+    assert_eq!(to_plan(&store), [], "a closed campaign is left as it is");
+}
+
+fn a_snapshot_has_every_campaign_with_slots_and_every_day(new: fn() -> TestDatabase) {
+    let mut store = open_scheduled(new());
+    store.submit(&[create_campaign(json!({}))]);
+    let snapshot = store.snapshot();
+    let types: Vec<_> = snapshot.iter().map(|(_, event)| event.r#type.as_str()).collect();
+    assert_eq!(types, ["CampaignChanged", "SlotsPlanned", "SlotsPlanned"]);
+    assert!(snapshot.windows(2).all(|pair| pair[0].0 < pair[1].0), "in the order of their keys");
+    let mut one_by_one = Vec::new();
+    let mut after = i64::MIN;
+    loop {
+        let next =
+            store.read(move |tx| <Campaigns as platform_store::Aggregate>::snapshot(tx, after, 1));
+        let Some((key, event)) = next.into_iter().next() else { break };
+        after = key;
+        one_by_one.push((key, event));
+    }
+    assert_eq!(one_by_one, snapshot);
+    let days: Vec<SlotDay> = snapshot[1..]
+        .iter()
+        .flat_map(|(_, event)| serde_json::from_str::<SlotDays>(&event.data).unwrap().days)
+        .collect();
+    assert_eq!(days, everything(&store).2);
+}
+
+fn a_campaign_has_thousands_of_sites(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    store.submit(&vec![create_site(json!({})); 1_000]);
+    store.submit(&vec![create_site(json!({})); 1_000]);
+    let sites: Vec<_> = (1..=2_000).map(|id| json!({"siteId": id})).collect();
+    store.submit(&[create_campaign(json!({"sites": sites})), change_status(1, Scheduled)]);
+    assert_eq!(store.read(|tx| not_planned(tx, 5_000)).len(), 2_000);
+    let plan = |id| {
+        let site = SiteId(id);
+        Command::PlanSite(PlanSite { campaign: CampaignId(1), site, at: commands::at() })
+    };
+    store.submit(&(1..=64).map(plan).collect::<Vec<_>>());
+    assert_eq!(store.read(|tx| not_planned(tx, 5_000)).len(), 2_000 - 64);
+}
+
+fn nothing_is_published_of_a_draft(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    let remove = RemoveCampaign { id: CampaignId(1), expected: None };
+    store.submit(&[create_site(json!({})), create_campaign(json!({}))]);
+    store.submit(&[change_campaign(1, json!({"capacity": 5})), plan_site(1, 1)]);
+    store.submit(&[Command::RemoveCampaign(remove)]);
+    assert_eq!(published(&store), []);
+}

@@ -1,0 +1,197 @@
+//! The tables of slots and campaigns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::{
+    campaign::CampaignStatus,
+    ids::{CampaignId, SiteId, SlotId, VaccineId},
+    vaccine::SlotCount,
+};
+use platform_store::{Row, RowChange, SqlError, Tx};
+
+use crate::domain::{Doses, Ledger, Name, Pool, PoolId, SlotCampaign, SlotPlace};
+
+/// A slot, and its campaign.
+const LOAD_SLOT: &str = "
+    SELECT slots.id, campaign, site, starts_at_ms, places, taken, overcommitted,
+           status, vaccines, book_from_ms, book_until_ms
+      FROM slots
+ LEFT JOIN campaigns ON campaigns.id = slots.campaign
+     WHERE slots.id = ?1";
+
+const LOAD_CAMPAIGN: &str = "
+    SELECT id, status, vaccines, book_from_ms, book_until_ms
+      FROM campaigns
+     WHERE id = ?1";
+
+const INSERT_SLOT: &str = "
+    INSERT INTO slots (id, places, taken, overcommitted, campaign, site, starts_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+const UPDATE_PLACES: &str = "
+    UPDATE slots
+       SET places = ?2, taken = ?3, overcommitted = ?4
+     WHERE id = ?1";
+
+const UPDATE_PLACE: &str = "
+    UPDATE slots
+       SET campaign = ?2, site = ?3, starts_at_ms = ?4
+     WHERE id = ?1";
+
+const INSERT_CAMPAIGN: &str = "
+    INSERT INTO campaigns (id, status, vaccines, book_from_ms, book_until_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5)";
+
+const UPDATE_CAMPAIGN: &str = "
+    UPDATE campaigns
+       SET status = ?2, vaccines = ?3, book_from_ms = ?4, book_until_ms = ?5
+     WHERE id = ?1";
+
+pub(super) const OVERCOMMITTED: &str = "
+    SELECT overcommitted
+      FROM slots
+     WHERE overcommitted > 0";
+
+/// Loads those of these pools that are slots, with their campaigns.
+pub(super) fn load<'a>(
+    tx: &Tx<'_>,
+    ledger: &mut Ledger,
+    pools: impl Iterator<Item = &'a PoolId>,
+) -> Result<(), SqlError> {
+    let keys: Vec<_> = pools.filter(|id| id.is_slot()).map(|id| [(-id.0).into()]).collect();
+    let of_slots = tx.find_each(LOAD_SLOT, &keys, |row| {
+        let campaign = row.int_or_null(7)?.map(|_| campaign(row, 7)).transpose()?;
+        Ok((SlotId(row.int(0)?), place(row)?, pool(row)?, campaign))
+    })?;
+    for (slot, place, pool, campaign) in of_slots.into_iter().flatten() {
+        ledger.pools.load(slot.into(), pool);
+        let Some(place) = place else { continue };
+        ledger.slots.places.load(slot.into(), place);
+        if let Some(campaign) = campaign {
+            ledger.slots.campaigns.load(place.campaign, campaign);
+        }
+    }
+    Ok(())
+}
+
+/// Loads campaigns.
+pub(super) fn load_campaigns(
+    tx: &Tx<'_>,
+    ledger: &mut Ledger,
+    ids: &BTreeSet<CampaignId>,
+) -> Result<(), SqlError> {
+    let keys: Vec<_> = ids.iter().map(|id| [id.0.into()]).collect();
+    let read = |row: &Row<'_>| Ok((CampaignId(row.int(0)?), campaign(row, 1)?));
+    for (id, campaign) in tx.find_each(LOAD_CAMPAIGN, &keys, read)?.into_iter().flatten() {
+        ledger.slots.campaigns.load(id, campaign);
+    }
+    Ok(())
+}
+
+/// One slot.
+pub(super) fn count(tx: &Tx<'_>, slot_id: SlotId) -> Result<Option<SlotCount>, SqlError> {
+    let found = tx.find(LOAD_SLOT, &[slot_id.0.into()], |row| {
+        let pool = pool(row)?;
+        Ok(place(row)?.map(|SlotPlace { site, starts_at, .. }| SlotCount {
+            slot_id,
+            site_id: site,
+            starts_at,
+            capacity: pool.stock.count(),
+            taken: pool.taken,
+            overcommitted: pool.overcommitted,
+        }))
+    })?;
+    Ok(found.flatten())
+}
+
+fn place(row: &Row<'_>) -> Result<Option<SlotPlace>, SqlError> {
+    let Some(campaign) = row.int_or_null(1)?.map(CampaignId) else { return Ok(None) };
+    Ok(Some(SlotPlace { campaign, site: SiteId(row.int(2)?), starts_at: row.time(3)? }))
+}
+
+fn pool(row: &Row<'_>) -> Result<Pool, SqlError> {
+    let places = Doses::parse(row.int(4)?);
+    Ok(Pool {
+        name: Name::of_slots(),
+        stock: places.ok_or(SqlError::Decode { column: 4, expected: "a number of places" })?,
+        taken: row.int(5)?,
+        overcommitted: row.int(6)?,
+    })
+}
+
+/// A campaign whose columns begin with that of its status.
+fn campaign(row: &Row<'_>, first: usize) -> Result<SlotCampaign, SqlError> {
+    let invalid = |column, expected| SqlError::Decode { column, expected };
+    let vaccines: Vec<i64> = serde_json::from_str(row.text(first + 1)?)
+        .map_err(|_| invalid(first + 1, "a list of vaccines"))?;
+    Ok(SlotCampaign {
+        status: status(row.int(first)?).ok_or(invalid(first, "a status"))?,
+        vaccines: vaccines.into_iter().map(VaccineId).collect(),
+        book_from: row.time_or_null(first + 2)?,
+        book_until: row.time_or_null(first + 3)?,
+    })
+}
+
+fn status(code: i64) -> Option<CampaignStatus> {
+    use CampaignStatus::{Closed, Draft, Open, Paused, Scheduled};
+    [Draft, Scheduled, Open, Paused, Closed].into_iter().find(|status| code_of(*status) == code)
+}
+
+fn code_of(status: CampaignStatus) -> i64 {
+    match status {
+        CampaignStatus::Draft => 0,
+        CampaignStatus::Scheduled => 1,
+        CampaignStatus::Open => 2,
+        CampaignStatus::Paused => 3,
+        CampaignStatus::Closed => 4,
+    }
+}
+
+/// Saves the slots and campaigns that were changed; none is ever deleted.
+pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
+    let (mut inserted, mut updated) = (Vec::new(), Vec::new());
+    let mut located: BTreeMap<_, _> =
+        ledger.slots.places.changes().map(|(id, place, _)| (id, place)).collect();
+    for (id, pool, change) in ledger.pools.changes().filter(|(id, ..)| id.is_slot()) {
+        let [slot, places, taken] = [-id.0, pool.stock.count(), pool.taken].map(Into::into);
+        let overcommitted = pool.overcommitted.into();
+        if change == RowChange::Inserted {
+            let place = located.remove(id);
+            inserted.push([
+                slot,
+                places,
+                taken,
+                overcommitted,
+                place.map(|place| place.campaign.0).into(),
+                place.map(|place| place.site.0).into(),
+                place.map(|place| place.starts_at).into(),
+            ]);
+        } else {
+            updated.push([slot, places, taken, overcommitted]);
+        }
+    }
+    let located: Vec<_> = located
+        .into_iter()
+        .map(|(id, SlotPlace { campaign, site, starts_at })| {
+            [(-id.0).into(), campaign.0.into(), site.0.into(), (*starts_at).into()]
+        })
+        .collect();
+    tx.execute_each(INSERT_SLOT, &inserted)?;
+    tx.execute_each(UPDATE_PLACES, &updated)?;
+    tx.execute_each(UPDATE_PLACE, &located)?;
+    for (id, campaign, change) in ledger.slots.campaigns.changes() {
+        let vaccines: Vec<_> = campaign.vaccines.iter().map(|id| id.0).collect();
+        let vaccines = serde_json::to_string(&vaccines)?;
+        let SlotCampaign { status, vaccines: _, book_from, book_until } = campaign;
+        let sql = if change == RowChange::Inserted { INSERT_CAMPAIGN } else { UPDATE_CAMPAIGN };
+        let row = [
+            id.0.into(),
+            code_of(*status).into(),
+            vaccines.as_str().into(),
+            (*book_from).into(),
+            (*book_until).into(),
+        ];
+        tx.execute(sql, &row)?;
+    }
+    Ok(())
+}
