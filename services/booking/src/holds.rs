@@ -1,7 +1,7 @@
 //! Holding doses: who requests them next, and for how many citizens at once.
 //!
-//! A request names a block of doses for each vaccine, and for each slot: one for each citizen who waits, and some ahead of demand, see
-//! [`crate::hand`].
+//! A request names a block of doses for each vaccine, and for each slot: one for each citizen who waits, and of a vaccine
+//! some ahead of demand, see [`crate::hand`].
 //!
 //! One request is in flight at a time. Two were measured to be slower: the batches get smaller, and their
 //! commits queue up. Tickets go first: while some wait, other requests wait until those that were in the
