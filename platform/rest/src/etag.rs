@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const TAG_BYTES: usize = 16;
 
 /// The tag of an item: it changes with every field, and is the same for all hosts that links may name.
-pub(crate) fn of<T: Serialize>(item: &T) -> String {
+pub fn of<T: Serialize>(item: &T) -> String {
     let digest = Sha256::digest(serde_json::to_vec(item).unwrap_or_default()); // Plain data cannot fail.
     let mut tag = String::from('"');
     for byte in digest.iter().take(TAG_BYTES) {
@@ -46,18 +46,29 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 }
 
 impl IfMatch {
-    /// Whether the request has such a condition.
-    pub fn is_given(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Refuses a request that is not meant for the item as it is now.
     pub fn check<T: Serialize>(&self, item: &T) -> Result<(), Problem> {
         let Some(tags) = &self.0 else { return Ok(()) };
-        let tag = of(item);
-        let is_meant = tags.split(',').map(str::trim).any(|it| it == "*" || it == tag);
-        if is_meant { Ok(()) } else { Err(failed()) }
+        check(tags, &of(item))
     }
+
+    /// The item that a change is meant for, for its commit to check that it is still the same. Without the header it is
+    /// meant for any, and nothing is read.
+    pub async fn expected<T>(
+        &self,
+        find: impl Future<Output = Result<T, Problem>>,
+        tag: impl FnOnce(&T) -> String,
+    ) -> Result<Option<T>, Problem> {
+        let Some(tags) = &self.0 else { return Ok(None) };
+        let known = find.await?;
+        check(tags, &tag(&known))?;
+        Ok(Some(known))
+    }
+}
+
+fn check(tags: &str, tag: &str) -> Result<(), Problem> {
+    let is_meant = tags.split(',').map(str::trim).any(|it| it == "*" || it == tag);
+    if is_meant { Ok(()) } else { Err(failed()) }
 }
 
 /// 412: the item is not what the request was meant for.
@@ -86,5 +97,16 @@ mod tests {
         assert!(!meets(&of(&other)));
         assert!(!meets(&format!("W/{}", of(&item))), "a weak tag never matches");
         assert!(!meets(""));
+    }
+
+    #[tokio::test]
+    async fn an_item_is_read_only_for_a_request_that_has_a_condition() {
+        let known = async || Ok([1]);
+        let unread = async { panic!("it is read") };
+        assert_eq!(IfMatch(None).expected(unread, |item: &[u8; 1]| of(item)).await, Ok(None));
+        let meant = IfMatch(Some(of(&[1])));
+        assert_eq!(meant.expected(known(), of).await, Ok(Some([1])));
+        let stale = IfMatch(Some(of(&[2])));
+        assert_eq!(stale.expected(known(), of).await, Err(failed()));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Path, RawPathParams, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -50,16 +50,32 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
 }
 
 async fn read_json(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    if is_json(request.headers()) {
+    if is_json(media_type(request.headers())) {
         return read(request.into_body(), limit).await;
     }
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "urn:anticorona:unsupported-media-type",
-        "The body must be JSON",
-    )
-    .field("Content-Type")
-    .detail("send Content-Type: application/json"))
+    Err(unsupported("The body must be JSON", "application/json"))
+}
+
+/// A body of CSV, of at most [`BODY_MAX`] bytes.
+#[derive(Clone, Debug)]
+pub struct Csv(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Csv {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if media_type(request.headers()).eq_ignore_ascii_case("text/csv") {
+            return read(request.into_body(), BODY_MAX).await.map(Self);
+        }
+        Err(unsupported("The body must be CSV", "text/csv"))
+    }
+}
+
+fn unsupported(title: &'static str, expected: &str) -> Problem {
+    let (status, r#type) =
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, "urn:anticorona:unsupported-media-type");
+    let detail = format!("send Content-Type: {expected}");
+    Problem::new(status, r#type, title).field("Content-Type").detail(detail)
 }
 
 /// Reads a body to its end, at most `limit` bytes. One whose stated length is larger is not read.
@@ -121,14 +137,16 @@ fn invalid<E: Display>(error: &serde_path_to_error::Error<E>) -> Problem {
     Problem::invalid(field.as_deref(), cause)
 }
 
+/// The media type of a body, without its parameters; empty if there is none.
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
+}
+
 /// `application/json`, or a media type with the suffix `+json`.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(HeaderValue::to_str) else {
-        return false;
-    };
-    let essence = value.split(';').next().unwrap_or(value).trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || essence.to_ascii_lowercase().ends_with("+json")
+fn is_json(media_type: &str) -> bool {
+    media_type.eq_ignore_ascii_case("application/json")
+        || media_type.to_ascii_lowercase().ends_with("+json")
 }
 
 /// The variables of a path, one or a struct of them; a value that cannot be parsed is a 404, and so is one

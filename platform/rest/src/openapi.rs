@@ -71,6 +71,21 @@ pub enum Found<T: ToSchema> {
     NotAcceptable(Problem),
 }
 
+/// The responses with a created item.
+#[derive(Debug, IntoResponses)]
+pub enum Created<T: ToSchema> {
+    /// Created
+    #[response(
+        status = 201,
+        content_type = "application/hal+json",
+        headers(("Location" = String, description = "Its URL"))
+    )]
+    Item(HalItem<T>),
+    /// `Accept` has neither `application/hal+json` nor `application/json`
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Problem),
+}
+
 /// The responses with a changed item.
 #[derive(Debug, IntoResponses)]
 pub enum Changed<T: ToSchema> {

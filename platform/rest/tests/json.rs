@@ -12,7 +12,7 @@ use axum::{
 };
 use insta::assert_snapshot;
 use platform_rest::{
-    json::{BODY_MAX, Id, Json, JsonList, Query, parse},
+    json::{BODY_MAX, Csv, Id, Json, JsonList, Query, parse},
     problem::Problem,
 };
 use serde::Deserialize;
@@ -111,6 +111,21 @@ async fn any_other_media_type_is_rejected() {
         let response = rejected.into_response();
         assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{media_type:?}");
     }
+}
+
+#[tokio::test]
+async fn csv_has_its_own_media_type_and_the_same_limit() {
+    let read = async |media_type, length| {
+        let request = post(Some(media_type), "x".repeat(length));
+        Csv::from_request(request, &()).await.map(|Csv(body)| body.len())
+    };
+    for media_type in ["text/csv", "Text/CSV", "text/csv; charset=utf-8; header=present"] {
+        assert_eq!(read(media_type, BODY_MAX).await, Ok(BODY_MAX), "{media_type}");
+    }
+    let rejected = read("application/json", 1).await.unwrap_err();
+    assert_snapshot!(shown(rejected.into_response()).await, @r#"415 "Content-Type": send Content-Type: text/csv"#);
+    let rejected = read("text/csv", BODY_MAX + 1).await.unwrap_err();
+    assert_snapshot!(shown(rejected.into_response()).await, @"413 at most 65536 bytes");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use contracts::{
 };
 use platform_rest::{
     RequestDeadline,
-    etag::IfMatch,
+    etag::{self, IfMatch},
     hal::{Collection, HalItem, HalPage, Origin},
     index::{self, ServiceCollections},
     json::{Id, Json},
@@ -244,9 +244,7 @@ async fn cancel(
     Id(id): Id<i64>,
     if_match: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    if if_match.is_given() {
-        if_match.check(&find(&protocol, id).await?)?;
-    }
+    if_match.expected(find(&protocol, id), etag::of).await?;
     protocol.cancel(BookingId(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

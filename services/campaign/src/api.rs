@@ -30,6 +30,7 @@ use self::{
     office::{CAMPAIGNS, SITES},
     problems::InvalidQuery,
 };
+use crate::domain::day_count;
 
 /// Days of one request for slots.
 const SLOT_DAYS_MAX: i32 = 31;
@@ -44,7 +45,8 @@ pub(crate) const COLLECTIONS: ServiceCollections =
         description = "Sites and campaigns: where and when people can be vaccinated."
     ),
     components(schemas(
-        Problem, HalItem<Site>, HalPage<Site>, HalItem<Campaign>, HalPage<Campaign>, HalPage<SitePreview>
+        Problem, Site, HalItem<Site>, HalPage<Site>, Campaign, HalItem<Campaign>, HalPage<Campaign>,
+        HalPage<SitePreview>
     ))
 )]
 struct Document;
@@ -106,8 +108,7 @@ async fn slots(
     let campaign = json::number("campaignId", query.campaign_id.as_deref(), "campaign")?;
     let site = json::number("siteId", query.site_id.as_deref(), "site")?;
     let [from, to] = [date("from", query.from.as_deref())?, date("to", query.to.as_deref())?];
-    let days = (to - from).get_days() + 1;
-    if !(1..=SLOT_DAYS_MAX).contains(&days) {
+    if !(1..=SLOT_DAYS_MAX).contains(&day_count(from, to)) {
         let reason = format!("must be a date from `from`, at most {SLOT_DAYS_MAX} days");
         return Err(Problem::invalid("to", reason));
     }

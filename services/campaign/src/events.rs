@@ -53,7 +53,7 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
 
 fn changed_event(changed: &ChangedCampaign, at: Timestamp) -> serde_json::Result<Event> {
     let ChangedCampaign { id, record, sites } = changed;
-    outbox_event(&DomainEvent::CampaignChanged(campaign(id.0, record, sites.clone())), at)
+    outbox_event(&DomainEvent::CampaignChanged(campaign(*id, record, sites.clone())), at)
 }
 
 fn planned_event(
@@ -86,9 +86,13 @@ pub fn site(id: SiteId, record: &SiteRecord) -> Site {
 }
 
 /// A campaign as others see it, without its history.
-pub fn campaign(id: i64, record: &CampaignRecord, sites: Vec<CampaignSite>) -> Campaign {
+pub fn campaign(
+    campaign_id: CampaignId,
+    record: &CampaignRecord,
+    sites: Vec<CampaignSite>,
+) -> Campaign {
     Campaign {
-        campaign_id: CampaignId(id),
+        campaign_id,
         details: CampaignDetails { sites, ..record.details.clone() },
         status: record.status,
         changes: Vec::new(),

@@ -120,10 +120,9 @@ impl Aggregate for Campaigns {
         if after < 0 {
             let after = after.saturating_add(CAMPAIGN_KEY_OFFSET).max(0);
             let range = PageRange { start: platform_store::PageStart::After(after), size: limit };
-            for (id, record) in PUBLISHED.page(tx, &[], range, rows::campaign)?.items {
-                let sites = sites_of(tx, CampaignId(id))?;
-                let event = events::campaign_event(&events::campaign(id, &record, sites));
-                rows.push((id - CAMPAIGN_KEY_OFFSET, event?));
+            let records = PUBLISHED.page(tx, &[], range, rows::campaign)?.items;
+            for (id, campaign) in with_sites(tx, records)? {
+                rows.push((id - CAMPAIGN_KEY_OFFSET, events::campaign_event(&campaign)?));
             }
         }
         let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
@@ -159,7 +158,7 @@ impl Queries {
     ) -> Result<Option<(CampaignRecord, Vec<CampaignSite>)>, ReadError> {
         let read = self.0.read(move |tx| {
             let Some(record) = load::campaign(tx, id)? else { return Ok(None) };
-            Ok(Some((record, sites_of(tx, id)?)))
+            Ok(Some((record, tx.all(SITES_OF, &[id.0.into()], rows::campaign_site)?)))
         });
         read.await
     }
@@ -226,10 +225,7 @@ pub fn campaigns(tx: &Tx<'_>, range: PageRange) -> Result<List<Campaign>, SqlErr
     let range = PageRange { size: range.size.min(CAMPAIGNS_PAGE_MAX), ..range };
     let PageRows { items, has_previous, has_next } =
         CAMPAIGNS.page(tx, &[], range, rows::campaign)?;
-    let with_sites = items
-        .into_iter()
-        .map(|(id, record)| Ok((id, events::campaign(id, &record, sites_of(tx, CampaignId(id))?))));
-    let items = with_sites.collect::<Result<_, SqlError>>()?;
+    let items = with_sites(tx, items)?;
     Ok(List { rows: PageRows { items, has_previous, has_next }, total: None })
 }
 
@@ -243,14 +239,13 @@ pub fn previews(
     let range = PageRange { size: range.size.min(PREVIEWS_PAGE_MAX), ..range };
     let PageRows { items, has_previous, has_next } =
         MEMBERS.page(tx, &[id.0.into()], range, |row| rows::capacity(row, 1))?;
-    let mut previews = Vec::with_capacity(items.len());
-    for (key, capacity) in items {
-        if let Some(SiteRecord { site, .. }) = load::site(tx, SiteId(key))? {
-            let capacity = capacity.unwrap_or(details.capacity);
-            previews.push((key, preview(SiteId(key), &site, &details, capacity)));
-        }
-    }
-    Ok(Some(List { rows: PageRows { items: previews, has_previous, has_next }, total: None }))
+    let sites = load::sites(tx, items.iter().map(|(site, _)| SiteId(*site)))?;
+    let previews = items.into_iter().zip(sites).filter_map(|((key, capacity), site)| {
+        let capacity = capacity.unwrap_or(details.capacity);
+        Some((key, preview(SiteId(key), &site?.site, &details, capacity)))
+    });
+    let items = previews.collect();
+    Ok(Some(List { rows: PageRows { items, has_previous, has_next }, total: None }))
 }
 
 /// The read of [`Queries::slots`].
@@ -273,8 +268,15 @@ pub fn not_planned(tx: &Tx<'_>, limit: u32) -> Result<Vec<(CampaignId, SiteId)>,
     tx.all(NOT_PLANNED, &[i64::from(limit).into()], pair)
 }
 
-fn sites_of(tx: &Tx<'_>, id: CampaignId) -> Result<Vec<CampaignSite>, SqlError> {
-    tx.all(SITES_OF, &[id.0.into()], |row| {
-        Ok(CampaignSite { site_id: SiteId(row.int(0)?), capacity: rows::capacity(row, 1)? })
-    })
+/// Campaigns with their sites.
+fn with_sites(
+    tx: &Tx<'_>,
+    records: Vec<(i64, CampaignRecord)>,
+) -> Result<Vec<(i64, Campaign)>, SqlError> {
+    let keys: Vec<_> = records.iter().map(|(id, _)| [(*id).into()]).collect();
+    let sites = tx.all_each(SITES_OF, &keys, rows::campaign_site)?;
+    let campaign = |((id, record), sites): ((i64, CampaignRecord), Vec<CampaignSite>)| {
+        (id, events::campaign(CampaignId(id), &record, sites))
+    };
+    Ok(records.into_iter().zip(sites).map(campaign).collect())
 }

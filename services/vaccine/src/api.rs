@@ -13,13 +13,12 @@ use contracts::{
     vaccine::{Reservation, Vaccine, VaccineBody, VaccineChange},
 };
 use platform_rest::{
-    etag::IfMatch,
+    etag::{self, IfMatch},
     hal::{Collection, HalItem, HalPage, Origin},
     index::{self, ServiceCollections},
     json::{self, Id, Json, Query},
     openapi::{
-        BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
-        Unavailable,
+        BodyProblems, Changed, Condition, ConditionProblem, Created, Found, PageOf, Unavailable,
     },
     pagination::{PageParams, PageRequest},
     problem::Problem,
@@ -64,7 +63,7 @@ pub(crate) const COLLECTIONS: ServiceCollections =
         title = "anticorona vaccine",
         description = "The stock ledger: how many doses there are, and how many are taken."
     ),
-    components(schemas(Problem, HalItem<Vaccine>, HalPage<Vaccine>))
+    components(schemas(Problem, Vaccine, HalItem<Vaccine>, HalPage<Vaccine>))
 )]
 struct Document;
 
@@ -115,14 +114,7 @@ async fn list(
             ("text" = (summary = "Numbers may be strings", value = json!({"vcName": "FIZER", "stock": "1000"})))
         )
     ),
-    responses(
-        (
-            status = 201, description = "Registered", body = HalItem<Vaccine>,
-            content_type = "application/hal+json",
-            headers(("Location" = String, description = "The URL of the vaccine"))
-        ),
-        NotAcceptable, BodyProblems, Unavailable,
-    )
+    responses(Created<Vaccine>, BodyProblems, Unavailable)
 )]
 async fn register(
     State(stock): State<Stock>,
@@ -384,12 +376,11 @@ impl Stock {
 
     /// The state that a change is meant for; the commit of the change checks it again.
     async fn expected(&self, id: PoolId, if_match: &IfMatch) -> Result<Option<Pool>, Problem> {
-        if !if_match.is_given() {
-            return Ok(None);
-        }
-        let known = self.queries.pool(id).await?.ok_or_else(|| problem(Refusal::NoSuchPool))?;
-        if_match.check(&tagged(&vaccine(id, &known)))?;
-        Ok(Some(known))
+        let find = async {
+            let known = self.queries.pool(id).await?;
+            known.ok_or_else(|| problem(Refusal::NoSuchPool))
+        };
+        if_match.expected(find, |known| etag::of(&tagged(&vaccine(id, known)))).await
     }
 }
 

@@ -9,12 +9,11 @@ use contracts::{
     ids::CampaignId,
 };
 use platform_rest::{
-    etag::IfMatch,
-    hal::{HalItem, Origin},
+    etag::{self, IfMatch},
+    hal::Origin,
     json::{Id, Json},
     openapi::{
-        BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
-        Unavailable,
+        BodyProblems, Changed, Condition, ConditionProblem, Created, Found, PageOf, Unavailable,
     },
     pagination::{PageParams, PageRequest},
     problem::Problem,
@@ -51,24 +50,15 @@ pub(super) async fn list(
 /// Creates a draft
 #[utoipa::path(
     post, path = "/campaigns", tag = "campaigns", request_body = CampaignDetails,
-    responses(
-        (
-            status = 201, description = "Created", body = HalItem<Campaign>,
-            content_type = "application/hal+json",
-            headers(("Location" = String, description = "The URL of the campaign"))
-        ),
-        NotAcceptable, BodyProblems, Unavailable,
-    )
+    responses(Created<Campaign>, BodyProblems, Unavailable)
 )]
 pub(super) async fn create(
     State(office): State<CampaignOffice>,
     origin: Origin,
     Json(body): Json<CampaignDetails>,
 ) -> Result<Response, Problem> {
-    let create = CreateCampaign(parse(body)?);
-    let created = office.submit(create).await?.map_err(|refusal| problem(&refusal))?;
-    let ChangedCampaign { id, record, sites } = created;
-    Ok(CAMPAIGNS.created(&origin, id, campaign(id.0, &record, sites)))
+    let ChangedCampaign { id, record, sites } = office.submit(CreateCampaign(parse(body)?)).await?;
+    Ok(CAMPAIGNS.created(&origin, id, campaign(id, &record, sites)))
 }
 
 /// Shows a campaign with the last 100 changes of its status
@@ -112,8 +102,7 @@ pub(super) async fn replace(
     let (id, campaign) = (CampaignId(id), parse(body)?);
     let expected = office.expected_campaign(id, &if_match).await?;
     let change = ChangeCampaign { id, campaign, expected, at: clock::now() };
-    let changed = office.submit(change).await?.map_err(|refusal| problem(&refusal))?;
-    office.shown(&origin, changed).await
+    office.shown(&origin, office.submit(change).await?).await
 }
 
 /// Deletes a draft
@@ -135,8 +124,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let id = CampaignId(id);
     let expected = office.expected_campaign(id, &if_match).await?;
-    let removed = office.submit(RemoveCampaign { id, expected }).await?;
-    removed.map_err(|refusal| problem(&refusal))?;
+    office.submit(RemoveCampaign { id, expected }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,7 +155,7 @@ pub(super) async fn set_status(
     let expected = office.expected_campaign(id, &if_match).await?;
     let change = CampaignStatusChange { status, at: clock::now(), reason, actor };
     let changed = office.submit(ChangeStatus { id, change, expected }).await?;
-    office.shown(&origin, changed.map_err(|refusal| problem(&refusal))?).await
+    office.shown(&origin, changed).await
 }
 
 /// What a campaign would have at each of its sites, as everything is now
@@ -205,18 +193,15 @@ impl CampaignOffice {
         id: CampaignId,
         if_match: &IfMatch,
     ) -> Result<Option<CampaignVersion>, Problem> {
-        if !if_match.is_given() {
-            return Ok(None);
-        }
-        let (known, _) = self.campaign(id).await?;
-        if_match.check(&tagged(id, &known))?;
-        Ok(Some(known.version()))
+        let tag = |(known, _): &(CampaignRecord, _)| etag::of(&tagged(id, known));
+        let expected = if_match.expected(self.campaign(id), tag).await?;
+        Ok(expected.map(|(known, _)| known.version()))
     }
 
     async fn shown(&self, origin: &Origin, shown: ChangedCampaign) -> Result<Response, Problem> {
         let ChangedCampaign { id, record, sites } = shown;
         let changes = self.queries.changes(id).await?;
-        let item = Campaign { changes, ..campaign(id.0, &record, sites) };
+        let item = Campaign { changes, ..campaign(id, &record, sites) };
         Ok(CAMPAIGNS.ok_tagged(origin, id, &item, &tagged(id, &record)))
     }
 }

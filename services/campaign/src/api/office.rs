@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use platform_rest::hal::Collection;
-use platform_store::{CommandOf, Commands, WriteError};
+use platform_rest::{hal::Collection, problem::Problem};
+use platform_store::{CommandOf, Commands};
 
-use crate::{domain::Campaigns, store::Queries};
+use super::problems::problem;
+use crate::{
+    domain::{Campaigns, Refusal},
+    store::Queries,
+};
 
 /// How long a write may wait for its commit.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -26,10 +30,11 @@ pub struct CampaignOffice {
 }
 
 impl CampaignOffice {
-    pub(super) async fn submit<C: CommandOf<Campaigns>>(
+    pub(super) async fn submit<T, C: CommandOf<Campaigns, Reply = Result<T, Refusal>>>(
         &self,
         command: C,
-    ) -> Result<C::Reply, WriteError> {
-        self.commands.submit(command, Instant::now() + WRITE_TIMEOUT).await
+    ) -> Result<T, Problem> {
+        let reply = self.commands.submit(command, Instant::now() + WRITE_TIMEOUT).await?;
+        reply.map_err(|refusal| problem(&refusal))
     }
 }

@@ -7,12 +7,11 @@ use contracts::{
 };
 use jiff::civil::Date;
 use platform_rest::{
-    etag::IfMatch,
-    hal::{HalItem, Origin},
+    etag::{self, IfMatch},
+    hal::Origin,
     json::{Id, Json},
     openapi::{
-        BodyProblems, Changed, Condition, ConditionProblem, Found, NotAcceptable, PageOf,
-        Unavailable,
+        BodyProblems, Changed, Condition, ConditionProblem, Created, Found, PageOf, Unavailable,
     },
     pagination::{PageParams, PageRequest},
     problem::Problem,
@@ -50,22 +49,14 @@ pub(super) async fn list(
 /// Creates a site
 #[utoipa::path(
     post, path = "/sites", tag = "sites", request_body = SiteDetails,
-    responses(
-        (
-            status = 201, description = "Created", body = HalItem<Site>,
-            content_type = "application/hal+json",
-            headers(("Location" = String, description = "The URL of the site"))
-        ),
-        NotAcceptable, SiteConflict, BodyProblems, Unavailable,
-    )
+    responses(Created<Site>, SiteConflict, BodyProblems, Unavailable)
 )]
 pub(super) async fn create(
     State(office): State<CampaignOffice>,
     origin: Origin,
     Json(body): Json<SiteDetails>,
 ) -> Result<Response, Problem> {
-    let create = CreateSite(parse(body)?);
-    let created = office.submit(create).await?.map_err(|refusal| problem(&refusal))?;
+    let created = office.submit(CreateSite(parse(body)?)).await?;
     Ok(SITES.created(&origin, created.id, site(created.id, &created.record)))
 }
 
@@ -103,7 +94,6 @@ pub(super) async fn replace(
     let (id, site) = (SiteId(id), parse(body)?);
     let expected = office.expected_site(id, &if_match).await?;
     let changed = office.submit(ChangeSite { id, site, expected }).await?;
-    let changed = changed.map_err(|refusal| problem(&refusal))?;
     Ok(shown(&origin, id, &changed.record))
 }
 
@@ -126,8 +116,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let id = SiteId(id);
     let expected = office.expected_site(id, &if_match).await?;
-    let removed = office.submit(RemoveSite { id, expected }).await?;
-    removed.map_err(|refusal| problem(&refusal))?;
+    office.submit(RemoveSite { id, expected }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -185,12 +174,9 @@ impl CampaignOffice {
 
     /// The revision that a change is meant for; the commit of the change checks it again.
     async fn expected_site(&self, id: SiteId, if_match: &IfMatch) -> Result<Option<i64>, Problem> {
-        if !if_match.is_given() {
-            return Ok(None);
-        }
-        let known = self.site(id).await?;
-        if_match.check(&tagged(id, &known))?;
-        Ok(Some(known.revision))
+        let tag = |known: &SiteRecord| etag::of(&tagged(id, known));
+        let expected = if_match.expected(self.site(id), tag).await?;
+        Ok(expected.map(|known| known.revision))
     }
 
     async fn change_exception(
@@ -203,7 +189,7 @@ impl CampaignOffice {
         let (id, date) = (SiteId(path.id), path.date);
         let expected = self.expected_site(id, if_match).await?;
         let change = ChangeException { id, date, exception, expected, at: clock::now() };
-        let changed = self.submit(change).await?.map_err(|refusal| problem(&refusal))?;
+        let changed = self.submit(change).await?;
         Ok(shown(origin, id, &changed.record))
     }
 }

@@ -129,13 +129,9 @@ impl Campaigns {
 
     /// Whether these sites can have one more campaign with slots, where they have not this one already.
     fn check_active(&self, id: CampaignId, sites: &[CampaignSite]) -> Result<(), Refusal> {
-        let is_active = |other: &CampaignId| {
-            let known = self.campaigns.get(other);
-            *other != id && known.is_some_and(|known| known.status.is_active())
-        };
         let mut active = BTreeMap::<SiteId, usize>::new();
         for ((campaign, site), _) in self.members.iter() {
-            if is_active(campaign) {
+            if *campaign != id && self.is_active(*campaign) {
                 *active.entry(*site).or_default() += 1;
             }
         }
@@ -146,6 +142,11 @@ impl Campaigns {
             None => Ok(()),
             Some(full) => Err(Refusal::TooManyCampaigns(full.site_id)),
         }
+    }
+
+    /// Whether a campaign has slots that are kept up to date.
+    pub(super) fn is_active(&self, id: CampaignId) -> bool {
+        self.campaigns.get(&id).is_some_and(|known| known.status.is_active())
     }
 
     /// The sites of a campaign, in order.

@@ -78,8 +78,7 @@ impl Campaigns {
     pub(super) fn remove_site(&mut self, remove: RemoveSite) -> Result<(), Refusal> {
         let RemoveSite { id, expected } = remove;
         let known = self.expect_site(id, expected)?.clone();
-        let members = self.members.iter().filter(|((_, site), _)| *site == id);
-        let campaigns: Vec<_> = members.map(|((campaign, _), _)| *campaign).collect();
+        let campaigns: Vec<_> = self.campaigns_of(id).collect();
         if !campaigns.is_empty() {
             return Err(Refusal::InCampaigns(campaigns));
         }
@@ -138,10 +137,11 @@ impl Campaigns {
 
     /// The campaigns at a site that have slots which are kept up to date.
     fn active_campaigns(&self, id: SiteId) -> Vec<CampaignId> {
-        let is_active = |campaign: &CampaignId| {
-            self.campaigns.get(campaign).is_some_and(|known| known.status.is_active())
-        };
-        let members = self.members.iter().filter(|((_, site), _)| *site == id);
-        members.map(|((campaign, _), _)| *campaign).filter(is_active).collect()
+        self.campaigns_of(id).filter(|campaign| self.is_active(*campaign)).collect()
+    }
+
+    fn campaigns_of(&self, id: SiteId) -> impl Iterator<Item = CampaignId> {
+        let members = self.members.iter().filter(move |((_, site), _)| *site == id);
+        members.map(|((campaign, _), _)| *campaign)
     }
 }

@@ -1,6 +1,6 @@
 //! What is checked once, at the edge: sites, campaigns and the texts of status changes.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use contracts::campaign::{
     Address, CampaignDetails, CampaignSite, DayOfWeek, HoursException, LocalizedName, OpenInterval,
@@ -94,11 +94,9 @@ impl CheckedSite {
             check_text(&field("system"), &identifier.system, [1, NAME_MAX])?;
             check_text(&field("value"), &identifier.value, [1, NAME_MAX])?;
         }
-        details.identifiers.sort_unstable();
-        if details.identifiers.windows(2).any(|pair| pair[0] == pair[1]) {
-            return wrong("identifiers", "must not have the same identifier twice");
-        }
-        check_opening_hours(&mut details.opening_hours)?;
+        sort_distinct("identifiers", &mut details.identifiers, Ord::cmp, "identifier")?;
+        let hours = &mut details.opening_hours;
+        sort_hours("openingHours", hours, OPENING_HOURS_MAX, |it| (Some(it.day), interval(*it)))?;
         check_exceptions(&mut details.exceptions)?;
         Ok(Self { details, zone })
     }
@@ -120,7 +118,7 @@ impl CheckedSite {
         }
         let day = day_of_week(date);
         let hours = self.details.opening_hours.iter().filter(|hours| hours.day == day);
-        hours.map(|OpeningHours { from, to, .. }| OpenInterval { from: *from, to: *to }).collect()
+        hours.copied().map(interval).collect()
     }
 
     /// The exception of a date.
@@ -166,13 +164,10 @@ impl CheckedCampaign {
     pub fn parse(mut details: CampaignDetails) -> Result<Self, InvalidField> {
         check_name("name", &details.name)?;
         check_count("vaccineIds", details.vaccine_ids.len(), [1, VACCINES_MAX])?;
-        details.vaccine_ids.sort_unstable();
         if details.vaccine_ids.iter().any(|id| id.0 < 1) {
             return wrong("vaccineIds", "must be numbers from 1");
         }
-        if details.vaccine_ids.windows(2).any(|pair| pair[0] == pair[1]) {
-            return wrong("vaccineIds", "must not have the same vaccine twice");
-        }
+        sort_distinct("vaccineIds", &mut details.vaccine_ids, Ord::cmp, "vaccine")?;
         check_period(details.from, details.to)?;
         check_range("slotMinutes", details.slot_minutes, SLOT_MINUTES)?;
         check_range("capacity", details.capacity, [1, CAPACITY_MAX])?;
@@ -272,19 +267,48 @@ fn zone(name: &str) -> Checked<TimeZone> {
     }
 }
 
-fn check_opening_hours(hours: &mut [OpeningHours]) -> Checked {
-    check_count("openingHours", hours.len(), [0, OPENING_HOURS_MAX])?;
-    for (index, OpeningHours { from, to, .. }) in hours.iter().enumerate() {
-        if from >= to {
-            return wrong(format!("openingHours[{index}].to"), "must be after from");
-        }
-    }
-    hours.sort_unstable();
-    let overlap = |pair: &[OpeningHours]| pair[0].day == pair[1].day && pair[0].to > pair[1].from;
-    if hours.windows(2).any(overlap) {
-        return wrong("openingHours", "must not overlap");
+/// Sorts items of which no two may be the same.
+fn sort_distinct<T>(
+    field: &str,
+    items: &mut [T],
+    compare: impl Fn(&T, &T) -> Ordering,
+    what: &str,
+) -> Checked {
+    items.sort_unstable_by(&compare);
+    if items.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq()) {
+        return wrong(field, format!("must not have the same {what} twice"));
     }
     Ok(())
+}
+
+/// Sorts hours that may not overlap; `of` says on which day of the week each is, if it matters, and when.
+fn sort_hours<T: Ord>(
+    field: &str,
+    hours: &mut [T],
+    max: usize,
+    of: impl Fn(&T) -> (Option<DayOfWeek>, OpenInterval),
+) -> Checked {
+    check_count(field, hours.len(), [0, max])?;
+    let ends_too_early = |it: &T| {
+        let (_, OpenInterval { from, to }) = of(it);
+        from >= to
+    };
+    if let Some(index) = hours.iter().position(ends_too_early) {
+        return wrong(format!("{field}[{index}].to"), "must be after from");
+    }
+    hours.sort_unstable();
+    let overlap = |pair: &[T]| {
+        let [(day, first), (other, next)] = [of(&pair[0]), of(&pair[1])];
+        day == other && first.to > next.from
+    };
+    if hours.windows(2).any(overlap) {
+        return wrong(field, "must not overlap");
+    }
+    Ok(())
+}
+
+fn interval(OpeningHours { day: _, from, to }: OpeningHours) -> OpenInterval {
+    OpenInterval { from, to }
 }
 
 fn check_exceptions(exceptions: &mut [HoursException]) -> Checked {
@@ -292,11 +316,7 @@ fn check_exceptions(exceptions: &mut [HoursException]) -> Checked {
     for (index, exception) in exceptions.iter_mut().enumerate() {
         check_exception(&format!("exceptions[{index}]."), exception)?;
     }
-    exceptions.sort_by_key(|exception| exception.date);
-    if exceptions.windows(2).any(|pair| pair[0].date == pair[1].date) {
-        return wrong("exceptions", "must not have the same date twice");
-    }
-    Ok(())
+    sort_distinct("exceptions", exceptions, |one, other| one.date.cmp(&other.date), "date")
 }
 
 fn check_exception(
@@ -304,29 +324,22 @@ fn check_exception(
     HoursException { date, hours, note }: &mut HoursException,
 ) -> Checked {
     check_date(&format!("{path}date"), *date)?;
-    check_count(&format!("{path}hours"), hours.len(), [0, INTERVALS_MAX])?;
-    for (index, OpenInterval { from, to }) in hours.iter().enumerate() {
-        if from >= to {
-            return wrong(format!("{path}hours[{index}].to"), "must be after from");
-        }
-    }
-    hours.sort_unstable();
-    if hours.windows(2).any(|pair| pair[0].to > pair[1].from) {
-        return wrong(format!("{path}hours"), "must not overlap");
-    }
+    sort_hours(&format!("{path}hours"), hours, INTERVALS_MAX, |it| (None, *it))?;
     let note = note.iter().map(|note| check_text(&format!("{path}note"), note, [1, LINE_MAX]));
     note.collect()
 }
 
 fn check_date(field: &str, date: Date) -> Checked {
-    check_range("year", date.year(), [2000, 2999])
-        .or_else(|_| wrong(field, "must be from 2000-01-01 to 2999-12-31"))
+    if (2000..=2999).contains(&date.year()) {
+        return Ok(());
+    }
+    wrong(field, "must be from 2000-01-01 to 2999-12-31")
 }
 
 fn check_period(from: Date, to: Date) -> Checked {
     check_date("from", from)?;
     check_date("to", to)?;
-    let days = days_after(from, to) + 1;
+    let days = day_count(from, to);
     if days < 1 {
         return wrong("to", "must not be before from");
     }
@@ -336,9 +349,9 @@ fn check_period(from: Date, to: Date) -> Checked {
     Ok(())
 }
 
-/// How many days a date is after another.
-fn days_after(from: Date, to: Date) -> i32 {
-    (to - from).get_days()
+/// Days from one date to another, both included; below 1 if the second is earlier.
+pub fn day_count(from: Date, to: Date) -> i32 {
+    (to - from).get_days() + 1
 }
 
 fn check_sites(sites: &mut [CampaignSite]) -> Checked {
@@ -351,11 +364,7 @@ fn check_sites(sites: &mut [CampaignSite]) -> Checked {
             check_range(&format!("sites[{index}].capacity"), *capacity, [1, CAPACITY_MAX])?;
         }
     }
-    sites.sort_unstable_by_key(|site| site.site_id);
-    if sites.windows(2).any(|pair| pair[0].site_id == pair[1].site_id) {
-        return wrong("sites", "must not have the same site twice");
-    }
-    Ok(())
+    sort_distinct("sites", sites, |one, other| one.site_id.cmp(&other.site_id), "site")
 }
 
 fn day_of_week(date: Date) -> DayOfWeek {

@@ -95,6 +95,14 @@ pub(super) fn site(tx: &Tx<'_>, id: SiteId) -> Result<Option<SiteRecord>, SqlErr
     tx.find(SITE, &[id.0.into()], rows::site)
 }
 
+/// Each of these sites, if it is there.
+pub(super) fn sites(
+    tx: &Tx<'_>,
+    ids: impl Iterator<Item = SiteId>,
+) -> Result<Vec<Option<SiteRecord>>, SqlError> {
+    tx.find_each(SITE, &keys_of(ids.map(|id| id.0)), rows::site)
+}
+
 pub(super) fn campaign(tx: &Tx<'_>, id: CampaignId) -> Result<Option<CampaignRecord>, SqlError> {
     tx.find(CAMPAIGN, &[id.0.into()], rows::campaign)
 }

@@ -1,7 +1,7 @@
 //! Rows as values, and values as columns.
 
 use contracts::{
-    campaign::{CampaignStatus, CampaignStatusChange, MinuteOfDay},
+    campaign::{CampaignSite, CampaignStatus, CampaignStatusChange, MinuteOfDay},
     ids::{CampaignId, SiteId, SlotId},
 };
 use jiff::civil::Date;
@@ -27,6 +27,11 @@ pub(super) fn site(row: &Row<'_>) -> Result<SiteRecord, SqlError> {
 pub(super) fn campaign(row: &Row<'_>) -> Result<CampaignRecord, SqlError> {
     let (status, details) = (status(row, 1)?, json(row, 4)?);
     Ok(CampaignRecord { details, status, revision: row.int(2)?, changes: row.int(3)? })
+}
+
+/// A row of `site, capacity`.
+pub(super) fn campaign_site(row: &Row<'_>) -> Result<CampaignSite, SqlError> {
+    Ok(CampaignSite { site_id: SiteId(row.int(0)?), capacity: capacity(row, 1)? })
 }
 
 /// A row of `campaign, site, capacity, is_removed, planned_site, planned_campaign`.
