@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use axum::{
-    body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use contracts::{
@@ -17,24 +16,21 @@ use contracts::{
 };
 use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use platform_rest::{
-    json::{Json, Query},
+    json::{Csv, Json, Query},
     openapi::{BodyProblems, Unavailable},
     problem::Problem,
 };
-use platform_store::{PageRange, PageStart};
+use platform_store::{CommandOf, PageRange, PageStart, WriteError};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::office::{CampaignOffice, WRITE_TIMEOUT};
 use crate::domain::{
-    CheckedSite, Command, ImportKey, ImportSite, ImportedSite, InvalidField, Refusal, Reply,
+    CheckedSite, Command, ImportKey, ImportSite, ImportedSite, InvalidField, Refusal,
 };
 
 /// Rows of one import.
 const ROWS_MAX: usize = 2_000;
-
-/// The largest import, 1 MiB.
-const IMPORT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Rows that are imported in one commit.
 const COMMIT_ROWS_MAX: usize = 500;
@@ -101,15 +97,23 @@ pub(super) struct ImportQuery {
 pub(super) async fn import(
     State(office): State<CampaignOffice>,
     Query(ImportQuery { dry_run }): Query<ImportQuery>,
-    headers: HeaderMap,
-    body: Bytes,
+    Csv(body): Csv,
 ) -> Result<Json<SiteImport>, Problem> {
-    check_body(&headers, &body)?;
-    let mut rows = read(&body)?;
-    for chunk in rows.chunks_mut(COMMIT_ROWS_MAX) {
-        office.import(dry_run, chunk).await?;
+    let (mut rows, mut lines, mut sites) = (Vec::new(), Vec::new(), Vec::new());
+    for Row { line, site } in read(&body)? {
+        match site {
+            Ok(site) => {
+                lines.push(line);
+                sites.push(site);
+            }
+            Err(wrong) => rows.push(row_result(line, Err(wrong))),
+        }
     }
-    Ok(Json(SiteImport { dry_run, rows: rows.into_iter().map(Row::into_result).collect() }))
+    let outcomes = office.import(dry_run, sites).await?.into_iter();
+    let outcomes = outcomes.map(|outcome| outcome.map_err(|refusal| wrong_row(&refusal)));
+    rows.extend(lines.into_iter().zip(outcomes).map(|(line, outcome)| row_result(line, outcome)));
+    rows.sort_by_key(|row| row.line);
+    Ok(Json(SiteImport { dry_run, rows }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -159,75 +163,40 @@ pub(super) async fn export(
 }
 
 impl CampaignOffice {
-    /// Imports the rows that are right, in one commit.
-    async fn import(&self, dry_run: bool, rows: &mut [Row]) -> Result<(), Problem> {
-        let imports = rows.iter().filter_map(|row| row.outcome.as_ref().ok()?.as_import());
-        let imports: Vec<_> = imports.cloned().collect();
-        let outcomes = if dry_run {
-            let commands = imports.into_iter().map(Command::ImportSite).collect();
-            let replies = self.queries.decide(commands).await?.into_iter();
-            replies.filter_map(imported).collect::<Vec<_>>()
-        } else {
+    /// What becomes of each site; in a dry run, what would.
+    async fn import(
+        &self,
+        dry_run: bool,
+        sites: Vec<ImportSite>,
+    ) -> Result<Vec<Result<ImportedSite, Refusal>>, Problem> {
+        if dry_run {
+            let commands = sites.into_iter().map(Command::from).collect();
+            let replies = self.queries.decide(commands).await?;
+            return Ok(replies.into_iter().filter_map(ImportSite::reply).collect());
+        }
+        let mut outcomes = Vec::with_capacity(sites.len());
+        for chunk in sites.chunks(COMMIT_ROWS_MAX) {
             let deadline = Instant::now() + WRITE_TIMEOUT;
-            let replies = self.commands.submit_all(imports, deadline).await?;
-            let replies = replies.into_iter().map(|reply| reply.map_err(Into::into));
-            replies.collect::<Result<Vec<_>, platform_store::WriteError>>()?
-        };
-        let right = rows.iter_mut().filter(|row| row.outcome.is_ok());
-        for (row, outcome) in right.zip(outcomes) {
-            row.outcome = outcome.map(Outcome::Imported).map_err(|refusal| wrong_row(&refusal));
+            for reply in self.commands.submit_all(chunk.to_vec(), deadline).await? {
+                outcomes.push(reply.map_err(WriteError::from)?);
+            }
         }
-        Ok(())
+        Ok(outcomes)
     }
 }
 
-fn imported(reply: Reply) -> Option<Result<ImportedSite, Refusal>> {
-    if let Reply::SiteImported(imported) = reply { Some(imported) } else { None }
-}
-
-/// A row, and what becomes of it.
-struct Row {
-    line: u64,
-    outcome: Result<Outcome, InvalidField>,
-}
-
-enum Outcome {
-    Import(Box<ImportSite>),
-    Imported(ImportedSite),
-}
-
-impl Outcome {
-    fn as_import(&self) -> Option<&ImportSite> {
-        match self {
-            Self::Import(import) => Some(import),
-            Self::Imported(_) => None,
-        }
-    }
-}
-
-impl Row {
-    fn into_result(self) -> ImportedRow {
-        let line = self.line;
-        let done = |result, site| ImportedRow {
-            line,
-            result,
-            site_id: Some(site),
-            field: None,
-            reason: None,
-        };
-        let error = |field: String, reason| {
+fn row_result(line: u64, outcome: Result<ImportedSite, InvalidField>) -> ImportedRow {
+    let (result, site) = match outcome {
+        Ok(ImportedSite::Created(id)) => (ImportResult::Created, id),
+        Ok(ImportedSite::Updated(id)) => (ImportResult::Updated, id),
+        Ok(ImportedSite::Unchanged(id)) => (ImportResult::Unchanged, id),
+        Err(InvalidField { field, reason }) => {
             let field = Some(field).filter(|field| !field.is_empty());
-            let result = ImportResult::Error;
-            ImportedRow { line, result, site_id: None, field, reason: Some(reason) }
-        };
-        match self.outcome {
-            Ok(Outcome::Imported(ImportedSite::Created(id))) => done(ImportResult::Created, id),
-            Ok(Outcome::Imported(ImportedSite::Updated(id))) => done(ImportResult::Updated, id),
-            Ok(Outcome::Imported(ImportedSite::Unchanged(id))) => done(ImportResult::Unchanged, id),
-            Ok(Outcome::Import(_)) => error(String::new(), "it was not imported".to_owned()),
-            Err(InvalidField { field, reason }) => error(field, reason),
+            let (result, reason) = (ImportResult::Error, Some(reason));
+            return ImportedRow { line, result, site_id: None, field, reason };
         }
-    }
+    };
+    ImportedRow { line, result, site_id: Some(site), field: None, reason: None }
 }
 
 fn wrong_row(refusal: &Refusal) -> InvalidField {
@@ -250,27 +219,10 @@ fn wrong_row(refusal: &Refusal) -> InvalidField {
     InvalidField { field: field.to_owned(), reason: refusal.to_string() }
 }
 
-fn check_body(headers: &HeaderMap, body: &Bytes) -> Result<(), Problem> {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("text/csv")) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "urn:anticorona:unsupported-media-type",
-            "The body must be CSV",
-        )
-        .field("Content-Type")
-        .detail("send Content-Type: text/csv"));
-    }
-    if body.len() > IMPORT_BYTES_MAX {
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "urn:anticorona:body-too-large",
-            "The body is too large",
-        )
-        .detail(format!("at most {IMPORT_BYTES_MAX} bytes")));
-    }
-    Ok(())
+/// A row, and the line on which it begins.
+struct Row {
+    line: u64,
+    site: Result<ImportSite, InvalidField>,
 }
 
 /// The rows of a file. A file whose columns are wrong is refused whole.
@@ -294,8 +246,7 @@ fn read(body: &[u8]) -> Result<Vec<Row>, Problem> {
             return Err(Problem::invalid(None, format!("must have at most {ROWS_MAX} rows")));
         }
         let line = record.position().map_or(0, csv::Position::line);
-        let outcome = Cells::new(&columns, &record).site();
-        rows.push(Row { line, outcome: outcome.map(|import| Outcome::Import(Box::new(import))) });
+        rows.push(Row { line, site: Cells::new(&columns, &record).site() });
     }
     Ok(rows)
 }

@@ -43,6 +43,20 @@ async fn every_row_has_a_result_and_a_dry_run_writes_nothing() {
     assert_eq!((&site["address"]["city"], &site["phone"]), (&json!("Busan"), &json!("+82 2 123")));
 }
 
+/// It takes several commits; a row may be about a site that one of them has created.
+#[tokio::test]
+async fn a_long_file_is_imported_as_its_dry_run_said() {
+    let app = start();
+    let row = |id: usize| format!("hira,{id},보건소,1,Seoul,KR-11,112,Asia/Seoul,");
+    let rows: Vec<_> = (0..700).map(|number| row(number % 600)).collect();
+    let rows = file(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let dry = import(&app, "?dryRun=true", &rows).await.json();
+    let done = import(&app, "", &rows).await.json();
+    assert_eq!(dry["rows"], done["rows"]);
+    assert_eq!(done["rows"][599], json!({"line": 601, "result": "created", "siteId": 600}));
+    assert_eq!(done["rows"][699], json!({"line": 701, "result": "unchanged", "siteId": 100}));
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_table_of_sites_is_refused_whole() {
     let app = start();
