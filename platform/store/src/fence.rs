@@ -70,7 +70,7 @@ pub(crate) struct Fences {
 
 impl Default for Fences {
     fn default() -> Self {
-        let (set, unknown) = Default::default();
+        let (set, unknown) = (AtomicUsize::new(0), watch::Sender::new(0));
         Self { set, unknown, started_at: Instant::now() }
     }
 }

@@ -39,6 +39,7 @@ pub use places::*;
 pub use records::*;
 pub use reservations::{ReservationBlock, ReservationRecord, Reservations};
 pub use slots::Slots;
+use values::doses;
 pub use values::{Doses, NAME_MAX, Name, PoolId, STOCK_MAX, claims};
 
 /// The pools and reservations that a batch of commands names.
@@ -157,8 +158,7 @@ impl Ledger {
                 // There is no booking, only somebody who wants one.
                 return self.claim(&hold.clone().into(), ReservationState::Booked).map(drop);
             }
-            let doses: Vec<_> = hold.claims.iter().copied().filter(|id| !id.is_slot()).collect();
-            self.check_pools(&doses)?;
+            self.check_pools(&doses(&hold.claims))?;
             Slots::add_missing(&hold.claims, &mut self.pools);
             self.take(&hold.clone().into(), 1, ReservationState::Booked);
             each_pool(&mut self.pools, &hold.claims, Pool::overcommit);
@@ -223,7 +223,7 @@ impl Ledger {
         let in_hand_max = ((free - count) / AHEAD_SHARE).min(AHEAD_MAX.into());
         let granted = now + ahead.min(in_hand_max - in_hand).clamp(0, free - now);
         if count > 0 && granted == 0 {
-            let doses: Vec<_> = hold.claims.iter().copied().filter(|id| !id.is_slot()).collect();
+            let doses = doses(&hold.claims);
             let is_slot_full = doses.is_empty() || self.free(&doses) > 0;
             return Err(if is_slot_full { Refusal::SlotFull } else { Refusal::SoldOut });
         }
@@ -336,7 +336,7 @@ impl Ledger {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
             Some(known) if !known.is_released() => known.claims.to_vec(),
             // Who comes without a booking takes no place.
-            Some(_) | None => claims.iter().copied().filter(|id| !id.is_slot()).collect(),
+            Some(_) | None => doses(claims),
         };
         self.check_pools(&claims)?;
         let is_known = known.is_some();

@@ -3,7 +3,6 @@
 use contracts::{
     campaign::{Campaign, CampaignDetails, Slot, SlotDay, SlotDays},
     event::{BookingChanged, DomainEvent, StockChanged},
-    ids::{CampaignId, SiteId},
     vaccine::Vaccine,
 };
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
@@ -102,16 +101,14 @@ impl EventHandler for Ledger {
 
 /// None with a capacity that is out of range: `campaign` publishes none.
 fn plan_slots(SlotDays { days }: &SlotDays) -> PlanSlots {
-    let of_day = |SlotDay { campaign_id: campaign, site_id: site, slots, .. }: &_| {
-        let (campaign, site): (CampaignId, SiteId) = (*campaign, *site);
-        let planned = move |Slot { slot_id: slot, starts_at, capacity, .. }: &_| {
-            let place = SlotPlace { campaign, site, starts_at: *starts_at };
-            let capacity = Doses::parse(i64::from(*capacity))?;
-            Some(SlotCapacity { slot: *slot, place, capacity })
-        };
-        slots.iter().filter_map(planned).collect::<Vec<_>>()
-    };
-    PlanSlots(days.iter().flat_map(of_day).collect())
+    let slots = days.iter().flat_map(|day| day.slots.iter().map(move |slot| (day, slot)));
+    let planned = slots.filter_map(|(day, slot)| {
+        let SlotDay { campaign_id: campaign, site_id: site, .. } = *day;
+        let Slot { slot_id: slot, starts_at, capacity, .. } = *slot;
+        let place = SlotPlace { campaign, site, starts_at };
+        Some(SlotCapacity { slot, place, capacity: Doses::parse(capacity.into())? })
+    });
+    PlanSlots(planned.collect())
 }
 
 fn change_campaign(Campaign { campaign_id: id, details, status, .. }: Campaign) -> RecordCampaign {

@@ -12,6 +12,8 @@ problem_responses! {
     pub(super) InUse = 409;
     /// There is no such reservation of this vaccine
     pub(super) NoSuchReservation = 404;
+    /// The ledger does not know such a slot
+    pub(super) NoSuchSlot = 404;
     /// Sold out; or the id was used before
     pub(super) NotHeld = 409;
     /// The dose was administered; or there is a booking, which has to be cancelled instead

@@ -6,10 +6,12 @@ use platform_rest::{
     json::{Id, Json},
     openapi::Unavailable,
     problem::Problem,
-    problem_responses,
 };
 
-use super::{problems::problem, stock::Stock};
+use super::{
+    problems::{NoSuchSlot, problem},
+    stock::Stock,
+};
 use crate::domain::Refusal;
 
 /// Shows how many places of a slot there are, and how many are taken
@@ -24,9 +26,4 @@ pub(super) async fn slot(
 ) -> Result<Json<SlotCount>, Problem> {
     let known = stock.queries.slot(SlotId(id)).await?;
     known.map(Json).ok_or_else(|| problem(Refusal::NoSuchSlot))
-}
-
-problem_responses! {
-    /// The ledger does not know such a slot
-    NoSuchSlot = 404;
 }

@@ -19,6 +19,11 @@ impl PoolId {
     pub fn is_slot(self) -> bool {
         self.0 < 0
     }
+
+    /// The slot, if it is one.
+    pub fn slot(self) -> Option<SlotId> {
+        self.is_slot().then_some(SlotId(-self.0))
+    }
 }
 
 impl From<SlotId> for PoolId {
@@ -42,6 +47,11 @@ impl From<PoolId> for VaccineId {
 /// What a booking claims: a dose, and a place if it is of a slot.
 pub fn claims(vaccine: VaccineId, slot: Option<SlotId>) -> Vec<PoolId> {
     [vaccine.into()].into_iter().chain(slot.map(PoolId::from)).collect()
+}
+
+/// Those of these claims that are doses.
+pub(super) fn doses(claims: &[PoolId]) -> Vec<PoolId> {
+    claims.iter().copied().filter(|id| !id.is_slot()).collect()
 }
 
 /// A pool's name: 1 to [`NAME_MAX`] characters, no control characters; space around it is removed.

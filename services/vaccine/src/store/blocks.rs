@@ -144,11 +144,10 @@ fn claims(pools: &[PoolId]) -> String {
 /// Patterns of the claims that have this pool, alone and with another one; of any claims, if there is none. A vaccine is
 /// claimed first, and a slot last.
 fn claiming(pool: Option<PoolId>) -> [String; 2] {
-    match pool {
-        None => ["%", "%"].map(str::to_owned),
-        Some(PoolId(id)) if PoolId(id).is_slot() => [format!("[{id}]"), format!("%,{id}]")],
-        Some(PoolId(id)) => [format!("[{id}]"), format!("[{id},%")],
-    }
+    let Some(pool) = pool else { return ["%", "%"].map(str::to_owned) };
+    let PoolId(id) = pool;
+    let with_another = if pool.is_slot() { format!("%,{id}]") } else { format!("[{id},%") };
+    [format!("[{id}]"), with_another]
 }
 
 /// What the lists of blocks are about: whether any is held, any is aborted, and all are released.
@@ -183,9 +182,7 @@ pub(super) fn orphaned_of(
 ) -> Result<Vec<ReservationId>, SqlError> {
     let [alone, with] = claiming(of);
     let [alone, with] = [alone.as_str().into(), with.as_str().into()];
-    let times = [until.into(), future.into()];
-    let [until, future] = times;
-    let params = [owner.0.into(), until, future, blocks_max(limit), alone, with];
+    let params = [owner.0.into(), until.into(), future.into(), blocks_max(limit), alone, with];
     let blocks = tx.all(ORPHANED_HOLDS_OF, &params, block)?;
     Ok(in_state(&blocks, ReservationState::Held, limit))
 }

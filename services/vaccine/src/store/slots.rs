@@ -58,7 +58,7 @@ pub(super) fn load<'a>(
     ledger: &mut Ledger,
     pools: impl Iterator<Item = &'a PoolId>,
 ) -> Result<(), SqlError> {
-    let keys: Vec<_> = pools.filter(|id| id.is_slot()).map(|id| [(-id.0).into()]).collect();
+    let keys: Vec<_> = pools.filter_map(|id| Some([id.slot()?.0.into()])).collect();
     let of_slots = tx.find_each(LOAD_SLOT, &keys, |row| {
         let campaign = row.int_or_null(7)?.map(|_| campaign(row, 7)).transpose()?;
         Ok((SlotId(row.int(0)?), place(row)?, pool(row)?, campaign))
@@ -133,8 +133,7 @@ fn campaign(row: &Row<'_>, first: usize) -> Result<SlotCampaign, SqlError> {
 }
 
 fn status(code: i64) -> Option<CampaignStatus> {
-    use CampaignStatus::{Closed, Draft, Open, Paused, Scheduled};
-    [Draft, Scheduled, Open, Paused, Closed].into_iter().find(|status| code_of(*status) == code)
+    CampaignStatus::ALL.into_iter().find(|status| code_of(*status) == code)
 }
 
 fn code_of(status: CampaignStatus) -> i64 {
@@ -152,9 +151,10 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     let (mut inserted, mut updated) = (Vec::new(), Vec::new());
     let mut located: BTreeMap<_, _> =
         ledger.slots.places.changes().map(|(id, place, _)| (id, place)).collect();
-    for (id, pool, change) in ledger.pools.changes().filter(|(id, ..)| id.is_slot()) {
-        let [slot, places, taken] = [-id.0, pool.stock.count(), pool.taken].map(Into::into);
-        let overcommitted = pool.overcommitted.into();
+    for (id, pool, change) in ledger.pools.changes() {
+        let Some(SlotId(slot)) = id.slot() else { continue };
+        let [slot, places, taken, overcommitted] =
+            [slot, pool.stock.count(), pool.taken, pool.overcommitted].map(Into::into);
         if change == RowChange::Inserted {
             let place = located.remove(id);
             inserted.push([
@@ -170,12 +170,11 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
             updated.push([slot, places, taken, overcommitted]);
         }
     }
-    let located: Vec<_> = located
-        .into_iter()
-        .map(|(id, SlotPlace { campaign, site, starts_at })| {
-            [(-id.0).into(), campaign.0.into(), site.0.into(), (*starts_at).into()]
-        })
-        .collect();
+    let located = located.into_iter().filter_map(|(id, place)| {
+        let SlotPlace { campaign, site, starts_at } = *place;
+        Some([id.slot()?.0.into(), campaign.0.into(), site.0.into(), starts_at.into()])
+    });
+    let located: Vec<_> = located.collect();
     tx.execute_each(INSERT_SLOT, &inserted)?;
     tx.execute_each(UPDATE_PLACES, &updated)?;
     tx.execute_each(UPDATE_PLACE, &located)?;
