@@ -242,6 +242,9 @@ pub struct CampaignDetails {
     /// People in each slot.
     #[schema(minimum = 1, maximum = 10_000)]
     pub capacity: u32,
+    /// Where its doses come from.
+    #[serde(default)]
+    pub doses: DoseSource,
     /// Where, each site once.
     #[serde(default)]
     #[schema(max_items = 2_000)]
@@ -266,6 +269,19 @@ pub struct CampaignDetails {
 
 fn one() -> u8 {
     1
+}
+
+/// Where the doses of a campaign come from.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DoseSource {
+    /// The central stock of each vaccine.
+    #[default]
+    Central,
+    /// The lots of each site: a booking needs a dose there that is valid on its date.
+    SiteLots,
 }
 
 /// `DRAFT → SCHEDULED → OPEN ⇄ PAUSED`; from any of the last three to `CLOSED`.

@@ -48,6 +48,10 @@ id!(
     SlotId(i64)
 );
 id!(
+    /// A lot of a vaccine at a site; numbered from 1 by `vaccine`.
+    LotId(i64)
+);
+id!(
     /// The citizen a booking belongs to, as the caller names them. Never logged.
     UserId(i64)
 );

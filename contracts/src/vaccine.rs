@@ -17,6 +17,8 @@ use crate::{
     number::{self, PositiveNumber, Whole},
 };
 
+pub mod lots;
+
 /// Doses that one [`HoldBlock`] may want now, and blocks in a [`HoldBatch`]; more is refused whole.
 pub const HOLDS_MAX: usize = 512;
 

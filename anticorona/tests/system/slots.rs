@@ -31,9 +31,13 @@ fn site() -> Value {
 
 /// Four slots on each of six days, of a vaccine at site 1.
 async fn open_campaign(target: &Target, vaccine: i64) {
+    open_campaign_with(target, vaccine, "CENTRAL").await;
+}
+
+async fn open_campaign_with(target: &Target, vaccine: i64, doses: &str) {
     let campaign = json!({
         "name": {"ko": "겨울"}, "vaccineIds": [vaccine], "sites": [{"siteId": 1}], "from": "2099-01-05",
-        "to": "2099-01-10", "slotMinutes": 45, "capacity": PLACES
+        "to": "2099-01-10", "slotMinutes": 45, "capacity": PLACES, "doses": doses
     });
     for (path, body) in [("/sites", site()), ("/campaigns", campaign)] {
         let created = send(target, Request::post_json(path, &body)).await;
@@ -107,6 +111,47 @@ async fn every_place_is_booked_once(system: &TestSystem, replicas: u16) {
     let doses = SLOTS * PLACES;
     let vaccine = register_vaccine(&system.vaccine(), doses + 50).await;
     open_campaign(&system.target(CAMPAIGN), vaccine).await;
+    let expected: BTreeMap<i64, i64> = (1..=SLOTS).map(|slot| (slot, PLACES)).collect();
+    assert_eq!(book_all(system, replicas, vaccine).await, expected);
+    wait_until_taken(&system.vaccine(), vaccine, doses).await;
+    for slot in 1..=SLOTS {
+        let counted = get(&system.vaccine(), &format!("/slots/{slot}")).await;
+        assert_eq!((&counted["taken"], &counted["overcommitted"]), (&json!(PLACES), &json!(0)));
+    }
+    let booked = bookings(&system.booking(0)).await.len();
+    assert_eq!(i64::try_from(booked).unwrap(), doses);
+}
+
+/// Every dose of the lots is booked, and none for a date after its expiry.
+async fn every_dose_of_the_lots_is_booked_once(system: &TestSystem, replicas: u16) {
+    let ledger = &system.vaccine();
+    let vaccine = register_vaccine(ledger, 0).await;
+    for (number, expires_on, doses) in [("A", "2099-01-07", 25), ("B", "2099-01-31", 30)] {
+        let lot = json!({
+            "siteId": 1, "vaccineId": vaccine, "number": number, "expiresOn": expires_on, "doses": doses,
+            "reason": "a test", "actor": "me"
+        });
+        let received = send(ledger, Request::post_json("/lots", &lot)).await;
+        assert_eq!(received.status, 201, "{}", received.text());
+    }
+    open_campaign_with(&system.target(CAMPAIGN), vaccine, "SITE_LOTS").await;
+    let counts = book_all(system, replicas, vaccine).await;
+    assert_eq!(counts.values().sum::<i64>(), 55, "{counts:?}");
+    // Four slots a day: those after the seventh of January.
+    let late: i64 = counts.range(13..).map(|(_, count)| count).sum();
+    assert!(late <= 30, "{counts:?}");
+    let path = format!("/stocks/1/{vaccine}");
+    let all_taken = |stock: &Value| stock["pools"][0] == json!({"doses": 55, "taken": 55});
+    eventually(ledger, &path, all_taken).await;
+    let stock = get(ledger, &path).await;
+    assert_eq!(stock["pools"][1], json!({"after": "2099-01-07", "doses": 30, "taken": late}));
+    assert_eq!((&stock["overcommitted"], bookings(&system.booking(0)).await.len()), (&json!(0), 55));
+    let central = get(ledger, &format!("/vaccines/{vaccine}")).await;
+    assert_eq!(central["bookQty"], 0, "none of the central stock");
+}
+
+/// Books every slot until it is refused, at all replicas at once: the bookings of each slot.
+async fn book_all(system: &TestSystem, replicas: u16, vaccine: i64) -> BTreeMap<i64, i64> {
     let (status, first) = booked(&system.booking(0), vaccine, SLOTS).await;
     assert_eq!(status, 201, "{first}");
     let counts = Arc::new(Mutex::new(BTreeMap::from([(SLOTS, 1)])));
@@ -132,15 +177,21 @@ async fn every_place_is_booked_once(system: &TestSystem, replicas: u16) {
         let summary = load.await.unwrap();
         assert!(summary.count(409) > 0, "{summary:?}");
     }
-    let expected: BTreeMap<i64, i64> = (1..=SLOTS).map(|slot| (slot, PLACES)).collect();
-    assert_eq!(*counts.lock().unwrap(), expected);
-    wait_until_taken(&system.vaccine(), vaccine, doses).await;
-    for slot in 1..=SLOTS {
-        let counted = get(&system.vaccine(), &format!("/slots/{slot}")).await;
-        assert_eq!((&counted["taken"], &counted["overcommitted"]), (&json!(PLACES), &json!(0)));
-    }
-    let booked = bookings(&system.booking(0)).await.len();
-    assert_eq!(i64::try_from(booked).unwrap(), doses);
+    let counts = counts.lock().unwrap();
+    counts.clone()
+}
+
+#[tokio::test]
+async fn every_dose_of_the_lots_is_booked_once_on_sqlite() {
+    let system = TestSystem::in_processes(1).await;
+    every_dose_of_the_lots_is_booked_once(&system, 1).await;
+}
+
+#[tokio::test]
+async fn every_dose_of_the_lots_is_booked_once_by_three_bookings_and_two_vaccines_on_postgres() {
+    let environment = environment::postgres_and_nats().await;
+    let system = TestSystem::in_processes_of(environment, 2, 3).await;
+    every_dose_of_the_lots_is_booked_once(&system, 3).await;
 }
 
 #[tokio::test]

@@ -71,6 +71,21 @@ impl<K: Ord, V> ChangeSet<K, V> {
         }
     }
 
+    /// The row, to be changed; a new one, if there is none.
+    pub fn get_mut_or_default(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        let new = || (V::default(), Some(RowChange::Inserted));
+        let (value, change) = self.rows.entry(key).or_insert_with(new);
+        if *change == Some(RowChange::Deleted) {
+            *value = V::default();
+            *change = Some(RowChange::Updated);
+        }
+        change.get_or_insert(RowChange::Updated);
+        value
+    }
+
     /// Inserts a row, or replaces it.
     pub fn insert(&mut self, key: K, value: V) {
         let change = match self.rows.get(&key) {

@@ -10,7 +10,7 @@ use axum::{
 };
 use contracts::{
     ids::{ReservationId, VaccineId},
-    vaccine::{Reservation, Vaccine, VaccineBody, VaccineChange},
+    vaccine::{Reservation, Vaccine, VaccineBody, VaccineChange, lots::Lot},
 };
 use platform_rest::{
     etag::{self, IfMatch},
@@ -32,13 +32,14 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        ChangeVaccine, ConfirmHold, Doses, HoldDose, HoldDoses, NAME_MAX, Name, Pool, PoolId,
-        Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
+        ChangeVaccine, ConfirmHold, Doses, HoldDose, HoldDoses, NAME_MAX, Name, Pool, Refusal,
+        RegisterVaccine, ReleaseReservation, RemoveVaccine, STOCK_MAX,
     },
     events::vaccine,
 };
 
 mod batches;
+mod lots;
 mod problems;
 mod slots;
 mod stock;
@@ -55,7 +56,7 @@ const VACCINES: Collection =
     Collection { plural: "vaccines", singular: "vaccine", is_personal: false, searches: &[] };
 
 pub(crate) const COLLECTIONS: ServiceCollections =
-    ServiceCollections { service: "vaccine", collections: &[VACCINES] };
+    ServiceCollections { service: "vaccine", collections: &[VACCINES, lots::LOTS] };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -63,7 +64,9 @@ pub(crate) const COLLECTIONS: ServiceCollections =
         title = "anticorona vaccine",
         description = "The stock ledger: how many doses there are, and how many are taken."
     ),
-    components(schemas(Problem, Vaccine, HalItem<Vaccine>, HalPage<Vaccine>))
+    components(schemas(
+        Problem, Vaccine, HalItem<Vaccine>, HalPage<Vaccine>, Lot, HalItem<Lot>, HalPage<Lot>
+    ))
 )]
 struct Document;
 
@@ -78,6 +81,12 @@ fn routes() -> OpenApiRouter<Stock> {
         .routes(routes!(batches::hold_many, batches::orphaned))
         .routes(routes!(batches::abort_many))
         .routes(routes!(slots::slot))
+        .routes(routes!(lots::list, lots::receive))
+        .routes(routes!(lots::searches))
+        .routes(routes!(lots::find_by_site_id))
+        .routes(routes!(lots::show))
+        .routes(routes!(lots::change))
+        .routes(routes!(lots::site_stock))
 }
 
 /// The routes of the stock ledger.
@@ -208,9 +217,9 @@ async fn remove(
     Id(id): Id<i64>,
     if_match: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let pool = PoolId(id);
-    let expected = stock.expected(pool, &if_match).await?;
-    stock.submit(RemoveVaccine { pool, expected }).await?.map_err(problem)?;
+    let vaccine = VaccineId(id);
+    let expected = stock.expected(vaccine, &if_match).await?;
+    stock.submit(RemoveVaccine { vaccine, expected }).await?.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -254,7 +263,7 @@ async fn release(
 ) -> Result<StatusCode, Problem> {
     let release = ReleaseReservation {
         reservation: ReservationId(path.reservation),
-        of: Some(PoolId(path.id)),
+        of: Some(VaccineId(path.id).into()),
         at: clock::now(),
     };
     stock.submit(release).await?.map_err(problem)?;
@@ -351,7 +360,7 @@ fn without_owner(vaccine: i64, reservation: Uuid) -> HoldDose {
     HoldDose {
         reservation: ReservationId(reservation),
         owner: None,
-        claims: vec![PoolId(vaccine)],
+        claims: vec![VaccineId(vaccine).into()],
         at: clock::now(),
     }
 }
@@ -364,9 +373,9 @@ impl Stock {
         (name, stock): (Option<Name>, Option<Doses>),
         if_match: &IfMatch,
     ) -> Result<Response, Problem> {
-        let pool = PoolId(id);
-        let expected = self.expected(pool, if_match).await?;
-        let change = ChangeVaccine { pool, name, stock, expected, at: clock::now() };
+        let vaccine_id = VaccineId(id);
+        let expected = self.expected(vaccine_id, if_match).await?;
+        let change = ChangeVaccine { vaccine: vaccine_id, name, stock, expected, at: clock::now() };
         let changed = self.submit(change).await?.map_err(problem)?;
         if stock.is_some() {
             self.refusals_expire().await;
@@ -375,7 +384,7 @@ impl Stock {
     }
 
     /// The state that a change is meant for; the commit of the change checks it again.
-    async fn expected(&self, id: PoolId, if_match: &IfMatch) -> Result<Option<Pool>, Problem> {
+    async fn expected(&self, id: VaccineId, if_match: &IfMatch) -> Result<Option<Pool>, Problem> {
         let find = async {
             let known = self.queries.pool(id).await?;
             known.ok_or_else(|| problem(Refusal::NoSuchPool))

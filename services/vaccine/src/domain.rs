@@ -1,6 +1,7 @@
 //! The decisions of the stock ledger. No async, no I/O, no clock, no randomness.
 //!
-//! The ledger counts *pools*: the doses of a vaccine, the places of a slot. A reservation claims one unit of every pool
+//! The ledger counts *pools*: the doses of a vaccine, those of a site that can be used after a date, the places of a
+//! slot. A reservation claims one unit of every pool
 //! that it names, all or none: a dose, or a dose and a place.
 //!
 //! Doses are held in *blocks* of reservations whose ids follow each other: those that are wanted now, as many as are
@@ -23,24 +24,29 @@
 //! where every unit is taken: the pool is then *overcommitted*.
 
 use contracts::{
-    ids::{ReservationId, StoreId},
+    ids::{LotId, ReservationId, StoreId, VaccineId},
     vaccine::{AHEAD_MAX, AHEAD_SHARE, ReservationState},
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
 
+mod claims;
+mod lots;
 mod places;
 mod records;
 mod reservations;
+mod site_stock;
 mod slots;
 mod values;
 
+pub use lots::*;
 pub use places::*;
 pub use records::*;
 pub use reservations::{ReservationBlock, ReservationRecord, Reservations};
+pub use site_stock::SiteStock;
 pub use slots::Slots;
 use values::doses;
-pub use values::{Doses, NAME_MAX, Name, PoolId, STOCK_MAX, claims};
+pub use values::{Doses, LotNumber, NAME_MAX, Name, PoolId, STOCK_MAX, SiteStockId, claims};
 
 /// The pools and reservations that a batch of commands names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +57,8 @@ pub struct Ledger {
     pub reservations: Reservations,
     /// Slots, and their campaigns.
     pub slots: Slots,
+    /// The doses of sites, by lot.
+    pub site_stocks: SiteStocks,
     /// The highest number of a pool ever given.
     pub last_pool: i64,
 }
@@ -78,34 +86,41 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
             ledger.slots.change_campaign(change);
             Reply::CampaignChanged
         }
+        Command::ReceiveLot(receive) => Reply::LotReceived(ledger.receive_lot(receive)),
+        Command::ChangeLot(change) => Reply::LotChanged(ledger.site_stocks.change(change)),
     }
 }
 
-/// Why a hold of unknown reservations is refused, if every dose or every place is taken: the reply of [`decide`],
+/// Why a hold of unknown reservations is refused, if nothing is left of what it claims, or it cannot be booked: the reply of [`decide`],
 /// without a change.
 pub fn sold_out(ledger: &Ledger, hold: &HoldDoses) -> Option<Refusal> {
     let is_unknown = matches!(ledger.known(hold), Ok(None));
-    let refusal = ledger.room(hold).err().filter(|_| is_unknown);
-    refusal.filter(|refusal| matches!(refusal, Refusal::SoldOut | Refusal::SlotFull))
+    no_room(ledger, hold).filter(|_| is_unknown)
+}
+
+/// Why there is no room for a hold, as far as that may be otherwise in a moment.
+pub fn no_room(ledger: &Ledger, hold: &HoldDoses) -> Option<Refusal> {
+    let refusal = ledger.room(&ledger.located(hold)).err();
+    refusal.filter(|refusal| refusal.is_of_the_moment())
 }
 
 impl Ledger {
     fn register(&mut self, RegisterVaccine { name, stock, at: _ }: &RegisterVaccine) -> Reply {
         self.last_pool += 1;
-        let id = PoolId(self.last_pool);
+        let id = VaccineId(self.last_pool);
         let pool = Pool { name: name.clone(), stock: *stock, taken: 0, overcommitted: 0 };
-        self.pools.insert(id, pool.clone());
+        self.pools.insert(id.into(), pool.clone());
         Reply::Registered(id, pool)
     }
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
-        let ChangeVaccine { pool: id, name, stock, expected, at: _ } = change;
+        let ChangeVaccine { vaccine: id, name, stock, expected, at: _ } = change;
         let Pool { taken, stock: stock_before, name: _, overcommitted: _ } =
             *self.expect(*id, expected.as_ref())?;
         if stock.is_some_and(|stock| stock.count() < taken && stock < stock_before) {
             return Err(Refusal::StockBelowTaken { taken });
         }
-        let pool = self.pools.get_mut(id).ok_or(Refusal::NoSuchPool)?;
+        let pool = self.pools.get_mut(&(*id).into()).ok_or(Refusal::NoSuchPool)?;
         if let Some(name) = name {
             pool.name = name.clone();
         }
@@ -116,18 +131,28 @@ impl Ledger {
         Ok(ChangedPool { id: *id, pool: pool.clone(), stock_before })
     }
 
-    fn remove(&mut self, RemoveVaccine { pool, expected }: &RemoveVaccine) -> Result<(), Refusal> {
-        let taken = self.expect(*pool, expected.as_ref())?.taken;
+    fn remove(
+        &mut self,
+        RemoveVaccine { vaccine, expected }: &RemoveVaccine,
+    ) -> Result<(), Refusal> {
+        let taken = self.expect(*vaccine, expected.as_ref())?.taken;
         if taken > 0 {
             return Err(Refusal::InUse { taken });
         }
-        self.pools.remove(pool);
+        self.pools.remove(&(*vaccine).into());
         Ok(())
     }
 
+    fn receive_lot(&mut self, receive: &ReceiveLot) -> Result<(LotId, LotRecord), Refusal> {
+        if self.pools.get(&receive.stock.vaccine.into()).is_none() {
+            return Err(Refusal::NoSuchPool);
+        }
+        self.site_stocks.receive(receive)
+    }
+
     /// A pool, if its name and its stock are still as its caller has seen them.
-    fn expect(&self, id: PoolId, expected: Option<&Pool>) -> Result<&Pool, Refusal> {
-        let pool = self.pools.get(&id).ok_or(Refusal::NoSuchPool)?;
+    fn expect(&self, id: VaccineId, expected: Option<&Pool>) -> Result<&Pool, Refusal> {
+        let pool = self.pools.get(&id.into()).ok_or(Refusal::NoSuchPool)?;
         let is_other = |seen: &Pool| (&seen.name, seen.stock) != (&pool.name, pool.stock);
         if expected.is_some_and(is_other) {
             return Err(Refusal::Stale);
@@ -158,10 +183,11 @@ impl Ledger {
                 // There is no booking, only somebody who wants one.
                 return self.claim(&hold.clone().into(), ReservationState::Booked).map(drop);
             }
+            let hold = hold.clone().into();
+            let hold = self.located(&hold).into_owned();
             self.check_pools(&doses(&hold.claims))?;
-            Slots::add_missing(&hold.claims, &mut self.pools);
-            self.take(&hold.clone().into(), 1, ReservationState::Booked);
-            each_pool(&mut self.pools, &hold.claims, Pool::overcommit);
+            self.take_unguarded(&hold);
+            self.record(&hold, 1, ReservationState::Booked);
             return Ok(());
         };
         match known.state {
@@ -180,9 +206,10 @@ impl Ledger {
 
     /// The guard against overselling: a unit of every pool for each reservation that there is room for.
     fn claim(&mut self, hold: &HoldDoses, state: ReservationState) -> Result<HeldBlock, Refusal> {
-        let count = self.room(hold)?;
+        let hold = self.located(hold).into_owned();
+        let count = self.room(&hold)?;
         if count > 0 {
-            self.take(hold, count, state);
+            self.take(&hold, count, state);
         }
         self.granted(&hold.claims, count)
     }
@@ -193,7 +220,11 @@ impl Ledger {
     }
 
     fn take(&mut self, hold: &HoldDoses, count: u32, state: ReservationState) {
-        each_pool(&mut self.pools, &hold.claims, |pool| pool.taken += i64::from(count));
+        self.take_units(&hold.claims, count);
+        self.record(hold, count, state);
+    }
+
+    fn record(&mut self, hold: &HoldDoses, count: u32, state: ReservationState) {
         let block = ReservationBlock {
             owner: hold.owner,
             claims: hold.claims.clone(),
@@ -201,15 +232,6 @@ impl Ledger {
             states: (0..count).map(|_| state).collect(),
         };
         self.reservations.insert(hold.first, block);
-    }
-
-    /// Of no pool there is nothing to take.
-    fn check_pools(&self, claims: &[PoolId]) -> Result<(), Refusal> {
-        match claims.iter().find(|id| self.pools.get(id).is_none()) {
-            Some(id) if id.is_slot() => Err(Refusal::NoSuchSlot),
-            None if !claims.is_empty() => Ok(()),
-            Some(_) | None => Err(Refusal::NoSuchPool),
-        }
     }
 
     /// How many reservations of a block are granted: first those that are wanted now; with what its owner then has
@@ -223,23 +245,9 @@ impl Ledger {
         let in_hand_max = ((free - count) / AHEAD_SHARE).min(AHEAD_MAX.into());
         let granted = now + ahead.min(in_hand_max - in_hand).clamp(0, free - now);
         if count > 0 && granted == 0 {
-            let doses = doses(&hold.claims);
-            let is_slot_full = doses.is_empty() || self.free(&doses) > 0;
-            return Err(if is_slot_full { Refusal::SlotFull } else { Refusal::SoldOut });
+            return Err(self.refusal(&hold.claims));
         }
         Ok(u32::try_from(granted).unwrap_or_default())
-    }
-
-    /// How many reservations with these claims the pools have room for.
-    fn free(&self, claims: &[PoolId]) -> i64 {
-        let pools = claims.iter().filter_map(|id| Some((id, self.pools.get(id)?)));
-        let free = pools.map(|(id, pool)| pool.free().max(0) / units(claims, *id));
-        free.min().unwrap_or_default()
-    }
-
-    fn name(&self, claims: &[PoolId]) -> Result<Name, Refusal> {
-        let first = claims.first().and_then(|id| self.pools.get(id));
-        first.map(|pool| pool.name.clone()).ok_or(Refusal::NoSuchPool)
     }
 
     fn release(
@@ -255,7 +263,8 @@ impl Ledger {
             self.prevent(id, None, ReservationState::Released, at);
             return Ok(());
         };
-        if of.is_some_and(|pool| !known.claims.is_empty() && !known.claims.contains(&pool)) {
+        let is_of = |pool| known.claims.iter().any(|id| id.requested() == pool);
+        if of.is_some_and(|pool| !known.claims.is_empty() && !is_of(pool)) {
             return Err(Refusal::NoSuchReservation);
         }
         if known.state == ReservationState::Administered {
@@ -285,10 +294,8 @@ impl Ledger {
     fn give_back(&mut self, id: ReservationId, state: ReservationState) {
         let Some(known) = self.reservations.get(&id) else { return };
         if !known.is_released() {
-            each_pool(&mut self.pools, known.claims, |pool| {
-                pool.taken -= 1;
-                pool.reduce_overcommitted();
-            });
+            let claims = known.claims.to_vec();
+            self.give_back_units(&claims);
         }
         self.reservations.set_state(&id, state);
     }
@@ -341,12 +348,7 @@ impl Ledger {
         self.check_pools(&claims)?;
         let is_known = known.is_some();
         self.give_back(*id, ReservationState::Administered);
-        for claim in &claims {
-            if let Some(pool) = self.pools.get_mut(claim) {
-                // A dose is gone, a place remains: it was used.
-                if claim.is_slot() { pool.take_again() } else { pool.use_one() }
-            }
-        }
+        self.use_units(&claims);
         if !is_known {
             let states = vec![ReservationState::Administered];
             let used = ReservationBlock { owner: None, claims, held_at: *at, states };
@@ -354,18 +356,4 @@ impl Ledger {
         }
         Ok(())
     }
-}
-
-fn each_pool(pools: &mut ChangeSet<PoolId, Pool>, claims: &[PoolId], change: impl Fn(&mut Pool)) {
-    for id in claims {
-        if let Some(pool) = pools.get_mut(id) {
-            change(pool);
-        }
-    }
-}
-
-/// How many units of a pool are claimed.
-fn units(claims: &[PoolId], id: PoolId) -> i64 {
-    let units = claims.iter().filter(|claim| **claim == id).count();
-    i64::try_from(units).unwrap_or(i64::MAX)
 }

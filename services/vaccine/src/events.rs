@@ -3,16 +3,17 @@
 use contracts::{
     campaign::{Campaign, CampaignDetails, Slot, SlotDay, SlotDays},
     event::{BookingChanged, DomainEvent, StockChanged},
-    vaccine::Vaccine,
+    ids::{LotId, VaccineId},
+    vaccine::{Vaccine, lots::Lot},
 };
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
-    HeldBlock, HoldDose, HoldDoses, Ledger, PlanSlots, Pool, PoolId, RecordCampaign, Refusal,
-    RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReturnDose, SlotCampaign,
-    SlotCapacity, SlotPlace, claims,
+    AbortReservation, AdministerDose, ChangeLot, ChangeVaccine, ChangedPool, Command, ConfirmHold,
+    Doses, HeldBlock, HoldDose, HoldDoses, Ledger, LotRecord, PlanSlots, Pool, ReceiveLot,
+    RecordCampaign, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReturnDose,
+    SlotCampaign, SlotCapacity, SlotPlace, claims,
 };
 
 /// The event that other services learn a reply by.
@@ -36,7 +37,9 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
             | Command::Abort(_)
             | Command::Administer(_)
             | Command::PlanSlots(_)
-            | Command::RecordCampaign(_),
+            | Command::RecordCampaign(_)
+            | Command::ReceiveLot(_)
+            | Command::ChangeLot(_),
             _,
         ) => return Ok(None),
     };
@@ -54,13 +57,30 @@ fn stock_changed(changed: &ChangedPool) -> DomainEvent {
 }
 
 /// A pool as others see it.
-pub fn vaccine(id: PoolId, pool: &Pool) -> Vaccine {
+pub fn vaccine(vaccine_id: VaccineId, pool: &Pool) -> Vaccine {
     Vaccine {
-        vaccine_id: id.into(),
+        vaccine_id,
         vc_name: pool.name.as_str().to_owned(),
         stock: pool.stock.count(),
         book_qty: pool.taken,
         overcommitted: pool.overcommitted,
+    }
+}
+
+/// A lot as others see it, without its changes.
+pub(crate) fn lot(id: LotId, record: &LotRecord) -> Lot {
+    Lot {
+        lot_id: id,
+        site_id: record.stock.site,
+        vaccine_id: record.stock.vaccine,
+        number: record.number.as_str().to_owned(),
+        expires_on: record.expires_on,
+        doses: record.doses,
+        received: record.received,
+        used: record.used,
+        wasted: record.wasted,
+        transferred: record.transferred,
+        changes: Vec::new(),
     }
 }
 
@@ -103,21 +123,21 @@ impl EventHandler for Ledger {
 fn plan_slots(SlotDays { days }: &SlotDays) -> PlanSlots {
     let slots = days.iter().flat_map(|day| day.slots.iter().map(move |slot| (day, slot)));
     let planned = slots.filter_map(|(day, slot)| {
-        let SlotDay { campaign_id: campaign, site_id: site, .. } = *day;
+        let SlotDay { campaign_id: campaign, site_id: site, date, .. } = *day;
         let Slot { slot_id: slot, starts_at, capacity, .. } = *slot;
-        let place = SlotPlace { campaign, site, starts_at };
+        let place = SlotPlace { campaign, site, date, starts_at };
         Some(SlotCapacity { slot, place, capacity: Doses::parse(capacity.into())? })
     });
     PlanSlots(planned.collect())
 }
 
 fn change_campaign(Campaign { campaign_id: id, details, status, .. }: Campaign) -> RecordCampaign {
-    let CampaignDetails { vaccine_ids: vaccines, book_from, book_until, .. } = details;
-    RecordCampaign { id, campaign: SlotCampaign { status, vaccines, book_from, book_until } }
+    let CampaignDetails { vaccine_ids: vaccines, doses, book_from, book_until, .. } = details;
+    RecordCampaign { id, campaign: SlotCampaign { status, vaccines, doses, book_from, book_until } }
 }
 
 command_of!(
-    Ledger: RegisterVaccine => Command::Register, Reply::Registered(id, pool) -> (PoolId, Pool)
+    Ledger: RegisterVaccine => Command::Register, Reply::Registered(id, pool) -> (VaccineId, Pool)
 );
 command_of!(
     Ledger: ChangeVaccine => Command::Change, Reply::Changed(reply) -> Result<ChangedPool, Refusal>
@@ -130,4 +150,12 @@ command_of!(
 );
 command_of!(
     Ledger: AbortReservation => Command::Abort, Reply::Aborted(reply) -> Result<(), Refusal>
+);
+command_of!(
+    Ledger: ReceiveLot => Command::ReceiveLot,
+    Reply::LotReceived(reply) -> Result<(LotId, LotRecord), Refusal>
+);
+command_of!(
+    Ledger: ChangeLot => Command::ChangeLot,
+    Reply::LotChanged(reply) -> Result<(LotId, LotRecord), Refusal>
 );

@@ -1,10 +1,10 @@
 //! Holding doses; and refusing them as sold out without a commit.
 //!
 //! On opening day most requests come too late, and a commit for each refusal would keep the disk busy with
-//! nothing. So where a vaccine was sold out lately, its holds are first checked against the last commit: if
-//! every dose is taken there and the reservations are unknown, that is the reply, true at that moment, and
-//! what a commit would have replied, since a refusal changes nothing. Everything else is decided in a
-//! commit.
+//! nothing. So where a vaccine was sold out lately, or a slot was full or not open, its holds are first checked
+//! against the last commit: if it has no room for them and the reservations are unknown, that is the reply, true at
+//! that moment, and what a commit would have replied, since a refusal changes nothing. Everything else is decided in
+//! a commit.
 //! What is remembered here only says what to check: if it is wrong, a check was in vain.
 //! Why not from memory alone: `docs/adr/0002-holds.md`.
 
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use platform_store::{CommandError, CommandOf, Commands, WriteError};
 
 use crate::{
-    domain::{ConfirmHold, HeldBlock, HoldDoses, Ledger, PoolId, Refusal, sold_out},
+    domain::{ConfirmHold, HeldBlock, HoldDoses, Ledger, PoolId, Refusal, no_room, sold_out},
     store::Queries,
 };
 
@@ -81,8 +81,8 @@ impl Holds {
                 return Ok(Err(refusal));
             }
             let reply = decided.next().unwrap_or(Err(CommandError::Rejected));
-            if let Ok(Err(refusal @ (Refusal::SoldOut | Refusal::SlotFull))) = &reply {
-                self.remember(&take.hold().claims, *refusal == Refusal::SlotFull);
+            if let Ok(Err(refusal)) = &reply {
+                self.remember(&take.hold().claims, *refusal);
             }
             reply
         };
@@ -104,21 +104,24 @@ impl Holds {
             return vec![None; takes.len()]; // The commit will decide, or fail.
         };
         let mut suspects = self.sold_out.lock();
-        for id in claims() {
-            if ledger.pools.get(id).is_none_or(|pool| pool.free() > 0) {
-                suspects.remove(id); // There are doses again, or the vaccine was removed.
-            }
+        for hold in holds.iter().filter(|hold| no_room(&ledger, hold).is_none()) {
+            // There is room again, or the vaccine was removed.
+            suspects.retain(|id| !hold.claims.contains(id));
         }
         holds.iter().map(|hold| sold_out(&ledger, hold)).collect()
     }
 
-    /// What has run out: the slots of a hold, or its vaccines.
-    fn remember(&self, claims: &[PoolId], is_slot: bool) {
+    /// What has run out, or cannot be booked: the slots of a hold; without one, its vaccine.
+    fn remember(&self, claims: &[PoolId], refusal: Refusal) {
+        let of_slots = claims.iter().any(|id| id.is_slot());
+        if !refusal.is_of_the_moment() {
+            return;
+        }
         let mut sold_out = self.sold_out.lock();
         if sold_out.len() >= POOLS_MAX {
             // Slots that are full stay so: what is asked for is remembered again.
             sold_out.clear();
         }
-        sold_out.extend(claims.iter().filter(|id| id.is_slot() == is_slot));
+        sold_out.extend(claims.iter().filter(|id| id.is_slot() == of_slots));
     }
 }

@@ -35,7 +35,7 @@ pub const SERVICE: Service = Service {
         Consumes { publisher: "campaign", priority: RelayPriority::Foreground },
     ],
     collections: api::COLLECTIONS.collections,
-    routes: &[],
+    routes: &["/lots/{id}/changes", "/stocks/{siteId}/{vaccineId}"],
     recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),

@@ -3,8 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use contracts::{
-    ids::{CampaignId, ReservationId, SlotId, StoreId, VaccineId},
-    vaccine::{OrphanedHolds, Reservation, SlotCount, Vaccine},
+    campaign::DoseSource,
+    ids::{CampaignId, LotId, ReservationId, SiteId, SlotId, StoreId, VaccineId},
+    vaccine::{
+        OrphanedHolds, Reservation, SlotCount, Vaccine,
+        lots::{Lot, SiteStockCount},
+    },
 };
 use jiff::Timestamp;
 use platform_rest::hal::List;
@@ -15,14 +19,15 @@ use platform_store::{
 
 use crate::{
     domain::{
-        AbortReservation, AdministerDose, ChangeVaccine, Command, ConfirmHold, Doses, HoldDoses,
-        Ledger, Name, PlanSlots, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply,
-        ReservationRecord, ReturnDose, decide,
+        AbortReservation, AdministerDose, ChangeLot, ChangeVaccine, Command, ConfirmHold, Doses,
+        HoldDoses, Ledger, Name, PlanSlots, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply,
+        ReservationRecord, ReturnDose, SiteStockId, decide,
     },
     events,
 };
 
 mod blocks;
+mod site_stocks;
 mod slots;
 
 /// The schema.
@@ -97,6 +102,7 @@ impl Aggregate for Ledger {
         save_pools(tx, self)?;
         blocks::save(tx, &self.reservations)?;
         slots::save(tx, self)?;
+        site_stocks::save(tx, &self.site_stocks)?;
         if self.last_pool > 0 {
             tx.execute(SAVE_LAST_POOL, &[self.last_pool.into()])?;
         }
@@ -123,16 +129,23 @@ struct Named {
     reservations: BTreeSet<ReservationId>,
     pools: BTreeSet<PoolId>,
     campaigns: BTreeSet<CampaignId>,
+    /// Of which a dose is used.
+    used: BTreeSet<ReservationId>,
+    /// Lots, and the sites that get doses of them.
+    lots: BTreeSet<(LotId, Option<SiteId>)>,
+    /// Stocks whose lots may change.
+    lots_of: BTreeSet<SiteStockId>,
     last_pool: bool,
+    last_lot: bool,
 }
 
 impl Named {
     fn add(&mut self, command: &Command) {
         match command {
             Command::Register(_) => self.last_pool = true,
-            Command::Change(ChangeVaccine { pool, .. })
-            | Command::Remove(RemoveVaccine { pool, .. }) => {
-                self.pools.insert(*pool);
+            Command::Change(ChangeVaccine { vaccine, .. })
+            | Command::Remove(RemoveVaccine { vaccine, .. }) => {
+                self.pools.insert((*vaccine).into());
             }
             Command::Hold(hold) => self.add_hold(hold),
             Command::Confirm(ConfirmHold(hold)) => {
@@ -149,6 +162,7 @@ impl Named {
             }
             Command::Administer(AdministerDose { reservation, claims, at: _ }) => {
                 self.reservations.insert(*reservation);
+                self.used.insert(*reservation);
                 self.pools.extend(claims);
             }
             Command::PlanSlots(PlanSlots(slots)) => {
@@ -157,6 +171,15 @@ impl Named {
             }
             Command::RecordCampaign(change) => {
                 self.campaigns.insert(change.id);
+            }
+            Command::ReceiveLot(receive) => {
+                self.pools.insert(receive.stock.vaccine.into());
+                self.lots_of.insert(receive.stock);
+                self.last_lot = true;
+            }
+            Command::ChangeLot(ChangeLot { lot, to, .. }) => {
+                self.lots.insert((*lot, *to));
+                self.last_lot |= to.is_some();
             }
         }
     }
@@ -176,33 +199,68 @@ fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     ledger.reservations = blocks::load(tx, &named.reservations)?;
     let mut further_pools = BTreeSet::new();
     for known in named.reservations.iter().filter_map(|id| ledger.reservations.get(id)) {
-        further_pools.extend(known.claims.iter().filter(|id| !named.pools.contains(id)));
+        let claims = known.claims.iter().flat_map(|id| [*id, id.requested()]);
+        further_pools.extend(claims.filter(|id| !named.pools.contains(id)));
     }
     load_vaccines(&mut ledger, named_vaccines)?;
     load_vaccines(&mut ledger, query_vaccines(tx, &further_pools)?)?;
     slots::load(tx, &mut ledger, named.pools.union(&further_pools))?;
     slots::load_campaigns(tx, &mut ledger, &named.campaigns)?;
+    let pools = named.pools.union(&further_pools);
+    let claimed: BTreeSet<_> = pools.filter_map(|id| Some(id.site_stock()?.0)).collect();
+    let needed = located(&ledger, &named.pools).chain(claimed).collect();
+    let with_lots = lots_of(tx, &ledger, named)?;
+    site_stocks::load(tx, &mut ledger, needed, &with_lots)?;
+    if named.last_lot {
+        ledger.site_stocks.last_lot = site_stocks::last_lot(tx)?;
+    }
     Ok(ledger)
+}
+
+/// The stocks of the sites of these slots that holds of these vaccines may need.
+fn located<'a>(
+    ledger: &'a Ledger,
+    pools: &'a BTreeSet<PoolId>,
+) -> impl Iterator<Item = SiteStockId> + 'a {
+    let slots = pools.iter().filter_map(|id| ledger.slots.places.get(id));
+    slots.flat_map(|place| {
+        let campaign = ledger.slots.campaigns.get(&place.campaign);
+        let from_lots = campaign.filter(|known| known.doses == DoseSource::SiteLots);
+        let vaccines = from_lots.into_iter().flat_map(|campaign| &campaign.vaccines);
+        let wanted = vaccines.filter(|id| pools.contains(&PoolId::from(**id)));
+        wanted.map(|vaccine| SiteStockId { site: place.site, vaccine: *vaccine })
+    })
+}
+
+/// The stocks whose lots may change.
+fn lots_of(tx: &Tx<'_>, ledger: &Ledger, named: &Named) -> Result<BTreeSet<SiteStockId>, SqlError> {
+    let mut stocks = named.lots_of.clone();
+    for known in named.used.iter().filter_map(|id| ledger.reservations.get(id)) {
+        stocks.extend(known.claims.iter().filter_map(|id| Some(id.site_stock()?.0)));
+    }
+    stocks.extend(site_stocks::of_lots(tx, &named.lots)?);
+    Ok(stocks)
 }
 
 fn query_vaccines<'a>(
     tx: &Tx<'a>,
     pools: &BTreeSet<PoolId>,
 ) -> Result<Vec<PendingQuery<'a>>, SqlError> {
-    let vaccines = pools.iter().filter(|id| !id.is_slot());
+    let vaccines = pools.iter().filter(|id| id.site_stock().is_none());
+    let vaccines = vaccines.filter_map(|id| id.vaccine());
     vaccines.map(|id| tx.enqueue(LOAD_POOL, &[id.0.into()])).collect()
 }
 
 fn load_vaccines(ledger: &mut Ledger, pending: Vec<PendingQuery<'_>>) -> Result<(), SqlError> {
     for pending in pending {
         if let Some((id, known)) = pending.first(pool)? {
-            ledger.pools.load(id, known);
+            ledger.pools.load(id.into(), known);
         }
     }
     Ok(())
 }
 
-fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
+fn pool(row: &Row<'_>) -> Result<(VaccineId, Pool), SqlError> {
     let name = Name::parse(row.text(1)?);
     let stock = Doses::parse(row.int(2)?);
     let pool = Pool {
@@ -211,11 +269,12 @@ fn pool(row: &Row<'_>) -> Result<(PoolId, Pool), SqlError> {
         taken: row.int(3)?,
         overcommitted: row.int(4)?,
     };
-    Ok((PoolId(row.int(0)?), pool))
+    Ok((VaccineId(row.int(0)?), pool))
 }
 
 fn save_pools(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
-    for (id, pool, change) in ledger.pools.changes().filter(|(id, ..)| !id.is_slot()) {
+    for (id, pool, change) in ledger.pools.changes() {
+        let Some(id) = id.vaccine() else { continue };
         let row = [
             id.0.into(),
             pool.name.as_str().into(),
@@ -252,7 +311,7 @@ impl Queries {
     }
 
     /// One vaccine, as decisions see it.
-    pub async fn pool(&self, id: PoolId) -> Result<Option<Pool>, ReadError> {
+    pub async fn pool(&self, id: VaccineId) -> Result<Option<Pool>, ReadError> {
         let find = move |tx: &Tx<'_>| tx.find(LOAD_POOL, &[id.0.into()], pool);
         Ok(self.0.read(find).await?.map(|(_, pool)| pool))
     }
@@ -285,7 +344,31 @@ impl Queries {
             let units: Vec<i64> = tx.all(sql, &[], |row| row.int(0))?;
             Ok::<i64, SqlError>(units.into_iter().sum())
         };
-        self.0.read(move |tx| Ok([all(tx, OVERCOMMITTED)?, all(tx, slots::OVERCOMMITTED)?])).await
+        let read = self.0.read(move |tx| {
+            let doses = all(tx, OVERCOMMITTED)? + all(tx, site_stocks::OVERCOMMITTED)?;
+            Ok([doses, all(tx, slots::OVERCOMMITTED)?])
+        });
+        read.await
+    }
+
+    /// One lot, with what happened to it.
+    pub async fn lot(&self, id: LotId) -> Result<Option<Lot>, ReadError> {
+        self.0.read(move |tx| site_stocks::lot(tx, id)).await
+    }
+
+    /// A page of all lots.
+    pub async fn lots(&self, range: PageRange) -> Result<List<Lot>, ReadError> {
+        self.0.read(move |tx| site_stocks::lots(tx, range)).await
+    }
+
+    /// A page of the lots of a site.
+    pub async fn lots_of(&self, site: SiteId, range: PageRange) -> Result<List<Lot>, ReadError> {
+        self.0.read(move |tx| site_stocks::lots_of_site(tx, site, range)).await
+    }
+
+    /// The doses of a vaccine at a site, and what claims them.
+    pub async fn site_stock(&self, id: SiteStockId) -> Result<Option<SiteStockCount>, ReadError> {
+        self.0.read(move |tx| site_stocks::count(tx, id)).await
     }
 
     /// One reservation.
@@ -333,6 +416,6 @@ fn vaccine(row: &Row<'_>) -> Result<Vaccine, SqlError> {
 }
 
 fn view(id: ReservationId, known: ReservationRecord<'_>) -> Option<Reservation> {
-    let vaccine_id = VaccineId::from(*known.claims.first()?);
+    let vaccine_id = known.claims.first()?.vaccine()?;
     Some(Reservation { reservation_id: id, vaccine_id, state: known.state })
 }

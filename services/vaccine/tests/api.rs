@@ -19,6 +19,8 @@ mod document;
 mod faults;
 #[path = "api/holds.rs"]
 mod holds;
+#[path = "api/lots.rs"]
+mod lots;
 #[path = "api/refusals.rs"]
 mod refusals;
 #[path = "api/vaccines.rs"]

@@ -6,6 +6,10 @@
 mod blocks;
 #[path = "fixture/commands.rs"]
 mod commands;
+#[path = "fixture/lots.rs"]
+mod lot_commands;
+#[path = "domain/lots.rs"]
+mod lots;
 #[path = "domain/model.rs"]
 mod model;
 #[path = "domain/properties.rs"]
@@ -15,15 +19,17 @@ mod slots;
 
 use std::fmt::Write;
 
+use contracts::ids::VaccineId;
 use insta::assert_snapshot;
 use vaccine::domain::{
     ChangedPool, Command, ConfirmHold, Doses, HeldBlock, HoldDoses, Ledger, NAME_MAX, Name, Pool,
-    PoolId, Reply, STOCK_MAX, decide,
+    Reply, STOCK_MAX, decide,
 };
 
 use commands::{
     abort_by, administer, administer_doses, change_vaccine, confirm, confirm_without_owner, dose,
-    hold, hold_doses, owner, register, release, release_of, remove, rename, return_by, return_dose,
+    hold, hold_doses, owner, pool_id, register, release, release_of, remove, rename, return_by,
+    return_dose,
 };
 
 /// A ledger with vaccines of so many doses, numbered from 1.
@@ -40,18 +46,22 @@ fn change_stock(pool: i64, stock: i64) -> Command {
 }
 
 fn taken(ledger: &Ledger, pool: i64) -> i64 {
-    ledger.pools.get(&PoolId(pool)).unwrap().taken
+    ledger.pools.get(&pool_id(pool)).unwrap().taken
 }
 
 fn in_words(reply: &Reply) -> String {
     if let Some(refusal) = reply.refusal() {
         return format!("refused, {refusal}");
     }
-    let shown = |id: &PoolId, pool: &Pool| {
+    let shown = |id: &VaccineId, pool: &Pool| {
         format!("{}: {} of {} {}", id.0, pool.taken, pool.stock.count(), pool.name.as_str())
     };
     match reply {
         Reply::Registered(id, pool) => shown(id, pool),
+        Reply::LotReceived(Ok((id, lot))) | Reply::LotChanged(Ok((id, lot))) => {
+            format!("lot {id}: {}", lot.doses)
+        }
+        Reply::LotReceived(Err(refusal)) | Reply::LotChanged(Err(refusal)) => refusal.to_string(),
         Reply::Changed(Ok(ChangedPool { id, pool, stock_before })) => {
             format!("{}, before of {}", shown(id, pool), stock_before.count())
         }
@@ -84,7 +94,7 @@ fn replies_and_stock(ledger: &mut Ledger, commands: &[Command]) -> String {
     let mut replies = String::new();
     for command in commands {
         let reply = in_words(&decide(ledger, command));
-        let Pool { taken, stock, overcommitted, .. } = ledger.pools.get(&PoolId(1)).unwrap();
+        let Pool { taken, stock, overcommitted, .. } = ledger.pools.get(&pool_id(1)).unwrap();
         let missing = match overcommitted {
             0 => String::new(),
             missing => format!(", {missing} overcommitted"),

@@ -4,6 +4,8 @@
 
 #[path = "fixture/commands.rs"]
 mod commands;
+#[path = "fixture/lots.rs"]
+mod lot_commands;
 #[path = "fixture/unguarded.rs"]
 mod unguarded;
 
@@ -11,6 +13,8 @@ mod unguarded;
 mod blocks;
 #[path = "store/deliveries.rs"]
 mod deliveries;
+#[path = "store/lots.rs"]
+mod lots;
 #[path = "store/pages.rs"]
 mod pages;
 #[path = "store/slots.rs"]
@@ -20,15 +24,16 @@ mod sold_out;
 
 use std::time::Duration;
 
-use contracts::{ids::StoreId, vaccine::ReservationState};
+use contracts::{
+    ids::{StoreId, VaccineId},
+    vaccine::ReservationState,
+};
 use platform_store::{Aggregate, Database, OutboxEntry, Row, SqlError, StoreError, Tx, outbox};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};
 use testkit::{TestDatabase, TestStore, on_both_databases};
 use vaccine::{
-    domain::{
-        ChangeVaccine, Command, HoldDoses, Ledger, Pool, PoolId, Refusal, RegisterVaccine, Reply,
-    },
+    domain::{ChangeVaccine, Command, HoldDoses, Ledger, Pool, Refusal, RegisterVaccine, Reply},
     store::{HoldFilter, MIGRATIONS, Queries},
 };
 
@@ -135,7 +140,7 @@ fn a_batch_that_violates_a_constraint_is_rejected_whole(new: fn() -> TestDatabas
         assert_eq!(ledger.read(rows), before);
     }
     let replies = ledger.submit(&right);
-    assert!(matches!(replies[1], Reply::Registered(PoolId(3), _)), "{replies:?}");
+    assert!(matches!(replies[1], Reply::Registered(VaccineId(3), _)), "{replies:?}");
     assert_eq!(replies[2], Reply::Confirmed(Ok(())));
 }
 
@@ -166,7 +171,7 @@ fn a_repeated_reservation_id_takes_one_dose(new: fn() -> TestDatabase) {
     assert_eq!(ledger.submit(&[hold(1, 1), hold(1, 1)]), [held(), held()]);
     let later = ledger.submit(&[confirm(1, 1), hold(1, 1), confirm(1, 1)]);
     assert_eq!(later, [CONFIRMED, held(), CONFIRMED]);
-    let vaccine = ledger.database.block_on(queries(&ledger).vaccine(PoolId(1).into()));
+    let vaccine = ledger.database.block_on(queries(&ledger).vaccine(VaccineId(1)));
     assert_eq!(vaccine.unwrap().unwrap().book_qty, 1);
 }
 
@@ -176,7 +181,7 @@ fn a_number_is_never_given_again(new: fn() -> TestDatabase) {
     ledger.submit(&[remove(2)]);
     ledger.submit(&[register(1), remove(3)]);
     let replies = ledger.submit(&[register(1)]);
-    assert!(matches!(replies[0], Reply::Registered(PoolId(4), _)), "{replies:?}");
+    assert!(matches!(replies[0], Reply::Registered(VaccineId(4), _)), "{replies:?}");
 }
 
 fn holds_are_orphaned_by_age_and_owner_and_the_oldest_comes_first(new: fn() -> TestDatabase) {
@@ -237,7 +242,7 @@ fn what_was_committed_is_there_after_reopening(new: fn() -> TestDatabase) {
             held(),
             Reply::Held(Err(Refusal::Released)),
             held(),
-            Reply::Registered(PoolId(3), registered)
+            Reply::Registered(VaccineId(3), registered)
         ]
     );
 }

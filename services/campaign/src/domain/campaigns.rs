@@ -200,6 +200,7 @@ fn check_fixed(is: &CampaignDetails, new: &CampaignDetails) -> Result<(), Refusa
         ("from", is.from == new.from),
         ("to", is.to == new.to),
         ("slotMinutes", is.slot_minutes == new.slot_minutes),
+        ("doses", is.doses == new.doses),
     ] {
         if !is_same {
             return Err(Refusal::Fixed(field));

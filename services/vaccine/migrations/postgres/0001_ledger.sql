@@ -18,6 +18,8 @@ CREATE TABLE slots (
     -- NULL while only a booking of it is known, in a ledger that was restored.
     campaign      BIGINT,
     site          BIGINT,
+    -- At the site.
+    date          TEXT,
     starts_at_ms  BIGINT,
     places        BIGINT NOT NULL CHECK (places >= 0),
     taken         BIGINT NOT NULL CHECK (taken >= 0),
@@ -29,12 +31,64 @@ CREATE TABLE slots (
 CREATE INDEX overcommitted_slots ON slots (overcommitted) WHERE overcommitted > 0;
 
 -- What holds of slots depend on. status: 0 draft, 1 scheduled, 2 open, 3 paused, 4 closed. vaccines: a list of ids.
+-- doses: 0 of the central stock, 1 of the lots of each site.
 CREATE TABLE campaigns (
     id            BIGINT NOT NULL PRIMARY KEY,
     status        BIGINT NOT NULL,
     vaccines      TEXT   NOT NULL,
+    doses         BIGINT   NOT NULL,
     book_from_ms  BIGINT,
     book_until_ms BIGINT
+);
+
+-- The doses of a vaccine at a site. doses: [["2026-12-31", 40], …], by the last date on which they can be used.
+-- taken: [["2026-12-01", 3], …], what is held and booked, by date. A dose can serve the dates up to its expiry.
+-- margin: of all times after which doses can be used, the fewest doses that are left. Below zero, so many reservations
+-- have no dose, and are overcommitted: no hold adds to that.
+CREATE TABLE site_stocks (
+    site          BIGINT NOT NULL,
+    vaccine       BIGINT NOT NULL,
+    doses         TEXT    NOT NULL,
+    taken         TEXT    NOT NULL,
+    margin        BIGINT NOT NULL,
+    overcommitted BIGINT NOT NULL CHECK (overcommitted >= 0),
+    PRIMARY KEY (site, vaccine),
+    CHECK (margin + overcommitted >= 0)
+);
+
+CREATE INDEX overcommitted_site_stocks ON site_stocks (overcommitted) WHERE overcommitted > 0;
+
+-- Lots, numbered without gaps and never deleted. The doses of a stock are those of its lots.
+CREATE TABLE lots (
+    id          BIGINT NOT NULL PRIMARY KEY,
+    site        BIGINT NOT NULL,
+    vaccine     BIGINT NOT NULL,
+    number      TEXT    NOT NULL,
+    expires_on  TEXT    NOT NULL,
+    doses       BIGINT NOT NULL CHECK (doses >= 0),
+    received    BIGINT NOT NULL,
+    used        BIGINT NOT NULL,
+    wasted      BIGINT NOT NULL,
+    transferred BIGINT NOT NULL,
+    -- How many rows of lot_changes it has.
+    changes     BIGINT NOT NULL,
+    UNIQUE (site, vaccine, number)
+);
+
+-- Finds and orders.
+CREATE INDEX lots_of_site ON lots (site, id);
+
+-- What happened to lots, without injections. kind: 0 received, 1 wasted, 2 transferred, 3 counted.
+CREATE TABLE lot_changes (
+    lot    BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    kind   BIGINT NOT NULL,
+    doses  BIGINT NOT NULL,
+    site   BIGINT,
+    reason TEXT    NOT NULL,
+    actor  TEXT    NOT NULL,
+    at_ms  BIGINT NOT NULL,
+    PRIMARY KEY (lot, number)
 );
 
 -- The highest pool id ever given: an id is never given again, not even after its pool is removed.
@@ -47,6 +101,7 @@ INSERT INTO last_pool (id) VALUES (0);
 -- reservations whose ids follow each other in their last 16 bits, 1 to 1536 of them; the row has the id of the first one.
 -- states has a digit for each: 0 held, 1 booked, 2 released, 3 administered, 4 aborted: released, and its owner has
 -- still to record it.
+-- claims: a vaccine by its number, a slot by its negative one, doses of a site as "site/vaccine/date".
 --
 -- The row of a reservation is the last one that does not begin after it, for example:
 --   SELECT * FROM reservations WHERE id <= '019abcde-0000-7000-8000-00000000000a' ORDER BY id DESC LIMIT 1;

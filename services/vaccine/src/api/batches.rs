@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::{extract::State, http::Method};
 use contracts::{
-    ids::{SlotId, StoreId},
+    ids::{SlotId, StoreId, VaccineId},
     vaccine::{
         AHEAD_MAX, AbortBatch, AbortBatchReply, HOLDS_MAX, HeldPlace, HoldBatch, HoldBlock,
         HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
@@ -180,7 +180,7 @@ pub(super) async fn orphaned(
 ) -> Result<Json<OrphanedHolds>, Problem> {
     let held_for = Duration::from_millis(query.held_for_ms.into());
     let slot = query.slot_id.map(|id| PoolId::from(SlotId(id.into())));
-    let pool = query.vaccine_id.map(|id| PoolId(id.into())).or(slot);
+    let pool = query.vaccine_id.map(|id| PoolId::from(VaccineId(id.into()))).or(slot);
     let filter = HoldFilter { owner: query.owner.map(StoreId), pool };
     let holds = stock.queries.orphaned_holds(filter, clock::now(), held_for, ORPHANED_MAX);
     Ok(Json(holds.await?))

@@ -14,6 +14,12 @@ problem_responses! {
     pub(super) NoSuchReservation = 404;
     /// The ledger does not know such a slot
     pub(super) NoSuchSlot = 404;
+    /// There is no such lot
+    pub(super) NoSuchLot = 404;
+    /// There are no lots of the vaccine at the site
+    pub(super) NoSuchSiteStock = 404;
+    /// The site has the lot already, or too many; the lot has fewer doses; bookings need them
+    pub(super) LotRefused = 409;
     /// Sold out; or the id was used before
     pub(super) NotHeld = 409;
     /// The dose was administered; or there is a booking, which has to be cancelled instead
@@ -60,6 +66,26 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
             "urn:anticorona:stock-below-bookings",
             "The stock would be less than what is booked",
         ),
+        Refusal::NoSuchLot => {
+            (StatusCode::NOT_FOUND, "urn:anticorona:no-such-lot", "There is no such lot")
+        }
+        Refusal::LotExists(_) => {
+            (StatusCode::CONFLICT, "urn:anticorona:lot-exists", "The site has this lot already")
+        }
+        Refusal::OtherExpiry { .. } => (
+            StatusCode::CONFLICT,
+            "urn:anticorona:other-expiry",
+            "The same lot expires on another date at the other site",
+        ),
+        Refusal::NotEnoughDoses { .. } => {
+            (StatusCode::CONFLICT, "urn:anticorona:not-enough-doses", "The lot has fewer doses")
+        }
+        Refusal::DosesClaimed { .. } => {
+            (StatusCode::CONFLICT, "urn:anticorona:doses-claimed", "Bookings need these doses")
+        }
+        Refusal::TooManyLots => {
+            (StatusCode::CONFLICT, "urn:anticorona:too-many-lots", "The site has too many lots")
+        }
         Refusal::InUse { .. } => {
             (StatusCode::CONFLICT, "urn:anticorona:vaccine-in-use", "The vaccine is booked")
         }

@@ -1,10 +1,10 @@
 //! Slots and campaigns as the ledger knows them, and the commands on them.
 
 use contracts::{
-    campaign::CampaignStatus,
+    campaign::{CampaignStatus, DoseSource},
     ids::{CampaignId, SiteId, SlotId, VaccineId},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use super::values::Doses;
 
@@ -15,6 +15,8 @@ pub struct SlotPlace {
     pub campaign: CampaignId,
     /// Where it is.
     pub site: SiteId,
+    /// The date at the site.
+    pub date: Date,
     /// When it starts. Until then it can be booked.
     pub starts_at: Timestamp,
 }
@@ -26,6 +28,8 @@ pub struct SlotCampaign {
     pub status: CampaignStatus,
     /// What its slots offer.
     pub vaccines: Vec<VaccineId>,
+    /// Where their doses come from.
+    pub doses: DoseSource,
     /// From when on its slots can be booked.
     pub book_from: Option<Timestamp>,
     /// Until when.

@@ -1,13 +1,14 @@
 //! Pools and reservations, the commands on them, and the replies.
 
 use contracts::{
-    ids::{ReservationId, StoreId},
-    vaccine::{AHEAD_MAX, HOLDS_MAX},
+    ids::{LotId, ReservationId, StoreId, VaccineId},
+    vaccine::{AHEAD_MAX, HOLDS_MAX, lots::LOTS_MAX},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
 
 use super::{
+    lots::{ChangeLot, LotRecord, ReceiveLot},
     places::{PlanSlots, RecordCampaign, SlotPlace},
     values::{Doses, Name, PoolId},
 };
@@ -85,6 +86,10 @@ pub enum Command {
     PlanSlots(PlanSlots),
     /// A campaign was changed.
     RecordCampaign(RecordCampaign),
+    /// Doses of a new lot arrived at a site.
+    ReceiveLot(ReceiveLot),
+    /// The doses of a lot were changed.
+    ChangeLot(ChangeLot),
 }
 
 /// Registers a vaccine.
@@ -102,7 +107,7 @@ pub struct RegisterVaccine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeVaccine {
     /// The vaccine.
-    pub pool: PoolId,
+    pub vaccine: VaccineId,
     /// The new name.
     pub name: Option<Name>,
     /// The new stock.
@@ -117,7 +122,7 @@ pub struct ChangeVaccine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoveVaccine {
     /// The vaccine.
-    pub pool: PoolId,
+    pub vaccine: VaccineId,
     /// Only while it has this name and this stock.
     pub expected: Option<Pool>,
 }
@@ -226,7 +231,7 @@ pub struct AdministerDose {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// To [`Command::Register`]: the new vaccine.
-    Registered(PoolId, Pool),
+    Registered(VaccineId, Pool),
     /// To [`Command::Change`].
     Changed(Result<ChangedPool, Refusal>),
     /// To [`Command::Remove`].
@@ -247,6 +252,10 @@ pub enum Reply {
     SlotsPlanned,
     /// To [`Command::RecordCampaign`].
     CampaignChanged,
+    /// To [`Command::ReceiveLot`]: the new lot.
+    LotReceived(Result<(LotId, LotRecord), Refusal>),
+    /// To [`Command::ChangeLot`]: the lot after the change.
+    LotChanged(Result<(LotId, LotRecord), Refusal>),
 }
 
 impl Reply {
@@ -256,6 +265,7 @@ impl Reply {
             Self::Registered(..) | Self::SlotsPlanned | Self::CampaignChanged => None,
             Self::Changed(reply) => reply.as_ref().err().copied(),
             Self::Held(reply) => reply.as_ref().err().copied(),
+            Self::LotReceived(reply) | Self::LotChanged(reply) => reply.as_ref().err().copied(),
             Self::Removed(reply)
             | Self::Confirmed(reply)
             | Self::Released(reply)
@@ -281,11 +291,18 @@ pub struct HeldBlock {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedPool {
     /// Its number.
-    pub id: PoolId,
+    pub id: VaccineId,
     /// The vaccine after the change.
     pub pool: Pool,
     /// The stock before.
     pub stock_before: Doses,
+}
+
+impl Refusal {
+    /// Whether it says that nothing is left of what a hold claims, or that it cannot be booked now.
+    pub fn is_of_the_moment(self) -> bool {
+        matches!(self, Self::SoldOut | Self::SlotFull | Self::NotOpen | Self::NoSuchSlot)
+    }
 }
 
 /// Why a command changed nothing.
@@ -327,6 +344,35 @@ pub enum Refusal {
         /// Doses held or booked.
         taken: i64,
     },
+    /// No lot has this number.
+    #[error("there is no such lot")]
+    NoSuchLot,
+    /// The site has a lot of this vaccine with this number.
+    #[error("the site has this lot already: it is lot {0}")]
+    LotExists(LotId),
+    /// The site that doses are transferred to has a lot of this number with another expiry date.
+    #[error("the lot of this number at the other site expires on {expires_on}")]
+    OtherExpiry {
+        /// The expiry date there.
+        expires_on: Date,
+    },
+    /// The lot has fewer doses.
+    #[error("the lot has {doses} doses")]
+    NotEnoughDoses {
+        /// Doses that it has.
+        doses: i64,
+    },
+    /// Reservations would have no dose that is valid on their date.
+    #[error("{short} bookings{} would have no dose", after.map(|date| format!(" after {date}")).unwrap_or_default())]
+    DosesClaimed {
+        /// How many.
+        short: i64,
+        /// They are after this date; none, if any may be one of them.
+        after: Option<Date>,
+    },
+    /// The site has as many lots of the vaccine as it can have.
+    #[error("a site has at most {LOTS_MAX} lots of a vaccine")]
+    TooManyLots,
     /// Units are held or booked.
     #[error("{taken} doses are held or booked")]
     InUse {

@@ -37,7 +37,8 @@ impl ReservationBlock {
 
     /// Whether this block is what was granted to that command.
     pub(super) fn is_granted(&self, hold: &HoldDoses) -> bool {
-        (self.owner, &self.claims) == (hold.owner, &hold.claims)
+        self.owner == hold.owner
+            && are_same(&self.claims, &hold.claims)
             && self.count() <= hold.count.saturating_add(hold.ahead)
             && !self.is_any_released()
     }
@@ -52,6 +53,11 @@ impl ReservationBlock {
             Refusal::Conflict
         }
     }
+}
+
+/// Whether these claims are those that were requested, wherever the doses are.
+fn are_same(claims: &[PoolId], requested: &[PoolId]) -> bool {
+    claims.iter().map(|id| id.requested()).eq(requested.iter().copied())
 }
 
 fn is_released(state: ReservationState) -> bool {
@@ -77,7 +83,7 @@ impl ReservationRecord<'_> {
     }
 
     pub(super) fn matches(&self, hold: &HoldDose) -> bool {
-        self.claims == hold.claims && self.owner == hold.owner
+        are_same(self.claims, &hold.claims) && self.owner == hold.owner
     }
 }
 
@@ -154,6 +160,7 @@ fn has(first: ReservationId, block: &ReservationBlock, id: ReservationId) -> boo
 
 #[cfg(test)]
 mod tests {
+    use contracts::ids::VaccineId;
     use uuid::Uuid;
 
     use super::*;
@@ -166,7 +173,7 @@ mod tests {
         let states = vec![ReservationState::Held; count];
         ReservationBlock {
             owner: None,
-            claims: vec![PoolId(1)],
+            claims: vec![VaccineId(1).into()],
             held_at: Timestamp::UNIX_EPOCH,
             states,
         }

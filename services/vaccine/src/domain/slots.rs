@@ -4,7 +4,7 @@
 //! on, so that a campaign that is paused, and a site that is closed, take effect in the commit in which the ledger
 //! learns of it.
 
-use contracts::ids::{CampaignId, VaccineId};
+use contracts::ids::CampaignId;
 use jiff::Timestamp;
 use platform_store::ChangeSet;
 
@@ -67,8 +67,8 @@ impl Slots {
         for id in claims.iter().filter(|id| id.is_slot()) {
             let slot = self.places.get(id).ok_or(Refusal::NoSuchSlot)?;
             let campaign = self.campaigns.get(&slot.campaign).ok_or(Refusal::NoSuchSlot)?;
-            let mut vaccines = claims.iter().filter(|id| !id.is_slot());
-            if !vaccines.all(|id| campaign.vaccines.contains(&VaccineId::from(*id))) {
+            let mut vaccines = claims.iter().filter_map(|id| id.vaccine());
+            if !vaccines.all(|id| campaign.vaccines.contains(&id)) {
                 return Err(Refusal::NoSuchSlot);
             }
             if !campaign.is_open(at) || slot.starts_at <= at {

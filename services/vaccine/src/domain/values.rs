@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use contracts::ids::{SlotId, VaccineId};
+use contracts::ids::{SiteId, SlotId, VaccineId};
+use jiff::civil::Date;
 
 /// The largest stock of one pool.
 pub const STOCK_MAX: i64 = 1_000_000_000;
@@ -10,37 +11,77 @@ pub const STOCK_MAX: i64 = 1_000_000_000;
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 100;
 
-/// The number of a pool: something that can run out. That of a vaccine is its own; that of a slot is negative.
+/// What can run out, and is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PoolId(pub i64);
+pub enum PoolId {
+    /// The doses of a vaccine in the central stock.
+    Vaccine(VaccineId),
+    /// The doses of a site that are valid on a date.
+    SiteDoses(SiteStockId, Date),
+    /// The places of a slot.
+    Slot(SlotId),
+}
+
+/// The lots of a vaccine at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SiteStockId {
+    /// The site.
+    pub site: SiteId,
+    /// The vaccine.
+    pub vaccine: VaccineId,
+}
 
 impl PoolId {
     /// Whether it is a slot.
     pub fn is_slot(self) -> bool {
-        self.0 < 0
+        self.slot().is_some()
     }
 
     /// The slot, if it is one.
     pub fn slot(self) -> Option<SlotId> {
-        self.is_slot().then_some(SlotId(-self.0))
+        match self {
+            Self::Slot(slot) => Some(slot),
+            Self::Vaccine(_) | Self::SiteDoses(..) => None,
+        }
+    }
+
+    /// The vaccine whose doses it has.
+    pub fn vaccine(self) -> Option<VaccineId> {
+        match self {
+            Self::Vaccine(vaccine) | Self::SiteDoses(SiteStockId { vaccine, .. }, _) => {
+                Some(vaccine)
+            }
+            Self::Slot(_) => None,
+        }
+    }
+
+    /// The pool as a hold requests it, before it is known where its dose is.
+    #[must_use]
+    pub fn requested(self) -> Self {
+        match self {
+            Self::SiteDoses(SiteStockId { vaccine, .. }, _) => vaccine.into(),
+            Self::Vaccine(_) | Self::Slot(_) => self,
+        }
+    }
+
+    /// The stock of a site, and the date on which its doses have to be valid.
+    pub fn site_stock(self) -> Option<(SiteStockId, Date)> {
+        match self {
+            Self::SiteDoses(id, date) => Some((id, date)),
+            Self::Vaccine(_) | Self::Slot(_) => None,
+        }
     }
 }
 
 impl From<SlotId> for PoolId {
     fn from(slot: SlotId) -> Self {
-        Self(-slot.0)
+        Self::Slot(slot)
     }
 }
 
 impl From<VaccineId> for PoolId {
     fn from(vaccine: VaccineId) -> Self {
-        Self(vaccine.0)
-    }
-}
-
-impl From<PoolId> for VaccineId {
-    fn from(pool: PoolId) -> Self {
-        Self(pool.0)
+        Self::Vaccine(vaccine)
     }
 }
 
@@ -98,5 +139,26 @@ impl Doses {
     /// One less, if there is one.
     pub(super) fn take_one(&mut self) {
         self.0 = (self.0 - 1).max(0);
+    }
+}
+
+/// The number of a lot: 1 to [`LOT_NUMBER_MAX`] letters, digits and `.-_/ `; in capitals, no space around it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LotNumber(Arc<str>);
+
+/// The longest number of a lot, in characters.
+const LOT_NUMBER_MAX: usize = 32;
+
+impl LotNumber {
+    /// The number, if the text is a valid one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b" ._/-".contains(&byte);
+        let fits = (1..=LOT_NUMBER_MAX).contains(&text.len()) && text.bytes().all(is_valid);
+        (fits && text.trim() == text).then(|| Self(text.to_ascii_uppercase().into()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use contracts::{
-    ids::{ReservationId, StoreId},
+    ids::{ReservationId, SiteId, SlotId, StoreId, VaccineId},
     vaccine::ReservationState,
 };
 use platform_store::{Prunable, Row, RowChange, SqlError, Tx, Value};
+use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::domain::{BLOCK_MAX, PoolId, ReservationBlock, Reservations};
+use crate::domain::{BLOCK_MAX, PoolId, ReservationBlock, Reservations, SiteStockId};
 
 /// The last blocks that begin between two ids.
 const LAST_BLOCKS: &str = "
@@ -33,7 +34,7 @@ const ORPHANED_HOLDS_OF: &str = "
     SELECT id, owner, claims, held_at_ms, states
       FROM reservations
      WHERE has_held = 1 AND owner = ?1 AND (held_at_ms <= ?2 OR held_at_ms > ?3)
-       AND (claims LIKE ?5 OR claims LIKE ?6)
+       AND (claims LIKE ?5 OR claims LIKE ?6 OR claims LIKE ?7)
   ORDER BY held_at_ms
      LIMIT ?4";
 
@@ -47,7 +48,7 @@ const ORPHANED_HOLDS: &str = "
     SELECT id, owner, claims, held_at_ms, states
       FROM reservations
      WHERE has_held = 1 AND (held_at_ms <= ?1 OR held_at_ms > ?2)
-       AND (claims LIKE ?4 OR claims LIKE ?5)
+       AND (claims LIKE ?4 OR claims LIKE ?5 OR claims LIKE ?6)
   ORDER BY held_at_ms
      LIMIT ?3";
 
@@ -137,17 +138,53 @@ pub(super) fn save(tx: &Tx<'_>, reservations: &Reservations) -> Result<(), SqlEr
 }
 
 fn claims(pools: &[PoolId]) -> String {
-    let claims: Vec<String> = pools.iter().map(|pool| pool.0.to_string()).collect();
+    let claims: Vec<String> = pools.iter().copied().map(claim).collect();
     format!("[{}]", claims.join(","))
 }
 
-/// Patterns of the claims that have this pool, alone and with another one; of any claims, if there is none. A vaccine is
-/// claimed first, and a slot last.
-fn claiming(pool: Option<PoolId>) -> [String; 2] {
-    let Some(pool) = pool else { return ["%", "%"].map(str::to_owned) };
-    let PoolId(id) = pool;
-    let with_another = if pool.is_slot() { format!("%,{id}]") } else { format!("[{id},%") };
-    [format!("[{id}]"), with_another]
+fn claim(pool: PoolId) -> String {
+    match pool {
+        PoolId::Vaccine(VaccineId(vaccine)) => vaccine.to_string(),
+        PoolId::SiteDoses(SiteStockId { site, vaccine }, date) => {
+            format!("\"{site}/{vaccine}/{date}\"")
+        }
+        PoolId::Slot(SlotId(slot)) => (-slot).to_string(),
+    }
+}
+
+/// A claim as it is stored: a number, or text for doses of a site.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredClaim {
+    Number(i64),
+    Text(String),
+}
+
+impl StoredClaim {
+    fn pool(self) -> Option<PoolId> {
+        match self {
+            Self::Number(slot @ ..0) => Some(SlotId(-slot).into()),
+            Self::Number(vaccine) => Some(VaccineId(vaccine).into()),
+            Self::Text(text) => {
+                let mut parts = text.split('/');
+                let mut next = || parts.next()?.parse().ok();
+                let (site, vaccine) = (SiteId(next()?), VaccineId(next()?));
+                Some(PoolId::SiteDoses(SiteStockId { site, vaccine }, parts.next()?.parse().ok()?))
+            }
+        }
+    }
+}
+
+/// Patterns of the claims that have this pool, alone and with another one, wherever the doses are; of any claims, if
+/// there is none. A dose is claimed first, and a slot last.
+fn claiming(pool: Option<PoolId>) -> [String; 3] {
+    let Some(pool) = pool else { return ["%"; 3].map(str::to_owned) };
+    let alone = claim(pool);
+    let [with_another, at_site] = match pool.vaccine() {
+        Some(vaccine) => [format!("[{alone},%"), format!("[\"%/{vaccine}/%")],
+        None => [format!("%,{alone}]"), format!("%,{alone}]")],
+    };
+    [format!("[{alone}]"), with_another, at_site]
 }
 
 /// What the lists of blocks are about: whether any is held, any is aborted, and all are released.
@@ -165,9 +202,9 @@ pub(super) fn orphaned(
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
-    let [alone, with] = claiming(of);
-    let [alone, with] = [alone.as_str().into(), with.as_str().into()];
-    let params = [until.into(), future.into(), blocks_max(limit), alone, with];
+    let claims = claiming(of);
+    let [alone, with, at_site] = claims.each_ref().map(|claims| claims.as_str().into());
+    let params = [until.into(), future.into(), blocks_max(limit), alone, with, at_site];
     let blocks = tx.all(ORPHANED_HOLDS, &params, block)?;
     Ok(in_state(&blocks, ReservationState::Held, limit))
 }
@@ -180,9 +217,10 @@ pub(super) fn orphaned_of(
     [until, future]: [i64; 2],
     limit: u32,
 ) -> Result<Vec<ReservationId>, SqlError> {
-    let [alone, with] = claiming(of);
-    let [alone, with] = [alone.as_str().into(), with.as_str().into()];
-    let params = [owner.0.into(), until.into(), future.into(), blocks_max(limit), alone, with];
+    let claims = claiming(of);
+    let [alone, with, at_site] = claims.each_ref().map(|claims| claims.as_str().into());
+    let [until, future] = [until.into(), future.into()];
+    let params = [owner.0.into(), until, future, blocks_max(limit), alone, with, at_site];
     let blocks = tx.all(ORPHANED_HOLDS_OF, &params, block)?;
     Ok(in_state(&blocks, ReservationState::Held, limit))
 }
@@ -217,12 +255,13 @@ fn in_state(
 
 fn block(row: &Row<'_>) -> Result<(ReservationId, ReservationBlock), SqlError> {
     let invalid = |column, expected| SqlError::Decode { column, expected };
-    let claims: Vec<i64> =
+    let claims: Vec<StoredClaim> =
         serde_json::from_str(row.text(2)?).map_err(|_| invalid(2, "a list of pools"))?;
+    let claims: Option<Vec<_>> = claims.into_iter().map(StoredClaim::pool).collect();
     let states: Option<Vec<_>> = row.text(4)?.chars().map(state).collect();
     let block = ReservationBlock {
         owner: row.uuid_or_null(1)?.map(StoreId),
-        claims: claims.into_iter().map(PoolId).collect(),
+        claims: claims.ok_or(invalid(2, "a list of pools"))?,
         held_at: row.time(3)?,
         states: states.ok_or(invalid(4, "states of reservations"))?,
     };

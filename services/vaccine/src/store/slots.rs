@@ -3,30 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
-    campaign::CampaignStatus,
+    campaign::{CampaignStatus, DoseSource},
     ids::{CampaignId, SiteId, SlotId, VaccineId},
     vaccine::SlotCount,
 };
 use platform_store::{Row, RowChange, SqlError, Tx};
 
+use super::site_stocks::date;
 use crate::domain::{Doses, Ledger, Name, Pool, PoolId, SlotCampaign, SlotPlace};
 
 /// A slot, and its campaign.
 const LOAD_SLOT: &str = "
-    SELECT slots.id, campaign, site, starts_at_ms, places, taken, overcommitted,
-           status, vaccines, book_from_ms, book_until_ms
+    SELECT slots.id, campaign, site, starts_at_ms, places, taken, overcommitted, date,
+           status, vaccines, book_from_ms, book_until_ms, doses
       FROM slots
  LEFT JOIN campaigns ON campaigns.id = slots.campaign
      WHERE slots.id = ?1";
 
 const LOAD_CAMPAIGN: &str = "
-    SELECT id, status, vaccines, book_from_ms, book_until_ms
+    SELECT id, status, vaccines, book_from_ms, book_until_ms, doses
       FROM campaigns
      WHERE id = ?1";
 
 const INSERT_SLOT: &str = "
-    INSERT INTO slots (id, places, taken, overcommitted, campaign, site, starts_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT INTO slots (id, places, taken, overcommitted, campaign, site, starts_at_ms, date)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const UPDATE_PLACES: &str = "
     UPDATE slots
@@ -35,16 +36,16 @@ const UPDATE_PLACES: &str = "
 
 const UPDATE_PLACE: &str = "
     UPDATE slots
-       SET campaign = ?2, site = ?3, starts_at_ms = ?4
+       SET campaign = ?2, site = ?3, starts_at_ms = ?4, date = ?5
      WHERE id = ?1";
 
 const INSERT_CAMPAIGN: &str = "
-    INSERT INTO campaigns (id, status, vaccines, book_from_ms, book_until_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5)";
+    INSERT INTO campaigns (id, status, vaccines, book_from_ms, book_until_ms, doses)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const UPDATE_CAMPAIGN: &str = "
     UPDATE campaigns
-       SET status = ?2, vaccines = ?3, book_from_ms = ?4, book_until_ms = ?5
+       SET status = ?2, vaccines = ?3, book_from_ms = ?4, book_until_ms = ?5, doses = ?6
      WHERE id = ?1";
 
 pub(super) const OVERCOMMITTED: &str = "
@@ -60,7 +61,7 @@ pub(super) fn load<'a>(
 ) -> Result<(), SqlError> {
     let keys: Vec<_> = pools.filter_map(|id| Some([id.slot()?.0.into()])).collect();
     let of_slots = tx.find_each(LOAD_SLOT, &keys, |row| {
-        let campaign = row.int_or_null(7)?.map(|_| campaign(row, 7)).transpose()?;
+        let campaign = row.int_or_null(8)?.map(|_| campaign(row, 8)).transpose()?;
         Ok((SlotId(row.int(0)?), place(row)?, pool(row)?, campaign))
     })?;
     for (slot, place, pool, campaign) in of_slots.into_iter().flatten() {
@@ -106,7 +107,8 @@ pub(super) fn count(tx: &Tx<'_>, slot_id: SlotId) -> Result<Option<SlotCount>, S
 
 fn place(row: &Row<'_>) -> Result<Option<SlotPlace>, SqlError> {
     let Some(campaign) = row.int_or_null(1)?.map(CampaignId) else { return Ok(None) };
-    Ok(Some(SlotPlace { campaign, site: SiteId(row.int(2)?), starts_at: row.time(3)? }))
+    let (site, starts_at, date) = (SiteId(row.int(2)?), row.time(3)?, date(row, 7)?);
+    Ok(Some(SlotPlace { campaign, site, date, starts_at }))
 }
 
 fn pool(row: &Row<'_>) -> Result<Pool, SqlError> {
@@ -129,7 +131,21 @@ fn campaign(row: &Row<'_>, first: usize) -> Result<SlotCampaign, SqlError> {
         vaccines: vaccines.into_iter().map(VaccineId).collect(),
         book_from: row.time_or_null(first + 2)?,
         book_until: row.time_or_null(first + 3)?,
+        doses: source(row.int(first + 4)?).ok_or(invalid(first + 4, "a source of doses"))?,
     })
+}
+
+fn source(code: i64) -> Option<DoseSource> {
+    [DoseSource::Central, DoseSource::SiteLots]
+        .into_iter()
+        .find(|source| source_code_of(*source) == code)
+}
+
+fn source_code_of(source: DoseSource) -> i64 {
+    match source {
+        DoseSource::Central => 0,
+        DoseSource::SiteLots => 1,
+    }
 }
 
 fn status(code: i64) -> Option<CampaignStatus> {
@@ -151,6 +167,9 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     let (mut inserted, mut updated) = (Vec::new(), Vec::new());
     let mut located: BTreeMap<_, _> =
         ledger.slots.places.changes().map(|(id, place, _)| (id, place)).collect();
+    let dates: BTreeMap<_, _> =
+        located.iter().map(|(id, place)| (*id, place.date.to_string())).collect();
+    let date = |id: &PoolId| dates.get(id).map(String::as_str);
     for (id, pool, change) in ledger.pools.changes() {
         let Some(SlotId(slot)) = id.slot() else { continue };
         let [slot, places, taken, overcommitted] =
@@ -165,14 +184,17 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
                 place.map(|place| place.campaign.0).into(),
                 place.map(|place| place.site.0).into(),
                 place.map(|place| place.starts_at).into(),
+                date(id).into(),
             ]);
         } else {
             updated.push([slot, places, taken, overcommitted]);
         }
     }
     let located = located.into_iter().filter_map(|(id, place)| {
-        let SlotPlace { campaign, site, starts_at } = *place;
-        Some([id.slot()?.0.into(), campaign.0.into(), site.0.into(), starts_at.into()])
+        let SlotPlace { campaign, site, date: _, starts_at } = *place;
+        let place = [id.slot()?.0.into(), campaign.0.into(), site.0.into(), starts_at.into()];
+        let [slot, campaign, site, starts_at] = place;
+        Some([slot, campaign, site, starts_at, date(id).into()])
     });
     let located: Vec<_> = located.collect();
     tx.execute_each(INSERT_SLOT, &inserted)?;
@@ -181,7 +203,7 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     for (id, campaign, change) in ledger.slots.campaigns.changes() {
         let vaccines: Vec<_> = campaign.vaccines.iter().map(|id| id.0).collect();
         let vaccines = serde_json::to_string(&vaccines)?;
-        let SlotCampaign { status, vaccines: _, book_from, book_until } = campaign;
+        let SlotCampaign { status, vaccines: _, doses, book_from, book_until } = campaign;
         let sql = if change == RowChange::Inserted { INSERT_CAMPAIGN } else { UPDATE_CAMPAIGN };
         let row = [
             id.0.into(),
@@ -189,6 +211,7 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
             vaccines.as_str().into(),
             (*book_from).into(),
             (*book_until).into(),
+            source_code_of(*doses).into(),
         ];
         tx.execute(sql, &row)?;
     }

@@ -32,9 +32,15 @@ async fn every_documented_operation_is_served_and_no_other() {
             "/",
             "/aborts",
             "/holds",
+            "/lots",
+            "/lots/search",
+            "/lots/search/findBySiteId",
+            "/lots/{id}",
+            "/lots/{id}/changes",
             "/profile",
             "/profile/{collection}",
             "/slots/{id}",
+            "/stocks/{siteId}/{vaccineId}",
             "/vaccines",
             "/vaccines/checkAndBookStock",
             "/vaccines/{id}",
@@ -44,6 +50,7 @@ async fn every_documented_operation_is_served_and_no_other() {
     for (path, operations) in paths {
         let url = path.replace("{id}", "1").replace("{reservation}", ANA);
         let url = url.replace("{collection}", "vaccines");
+        let url = url.replace("{siteId}", "1").replace("{vaccineId}", "1");
         let allow = app.request(&format!("TRACE {url}"), "").await;
         let allow = allow.header("allow").unwrap_or_default();
         // Every GET serves HEAD too.
@@ -59,7 +66,8 @@ fn every_response_has_its_media_type_and_retry_after() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
-            let is_hal = operation["tags"][0] != "internal" && !path.ends_with("checkAndBookStock");
+            let is_plain = path.ends_with("checkAndBookStock") || path.starts_with("/stocks");
+            let is_hal = operation["tags"][0] != "internal" && !is_plain;
             let expected = match status.as_str() {
                 "204" => None,
                 "200" | "201" if is_hal => Some("application/hal+json"),
@@ -91,6 +99,7 @@ fn deprecated_and_internal_operations_are_marked() {
         assert_eq!(operation["deprecated"].as_bool().unwrap_or_default(), is_deprecated, "{path}");
         let tag = match path {
             "/" | "/profile" | "/profile/{collection}" => "index",
+            _ if path.starts_with("/lots") || path.starts_with("/stocks") => "lots",
             _ if path.starts_with("/vaccines") && !path.contains("reservations") => "vaccines",
             _ => "internal",
         };

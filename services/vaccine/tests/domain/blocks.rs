@@ -6,13 +6,13 @@ use contracts::{
 };
 use insta::assert_snapshot;
 use vaccine::domain::{
-    BLOCK_MAX, Command, ConfirmHold, HeldBlock, HoldDose, HoldDoses, Ledger, PoolId, Refusal,
-    Reply, decide, sold_out,
+    BLOCK_MAX, Command, ConfirmHold, HeldBlock, HoldDose, HoldDoses, Ledger, Refusal, Reply,
+    decide, sold_out,
 };
 
 use super::{change_stock, ledger, replies, replies_and_stock, taken};
 use crate::commands::{
-    abort_by, administer, confirm, dose, held, hold, hold_block, owner, register, release,
+    abort_by, administer, confirm, dose, held, hold, hold_block, owner, pool_id, register, release,
     reservation, return_dose,
 };
 
@@ -36,7 +36,7 @@ fn a_block_gets_as_many_doses_as_are_free() {
     assert_eq!(granted(5, hold_block(1, 5, 0)), Some(5));
     assert_eq!(granted(3, hold_block(1, 5, 0)), Some(3));
     assert_eq!(granted(0, hold_block(1, 5, 0)), None);
-    let two_each = HoldDoses { claims: vec![PoolId(1); 2], ..hold_block(1, 5, 0) };
+    let two_each = HoldDoses { claims: vec![pool_id(1); 2], ..hold_block(1, 5, 0) };
     assert_snapshot!(replies(&mut ledger(&[7]), &[two_each.into()]), @"held 3 FIZER (6 taken)");
 }
 
@@ -128,7 +128,7 @@ fn a_block_with_a_reservation_that_is_known_otherwise_is_refused_whole() {
         vec![hold_block(1, 6, 0).into()],
         vec![HoldDoses { owner: Some(owner(2)), ..hold_block(1, 5, 0) }.into()],
         vec![HoldDoses { owner: None, ..hold_block(1, 5, 0) }.into()],
-        vec![HoldDoses { claims: vec![PoolId(2)], ..hold_block(1, 5, 0) }.into()],
+        vec![HoldDoses { claims: vec![pool_id(2)], ..hold_block(1, 5, 0) }.into()],
     ] {
         let mut ledger = ledger(&[1_000, 1_000]);
         for command in &before {

@@ -61,8 +61,8 @@ impl Model {
         match command {
             Command::Register(RegisterVaccine { name, stock, at: _ }) => {
                 self.last += 1;
-                let id = PoolId(self.last);
-                Reply::Registered(id, self.set(id, name.clone(), *stock, 0))
+                let id = VaccineId(self.last);
+                Reply::Registered(id, self.set(id.into(), name.clone(), *stock, 0))
             }
             Command::Change(change) => Reply::Changed(self.change(change)),
             Command::Remove(remove) => Reply::Removed(self.remove(remove)),
@@ -91,11 +91,13 @@ impl Model {
                 self.campaigns.insert(*id, campaign.clone());
                 Reply::CampaignChanged
             }
+            Command::ReceiveLot(_) | Command::ChangeLot(_) => unreachable!("it has no lots"),
         }
     }
 
     fn change(&mut self, change: &ChangeVaccine) -> Result<ChangedPool, Refusal> {
-        let ChangeVaccine { pool: id, name, stock, expected, at: _ } = change;
+        let ChangeVaccine { vaccine, name, stock, expected, at: _ } = change;
+        let id = &PoolId::from(*vaccine);
         let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
         if expected
             .as_ref()
@@ -113,13 +115,14 @@ impl Model {
             None => overcommitted,
         };
         let pool = self.set(*id, name, stock.unwrap_or(stock_before), overcommitted);
-        Ok(ChangedPool { id: *id, pool, stock_before })
+        Ok(ChangedPool { id: *vaccine, pool, stock_before })
     }
 
     fn remove(
         &mut self,
-        RemoveVaccine { pool: id, expected }: &RemoveVaccine,
+        RemoveVaccine { vaccine, expected }: &RemoveVaccine,
     ) -> Result<(), Refusal> {
+        let id = &PoolId::from(*vaccine);
         let pool = self.pool(*id).ok_or(Refusal::NoSuchPool)?;
         if expected
             .as_ref()
@@ -215,7 +218,7 @@ impl Model {
             let place = self.slots.get(id).ok_or(Refusal::NoSuchSlot)?;
             let campaign = self.campaigns.get(&place.campaign).ok_or(Refusal::NoSuchSlot)?;
             let mut vaccines = hold.claims.iter().filter(|id| !id.is_slot());
-            if vaccines.any(|id| !campaign.vaccines.contains(&VaccineId(id.0))) {
+            if vaccines.any(|id| !campaign.vaccines.contains(&id.vaccine().unwrap())) {
                 return Err(Refusal::NoSuchSlot);
             }
             let is_early = campaign.book_from.is_some_and(|from| hold.at < from);

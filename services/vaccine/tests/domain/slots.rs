@@ -3,14 +3,13 @@
 use contracts::campaign::CampaignStatus;
 use jiff::Timestamp;
 use vaccine::domain::{
-    Command, ConfirmHold, HeldBlock, HoldDoses, Ledger, Pool, PoolId, Refusal, Reply, SlotCampaign,
-    decide,
+    Command, ConfirmHold, HeldBlock, HoldDoses, Ledger, Pool, Refusal, Reply, SlotCampaign, decide,
 };
 
 use super::{change_stock, ledger, taken};
 use crate::commands::{
-    administer, change_campaign, dose, hold_doses, open_campaign, plan, release, return_dose,
-    second,
+    administer, change_campaign, dose, hold_doses, open_campaign, plan, pool_id, release,
+    return_dose, second,
 };
 
 /// The claims of a dose of vaccine 1 and a place of slot 1.
@@ -37,7 +36,7 @@ fn held(ledger: &mut Ledger, hold: HoldDoses) -> Result<u32, Refusal> {
 }
 
 fn slot(ledger: &Ledger) -> &Pool {
-    ledger.pools.get(&PoolId(-1)).unwrap()
+    ledger.pools.get(&pool_id(-1)).unwrap()
 }
 
 #[test]
@@ -145,8 +144,11 @@ fn a_slot_with_fewer_places_than_bookings_is_overcommitted_until_they_have_moved
 #[test]
 fn the_same_plan_again_changes_nothing() {
     let mut planned = Ledger::default();
-    planned.slots.places.load(PoolId(-1), *with_slot(1, 3).slots.places.get(&PoolId(-1)).unwrap());
-    planned.pools.load(PoolId(-1), slot(&with_slot(1, 3)).clone());
+    planned
+        .slots
+        .places
+        .load(pool_id(-1), *with_slot(1, 3).slots.places.get(&pool_id(-1)).unwrap());
+    planned.pools.load(pool_id(-1), slot(&with_slot(1, 3)).clone());
     let before = planned.clone();
     decide(&mut planned, &plan(1, 3));
     assert_eq!(planned, before);

@@ -10,15 +10,14 @@ use contracts::{
 use platform_store::{PageRange, PageStart};
 use testkit::{TestDatabase, TestStore, on_both_databases};
 use vaccine::{
-    domain::{
-        Command, ConfirmHold, HeldBlock, HoldDoses, Ledger, PoolId, Refusal, Reply, SlotCampaign,
-    },
+    domain::{Command, ConfirmHold, HeldBlock, HoldDoses, Ledger, Refusal, Reply, SlotCampaign},
     store::HoldFilter,
 };
 
 use super::{ledger, open, queries};
 use crate::commands::{
-    administer, change_campaign, dose, hold_doses, open_campaign, owner, plan, register, second,
+    administer, change_campaign, dose, hold_doses, open_campaign, owner, plan, pool_id, register,
+    second,
 };
 
 on_both_databases!(
@@ -117,7 +116,7 @@ fn holds_are_listed_by_their_vaccine_and_by_their_slot(new: fn() -> TestDatabase
     let holds = (1..).zip(claims).map(|(number, claims)| hold_doses(number, claims).into());
     ledger.submit(&holds.collect::<Vec<_>>());
     let listed = |pool| {
-        let filter = HoldFilter { owner: Some(owner(1)), pool: Some(PoolId(pool)) };
+        let filter = HoldFilter { owner: Some(owner(1)), pool: Some(pool_id(pool)) };
         let queries = queries(&ledger);
         let holds = queries.orphaned_holds(filter, second(9), Duration::ZERO, 9);
         let mut ids = ledger.database.block_on(holds).unwrap().reservation_ids;

@@ -10,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contracts::ids::VaccineId;
 use platform_store::{
     AggregateStore, CommandOf, Commands, Input, Notifier, Output, Store, StoreError,
 };
 use testkit::{TEST_TIMEOUT, TestDatabase, on_both_databases};
 use tokio::time::timeout;
 use vaccine::{
-    domain::{Command, ConfirmHold, HeldBlock, Ledger, PoolId, Refusal, RemoveVaccine, Reply},
+    domain::{Command, ConfirmHold, HeldBlock, Ledger, Refusal, RemoveVaccine, Reply},
     holds::{Holds, Take},
     store::{MIGRATIONS, Queries},
 };
@@ -198,7 +199,7 @@ fn a_vaccine_that_was_removed_is_unknown_and_not_sold_out(new: fn() -> TestDatab
     let database = new();
     let process = sold_out(&database);
     process.submit(release_reservation(1)).unwrap();
-    process.submit(RemoveVaccine { pool: PoolId(1), expected: None }).unwrap();
+    process.submit(RemoveVaccine { vaccine: VaccineId(1), expected: None }).unwrap();
     assert_eq!(process.hold(&[(3, 1)]), [Err(Refusal::NoSuchPool)]);
 }
 

@@ -1,0 +1,137 @@
+//! What reservations claim, unit by unit.
+
+use std::borrow::Cow;
+
+use contracts::campaign::DoseSource;
+use jiff::civil::Date;
+
+use super::{
+    Ledger,
+    records::{HoldDoses, Refusal},
+    slots::Slots,
+    values::{Name, PoolId, SiteStockId, doses},
+};
+
+impl Ledger {
+    /// The claims of a hold as they are counted: where a slot needs doses of its site, these instead of the central ones.
+    pub(super) fn located<'a>(&self, hold: &'a HoldDoses) -> Cow<'a, HoldDoses> {
+        let source = hold.claims.iter().find_map(|id| self.slots.places.get(id));
+        let campaign = source.and_then(|place| self.slots.campaigns.get(&place.campaign));
+        let (Some(place), Some(campaign)) = (source, campaign) else { return Cow::Borrowed(hold) };
+        if campaign.doses == DoseSource::Central {
+            return Cow::Borrowed(hold);
+        }
+        let located = |id: &PoolId| match *id {
+            PoolId::Vaccine(vaccine) => {
+                PoolId::SiteDoses(SiteStockId { site: place.site, vaccine }, place.date)
+            }
+            other @ (PoolId::SiteDoses(..) | PoolId::Slot(_)) => other,
+        };
+        let claims = hold.claims.iter().map(located).collect();
+        Cow::Owned(HoldDoses { claims, ..hold.clone() })
+    }
+
+    /// Of no pool there is nothing to take. A site without lots has a stock of none.
+    pub(super) fn check_pools(&self, claims: &[PoolId]) -> Result<(), Refusal> {
+        let exists = |id: &PoolId| self.pools.get(&id.requested()).is_some();
+        match claims.iter().find(|id| !exists(id)) {
+            Some(id) if id.is_slot() => Err(Refusal::NoSuchSlot),
+            None if !claims.is_empty() => Ok(()),
+            Some(_) | None => Err(Refusal::NoSuchPool),
+        }
+    }
+
+    /// How many reservations with these claims the pools have room for.
+    pub(super) fn free(&self, claims: &[PoolId]) -> i64 {
+        let free = |id: &PoolId| match *id {
+            PoolId::SiteDoses(stock, _) => {
+                let dates = dates(claims, stock);
+                self.site_stocks.stocks.get(&stock).map_or(0, |stock| stock.free(&dates))
+            }
+            PoolId::Vaccine(_) | PoolId::Slot(_) => {
+                self.pools.get(id).map_or(0, |pool| pool.free().max(0) / units(claims, *id))
+            }
+        };
+        claims.iter().map(free).min().unwrap_or_default()
+    }
+
+    /// Why there is no room for a reservation.
+    pub(super) fn refusal(&self, claims: &[PoolId]) -> Refusal {
+        let doses = doses(claims);
+        let is_slot_full = doses.is_empty() || self.free(&doses) > 0;
+        if is_slot_full { Refusal::SlotFull } else { Refusal::SoldOut }
+    }
+
+    pub(super) fn take_units(&mut self, claims: &[PoolId], count: u32) {
+        let count = i64::from(count);
+        for id in claims {
+            if let PoolId::SiteDoses(stock, date) = *id {
+                self.site_stocks.stock_mut(stock).take(date, count);
+            } else if let Some(pool) = self.pools.get_mut(id) {
+                pool.taken += count;
+            }
+        }
+    }
+
+    pub(super) fn give_back_units(&mut self, claims: &[PoolId]) {
+        for id in claims {
+            if let PoolId::SiteDoses(stock, date) = *id {
+                self.site_stocks.stock_mut(stock).give_back(date);
+            } else if let Some(pool) = self.pools.get_mut(id) {
+                pool.taken -= 1;
+                pool.reduce_overcommitted();
+            }
+        }
+    }
+
+    /// A unit of each was taken, whether or not there was room for it. To a ledger that was restored, slots may not be
+    /// known yet.
+    pub(super) fn take_unguarded(&mut self, hold: &HoldDoses) {
+        Slots::add_missing(&hold.claims, &mut self.pools);
+        self.take_units(&hold.claims, 1);
+        for id in &hold.claims {
+            if let PoolId::SiteDoses(stock, _) = *id {
+                self.site_stocks.stock_mut(stock).overcommit();
+            } else if let Some(pool) = self.pools.get_mut(id) {
+                pool.overcommit();
+            }
+        }
+    }
+
+    /// A dose is gone, a place remains: it was used.
+    pub(super) fn use_units(&mut self, claims: &[PoolId]) {
+        for id in claims {
+            match *id {
+                PoolId::SiteDoses(stock, date) => self.site_stocks.use_dose(stock, date),
+                PoolId::Slot(_) => {
+                    if let Some(pool) = self.pools.get_mut(id) {
+                        pool.take_again();
+                    }
+                }
+                PoolId::Vaccine(_) => {
+                    if let Some(pool) = self.pools.get_mut(id) {
+                        pool.use_one();
+                    }
+                }
+            }
+        }
+    }
+
+    /// The name of the vaccine.
+    pub(super) fn name(&self, claims: &[PoolId]) -> Result<Name, Refusal> {
+        let first = claims.first().and_then(|id| self.pools.get(&id.requested()));
+        first.map(|pool| pool.name.clone()).ok_or(Refusal::NoSuchPool)
+    }
+}
+
+/// The dates on which these claims need doses of a stock.
+fn dates(claims: &[PoolId], stock: SiteStockId) -> Vec<Date> {
+    let of_stock = claims.iter().filter_map(|id| id.site_stock()).filter(|(id, _)| *id == stock);
+    of_stock.map(|(_, date)| date).collect()
+}
+
+/// How many units of a pool are claimed.
+fn units(claims: &[PoolId], id: PoolId) -> i64 {
+    let units = claims.iter().filter(|claim| **claim == id).count();
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
