@@ -211,6 +211,7 @@ fn only_a_draft_changes_what_bookings_rely_on() {
         ("from", json!({"from": "2026-12-02"})),
         ("to", json!({"to": "2026-12-15"})),
         ("slotMinutes", json!({"slotMinutes": 30})),
+        ("doses", json!({"doses": "SITE_LOTS"})),
     ];
     let changed = |reply: Reply| match reply {
         Reply::CampaignChanged(reply) => reply.map(|ChangedCampaign { id, .. }| id),

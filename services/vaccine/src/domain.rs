@@ -31,6 +31,7 @@ use jiff::Timestamp;
 use platform_store::ChangeSet;
 
 mod claims;
+mod lot_records;
 mod lots;
 mod places;
 mod records;
@@ -39,7 +40,8 @@ mod site_stock;
 mod slots;
 mod values;
 
-pub use lots::*;
+pub use lot_records::*;
+pub use lots::SiteStocks;
 pub use places::*;
 pub use records::*;
 pub use reservations::{ReservationBlock, ReservationRecord, Reservations};

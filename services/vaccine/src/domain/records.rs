@@ -8,7 +8,7 @@ use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
 
 use super::{
-    lots::{ChangeLot, LotRecord, ReceiveLot},
+    lot_records::{ChangeLot, LotRecord, ReceiveLot},
     places::{PlanSlots, RecordCampaign, SlotPlace},
     values::{Doses, Name, PoolId},
 };
