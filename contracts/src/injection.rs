@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    booking::{BookedSlot, SlotFields},
     ids::{BookingId, InjectionId, UserId, VaccineId},
     number::{NaturalNumber, PositiveNumber, Whole},
 };
@@ -18,6 +19,10 @@ pub struct Injection {
     pub booking_id: BookingId,
     /// The vaccine.
     pub vaccine_id: VaccineId,
+    /// The slot of the booking; none, where it has no time.
+    #[serde(flatten)]
+    #[schema(value_type = SlotFields, inline)]
+    pub slot: Option<BookedSlot>,
     /// The citizen.
     pub user_id: UserId,
     /// Its status.

@@ -29,6 +29,8 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+mod day;
+
 use crate::{
     domain::{Appointments, CompleteInjection, Refusal},
     events::injection,
@@ -42,7 +44,10 @@ const INJECTIONS: Collection = Collection {
     plural: "injections",
     singular: "injection",
     is_personal: true,
-    searches: &[Search { name: "findByBookingId", parameter: "bookingId" }],
+    searches: &[
+        Search { name: "findByBookingId", parameter: "bookingId" },
+        Search { name: "findBySite", parameter: "siteId,from,to,status" },
+    ],
 };
 
 const CANCELLATIONS: Collection = Collection {
@@ -83,6 +88,7 @@ fn routes() -> OpenApiRouter<InjectionDesk> {
         .routes(routes!(list))
         .routes(routes!(searches))
         .routes(routes!(find_by_booking_id))
+        .routes(routes!(day::find_by_site))
         .routes(routes!(show, replace, update))
         .routes(routes!(list_cancelled))
         .routes(routes!(show_cancelled))

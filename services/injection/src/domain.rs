@@ -9,6 +9,7 @@
 //! before its booking.
 
 use contracts::{
+    booking::BookedSlot,
     ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
     injection::InjectionStatus,
 };
@@ -38,6 +39,8 @@ pub struct BookedDose {
     pub vaccine: VaccineId,
     /// The citizen.
     pub user: UserId,
+    /// Where and when; none, where the booking has no time.
+    pub slot: Option<BookedSlot>,
 }
 
 /// Marks an injection as completed.

@@ -36,6 +36,7 @@ pub fn injection(appointment: &Appointment) -> Injection {
         injection_id: *id,
         booking_id: booked.booking,
         vaccine_id: booked.vaccine,
+        slot: booked.slot,
         user_id: booked.user,
         status: *status,
     }
@@ -71,6 +72,7 @@ fn booked_dose(BookingChanged { reservation_id, booking }: &BookingChanged) -> B
         booking: booking.booking_id,
         vaccine: booking.vaccine_id,
         user: booking.user_id,
+        slot: booking.slot,
     }
 }
 

@@ -3,18 +3,23 @@
 use std::collections::BTreeSet;
 
 use contracts::{
-    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, InjectionId},
     injection::{Cancellation, Injection, InjectionStatus},
 };
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
-    SqlError, Tx, Value, by_id, keyset,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, RowChange, SqlError,
+    Tx, Value, by_id, keyset,
 };
 
+mod day;
+mod rows;
+
+pub use self::day::{DAY_MAX, SiteDay, of_site};
+use self::rows::{appointment, values};
 use crate::{
-    domain::{Appointment, Appointments, BookedDose, Command, Reply, decide},
-    events::{self, injection},
+    domain::{Appointments, Command, Reply, decide},
+    events,
 };
 
 /// The schema.
@@ -30,18 +35,22 @@ const LAST_NUMBER: &str = "
       FROM injections";
 
 const LOAD: &str = "
-    SELECT id, reservation, booking, vaccine, user_id, status, completed_at_ms
+    SELECT id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+           completed_at_ms
       FROM injections
      WHERE id = ?1";
 
 const OF_RESERVATIONS: ById = by_id!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            completed_at_ms"
       FROM "injections" BY "reservation"
 );
 
 const INSERT: &str = "
-    INSERT INTO injections (id, reservation, booking, vaccine, user_id, status, completed_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT INTO injections
+                (id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+                 completed_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const UPDATE: &str = "
     UPDATE injections
@@ -50,26 +59,30 @@ const UPDATE: &str = "
 
 /// All injections, by number.
 const INJECTIONS: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            completed_at_ms"
       FROM "injections" ORDER BY "id"
 );
 
 /// Completed injections, by number.
 const COMPLETED: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            completed_at_ms"
       FROM "injections" WHERE "status = 1" ORDER BY "id"
 );
 
 /// Cancelled injections, by number, from a partial index.
 const CANCELLATIONS: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            completed_at_ms"
       FROM "injections" WHERE "status = 2" ORDER BY "id"
 );
 
 /// The injections of a booking number; with several booking stores a number may belong to several
 /// bookings.
 const OF_BOOKING: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            completed_at_ms"
       FROM "injections" WHERE "booking = ?4" ORDER BY "id"
 );
 
@@ -142,48 +155,6 @@ fn last_number(tx: &Tx<'_>) -> Result<i64, SqlError> {
     Ok(tx.find(LAST_NUMBER, &[], |row| row.int(0))?.unwrap_or(0))
 }
 
-fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
-    Ok(Appointment {
-        id: InjectionId(row.int(0)?),
-        booked: BookedDose {
-            reservation: ReservationId(row.uuid(1)?),
-            booking: BookingId(row.int(2)?),
-            vaccine: VaccineId(row.int(3)?),
-            user: UserId(row.int(4)?),
-        },
-        status: status(row.int(5)?).ok_or(SqlError::Decode { column: 5, expected: "a status" })?,
-        completed_at: row.time_or_null(6)?,
-    })
-}
-
-fn values(appointment: &Appointment) -> [Value<'_>; 7] {
-    let Appointment { id, booked, status, completed_at } = appointment;
-    [
-        id.0.into(),
-        booked.reservation.0.into(),
-        booked.booking.0.into(),
-        booked.vaccine.0.into(),
-        booked.user.0.into(),
-        code_of(*status).into(),
-        (*completed_at).into(),
-    ]
-}
-
-fn status(code: i64) -> Option<InjectionStatus> {
-    use InjectionStatus::{InjectionCancelled, InjectionCompleted, InjectionReady};
-    [InjectionReady, InjectionCompleted, InjectionCancelled]
-        .into_iter()
-        .find(|status| code_of(*status) == code)
-}
-
-fn code_of(status: InjectionStatus) -> i64 {
-    match status {
-        InjectionStatus::InjectionReady => 0,
-        InjectionStatus::InjectionCompleted => 1,
-        InjectionStatus::InjectionCancelled => 2,
-    }
-}
-
 /// Reads appointments.
 #[derive(Clone, Debug)]
 pub struct Queries(pub ReadPool);
@@ -191,7 +162,7 @@ pub struct Queries(pub ReadPool);
 impl Queries {
     /// One injection.
     pub async fn injection(&self, id: InjectionId) -> Result<Option<Injection>, ReadError> {
-        self.0.read(move |tx| tx.find(LOAD, &[id.0.into()], read_injection)).await
+        self.0.read(move |tx| tx.find(LOAD, &[id.0.into()], rows::injection)).await
     }
 
     /// A page of all injections.
@@ -206,6 +177,15 @@ impl Queries {
         range: PageRange,
     ) -> Result<List<Injection>, ReadError> {
         self.0.read(move |tx| of_booking(tx, booking, range)).await
+    }
+
+    /// A page of the injections of a site, by their start.
+    pub async fn of_site(
+        &self,
+        day: SiteDay,
+        range: PageRange,
+    ) -> Result<List<Injection>, ReadError> {
+        self.0.read(move |tx| of_site(tx, &day, range)).await
     }
 
     /// One cancelled injection.
@@ -224,7 +204,7 @@ impl Queries {
 /// The read of [`Queries::injections`].
 pub fn injections(tx: &Tx<'_>, range: PageRange) -> Result<List<Injection>, SqlError> {
     let total = last_number(tx)?.unsigned_abs();
-    let rows = INJECTIONS.page(tx, &[], range, read_injection)?;
+    let rows = INJECTIONS.page(tx, &[], range, rows::injection)?;
     Ok(List { rows, total: Some(total) })
 }
 
@@ -234,19 +214,15 @@ pub fn of_booking(
     booking: BookingId,
     range: PageRange,
 ) -> Result<List<Injection>, SqlError> {
-    let rows = OF_BOOKING.page(tx, &[booking.0.into()], range, read_injection)?;
+    let rows = OF_BOOKING.page(tx, &[booking.0.into()], range, rows::injection)?;
     Ok(List { rows, total: None })
 }
 
 /// The read of [`Queries::cancellations`].
 pub fn cancellations(tx: &Tx<'_>, range: PageRange) -> Result<List<Cancellation>, SqlError> {
     let rows = CANCELLATIONS
-        .page(tx, &[], range, |row| read_injection(row).map(|known| cancellation(&known)))?;
+        .page(tx, &[], range, |row| rows::injection(row).map(|known| cancellation(&known)))?;
     Ok(List { rows, total: None })
-}
-
-fn read_injection(row: &Row<'_>) -> Result<Injection, SqlError> {
-    appointment(row).map(|known| injection(&known))
 }
 
 fn cancellation(known: &Injection) -> Cancellation {

@@ -6,6 +6,8 @@ use injection::SERVICE;
 use serde_json::{Value, json};
 use testkit::{TestApp, event};
 
+#[path = "api/day.rs"]
+mod day;
 #[path = "api/events.rs"]
 mod events;
 #[path = "api/injections.rs"]

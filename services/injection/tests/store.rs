@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 #[path = "fixture/commands.rs"]
 mod commands;
+#[path = "store/day.rs"]
+mod day;
 #[path = "store/deliveries.rs"]
 mod deliveries;
 #[path = "store/pages.rs"]
@@ -51,9 +53,15 @@ fn complete(injection: i64) -> Command {
 }
 
 fn injection(id: i64, booking: u8, status: InjectionStatus) -> Injection {
-    let BookedDose { booking, vaccine, user, .. } = booked(booking);
-    let injection_id = InjectionId(id);
-    Injection { injection_id, booking_id: booking, vaccine_id: vaccine, user_id: user, status }
+    let BookedDose { reservation: _, booking, vaccine, user, slot } = booked(booking);
+    Injection {
+        injection_id: InjectionId(id),
+        booking_id: booking,
+        vaccine_id: vaccine,
+        slot,
+        user_id: user,
+        status,
+    }
 }
 
 /// All appointments with their keys, and how many there are.

@@ -1,14 +1,20 @@
--- Appointments, numbered without gaps and never deleted. status: 0 ready, 1 completed, 2 cancelled.
+-- Appointments, numbered without gaps and never deleted. Without a slot the three of it are
+-- NULL. status: 0 ready, 1 completed, 2 cancelled.
 CREATE TABLE injections (
     id              INTEGER PRIMARY KEY,
     reservation     BLOB    NOT NULL UNIQUE,
     booking         INTEGER NOT NULL,
     vaccine         INTEGER NOT NULL,
     user_id         INTEGER NOT NULL,
+    slot            INTEGER,
+    site            INTEGER,
+    starts_at_ms    INTEGER,
     status          INTEGER NOT NULL,
     completed_at_ms INTEGER
 );
 
 -- Finds and orders, so that no plan has to choose between the two.
 CREATE INDEX injections_of_booking ON injections (booking, id);
+-- Only those with a slot: what has none costs no entry.
+CREATE INDEX injections_of_site ON injections (site, starts_at_ms, id) WHERE site IS NOT NULL;
 CREATE INDEX injections_cancelled ON injections (id) WHERE status = 2;
