@@ -377,6 +377,7 @@ mod tests {
             slot: None,
             user_id: UserId(5),
             status: InjectionStatus::InjectionCompleted,
+            checked_in_at: None,
         };
         [
             DomainEvent::Registered(vaccine),

@@ -1,5 +1,6 @@
 //! Bodies of `injection`.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,6 +28,10 @@ pub struct Injection {
     pub user_id: UserId,
     /// Its status.
     pub status: InjectionStatus,
+    /// When the citizen was checked in; omitted where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    pub checked_in_at: Option<Timestamp>,
 }
 
 /// The status of an appointment.
@@ -35,6 +40,10 @@ pub struct Injection {
 pub enum InjectionStatus {
     /// The citizen is expected.
     InjectionReady,
+    /// The citizen is there.
+    CheckedIn,
+    /// The slot has begun, and the citizen was not there.
+    NoShow,
     /// The citizen was vaccinated.
     InjectionCompleted,
     /// The booking was cancelled before.
@@ -54,7 +63,8 @@ pub struct InjectionBody {
     /// May be sent back as it was read; cannot be changed.
     #[schema(value_type = Option<NaturalNumber>)]
     pub user_id: Option<Whole>,
-    /// `INJECTION_COMPLETED` completes it; `INJECTION_READY` changes nothing.
+    /// `CHECKED_IN`: the citizen is there. `NO_SHOW`: the slot has begun, and they are not. `INJECTION_READY` takes
+    /// either back. `INJECTION_COMPLETED` completes it.
     #[schema(value_type = RequestedStatus, required = true)]
     pub status: Option<String>,
 }
@@ -65,6 +75,8 @@ pub struct InjectionBody {
 #[expect(dead_code, reason = "describes text")]
 enum RequestedStatus {
     InjectionReady,
+    CheckedIn,
+    NoShow,
     InjectionCompleted,
 }
 

@@ -1,21 +1,29 @@
 //! The decisions about appointments. No async, no I/O, no clock, no randomness.
 //!
 //! ```text
-//! expect ──► ready ──┬── complete ──► completed
-//!                    └── call off ──► cancelled
+//!               ┌── check in ──► checked in ──┐
+//! expect ──► ready ───────────────────────────┼── complete ──► completed
+//!             ▲ └── mark no-show ──► no-show ─┘
+//!             └── return to ready: from checked in, from no-show
+//!
+//! ready, checked in, no-show ── call off ──► cancelled
 //! ```
 //!
 //! Completed and cancelled are final. Events of bookings may be repeated, and a cancellation may arrive
-//! before its booking.
+//! before its booking. To repeat a check-in, a no-show or a return changes nothing.
 
 use contracts::{
     booking::BookedSlot,
     ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
     injection::InjectionStatus,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use platform_store::ChangeSet;
 use thiserror::Error;
+
+/// How long after its start a no-show can be completed: the same day, in any time zone. Afterwards it has to become
+/// ready first.
+pub const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Every command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +32,12 @@ pub enum Command {
     Expect(BookedDose),
     /// A booking was cancelled.
     CallOff(BookedDose),
+    /// A citizen is at the desk.
+    CheckIn(CheckIn),
+    /// A citizen did not come.
+    MarkNoShow(MarkNoShow),
+    /// A check-in or a no-show was a mistake.
+    ReturnToReady(ReturnToReady),
     /// A citizen was vaccinated.
     Complete(CompleteInjection),
 }
@@ -43,6 +57,31 @@ pub struct BookedDose {
     pub slot: Option<BookedSlot>,
 }
 
+/// Records that a citizen is at the desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckIn {
+    /// The appointment.
+    pub injection: InjectionId,
+    /// When they came.
+    pub at: Timestamp,
+}
+
+/// Records that a citizen did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkNoShow {
+    /// The appointment.
+    pub injection: InjectionId,
+    /// The time now, by which the slot must have begun.
+    pub at: Timestamp,
+}
+
+/// Takes back a check-in or a no-show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnToReady {
+    /// The appointment.
+    pub injection: InjectionId,
+}
+
 /// Marks an injection as completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompleteInjection {
@@ -59,6 +98,12 @@ pub enum Reply {
     Expected(Appointment),
     /// To [`Command::CallOff`]: the appointment, cancelled now or before.
     CalledOff(Result<Appointment, Refusal>),
+    /// To [`Command::CheckIn`]: the appointment, checked in now or before.
+    CheckedIn(Result<Appointment, Refusal>),
+    /// To [`Command::MarkNoShow`]: the appointment, a no-show now or before.
+    MarkedNoShow(Result<Appointment, Refusal>),
+    /// To [`Command::ReturnToReady`]: the appointment, ready now or before.
+    ReturnedToReady(Result<Appointment, Refusal>),
     /// To [`Command::Complete`].
     Completed(Result<Appointment, Refusal>),
 }
@@ -75,6 +120,21 @@ pub enum Refusal {
     /// The booking was cancelled.
     #[error("its booking was cancelled")]
     Cancelled,
+    /// The citizen is at the desk, and so no no-show.
+    #[error("its citizen is checked in; it must become ready first")]
+    CheckedIn,
+    /// The citizen was missed before.
+    #[error("it was marked as a no-show; it must become ready first")]
+    NoShow,
+    /// The booking has no time.
+    #[error("it has no slot, so nobody knows when it starts")]
+    NoSlot,
+    /// The citizen may still come in time.
+    #[error("its slot has not started")]
+    NotStarted,
+    /// More than [`LATE_MAX`] has passed since a citizen was missed.
+    #[error("it was marked as a no-show, and its day is over; it must become ready first")]
+    DayOver,
 }
 
 /// An appointment.
@@ -86,6 +146,8 @@ pub struct Appointment {
     pub booked: BookedDose,
     /// Its status.
     pub status: InjectionStatus,
+    /// When the citizen was checked in, if they were.
+    pub checked_in_at: Option<Timestamp>,
     /// When it was completed.
     pub completed_at: Option<Timestamp>,
 }
@@ -106,6 +168,11 @@ pub fn decide(appointments: &mut Appointments, command: &Command) -> Reply {
     match command {
         Command::Expect(booked) => Reply::Expected(appointments.expect(*booked)),
         Command::CallOff(booked) => Reply::CalledOff(appointments.call_off(*booked)),
+        Command::CheckIn(check_in) => Reply::CheckedIn(appointments.check_in(*check_in)),
+        Command::MarkNoShow(missed) => Reply::MarkedNoShow(appointments.mark_no_show(*missed)),
+        Command::ReturnToReady(ReturnToReady { injection }) => {
+            Reply::ReturnedToReady(appointments.return_to_ready(*injection))
+        }
         Command::Complete(complete) => Reply::Completed(appointments.complete(*complete)),
     }
 }
@@ -125,8 +192,57 @@ impl Appointments {
         match known.status {
             InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
             InjectionStatus::InjectionCancelled => Ok(known.clone()),
+            InjectionStatus::InjectionReady
+            | InjectionStatus::CheckedIn
+            | InjectionStatus::NoShow => {
+                self.change(known.id, |known| known.status = InjectionStatus::InjectionCancelled)
+            }
+        }
+    }
+
+    fn check_in(&mut self, CheckIn { injection, at }: CheckIn) -> Result<Appointment, Refusal> {
+        let known = self.known(injection)?;
+        match known.status {
+            InjectionStatus::CheckedIn => Ok(known.clone()),
+            InjectionStatus::NoShow => Err(Refusal::NoShow),
+            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
+            InjectionStatus::InjectionReady => self.change(injection, |known| {
+                (known.status, known.checked_in_at) = (InjectionStatus::CheckedIn, Some(at));
+            }),
+        }
+    }
+
+    fn mark_no_show(
+        &mut self,
+        MarkNoShow { injection, at }: MarkNoShow,
+    ) -> Result<Appointment, Refusal> {
+        let known = self.known(injection)?;
+        match known.status {
+            InjectionStatus::NoShow => Ok(known.clone()),
+            InjectionStatus::CheckedIn => Err(Refusal::CheckedIn),
+            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
             InjectionStatus::InjectionReady => {
-                self.set(known.id, InjectionStatus::InjectionCancelled, None)
+                let slot = known.booked.slot.ok_or(Refusal::NoSlot)?;
+                if at < slot.starts_at {
+                    return Err(Refusal::NotStarted);
+                }
+                self.change(injection, |known| known.status = InjectionStatus::NoShow)
+            }
+        }
+    }
+
+    fn return_to_ready(&mut self, injection: InjectionId) -> Result<Appointment, Refusal> {
+        let known = self.known(injection)?;
+        match known.status {
+            InjectionStatus::InjectionReady => Ok(known.clone()),
+            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
+            InjectionStatus::CheckedIn | InjectionStatus::NoShow => {
+                self.change(injection, |known| {
+                    (known.status, known.checked_in_at) = (InjectionStatus::InjectionReady, None);
+                })
             }
         }
     }
@@ -135,24 +251,31 @@ impl Appointments {
         &mut self,
         CompleteInjection { injection, at }: CompleteInjection,
     ) -> Result<Appointment, Refusal> {
-        let known = self.appointments.get(&injection).ok_or(Refusal::NoSuchInjection)?;
+        let known = self.known(injection)?;
         match known.status {
             InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
             InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
-            InjectionStatus::InjectionReady => {
-                self.set(injection, InjectionStatus::InjectionCompleted, Some(at))
-            }
+            InjectionStatus::NoShow if is_day_over(known, at) => Err(Refusal::DayOver),
+            InjectionStatus::InjectionReady
+            | InjectionStatus::CheckedIn
+            | InjectionStatus::NoShow => self.change(injection, |known| {
+                (known.status, known.completed_at) =
+                    (InjectionStatus::InjectionCompleted, Some(at));
+            }),
         }
     }
 
-    fn set(
+    fn known(&self, id: InjectionId) -> Result<&Appointment, Refusal> {
+        self.appointments.get(&id).ok_or(Refusal::NoSuchInjection)
+    }
+
+    fn change(
         &mut self,
         id: InjectionId,
-        status: InjectionStatus,
-        completed_at: Option<Timestamp>,
+        change: impl FnOnce(&mut Appointment),
     ) -> Result<Appointment, Refusal> {
         let known = self.appointments.get_mut(&id).ok_or(Refusal::NoSuchInjection)?;
-        (known.status, known.completed_at) = (status, completed_at);
+        change(known);
         Ok(known.clone())
     }
 
@@ -163,9 +286,15 @@ impl Appointments {
     fn add(&mut self, booked: BookedDose, status: InjectionStatus) -> Appointment {
         self.last_number += 1;
         let id = InjectionId(self.last_number);
-        let appointment = Appointment { id, booked, status, completed_at: None };
+        let appointment =
+            Appointment { id, booked, status, checked_in_at: None, completed_at: None };
         self.numbers.insert(booked.reservation, id);
         self.appointments.insert(id, appointment.clone());
         appointment
     }
+}
+
+fn is_day_over(known: &Appointment, at: Timestamp) -> bool {
+    let starts_at = known.booked.slot.map(|slot| slot.starts_at);
+    starts_at.is_some_and(|starts_at| at.duration_since(starts_at) > LATE_MAX)
 }

@@ -9,7 +9,8 @@ use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    Appointment, Appointments, BookedDose, Command, CompleteInjection, Refusal, Reply,
+    Appointment, Appointments, BookedDose, CheckIn, Command, CompleteInjection, MarkNoShow,
+    Refusal, Reply, ReturnToReady,
 };
 
 /// The event that other services learn a reply by.
@@ -31,7 +32,7 @@ pub(crate) fn completed(appointment: &Appointment, at: Timestamp) -> serde_json:
 
 /// An appointment as others see it.
 pub fn injection(appointment: &Appointment) -> Injection {
-    let Appointment { id, booked, status, completed_at: _ } = appointment;
+    let Appointment { id, booked, status, checked_in_at, completed_at: _ } = appointment;
     Injection {
         injection_id: *id,
         booking_id: booked.booking,
@@ -39,6 +40,7 @@ pub fn injection(appointment: &Appointment) -> Injection {
         slot: booked.slot,
         user_id: booked.user,
         status: *status,
+        checked_in_at: *checked_in_at,
     }
 }
 
@@ -61,7 +63,12 @@ impl EventHandler for Appointments {
     fn ineffective(reply: &Reply) -> Option<String> {
         match reply {
             Reply::CalledOff(Err(refusal)) => Some(refusal.to_string()),
-            Reply::Expected(_) | Reply::CalledOff(Ok(_)) | Reply::Completed(_) => None,
+            Reply::Expected(_)
+            | Reply::CalledOff(Ok(_))
+            | Reply::CheckedIn(_)
+            | Reply::MarkedNoShow(_)
+            | Reply::ReturnedToReady(_)
+            | Reply::Completed(_) => None,
         }
     }
 }
@@ -79,4 +86,19 @@ fn booked_dose(BookingChanged { reservation_id, booking }: &BookingChanged) -> B
 command_of!(
     Appointments: CompleteInjection => Command::Complete,
     Reply::Completed(reply) -> Result<Appointment, Refusal>
+);
+
+command_of!(
+    Appointments: CheckIn => Command::CheckIn,
+    Reply::CheckedIn(reply) -> Result<Appointment, Refusal>
+);
+
+command_of!(
+    Appointments: MarkNoShow => Command::MarkNoShow,
+    Reply::MarkedNoShow(reply) -> Result<Appointment, Refusal>
+);
+
+command_of!(
+    Appointments: ReturnToReady => Command::ReturnToReady,
+    Reply::ReturnedToReady(reply) -> Result<Appointment, Refusal>
 );

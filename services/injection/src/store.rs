@@ -18,7 +18,9 @@ mod rows;
 pub use self::day::{DAY_MAX, SiteDay, of_site};
 use self::rows::{appointment, values};
 use crate::{
-    domain::{Appointments, Command, Reply, decide},
+    domain::{
+        Appointments, CheckIn, Command, CompleteInjection, MarkNoShow, Reply, ReturnToReady, decide,
+    },
     events,
 };
 
@@ -36,45 +38,45 @@ const LAST_NUMBER: &str = "
 
 const LOAD: &str = "
     SELECT id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-           completed_at_ms
+           checked_in_at_ms, completed_at_ms
       FROM injections
      WHERE id = ?1";
 
 const OF_RESERVATIONS: ById = by_id!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            completed_at_ms"
+            checked_in_at_ms, completed_at_ms"
       FROM "injections" BY "reservation"
 );
 
 const INSERT: &str = "
     INSERT INTO injections
                 (id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-                 completed_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                 checked_in_at_ms, completed_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const UPDATE: &str = "
     UPDATE injections
-       SET status = ?2, completed_at_ms = ?3
+       SET status = ?2, checked_in_at_ms = ?3, completed_at_ms = ?4
      WHERE id = ?1";
 
 /// All injections, by number.
 const INJECTIONS: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            completed_at_ms"
+            checked_in_at_ms, completed_at_ms"
       FROM "injections" ORDER BY "id"
 );
 
 /// Completed injections, by number.
 const COMPLETED: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            completed_at_ms"
+            checked_in_at_ms, completed_at_ms"
       FROM "injections" WHERE "status = 1" ORDER BY "id"
 );
 
 /// Cancelled injections, by number, from a partial index.
 const CANCELLATIONS: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            completed_at_ms"
+            checked_in_at_ms, completed_at_ms"
       FROM "injections" WHERE "status = 2" ORDER BY "id"
 );
 
@@ -82,7 +84,7 @@ const CANCELLATIONS: Keyset = keyset!(
 /// bookings.
 const OF_BOOKING: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            completed_at_ms"
+            checked_in_at_ms, completed_at_ms"
       FROM "injections" WHERE "booking = ?4" ORDER BY "id"
 );
 
@@ -97,8 +99,11 @@ impl Aggregate for Appointments {
                 Command::Expect(booked) | Command::CallOff(booked) => {
                     reservations.insert(booked.reservation.0);
                 }
-                Command::Complete(complete) => {
-                    ids.insert(complete.injection.0);
+                Command::CheckIn(CheckIn { injection, at: _ })
+                | Command::MarkNoShow(MarkNoShow { injection, at: _ })
+                | Command::ReturnToReady(ReturnToReady { injection })
+                | Command::Complete(CompleteInjection { injection, at: _ }) => {
+                    ids.insert(injection.0);
                 }
             }
         }
@@ -129,8 +134,8 @@ impl Aggregate for Appointments {
             match change {
                 RowChange::Inserted => inserted.push(values(appointment)),
                 RowChange::Updated | RowChange::Deleted => {
-                    let [.., status, completed_at] = values(appointment);
-                    updated.push([id.0.into(), status, completed_at]);
+                    let [.., status, checked_in_at, completed_at] = values(appointment);
+                    updated.push([id.0.into(), status, checked_in_at, completed_at]);
                 }
             }
         }

@@ -6,6 +6,8 @@ use injection::SERVICE;
 use serde_json::{Value, json};
 use testkit::{TestApp, event};
 
+#[path = "api/arrivals.rs"]
+mod arrivals;
 #[path = "api/day.rs"]
 mod day;
 #[path = "api/events.rs"]

@@ -5,10 +5,16 @@
 use contracts::{
     event::InjectionCompleted,
     ids::{BookingId, InjectionId, ReservationId},
-    injection::{Injection, InjectionStatus},
+    injection::{
+        Injection,
+        InjectionStatus::{self, CheckedIn, InjectionReady, NoShow},
+    },
 };
 use injection::{
-    domain::{Appointments, BookedDose, Command, CompleteInjection, Refusal, Reply},
+    domain::{
+        Appointments, BookedDose, CheckIn, Command, CompleteInjection, MarkNoShow, Refusal, Reply,
+        ReturnToReady,
+    },
     events,
     store::{MIGRATIONS, injections, of_booking},
 };
@@ -32,6 +38,7 @@ mod pages;
 use commands::{booked, call_off, expect};
 
 on_both_databases!(
+    a_check_in_and_a_no_show_are_still_there_after_reopening,
     only_a_completion_causes_an_event_and_only_once,
     appointments_are_still_there_after_reopening,
     a_snapshot_has_the_events_of_the_outbox,
@@ -52,6 +59,18 @@ fn complete(injection: i64) -> Command {
     Command::Complete(CompleteInjection { injection: InjectionId(injection), at: at(injection) })
 }
 
+fn check_in(injection: i64) -> Command {
+    Command::CheckIn(CheckIn { injection: InjectionId(injection), at: at(injection) })
+}
+
+fn mark_no_show(injection: i64) -> Command {
+    Command::MarkNoShow(MarkNoShow { injection: InjectionId(injection), at: at(3_600) })
+}
+
+fn return_to_ready(injection: i64) -> Command {
+    Command::ReturnToReady(ReturnToReady { injection: InjectionId(injection) })
+}
+
 fn injection(id: i64, booking: u8, status: InjectionStatus) -> Injection {
     let BookedDose { reservation: _, booking, vaccine, user, slot } = booked(booking);
     Injection {
@@ -61,6 +80,7 @@ fn injection(id: i64, booking: u8, status: InjectionStatus) -> Injection {
         slot,
         user_id: user,
         status,
+        checked_in_at: None,
     }
 }
 
@@ -82,8 +102,18 @@ fn completions(commands: &[Command], replies: &[Reply]) -> Vec<Completion> {
             Some((at.as_millisecond(), InjectionCompleted { reservation_id, injection }))
         }
         (
-            Command::Complete(_) | Command::Expect(_) | Command::CallOff(_),
-            Reply::Completed(_) | Reply::Expected(_) | Reply::CalledOff(_),
+            Command::Complete(_)
+            | Command::Expect(_)
+            | Command::CallOff(_)
+            | Command::CheckIn(_)
+            | Command::MarkNoShow(_)
+            | Command::ReturnToReady(_),
+            Reply::Completed(_)
+            | Reply::Expected(_)
+            | Reply::CalledOff(_)
+            | Reply::CheckedIn(_)
+            | Reply::MarkedNoShow(_)
+            | Reply::ReturnedToReady(_),
         ) => None,
     });
     (1..)
@@ -103,6 +133,9 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         3 => (0..6_u8).prop_map(expect),
         2 => (0..6_u8).prop_map(call_off),
         3 => (0..7_i64).prop_map(complete),
+        2 => (0..7_i64).prop_map(check_in),
+        2 => (0..7_i64).prop_map(mark_no_show),
+        2 => (0..7_i64).prop_map(return_to_ready),
     ];
     vec(command, 0..16)
 }
@@ -167,6 +200,17 @@ fn appointments_are_still_there_after_reopening(new: fn() -> TestDatabase) {
     assert_eq!(store.outbox().len(), 2);
 }
 
+fn a_check_in_and_a_no_show_are_still_there_after_reopening(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    store.submit(&[expect(1), expect(3), expect(5), check_in(1), mark_no_show(2), check_in(3)]);
+    store.submit(&[return_to_ready(3)]);
+    let store = open(store.close());
+    let here = Injection { checked_in_at: Some(at(1)), ..injection(1, 1, CheckedIn) };
+    let expected = [here, injection(2, 3, NoShow), injection(3, 5, InjectionReady)];
+    assert_eq!(all(&store).0, (1..).zip(expected).collect::<Vec<_>>());
+    assert_eq!(store.outbox(), [], "nobody else needs to know");
+}
+
 /// Two booking stores may both have a booking 7.
 fn all_appointments_of_a_booking_number_are_found(new: fn() -> TestDatabase) {
     let mut store = open(new());
@@ -178,7 +222,7 @@ fn all_appointments_of_a_booking_number_are_found(new: fn() -> TestDatabase) {
         assert_eq!(list.total, None);
         list.rows.items
     };
-    let ready = InjectionStatus::InjectionReady;
+    let ready = InjectionReady;
     assert_eq!(find(7), [(2, injection(2, 7, ready)), (3, injection(3, 7, ready))]);
     assert_eq!(find(8), []);
 }

@@ -28,6 +28,7 @@ fn completed(dose: u8) -> DomainEvent {
             slot: None,
             user_id: UserId(5),
             status: InjectionStatus::InjectionCompleted,
+            checked_in_at: None,
         },
     })
 }

@@ -1,16 +1,17 @@
 -- Appointments, numbered without gaps and never deleted. Without a slot the three of it are
--- NULL. status: 0 ready, 1 completed, 2 cancelled.
+-- NULL. status: 0 ready, 1 completed, 2 cancelled, 3 checked in, 4 no-show.
 CREATE TABLE injections (
-    id              BIGINT NOT NULL PRIMARY KEY,
-    reservation     UUID   NOT NULL UNIQUE,
-    booking         BIGINT NOT NULL,
-    vaccine         BIGINT NOT NULL,
-    user_id         BIGINT NOT NULL,
-    slot            BIGINT,
-    site            BIGINT,
-    starts_at_ms    BIGINT,
-    status          BIGINT NOT NULL,
-    completed_at_ms BIGINT
+    id               BIGINT NOT NULL PRIMARY KEY,
+    reservation      UUID   NOT NULL UNIQUE,
+    booking          BIGINT NOT NULL,
+    vaccine          BIGINT NOT NULL,
+    user_id          BIGINT NOT NULL,
+    slot             BIGINT,
+    site             BIGINT,
+    starts_at_ms     BIGINT,
+    status           BIGINT NOT NULL,
+    checked_in_at_ms BIGINT,
+    completed_at_ms  BIGINT
 );
 
 -- Finds and orders, so that no plan has to choose between the two.

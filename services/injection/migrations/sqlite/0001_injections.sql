@@ -1,16 +1,17 @@
 -- Appointments, numbered without gaps and never deleted. Without a slot the three of it are
--- NULL. status: 0 ready, 1 completed, 2 cancelled.
+-- NULL. status: 0 ready, 1 completed, 2 cancelled, 3 checked in, 4 no-show.
 CREATE TABLE injections (
-    id              INTEGER PRIMARY KEY,
-    reservation     BLOB    NOT NULL UNIQUE,
-    booking         INTEGER NOT NULL,
-    vaccine         INTEGER NOT NULL,
-    user_id         INTEGER NOT NULL,
-    slot            INTEGER,
-    site            INTEGER,
-    starts_at_ms    INTEGER,
-    status          INTEGER NOT NULL,
-    completed_at_ms INTEGER
+    id               INTEGER PRIMARY KEY,
+    reservation      BLOB    NOT NULL UNIQUE,
+    booking          INTEGER NOT NULL,
+    vaccine          INTEGER NOT NULL,
+    user_id          INTEGER NOT NULL,
+    slot             INTEGER,
+    site             INTEGER,
+    starts_at_ms     INTEGER,
+    status           INTEGER NOT NULL,
+    checked_in_at_ms INTEGER,
+    completed_at_ms  INTEGER
 );
 
 -- Finds and orders, so that no plan has to choose between the two.

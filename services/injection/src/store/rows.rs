@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The columns of an appointment.
-pub(super) const COLUMNS: usize = 10;
+pub(super) const COLUMNS: usize = 11;
 
 pub(super) fn injection(row: &Row<'_>) -> Result<Injection, SqlError> {
     appointment(row).map(|known| events::injection(&known))
@@ -30,7 +30,8 @@ pub(super) fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
             slot: row.int_or_null(5)?.map(|slot| booked_slot(row, slot)).transpose()?,
         },
         status: status(row.int(8)?).ok_or(SqlError::Decode { column: 8, expected: "a status" })?,
-        completed_at: row.time_or_null(9)?,
+        checked_in_at: row.time_or_null(9)?,
+        completed_at: row.time_or_null(10)?,
     })
 }
 
@@ -39,7 +40,7 @@ fn booked_slot(row: &Row<'_>, slot: i64) -> Result<BookedSlot, SqlError> {
 }
 
 pub(super) fn values(appointment: &Appointment) -> [Value<'_>; COLUMNS] {
-    let Appointment { id, booked, status, completed_at } = appointment;
+    let Appointment { id, booked, status, checked_in_at, completed_at } = appointment;
     [
         id.0.into(),
         booked.reservation.0.into(),
@@ -50,13 +51,16 @@ pub(super) fn values(appointment: &Appointment) -> [Value<'_>; COLUMNS] {
         booked.slot.map(|slot| slot.site_id.0).into(),
         booked.slot.map(|slot| slot.starts_at).into(),
         code_of(*status).into(),
+        (*checked_in_at).into(),
         (*completed_at).into(),
     ]
 }
 
 fn status(code: i64) -> Option<InjectionStatus> {
-    use InjectionStatus::{InjectionCancelled, InjectionCompleted, InjectionReady};
-    [InjectionReady, InjectionCompleted, InjectionCancelled]
+    use InjectionStatus::{
+        CheckedIn, InjectionCancelled, InjectionCompleted, InjectionReady, NoShow,
+    };
+    [InjectionReady, InjectionCompleted, InjectionCancelled, CheckedIn, NoShow]
         .into_iter()
         .find(|status| code_of(*status) == code)
 }
@@ -66,5 +70,7 @@ pub(super) fn code_of(status: InjectionStatus) -> i64 {
         InjectionStatus::InjectionReady => 0,
         InjectionStatus::InjectionCompleted => 1,
         InjectionStatus::InjectionCancelled => 2,
+        InjectionStatus::CheckedIn => 3,
+        InjectionStatus::NoShow => 4,
     }
 }

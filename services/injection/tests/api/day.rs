@@ -88,6 +88,6 @@ async fn a_day_has_a_site_and_at_most_36_hours() {
     422 invalid-field; from: must be a time, as 2026-12-01T00:00:00Z
     422 invalid-field; to: must be at most 36 hours after from
     422 invalid-field; to: must be at most 36 hours after from
-    422 invalid-field; status: unknown variant `READY`, expected one of `INJECTION_READY`, `INJECTION_COMPLETED`, `INJECTION_CANCELLED`
+    422 invalid-field; status: unknown variant `READY`, expected one of `INJECTION_READY`, `CHECKED_IN`, `NO_SHOW`, `INJECTION_COMPLETED`, `INJECTION_CANCELLED`
     ");
 }

@@ -15,7 +15,7 @@ use platform_store::{
 use testkit::{TestDatabase, TestStore, on_both_databases, steps::steps};
 use uuid::Uuid;
 
-use super::{at, booked, call_off, commands::slot, complete, expect, open};
+use super::{at, booked, call_off, check_in, commands::slot, complete, expect, mark_no_show, open};
 
 on_both_databases!(
     appointments_of_a_site_are_listed_by_start_and_then_by_number,
@@ -106,10 +106,13 @@ fn the_pages_of_a_day_have_each_appointment_once(new: fn() -> TestDatabase) {
 fn a_day_can_be_narrowed_to_a_status(new: fn() -> TestDatabase) {
     let mut store = open(new());
     store.submit(&[expect(1), expect(3), expect(5), complete(1), call_off(3)]);
+    store.submit(&[expect(7), check_in(4), expect(9), mark_no_show(5)]);
     for (status, expected) in [
         (InjectionStatus::InjectionReady, [3]),
         (InjectionStatus::InjectionCompleted, [1]),
         (InjectionStatus::InjectionCancelled, [2]),
+        (InjectionStatus::CheckedIn, [4]),
+        (InjectionStatus::NoShow, [5]),
     ] {
         let narrowed = SiteDay { status: Some(status), ..day(0, 60) };
         for start in [Offset(0), OffsetFromEnd(0)] {
