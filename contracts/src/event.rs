@@ -378,6 +378,7 @@ mod tests {
             user_id: UserId(5),
             status: InjectionStatus::InjectionCompleted,
             checked_in_at: None,
+            record: None,
         };
         [
             DomainEvent::Registered(vaccine),

@@ -32,6 +32,66 @@ pub struct Injection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     pub checked_in_at: Option<Timestamp>,
+    /// The record of the injection, if one was given.
+    #[serde(flatten)]
+    #[schema(value_type = RecordFields, inline)]
+    pub record: Option<InjectionRecord>,
+}
+
+/// What was injected, where, by whom and when; what is not known is omitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InjectionRecord {
+    /// The lot, as printed on the vial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot_number: Option<String>,
+    /// Where on the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_site: Option<BodySite>,
+    /// Which dose of the series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dose_number: Option<i64>,
+    /// Who injected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performer: Option<String>,
+    /// When.
+    pub occurred_at: Timestamp,
+}
+
+/// How OpenAPI describes an [`InjectionRecord`]: none of these fields, or `occurredAt` and those that were given.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes fields")]
+struct RecordFields {
+    /// The lot, as printed on the vial.
+    #[schema(nullable = false, example = "EW0150")]
+    lot_number: Option<String>,
+    /// Where on the body.
+    #[schema(nullable = false)]
+    body_site: Option<BodySite>,
+    /// Which dose of the series.
+    #[schema(nullable = false, minimum = 1, maximum = 9)]
+    dose_number: Option<i64>,
+    /// Who injected.
+    #[schema(nullable = false)]
+    performer: Option<String>,
+    /// When it was.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    occurred_at: Option<Timestamp>,
+}
+
+/// Where on the body an injection was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BodySite {
+    /// The left upper arm.
+    LeftDeltoid,
+    /// The right upper arm.
+    RightDeltoid,
+    /// The left thigh.
+    LeftThigh,
+    /// The right thigh.
+    RightThigh,
 }
 
 /// The status of an appointment.
@@ -67,6 +127,29 @@ pub struct InjectionBody {
     /// either back. `INJECTION_COMPLETED` completes it.
     #[schema(value_type = RequestedStatus, required = true)]
     pub status: Option<String>,
+    /// The lot, as printed on the vial. This field and those that follow: only with `INJECTION_COMPLETED`.
+    #[schema(
+        example = "EW0150",
+        min_length = 1,
+        max_length = 32,
+        pattern = r"^[ -~]*[!-~][ -~]*$"
+    )]
+    pub lot_number: Option<String>,
+    /// Where on the body.
+    pub body_site: Option<BodySite>,
+    /// Which dose of the series; a number or a numeric string.
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 9)]
+    pub dose_number: Option<Whole>,
+    /// Who injected.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
+    pub performer: Option<String>,
+    /// When it was, at most seven days ago; now, if it is not given.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub occurred_at: Option<Timestamp>,
 }
 
 /// How OpenAPI describes the status in an [`InjectionBody`].

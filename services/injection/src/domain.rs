@@ -12,14 +12,21 @@
 //! Completed and cancelled are final. Events of bookings may be repeated, and a cancellation may arrive
 //! before its booking. To repeat a check-in, a no-show or a return changes nothing.
 
+mod record;
+
 use contracts::{
     booking::BookedSlot,
     ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
-    injection::InjectionStatus,
+    injection::{InjectionRecord, InjectionStatus},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform_store::ChangeSet;
 use thiserror::Error;
+
+pub use self::record::{
+    CheckedRecord, DOSE_NUMBERS, GivenRecord, InvalidRecord, LOT_NUMBER_MAX, OCCURRED_AGO_MAX,
+    PERFORMER_MAX,
+};
 
 /// How long after its start a no-show can be completed: the same day, in any time zone. Afterwards it has to become
 /// ready first.
@@ -83,10 +90,12 @@ pub struct ReturnToReady {
 }
 
 /// Marks an injection as completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompleteInjection {
     /// The appointment.
     pub injection: InjectionId,
+    /// The record, if one is given. Where it is stored already, nothing changes.
+    pub record: Option<CheckedRecord>,
     /// When it was completed.
     pub at: Timestamp,
 }
@@ -105,7 +114,16 @@ pub enum Reply {
     /// To [`Command::ReturnToReady`]: the appointment, ready now or before.
     ReturnedToReady(Result<Appointment, Refusal>),
     /// To [`Command::Complete`].
-    Completed(Result<Appointment, Refusal>),
+    Completed(Result<Completion, Refusal>),
+}
+
+/// What became of a completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// The appointment was completed.
+    New(Appointment),
+    /// The appointment was completed before, with the same record.
+    Repeated(Appointment),
 }
 
 /// Why a command changed nothing.
@@ -135,6 +153,12 @@ pub enum Refusal {
     /// More than [`LATE_MAX`] has passed since a citizen was missed.
     #[error("it was marked as a no-show, and its day is over; it must become ready first")]
     DayOver,
+    /// The record is of a later time than now.
+    #[error("must not be in the future")]
+    OccurredLater,
+    /// The record is of a time more than [`OCCURRED_AGO_MAX`] ago.
+    #[error("must be at most {} days ago", OCCURRED_AGO_MAX.as_hours() / 24)]
+    OccurredTooEarly,
 }
 
 /// An appointment.
@@ -150,6 +174,8 @@ pub struct Appointment {
     pub checked_in_at: Option<Timestamp>,
     /// When it was completed.
     pub completed_at: Option<Timestamp>,
+    /// The record of the injection, if it has one.
+    pub record: Option<InjectionRecord>,
 }
 
 /// The appointments that a batch of commands names.
@@ -173,7 +199,7 @@ pub fn decide(appointments: &mut Appointments, command: &Command) -> Reply {
         Command::ReturnToReady(ReturnToReady { injection }) => {
             Reply::ReturnedToReady(appointments.return_to_ready(*injection))
         }
-        Command::Complete(complete) => Reply::Completed(appointments.complete(*complete)),
+        Command::Complete(complete) => Reply::Completed(appointments.complete(complete)),
     }
 }
 
@@ -249,20 +275,27 @@ impl Appointments {
 
     fn complete(
         &mut self,
-        CompleteInjection { injection, at }: CompleteInjection,
-    ) -> Result<Appointment, Refusal> {
-        let known = self.known(injection)?;
+        CompleteInjection { injection, record, at }: &CompleteInjection,
+    ) -> Result<Completion, Refusal> {
+        let (known, record) = (self.known(*injection)?, record.as_ref());
         match known.status {
-            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
-            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
-            InjectionStatus::NoShow if is_day_over(known, at) => Err(Refusal::DayOver),
-            InjectionStatus::InjectionReady
-            | InjectionStatus::CheckedIn
-            | InjectionStatus::NoShow => self.change(injection, |known| {
-                (known.status, known.completed_at) =
-                    (InjectionStatus::InjectionCompleted, Some(at));
-            }),
+            InjectionStatus::InjectionCompleted if record.is_some_and(|it| it.is_of(known)) => {
+                return Ok(Completion::Repeated(known.clone()));
+            }
+            InjectionStatus::InjectionCompleted => return Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => return Err(Refusal::Cancelled),
+            InjectionStatus::NoShow => {
+                check_day(known, record.map_or(*at, |it| it.occurred_at(*at)))?;
+            }
+            InjectionStatus::InjectionReady | InjectionStatus::CheckedIn => {}
         }
+        record.map(|record| record.check_time(*at)).transpose()?;
+        let completed = self.change(*injection, |known| {
+            known.status = InjectionStatus::InjectionCompleted;
+            known.completed_at = Some(*at);
+            known.record = record.map(|record| record.recorded(*at));
+        });
+        completed.map(Completion::New)
     }
 
     fn known(&self, id: InjectionId) -> Result<&Appointment, Refusal> {
@@ -286,15 +319,23 @@ impl Appointments {
     fn add(&mut self, booked: BookedDose, status: InjectionStatus) -> Appointment {
         self.last_number += 1;
         let id = InjectionId(self.last_number);
-        let appointment =
-            Appointment { id, booked, status, checked_in_at: None, completed_at: None };
+        let appointment = Appointment {
+            id,
+            booked,
+            status,
+            checked_in_at: None,
+            completed_at: None,
+            record: None,
+        };
         self.numbers.insert(booked.reservation, id);
         self.appointments.insert(id, appointment.clone());
         appointment
     }
 }
 
-fn is_day_over(known: &Appointment, at: Timestamp) -> bool {
-    let starts_at = known.booked.slot.map(|slot| slot.starts_at);
-    starts_at.is_some_and(|starts_at| at.duration_since(starts_at) > LATE_MAX)
+/// Whether a citizen who was missed can have been vaccinated then.
+fn check_day(known: &Appointment, occurred_at: Timestamp) -> Result<(), Refusal> {
+    let starts_at = known.booked.slot.map_or(occurred_at, |slot| slot.starts_at);
+    let late = occurred_at.duration_since(starts_at);
+    if late > LATE_MAX { Err(Refusal::DayOver) } else { Ok(()) }
 }

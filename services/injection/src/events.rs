@@ -9,13 +9,15 @@ use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    Appointment, Appointments, BookedDose, CheckIn, Command, CompleteInjection, MarkNoShow,
-    Refusal, Reply, ReturnToReady,
+    Appointment, Appointments, BookedDose, CheckIn, Command, CompleteInjection, Completion,
+    MarkNoShow, Refusal, Reply, ReturnToReady,
 };
 
 /// The event that other services learn a reply by.
 pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
-    let (Command::Complete(complete), Reply::Completed(Ok(appointment))) = (command, reply) else {
+    let (Command::Complete(complete), Reply::Completed(Ok(Completion::New(appointment)))) =
+        (command, reply)
+    else {
         return Ok(None);
     };
     completed(appointment, complete.at).map(Some)
@@ -32,7 +34,7 @@ pub(crate) fn completed(appointment: &Appointment, at: Timestamp) -> serde_json:
 
 /// An appointment as others see it.
 pub fn injection(appointment: &Appointment) -> Injection {
-    let Appointment { id, booked, status, checked_in_at, completed_at: _ } = appointment;
+    let Appointment { id, booked, status, checked_in_at, completed_at: _, record } = appointment;
     Injection {
         injection_id: *id,
         booking_id: booked.booking,
@@ -41,6 +43,7 @@ pub fn injection(appointment: &Appointment) -> Injection {
         user_id: booked.user,
         status: *status,
         checked_in_at: *checked_in_at,
+        record: record.clone(),
     }
 }
 
@@ -85,7 +88,7 @@ fn booked_dose(BookingChanged { reservation_id, booking }: &BookingChanged) -> B
 
 command_of!(
     Appointments: CompleteInjection => Command::Complete,
-    Reply::Completed(reply) -> Result<Appointment, Refusal>
+    Reply::Completed(reply) -> Result<Completion, Refusal>
 );
 
 command_of!(

@@ -16,7 +16,7 @@ mod day;
 mod rows;
 
 pub use self::day::{DAY_MAX, SiteDay, of_site};
-use self::rows::{appointment, values};
+use self::rows::{appointment, changed_values, values};
 use crate::{
     domain::{
         Appointments, CheckIn, Command, CompleteInjection, MarkNoShow, Reply, ReturnToReady, decide,
@@ -38,45 +38,52 @@ const LAST_NUMBER: &str = "
 
 const LOAD: &str = "
     SELECT id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-           checked_in_at_ms, completed_at_ms
+           checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+           occurred_at_ms
       FROM injections
      WHERE id = ?1";
 
 const OF_RESERVATIONS: ById = by_id!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            checked_in_at_ms, completed_at_ms"
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" BY "reservation"
 );
 
 const INSERT: &str = "
     INSERT INTO injections
                 (id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-                 checked_in_at_ms, completed_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                 checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+                 occurred_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 const UPDATE: &str = "
     UPDATE injections
-       SET status = ?2, checked_in_at_ms = ?3, completed_at_ms = ?4
+       SET status = ?2, checked_in_at_ms = ?3, completed_at_ms = ?4, lot_number = ?5, body_site = ?6,
+           dose_number = ?7, performer = ?8, occurred_at_ms = ?9
      WHERE id = ?1";
 
 /// All injections, by number.
 const INJECTIONS: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            checked_in_at_ms, completed_at_ms"
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" ORDER BY "id"
 );
 
 /// Completed injections, by number.
 const COMPLETED: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            checked_in_at_ms, completed_at_ms"
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" WHERE "status = 1" ORDER BY "id"
 );
 
 /// Cancelled injections, by number, from a partial index.
 const CANCELLATIONS: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            checked_in_at_ms, completed_at_ms"
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" WHERE "status = 2" ORDER BY "id"
 );
 
@@ -84,7 +91,8 @@ const CANCELLATIONS: Keyset = keyset!(
 /// bookings.
 const OF_BOOKING: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
-            checked_in_at_ms, completed_at_ms"
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" WHERE "booking = ?4" ORDER BY "id"
 );
 
@@ -102,7 +110,7 @@ impl Aggregate for Appointments {
                 Command::CheckIn(CheckIn { injection, at: _ })
                 | Command::MarkNoShow(MarkNoShow { injection, at: _ })
                 | Command::ReturnToReady(ReturnToReady { injection })
-                | Command::Complete(CompleteInjection { injection, at: _ }) => {
+                | Command::Complete(CompleteInjection { injection, record: _, at: _ }) => {
                     ids.insert(injection.0);
                 }
             }
@@ -134,8 +142,7 @@ impl Aggregate for Appointments {
             match change {
                 RowChange::Inserted => inserted.push(values(appointment)),
                 RowChange::Updated | RowChange::Deleted => {
-                    let [.., status, checked_in_at, completed_at] = values(appointment);
-                    updated.push([id.0.into(), status, checked_in_at, completed_at]);
+                    updated.push(changed_values(*id, appointment));
                 }
             }
         }

@@ -14,6 +14,8 @@ mod day;
 mod events;
 #[path = "api/injections.rs"]
 mod injections;
+#[path = "api/records.rs"]
+mod records;
 #[path = "api/refusals.rs"]
 mod refusals;
 

@@ -4,16 +4,21 @@
 
 #[path = "fixture/commands.rs"]
 mod commands;
+#[path = "domain/record.rs"]
+mod record;
 
 use contracts::{
     ids::InjectionId,
-    injection::InjectionStatus::{
-        self, CheckedIn, InjectionCancelled, InjectionCompleted, InjectionReady, NoShow,
+    injection::{
+        InjectionRecord,
+        InjectionStatus::{
+            self, CheckedIn, InjectionCancelled, InjectionCompleted, InjectionReady, NoShow,
+        },
     },
 };
 use injection::domain::{
-    Appointment, Appointments, BookedDose, CheckIn, Command, CompleteInjection, LATE_MAX,
-    MarkNoShow, Refusal,
+    Appointment, Appointments, BookedDose, CheckIn, CheckedRecord, Command, CompleteInjection,
+    Completion, GivenRecord, LATE_MAX, MarkNoShow, Refusal,
     Reply::{self, CalledOff, Completed, Expected},
     ReturnToReady, decide,
 };
@@ -27,7 +32,14 @@ const AT: Timestamp = Timestamp::constant(3_600, 0);
 
 fn complete(injection: i64) -> Command {
     let injection = InjectionId(injection);
-    Command::Complete(CompleteInjection { injection, at: AT })
+    Command::Complete(CompleteInjection { injection, record: None, at: AT })
+}
+
+/// With the number of a lot.
+fn complete_with(injection: i64, lot: u8) -> Command {
+    let given = GivenRecord { lot_number: Some(lot.to_string()), ..GivenRecord::default() };
+    let record = CheckedRecord::parse(given).unwrap();
+    Command::Complete(CompleteInjection { injection: InjectionId(injection), record, at: AT })
 }
 
 fn check_in(injection: i64) -> Command {
@@ -49,6 +61,7 @@ fn appointment(id: i64, booking: u8, status: InjectionStatus) -> Appointment {
         status,
         checked_in_at: (status == CheckedIn).then_some(AT),
         completed_at: (status == InjectionCompleted).then_some(AT),
+        record: None,
     }
 }
 
@@ -67,8 +80,10 @@ fn result(reply: Reply) -> Result<Appointment, Refusal> {
         CalledOff(result)
         | Reply::CheckedIn(result)
         | Reply::MarkedNoShow(result)
-        | Reply::ReturnedToReady(result)
-        | Completed(result) => result,
+        | Reply::ReturnedToReady(result) => result,
+        Completed(result) => result.map(|completion| match completion {
+            Completion::New(appointment) | Completion::Repeated(appointment) => appointment,
+        }),
     }
 }
 
@@ -129,7 +144,8 @@ fn nobody_is_a_no_show_before_the_slot_starts_or_without_one() {
 #[test]
 fn a_no_show_is_completed_on_the_same_day_only() {
     let starts_at = booked(7).slot.unwrap().starts_at;
-    let complete = |at| Command::Complete(CompleteInjection { injection: InjectionId(1), at });
+    let complete =
+        |at| Command::Complete(CompleteInjection { injection: InjectionId(1), record: None, at });
     assert!(decide_with(NoShow, &complete(starts_at + LATE_MAX)).0.is_ok());
     let late = complete(starts_at + LATE_MAX + SignedDuration::from_millis(1));
     assert_eq!(decide_with(NoShow, &late), (Err(Refusal::DayOver), false));
@@ -160,7 +176,7 @@ fn an_injection_is_completed_once() {
     assert_eq!(
         decide_all(&[expect(7), complete(1), complete(1)])[1..],
         [
-            Completed(Ok(appointment(1, 7, InjectionCompleted))),
+            Completed(Ok(Completion::New(appointment(1, 7, InjectionCompleted)))),
             Completed(Err(Refusal::AlreadyCompleted))
         ]
     );
@@ -203,6 +219,23 @@ fn a_completed_injection_stays_completed() {
     );
 }
 
+/// A record that is one of two lots, as it is stored.
+fn stored(record: &CheckedRecord) -> InjectionRecord {
+    let of = |lot| matches!(complete_with(1, lot), Command::Complete(it) if it.record.as_ref() == Some(record));
+    let lot = (0..2).find(|lot| of(*lot)).unwrap();
+    InjectionRecord { lot_number: Some(lot.to_string()), ..empty_record() }
+}
+
+fn empty_record() -> InjectionRecord {
+    InjectionRecord {
+        lot_number: None,
+        body_site: None,
+        dose_number: None,
+        performer: None,
+        occurred_at: AT,
+    }
+}
+
 /// The same rules in a naive way: every appointment in a list, the first has number 1.
 #[derive(Default)]
 struct Model(Vec<Appointment>);
@@ -222,9 +255,7 @@ impl Model {
             Command::ReturnToReady(ReturnToReady { injection }) => {
                 Reply::ReturnedToReady(self.change(*injection, InjectionReady, &[]))
             }
-            Command::Complete(CompleteInjection { injection, at: _ }) => {
-                Completed(self.change(*injection, InjectionCompleted, &[]))
-            }
+            Command::Complete(complete) => Completed(self.complete(complete)),
         }
     }
 
@@ -235,6 +266,25 @@ impl Model {
         }
         known.status = InjectionCancelled;
         Ok(known.clone())
+    }
+
+    fn complete(
+        &mut self,
+        CompleteInjection { injection, record, at: _ }: &CompleteInjection,
+    ) -> Result<Completion, Refusal> {
+        let known = self.0.iter_mut().find(|known| known.id == *injection);
+        let given = record.as_ref().map(stored);
+        if let Some(known) = known
+            && known.status == InjectionCompleted
+            && given.is_some()
+            && known.record == given
+        {
+            return Ok(Completion::Repeated(known.clone()));
+        }
+        self.change(*injection, InjectionCompleted, &[])?;
+        let known = self.0.iter_mut().find(|known| known.id == *injection).unwrap();
+        known.record = given;
+        Ok(Completion::New(known.clone()))
     }
 
     fn mark_no_show(&mut self, injection: InjectionId) -> Result<Appointment, Refusal> {
@@ -285,6 +335,7 @@ impl Model {
                 status,
                 checked_in_at: None,
                 completed_at: None,
+                record: None,
             });
             self.0.len() - 1
         });
@@ -298,6 +349,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         3 => (0..6_u8).prop_map(expect),
         2 => (0..6_u8).prop_map(call_off),
         3 => (0..7_i64).prop_map(complete),
+        2 => (0..7_i64, 0..2_u8).prop_map(|(injection, lot)| complete_with(injection, lot)),
         2 => (0..7_i64).prop_map(check_in),
         2 => (0..7_i64).prop_map(mark_no_show),
         2 => (0..7_i64).prop_map(return_to_ready),

@@ -29,6 +29,7 @@ fn completed(dose: u8) -> DomainEvent {
             user_id: UserId(5),
             status: InjectionStatus::InjectionCompleted,
             checked_in_at: None,
+            record: None,
         },
     })
 }

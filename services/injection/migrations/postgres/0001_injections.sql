@@ -1,5 +1,6 @@
 -- Appointments, numbered without gaps and never deleted. Without a slot the three of it are
 -- NULL. status: 0 ready, 1 completed, 2 cancelled, 3 checked in, 4 no-show.
+-- body_site: 0 left deltoid, 1 right deltoid, 2 left thigh, 3 right thigh. occurred_at_ms is NULL without a record.
 CREATE TABLE injections (
     id               BIGINT NOT NULL PRIMARY KEY,
     reservation      UUID   NOT NULL UNIQUE,
@@ -11,7 +12,12 @@ CREATE TABLE injections (
     starts_at_ms     BIGINT,
     status           BIGINT NOT NULL,
     checked_in_at_ms BIGINT,
-    completed_at_ms  BIGINT
+    completed_at_ms  BIGINT,
+    lot_number       TEXT,
+    body_site        BIGINT,
+    dose_number      BIGINT,
+    performer        TEXT,
+    occurred_at_ms   BIGINT
 );
 
 -- Finds and orders, so that no plan has to choose between the two.

@@ -21,11 +21,12 @@ use platform_telemetry::clock;
 
 use super::{
     INJECTIONS, InjectionDesk, find,
-    problems::{Conflict, NotFound, problem},
+    problems::{Conflict, NotFound, invalid, problem},
 };
 use crate::{
     domain::{
-        Appointment, Appointments, CheckIn, CompleteInjection, MarkNoShow, Refusal, ReturnToReady,
+        Appointment, Appointments, CheckIn, CheckedRecord, CompleteInjection, Completion,
+        GivenRecord, MarkNoShow, Refusal, ReturnToReady,
     },
     events::injection,
 };
@@ -33,7 +34,9 @@ use crate::{
 /// How long a write may wait for its commit.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
-/// Checks a citizen in, completes an injection, or marks a no-show: only the status can change
+/// Checks a citizen in, completes an injection, or marks a no-show
+///
+/// Only the status can change, and with a completion the record. To send a record again changes nothing.
 #[utoipa::path(
     put, path = "/injections/{id}", tag = "injections",
     params(
@@ -53,7 +56,9 @@ pub(super) async fn replace(
     update(desk, origin, id, if_match, body).await
 }
 
-/// Checks a citizen in, completes an injection, or marks a no-show: only the status can change
+/// Checks a citizen in, completes an injection, or marks a no-show
+///
+/// Only the status can change, and with a completion the record. To send a record again changes nothing.
 #[utoipa::path(
     patch, path = "/injections/{id}", tag = "injections",
     params(
@@ -71,7 +76,7 @@ pub(super) async fn update(
     Json(body): Json<InjectionBody>,
 ) -> Result<Response, Problem> {
     let current = find(&desk, id).await?;
-    let requested = requested_status(&body)?;
+    let requested = requested(&body)?;
     for (field, sent, is) in [
         ("bookingId", body.booking_id, current.booking_id.0),
         ("vaccineId", body.vaccine_id, current.vaccine_id.0),
@@ -82,15 +87,7 @@ pub(super) async fn update(
         }
     }
     if_match.check(&current)?;
-    let (injection_id, at) = (InjectionId(id), now());
-    let changed = match requested {
-        Requested::Ready => desk.submit(ReturnToReady { injection: injection_id }).await?,
-        Requested::CheckedIn => desk.submit(CheckIn { injection: injection_id, at }).await?,
-        Requested::NoShow => desk.submit(MarkNoShow { injection: injection_id, at }).await?,
-        Requested::Completed => {
-            desk.submit(CompleteInjection { injection: injection_id, at }).await?
-        }
-    };
+    let changed = desk.change(InjectionId(id), requested).await?;
     Ok(INJECTIONS.ok(&origin, id, injection(&changed)))
 }
 
@@ -100,32 +97,74 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-/// The statuses that a change may have.
-#[derive(Clone, Copy)]
+/// What a change may ask for.
 enum Requested {
     Ready,
     CheckedIn,
     NoShow,
-    Completed,
+    Completed(Option<CheckedRecord>),
 }
 
-fn requested_status(body: &InjectionBody) -> Result<Requested, Problem> {
+fn requested(body: &InjectionBody) -> Result<Requested, Problem> {
     let wrong = |detail| Err(Problem::invalid("status", detail));
+    let without_record = |requested| match first_of_record(body) {
+        Some(field) => Err(Problem::invalid(field, "can be given with INJECTION_COMPLETED only")),
+        None => Ok(requested),
+    };
     match body.status.as_deref() {
-        Some("INJECTION_READY") => Ok(Requested::Ready),
-        Some("CHECKED_IN") => Ok(Requested::CheckedIn),
-        Some("NO_SHOW") => Ok(Requested::NoShow),
-        Some("INJECTION_COMPLETED") => Ok(Requested::Completed),
+        Some("INJECTION_READY") => without_record(Requested::Ready),
+        Some("CHECKED_IN") => without_record(Requested::CheckedIn),
+        Some("NO_SHOW") => without_record(Requested::NoShow),
+        Some("INJECTION_COMPLETED") => {
+            let record = CheckedRecord::parse(given_record(body)).map_err(invalid)?;
+            Ok(Requested::Completed(record))
+        }
         Some("INJECTION_CANCELLED") => wrong("cannot be changed to this; cancel the booking"),
         Some(_) => wrong("must be INJECTION_READY, CHECKED_IN, NO_SHOW or INJECTION_COMPLETED"),
         None => wrong("must be given; it is all that can be changed"),
     }
 }
 
+fn given_record(body: &InjectionBody) -> GivenRecord {
+    GivenRecord {
+        lot_number: body.lot_number.clone(),
+        body_site: body.body_site,
+        dose_number: body.dose_number.map(|Whole(number)| number),
+        performer: body.performer.clone(),
+        occurred_at: body.occurred_at,
+    }
+}
+
+/// The first field of a record that is given.
+fn first_of_record(body: &InjectionBody) -> Option<&'static str> {
+    let fields = [
+        ("lotNumber", body.lot_number.is_some()),
+        ("bodySite", body.body_site.is_some()),
+        ("doseNumber", body.dose_number.is_some()),
+        ("performer", body.performer.is_some()),
+        ("occurredAt", body.occurred_at.is_some()),
+    ];
+    fields.into_iter().find(|(_, is_given)| *is_given).map(|(field, _)| field)
+}
+
 impl InjectionDesk {
-    async fn submit<C>(&self, command: C) -> Result<Appointment, Problem>
+    async fn change(&self, injection: InjectionId, to: Requested) -> Result<Appointment, Problem> {
+        let at = now();
+        match to {
+            Requested::Ready => self.submit(ReturnToReady { injection }).await,
+            Requested::CheckedIn => self.submit(CheckIn { injection, at }).await,
+            Requested::NoShow => self.submit(MarkNoShow { injection, at }).await,
+            Requested::Completed(record) => {
+                match self.submit(CompleteInjection { injection, record, at }).await? {
+                    Completion::New(completed) | Completion::Repeated(completed) => Ok(completed),
+                }
+            }
+        }
+    }
+
+    async fn submit<T, C>(&self, command: C) -> Result<T, Problem>
     where
-        C: CommandOf<Appointments, Reply = Result<Appointment, Refusal>>,
+        C: CommandOf<Appointments, Reply = Result<T, Refusal>>,
     {
         let reply = self.commands.submit(command, Instant::now() + WRITE_TIMEOUT).await?;
         reply.map_err(problem)

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use platform_rest::{problem::Problem, problem_responses};
 
-use crate::domain::Refusal;
+use crate::domain::{InvalidRecord, Refusal};
 
 problem_responses! {
     /// There is no such injection
@@ -33,9 +33,17 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
             conflict("urn:anticorona:no-show", "The citizen did not come")
         }
         Refusal::NoSlot => conflict("urn:anticorona:no-slot", "The booking has no slot"),
+        Refusal::OccurredLater | Refusal::OccurredTooEarly => {
+            return Problem::invalid("occurredAt", refusal.to_string());
+        }
         Refusal::NotStarted => {
             conflict("urn:anticorona:slot-not-started", "The slot has not started")
         }
     };
     Problem::new(status, r#type, title).detail(refusal.to_string())
+}
+
+/// 422: a field of a record is wrong.
+pub(super) fn invalid(InvalidRecord { field, reason }: InvalidRecord) -> Problem {
+    Problem::invalid(field, reason)
 }
