@@ -174,3 +174,49 @@ pub struct Cancellation {
     /// The citizen.
     pub user_id: UserId,
 }
+
+/// What became of an uploaded sheet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SheetUpload {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// One result per row, in their order.
+    pub rows: Vec<SheetRow>,
+}
+
+/// What became of a row of a sheet, or would.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SheetRow {
+    /// The line of the file on which it begins.
+    pub line: u64,
+    /// The result.
+    pub result: SheetResult,
+    /// The appointment that it names, if its number can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub injection_id: Option<InjectionId>,
+    /// The column because of which it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub column: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reason: Option<String>,
+}
+
+/// The result of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SheetResult {
+    /// The injection was completed with this record.
+    Recorded,
+    /// It was completed with this record before.
+    RecordedBefore,
+    /// The row is wrong, or its appointment cannot be completed; the others are recorded.
+    Refused,
+    /// No column of the record is filled in.
+    Unchanged,
+}

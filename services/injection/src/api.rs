@@ -23,6 +23,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 mod changes;
 mod day;
 mod problems;
+mod sheet;
 
 use self::problems::{NotFound, problem};
 use crate::{
@@ -79,6 +80,7 @@ fn routes() -> OpenApiRouter<InjectionDesk> {
         .routes(routes!(searches))
         .routes(routes!(find_by_booking_id))
         .routes(routes!(day::find_by_site))
+        .routes(routes!(sheet::download, sheet::upload))
         .routes(routes!(show, changes::replace, changes::update))
         .routes(routes!(list_cancelled))
         .routes(routes!(show_cancelled))

@@ -13,6 +13,7 @@
 //! before its booking. To repeat a check-in, a no-show or a return changes nothing.
 
 mod record;
+mod sheet;
 
 use contracts::{
     booking::BookedSlot,
@@ -27,6 +28,7 @@ pub use self::record::{
     CheckedRecord, DOSE_NUMBERS, GivenRecord, InvalidRecord, LOT_NUMBER_MAX, OCCURRED_AGO_MAX,
     PERFORMER_MAX,
 };
+pub use self::sheet::SheetRowId;
 
 /// How long after its start a no-show can be completed: the same day, in any time zone. Afterwards it has to become
 /// ready first.

@@ -1,6 +1,6 @@
 //! Where appointments are kept: load and save. All SQL is here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
     ids::{BookingId, InjectionId},
@@ -8,18 +8,19 @@ use contracts::{
 };
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, RowChange, SqlError,
-    Tx, Value, by_id, keyset,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, PageRows, ReadError, ReadPool, RowChange,
+    SqlError, Tx, Value, by_id, keyset,
 };
 
 mod day;
 mod rows;
 
-pub use self::day::{DAY_MAX, SiteDay, of_site};
+pub use self::day::{DAY_MAX, SiteDay, appointments_of_site, of_site};
 use self::rows::{appointment, changed_values, values};
 use crate::{
     domain::{
-        Appointments, CheckIn, Command, CompleteInjection, MarkNoShow, Reply, ReturnToReady, decide,
+        Appointment, Appointments, CheckIn, Command, CompleteInjection, MarkNoShow, Reply,
+        ReturnToReady, decide,
     },
     events,
 };
@@ -200,6 +201,28 @@ impl Queries {
         self.0.read(move |tx| of_site(tx, &day, range)).await
     }
 
+    /// A page of the appointments of a site, by their start.
+    pub async fn appointments_of_site(
+        &self,
+        day: SiteDay,
+        range: PageRange,
+    ) -> Result<PageRows<Appointment>, ReadError> {
+        self.0.read(move |tx| appointments_of_site(tx, &day, range)).await
+    }
+
+    /// Those of these appointments that exist.
+    pub async fn appointments(
+        &self,
+        ids: Vec<InjectionId>,
+    ) -> Result<BTreeMap<InjectionId, Appointment>, ReadError> {
+        self.0.read(move |tx| appointments(tx, &ids)).await
+    }
+
+    /// What commands would do, one after the other: nothing is changed.
+    pub async fn dry_run(&self, commands: Vec<Command>) -> Result<Vec<Reply>, ReadError> {
+        self.0.read(move |tx| Appointments::dry_run(tx, &commands)).await
+    }
+
     /// One cancelled injection.
     pub async fn cancellation(&self, id: InjectionId) -> Result<Option<Cancellation>, ReadError> {
         let known = self.injection(id).await?;
@@ -211,6 +234,16 @@ impl Queries {
     pub async fn cancellations(&self, range: PageRange) -> Result<List<Cancellation>, ReadError> {
         self.0.read(move |tx| cancellations(tx, range)).await
     }
+}
+
+/// The read of [`Queries::appointments`].
+pub fn appointments(
+    tx: &Tx<'_>,
+    ids: &[InjectionId],
+) -> Result<BTreeMap<InjectionId, Appointment>, SqlError> {
+    let keys: Vec<_> = ids.iter().map(|id| [Value::Int(id.0)]).collect();
+    let known = tx.find_each(LOAD, &keys, appointment)?;
+    Ok(known.into_iter().flatten().map(|known| (known.id, known)).collect())
 }
 
 /// The read of [`Queries::injections`].

@@ -18,6 +18,8 @@ mod injections;
 mod records;
 #[path = "api/refusals.rs"]
 mod refusals;
+#[path = "api/sheet.rs"]
+mod sheet;
 
 /// Two booking stores.
 const NORTH: &str = "00000000-0000-0000-0000-000000000001";

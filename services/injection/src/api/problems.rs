@@ -11,6 +11,8 @@ problem_responses! {
     /// The status cannot follow: it was completed before, its booking was cancelled, it was checked in or marked as a
     /// no-show, or its slot has not started; or the field cannot be changed
     pub(super) Conflict = 409;
+    /// A parameter is wrong; `field` names it
+    pub(super) InvalidQuery = 422;
 }
 
 /// The status of a refusal.

@@ -11,6 +11,7 @@ use platform_rest::hal::List;
 use platform_store::{PageRange, PageRows, PageStart, Row, SqlError, Tx, Value};
 
 use super::rows::{self, code_of};
+use crate::{domain::Appointment, events};
 
 /// The longest time of one request: a day and a night, in any time zone. A key has room for 37 hours.
 pub const DAY_MAX: Duration = Duration::from_hours(36);
@@ -78,8 +79,19 @@ impl SiteDay {
     }
 }
 
-/// A page of the appointments of a site.
+/// A page of the appointments of a site, as others see them.
 pub fn of_site(tx: &Tx<'_>, day: &SiteDay, range: PageRange) -> Result<List<Injection>, SqlError> {
+    let PageRows { items, has_previous, has_next } = appointments_of_site(tx, day, range)?;
+    let items = items.into_iter().map(|(key, known)| (key, events::injection(&known))).collect();
+    Ok(List { rows: PageRows { items, has_previous, has_next }, total: None })
+}
+
+/// A page of the appointments of a site.
+pub fn appointments_of_site(
+    tx: &Tx<'_>,
+    day: &SiteDay,
+    range: PageRange,
+) -> Result<PageRows<Appointment>, SqlError> {
     let [mut after, mut before] = day.bounds();
     let skip = match range.start {
         PageStart::Offset(skip) | PageStart::OffsetFromEnd(skip) => skip,
@@ -105,12 +117,11 @@ pub fn of_site(tx: &Tx<'_>, day: &SiteDay, range: PageRange) -> Result<List<Inje
         (false, Some(_)) => DESCENDING_OF_STATUS,
     };
     let items = tx.all(sql, &params, |row| keyed(day, row))?;
-    Ok(List { rows: PageRows::of(range, items), total: None })
+    Ok(PageRows::of(range, items))
 }
 
-fn keyed(day: &SiteDay, row: &Row<'_>) -> Result<(i64, Injection), SqlError> {
-    let known = rows::injection(row)?;
-    let starts_at = known.slot.map(|slot| slot.starts_at).unwrap_or_default();
-    let key = day.key([starts_at.as_millisecond(), known.injection_id.0]);
-    Ok((key, known))
+fn keyed(day: &SiteDay, row: &Row<'_>) -> Result<(i64, Appointment), SqlError> {
+    let known = rows::appointment(row)?;
+    let starts_at = known.booked.slot.map(|slot| slot.starts_at).unwrap_or_default();
+    Ok((day.key([starts_at.as_millisecond(), known.id.0]), known))
 }

@@ -1,31 +1,20 @@
 //! Who came, and who did not.
 
 use serde_json::{Value, json};
-use testkit::{TestApp, event};
+use testkit::TestApp;
 
-use super::{COMPLETED, NORTH, cancelled, data, start, start_with_three, status};
+use super::{COMPLETED, booked, cancelled, day::booked_at, start, start_with_three, status};
 
 const CHECKED_IN: &str = r#"{"status":"CHECKED_IN"}"#;
 const NO_SHOW: &str = r#"{"status":"NO_SHOW"}"#;
 const READY: &str = r#"{"status":"INJECTION_READY"}"#;
-
-/// A booking of a slot.
-fn booked_at(sequence: u64, starts_at: &str) -> Value {
-    let mut data = data(sequence, "BOOKED");
-    for (field, value) in
-        [("slotId", json!(9)), ("siteId", json!(7)), ("startsAt", json!(starts_at))]
-    {
-        data[field] = value;
-    }
-    event(NORTH, sequence, "Booked", &data)
-}
 
 /// A desk with an appointment of long ago, one of a distant day, and one without a slot.
 async fn start_with_slots() -> TestApp {
     let app = start();
     let events = [booked_at(1, "2000-01-01T00:00:00Z"), booked_at(2, "2999-01-01T00:00:00Z")];
     app.publish(&events).await;
-    app.publish(&[event(NORTH, 3, "Booked", &data(3, "BOOKED"))]).await;
+    app.publish(&[booked(3, 3)]).await;
     app
 }
 

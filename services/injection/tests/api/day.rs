@@ -9,7 +9,7 @@ use super::{COMPLETED, NORTH, booked, data, start};
 const DAY: &str = "siteId=7&from=2026-12-01T00:00:00%2B09:00&to=2026-12-02T00:00:00%2B09:00";
 
 /// A booking of a slot of site 7.
-fn booked_at(booking: u64, starts_at: &str) -> Value {
+pub(crate) fn booked_at(booking: u64, starts_at: &str) -> Value {
     let mut data = data(booking, "BOOKED");
     data["slotId"] = json!(9);
     data["siteId"] = json!(7);
@@ -18,7 +18,7 @@ fn booked_at(booking: u64, starts_at: &str) -> Value {
 }
 
 /// A desk with three appointments of a day, one of the next, and one without a slot.
-async fn start_with_a_day() -> TestApp {
+pub(crate) async fn start_with_a_day() -> TestApp {
     let app = start();
     let times = ["01T02:00:00Z", "01T01:00:00Z", "01T02:00:00Z", "01T15:00:00Z"];
     let mut events: Vec<_> =
