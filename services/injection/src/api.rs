@@ -8,57 +8,31 @@ use contracts::{
     injection::{Cancellation, Injection},
 };
 use platform_rest::{
-    hal::{Collection, HalItem, HalPage, Origin, Search},
+    hal::{HalItem, HalPage, Origin},
     index::{self, ServiceCollections},
     json::{self, Id, Query},
     openapi::{Found, Linked, NotAcceptable, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
 };
-use platform_store::Commands;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 mod changes;
 mod day;
+mod desk;
 mod problems;
 mod sheet;
 
-use self::problems::{NotFound, problem};
-use crate::{
-    domain::{Appointments, Refusal},
-    store::Queries,
-};
-
-const INJECTIONS: Collection = Collection {
-    plural: "injections",
-    singular: "injection",
-    is_personal: true,
-    searches: &[
-        Search { name: "findByBookingId", parameter: "bookingId" },
-        Search { name: "findBySite", parameter: "siteId,from,to,status" },
-    ],
-};
-
-const CANCELLATIONS: Collection = Collection {
-    plural: "cancellations",
-    singular: "cancellation",
-    is_personal: true,
-    searches: &[],
+pub use self::desk::InjectionDesk;
+use self::{
+    desk::{CANCELLATIONS, INJECTIONS, find},
+    problems::NotFound,
 };
 
 pub(crate) const COLLECTIONS: ServiceCollections =
     ServiceCollections { service: "injection", collections: &[INJECTIONS, CANCELLATIONS] };
-
-/// What the handlers work with.
-#[derive(Clone, Debug)]
-pub struct InjectionDesk {
-    /// Submits commands.
-    pub commands: Commands<Appointments>,
-    /// Reads the last commit.
-    pub queries: Queries,
-}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -189,9 +163,4 @@ async fn show_cancelled(
     let known = desk.queries.cancellation(InjectionId(id)).await?;
     let known = known.ok_or_else(|| Problem::not_found("there is no such cancellation"))?;
     Ok(CANCELLATIONS.ok(&origin, id, known))
-}
-
-async fn find(desk: &InjectionDesk, id: i64) -> Result<Injection, Problem> {
-    let known = desk.queries.injection(InjectionId(id)).await?;
-    known.ok_or_else(|| problem(Refusal::NoSuchInjection))
 }

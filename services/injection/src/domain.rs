@@ -12,27 +12,25 @@
 //! Completed and cancelled are final. Events of bookings may be repeated, and a cancellation may arrive
 //! before its booking. To repeat a check-in, a no-show or a return changes nothing.
 
+mod appointment;
 mod record;
 mod sheet;
 
 use contracts::{
-    booking::BookedSlot,
-    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
-    injection::{InjectionRecord, InjectionStatus},
+    ids::{InjectionId, ReservationId},
+    injection::InjectionStatus,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use platform_store::ChangeSet;
-use thiserror::Error;
 
-pub use self::record::{
-    CheckedRecord, DOSE_NUMBERS, GivenRecord, InvalidRecord, LOT_NUMBER_MAX, OCCURRED_AGO_MAX,
-    PERFORMER_MAX,
+pub use self::{
+    appointment::{Appointment, BookedDose, LATE_MAX, Refusal},
+    record::{
+        CheckedRecord, DOSE_NUMBERS, GivenRecord, InvalidRecord, LOT_NUMBER_MAX, OCCURRED_AGO_MAX,
+        PERFORMER_MAX,
+    },
+    sheet::SheetRowId,
 };
-pub use self::sheet::SheetRowId;
-
-/// How long after its start a no-show can be completed: the same day, in any time zone. Afterwards it has to become
-/// ready first.
-pub const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Every command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,21 +47,6 @@ pub enum Command {
     ReturnToReady(ReturnToReady),
     /// A citizen was vaccinated.
     Complete(CompleteInjection),
-}
-
-/// A booking, as far as the desk needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BookedDose {
-    /// The reserved dose.
-    pub reservation: ReservationId,
-    /// The booking.
-    pub booking: BookingId,
-    /// The vaccine.
-    pub vaccine: VaccineId,
-    /// The citizen.
-    pub user: UserId,
-    /// Where and when; none, where the booking has no time.
-    pub slot: Option<BookedSlot>,
 }
 
 /// Records that a citizen is at the desk.
@@ -126,58 +109,6 @@ pub enum Completion {
     New(Appointment),
     /// The appointment was completed before, with the same record.
     Repeated(Appointment),
-}
-
-/// Why a command changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// No appointment has this id.
-    #[error("there is no such injection")]
-    NoSuchInjection,
-    /// The citizen was vaccinated before.
-    #[error("it was completed before")]
-    AlreadyCompleted,
-    /// The booking was cancelled.
-    #[error("its booking was cancelled")]
-    Cancelled,
-    /// The citizen is at the desk, and so no no-show.
-    #[error("its citizen is checked in; it must become ready first")]
-    CheckedIn,
-    /// The citizen was missed before.
-    #[error("it was marked as a no-show; it must become ready first")]
-    NoShow,
-    /// The booking has no time.
-    #[error("it has no slot, so nobody knows when it starts")]
-    NoSlot,
-    /// The citizen may still come in time.
-    #[error("its slot has not started")]
-    NotStarted,
-    /// More than [`LATE_MAX`] has passed since a citizen was missed.
-    #[error("it was marked as a no-show, and its day is over; it must become ready first")]
-    DayOver,
-    /// The record is of a later time than now.
-    #[error("must not be in the future")]
-    OccurredLater,
-    /// The record is of a time more than [`OCCURRED_AGO_MAX`] ago.
-    #[error("must be at most {} days ago", OCCURRED_AGO_MAX.as_hours() / 24)]
-    OccurredTooEarly,
-}
-
-/// An appointment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appointment {
-    /// Its number.
-    pub id: InjectionId,
-    /// Its booking.
-    pub booked: BookedDose,
-    /// Its status.
-    pub status: InjectionStatus,
-    /// When the citizen was checked in, if they were.
-    pub checked_in_at: Option<Timestamp>,
-    /// When it was completed.
-    pub completed_at: Option<Timestamp>,
-    /// The record of the injection, if it has one.
-    pub record: Option<InjectionRecord>,
 }
 
 /// The appointments that a batch of commands names.
@@ -281,7 +212,7 @@ impl Appointments {
     ) -> Result<Completion, Refusal> {
         let (known, record) = (self.known(*injection)?, record.as_ref());
         match known.status {
-            InjectionStatus::InjectionCompleted if record.is_some_and(|it| it.is_of(known)) => {
+            InjectionStatus::InjectionCompleted if record.is_some_and(|it| is_of(it, known)) => {
                 return Ok(Completion::Repeated(known.clone()));
             }
             InjectionStatus::InjectionCompleted => return Err(Refusal::AlreadyCompleted),
@@ -291,7 +222,7 @@ impl Appointments {
             }
             InjectionStatus::InjectionReady | InjectionStatus::CheckedIn => {}
         }
-        record.map(|record| record.check_time(*at)).transpose()?;
+        record.map(|record| check_time(record.occurred_at(*at), *at)).transpose()?;
         let completed = self.change(*injection, |known| {
             known.status = InjectionStatus::InjectionCompleted;
             known.completed_at = Some(*at);
@@ -340,4 +271,18 @@ fn check_day(known: &Appointment, occurred_at: Timestamp) -> Result<(), Refusal>
     let starts_at = known.booked.slot.map_or(occurred_at, |slot| slot.starts_at);
     let late = occurred_at.duration_since(starts_at);
     if late > LATE_MAX { Err(Refusal::DayOver) } else { Ok(()) }
+}
+
+/// Whether a completed appointment has this record already.
+fn is_of(record: &CheckedRecord, known: &Appointment) -> bool {
+    known.completed_at.is_some_and(|at| known.record.as_ref() == Some(&record.recorded(at)))
+}
+
+/// Refuses a time that cannot be recorded at this time.
+fn check_time(occurred_at: Timestamp, at: Timestamp) -> Result<(), Refusal> {
+    let ago = at.duration_since(occurred_at);
+    if ago.is_negative() {
+        return Err(Refusal::OccurredLater);
+    }
+    if ago > OCCURRED_AGO_MAX { Err(Refusal::OccurredTooEarly) } else { Ok(()) }
 }

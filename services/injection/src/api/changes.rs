@@ -1,6 +1,6 @@
 //! Changes of an appointment.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::{extract::State, response::Response};
 use contracts::{
@@ -8,7 +8,6 @@ use contracts::{
     injection::{Injection, InjectionBody},
     number::Whole,
 };
-use jiff::Timestamp;
 use platform_rest::{
     etag::IfMatch,
     hal::Origin,
@@ -17,10 +16,9 @@ use platform_rest::{
     problem::Problem,
 };
 use platform_store::CommandOf;
-use platform_telemetry::clock;
 
 use super::{
-    INJECTIONS, InjectionDesk, find,
+    desk::{INJECTIONS, InjectionDesk, WRITE_TIMEOUT, find, now},
     problems::{Conflict, NotFound, invalid, problem},
 };
 use crate::{
@@ -30,9 +28,6 @@ use crate::{
     },
     events::injection,
 };
-
-/// How long a write may wait for its commit.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// Checks a citizen in, completes an injection, or marks a no-show
 ///
@@ -89,12 +84,6 @@ pub(super) async fn update(
     if_match.check(&current)?;
     let changed = desk.change(InjectionId(id), requested).await?;
     Ok(INJECTIONS.ok(&origin, id, injection(&changed)))
-}
-
-/// The time now, in whole milliseconds: as it is stored, so that it is shown the same now and later.
-pub(super) fn now() -> Timestamp {
-    let now = clock::now();
-    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 /// What a change may ask for.

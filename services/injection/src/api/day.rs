@@ -16,7 +16,7 @@ use platform_rest::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{INJECTIONS, InjectionDesk};
+use super::desk::{INJECTIONS, InjectionDesk};
 use crate::store::{DAY_MAX, SiteDay};
 
 /// A site and a time.

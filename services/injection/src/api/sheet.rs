@@ -27,9 +27,8 @@ mod rows;
 
 use self::rows::{COLUMNS, SheetEntry, WrongCell};
 use super::{
-    InjectionDesk,
-    changes::{WRITE_TIMEOUT, now},
     day::DayQuery,
+    desk::{InjectionDesk, WRITE_TIMEOUT, now},
     problems::InvalidQuery,
 };
 use crate::domain::{Appointment, Command, CompleteInjection, Completion, Refusal};

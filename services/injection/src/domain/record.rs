@@ -4,15 +4,13 @@ use contracts::injection::{BodySite, InjectionRecord};
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
-use super::{Appointment, Refusal};
-
 /// The longest lot number, in characters.
 pub const LOT_NUMBER_MAX: usize = 32;
 /// The longest name of a performer, in characters.
 pub const PERFORMER_MAX: usize = 100;
 /// The first and the last dose of a series.
 pub const DOSE_NUMBERS: [i64; 2] = [1, 9];
-/// How long ago an injection may be that is recorded now: sheets are filled in offline, and come back later.
+/// How long ago an injection may be that is recorded now: sheets are filled in offline, and uploaded later.
 pub const OCCURRED_AGO_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A field of a record that is wrong, and why.
@@ -65,26 +63,12 @@ impl CheckedRecord {
         self.0.occurred_at.unwrap_or(at)
     }
 
-    /// Refuses a time that cannot be recorded at this time.
-    pub(super) fn check_time(&self, at: Timestamp) -> Result<(), Refusal> {
-        let ago = at.duration_since(self.occurred_at(at));
-        if ago.is_negative() {
-            return Err(Refusal::OccurredLater);
-        }
-        if ago > OCCURRED_AGO_MAX { Err(Refusal::OccurredTooEarly) } else { Ok(()) }
-    }
-
     /// What is stored, if it is recorded at this time.
     pub(super) fn recorded(&self, at: Timestamp) -> InjectionRecord {
         let occurred_at = self.occurred_at(at);
         let GivenRecord { lot_number, body_site, dose_number, performer, occurred_at: _ } =
             self.0.clone();
         InjectionRecord { lot_number, body_site, dose_number, performer, occurred_at }
-    }
-
-    /// Whether a completed appointment has this record already.
-    pub(super) fn is_of(&self, known: &Appointment) -> bool {
-        known.completed_at.is_some_and(|at| known.record.as_ref() == Some(&self.recorded(at)))
     }
 }
 

@@ -4,13 +4,13 @@ use contracts::ids::ReservationId;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::BookedDose;
+use super::appointment::BookedDose;
 
 /// What keeps these ids apart from others that are derived from a reservation.
 const PURPOSE: &[u8] = b"anticorona row of a day sheet";
 
 /// Identifies a row of a day sheet. It follows from the reservation, so that each sheet has the same; the reservation does
-/// not follow from it, since whoever knows that may release it.
+/// not follow from it, since a client that knows a reservation can release it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SheetRowId(pub Uuid);
 

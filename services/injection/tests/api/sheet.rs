@@ -148,7 +148,7 @@ async fn a_row_of_another_appointment_is_refused() {
 }
 
 #[tokio::test]
-async fn a_text_that_begins_like_a_formula_is_safe_in_a_spreadsheet_and_comes_back() {
+async fn a_text_that_begins_like_a_formula_is_safe_in_a_spreadsheet_and_is_read_as_it_was() {
     let app = start_with_a_day().await;
     let body = json!({
         "status": "INJECTION_COMPLETED", "lotNumber": "-1", "performer": "=HYPERLINK(\"x\")",
