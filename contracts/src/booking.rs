@@ -34,7 +34,7 @@ pub struct Booking {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes fields")]
-struct SlotFields {
+pub(crate) struct SlotFields {
     /// The slot; none, where a dose of the central stock is booked without a time.
     #[schema(nullable = false)]
     slot_id: Option<SlotId>,

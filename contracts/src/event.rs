@@ -374,8 +374,11 @@ mod tests {
             injection_id: InjectionId(1),
             booking_id: BookingId(1),
             vaccine_id: VaccineId(1),
+            slot: None,
             user_id: UserId(5),
             status: InjectionStatus::InjectionCompleted,
+            checked_in_at: None,
+            record: None,
         };
         [
             DomainEvent::Registered(vaccine),

@@ -177,7 +177,7 @@ pub struct Collection {
 pub struct Search {
     /// Its name: `findByUserId`.
     pub name: &'static str,
-    /// What it is by: `userId`.
+    /// What it is by: `userId`; several with commas between them.
     pub parameter: &'static str,
 }
 

@@ -9,6 +9,7 @@ mod call_outcome;
 pub mod client;
 mod connections;
 mod counted_stream;
+pub mod csv;
 mod endpoints;
 pub mod etag;
 pub mod fault_injection;

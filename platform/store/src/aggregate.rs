@@ -36,6 +36,12 @@ pub trait Aggregate: Sized + Send + 'static {
     /// Decides one command and changes the rows accordingly; a refusal changes nothing.
     fn decide(&mut self, command: &Self::Command) -> Self::Reply;
 
+    /// What the commands would do, one after the other: nothing is changed.
+    fn dry_run(tx: &Tx<'_>, commands: &[Self::Command]) -> Result<Vec<Self::Reply>, SqlError> {
+        let mut aggregate = Self::load(tx, &commands.iter().collect::<Vec<_>>())?;
+        Ok(commands.iter().map(|command| aggregate.decide(command)).collect())
+    }
+
     /// Saves the rows that the decisions changed.
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError>;
 

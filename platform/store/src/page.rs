@@ -81,7 +81,15 @@ impl Keyset {
         let rows = i64::from(size) + 1;
         let mut params: Vec<Value<'_>> = vec![key.into(), rows.into(), skip.cast_signed().into()];
         params.extend(list);
-        let mut items = tx.all(sql, &params, |row| Ok((row.int(0)?, read(row)?)))?;
+        let items = tx.all(sql, &params, |row| Ok((row.int(0)?, read(row)?)))?;
+        Ok(PageRows::of(PageRange { start, size }, items))
+    }
+}
+
+impl<T> PageRows<T> {
+    /// The page of a range. The items are in the order in which they were read, which is descending for a page that
+    /// ends before something; one more than fits shows that the list goes on.
+    pub fn of(PageRange { start, size }: PageRange, mut items: Vec<(i64, T)>) -> Self {
         let goes_on = items.len() > usize::try_from(size).unwrap_or(usize::MAX);
         if goes_on {
             items.pop();
@@ -96,6 +104,6 @@ impl Keyset {
         if matches!(start, PageStart::Before(_) | PageStart::OffsetFromEnd(_)) {
             items.reverse();
         }
-        Ok(PageRows { items, has_previous, has_next })
+        Self { items, has_previous, has_next }
     }
 }

@@ -121,6 +121,17 @@ impl Row<'_> {
         }
     }
 
+    /// Text or NULL.
+    pub fn text_or_null(&self, column: usize) -> Result<Option<&str>, SqlError> {
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(column)?
+                .as_str_or_null()
+                .map_err(|_| SqlError::Decode { column, expected: "text" }),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
     /// An id.
     pub fn uuid(&self, column: usize) -> Result<Uuid, SqlError> {
         self.get(column)

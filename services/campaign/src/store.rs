@@ -205,11 +205,7 @@ impl Queries {
 
     /// What commands would do, one after the other: nothing is changed.
     pub async fn decide(&self, commands: Vec<Command>) -> Result<Vec<Reply>, ReadError> {
-        let read = self.0.read(move |tx| {
-            let mut campaigns = load::load(tx, &commands.iter().collect::<Vec<_>>())?;
-            Ok(commands.iter().map(|command| decide(&mut campaigns, command)).collect())
-        });
-        read.await
+        self.0.read(move |tx| Campaigns::dry_run(tx, &commands)).await
     }
 }
 

@@ -2,67 +2,37 @@
 
 #![expect(unused_qualifications, reason = "utoipa qualifies the types of `params`")]
 
-use std::time::{Duration, Instant};
-
-use axum::{Router, extract::State, http::StatusCode, response::Response};
+use axum::{Router, extract::State, response::Response};
 use contracts::{
     ids::{BookingId, InjectionId},
-    injection::{Cancellation, Injection, InjectionBody, InjectionStatus},
-    number::Whole,
+    injection::{Cancellation, Injection},
 };
 use platform_rest::{
-    etag::IfMatch,
-    hal::{Collection, HalItem, HalPage, Origin, Search},
+    hal::{HalItem, HalPage, Origin},
     index::{self, ServiceCollections},
-    json::{self, Id, Json, Query},
-    openapi::{
-        BodyProblems, Changed, Condition, ConditionProblem, Found, Linked, NotAcceptable, PageOf,
-        Unavailable,
-    },
+    json::{self, Id, Query},
+    openapi::{Found, Linked, NotAcceptable, PageOf, Unavailable},
     pagination::{PageParams, PageRequest},
     problem::Problem,
-    problem_responses,
 };
-use platform_store::Commands;
-use platform_telemetry::clock;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    domain::{Appointments, CompleteInjection, Refusal},
-    events::injection,
-    store::Queries,
-};
+mod changes;
+mod day;
+mod desk;
+mod problems;
+mod sheet;
 
-/// How long a write may wait for its commit.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
-
-const INJECTIONS: Collection = Collection {
-    plural: "injections",
-    singular: "injection",
-    is_personal: true,
-    searches: &[Search { name: "findByBookingId", parameter: "bookingId" }],
-};
-
-const CANCELLATIONS: Collection = Collection {
-    plural: "cancellations",
-    singular: "cancellation",
-    is_personal: true,
-    searches: &[],
+pub use self::desk::InjectionDesk;
+use self::{
+    desk::{CANCELLATIONS, INJECTIONS, find},
+    problems::NotFound,
 };
 
 pub(crate) const COLLECTIONS: ServiceCollections =
     ServiceCollections { service: "injection", collections: &[INJECTIONS, CANCELLATIONS] };
-
-/// What the handlers work with.
-#[derive(Clone, Debug)]
-pub struct InjectionDesk {
-    /// Submits commands.
-    pub commands: Commands<Appointments>,
-    /// Reads the last commit.
-    pub queries: Queries,
-}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -83,7 +53,9 @@ fn routes() -> OpenApiRouter<InjectionDesk> {
         .routes(routes!(list))
         .routes(routes!(searches))
         .routes(routes!(find_by_booking_id))
-        .routes(routes!(show, replace, update))
+        .routes(routes!(day::find_by_site))
+        .routes(routes!(sheet::download, sheet::upload))
+        .routes(routes!(show, changes::replace, changes::update))
         .routes(routes!(list_cancelled))
         .routes(routes!(show_cancelled))
 }
@@ -163,68 +135,6 @@ async fn show(
     Ok(INJECTIONS.ok(&origin, id, find(&desk, id).await?))
 }
 
-/// Completes an injection: only the status can change, to `INJECTION_COMPLETED`
-#[utoipa::path(
-    put, path = "/injections/{id}", tag = "injections",
-    params(
-        ("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1),
-        Condition,
-    ),
-    request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
-    responses(Changed<Injection>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
-)]
-async fn replace(
-    desk: State<InjectionDesk>,
-    origin: Origin,
-    id: Id<i64>,
-    if_match: IfMatch,
-    body: Json<InjectionBody>,
-) -> Result<Response, Problem> {
-    update(desk, origin, id, if_match, body).await
-}
-
-/// Completes an injection: only the status can change, to `INJECTION_COMPLETED`
-#[utoipa::path(
-    patch, path = "/injections/{id}", tag = "injections",
-    params(
-        ("id" = i64, Path, description = "The number of the injection", minimum = 1, example = 1),
-        Condition,
-    ),
-    request_body(content = InjectionBody, example = json!({"status": "INJECTION_COMPLETED"})),
-    responses(Changed<Injection>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
-)]
-async fn update(
-    State(desk): State<InjectionDesk>,
-    origin: Origin,
-    Id(id): Id<i64>,
-    if_match: IfMatch,
-    Json(body): Json<InjectionBody>,
-) -> Result<Response, Problem> {
-    let current = find(&desk, id).await?;
-    let requested = requested_status(&body)?;
-    for (field, sent, is) in [
-        ("bookingId", body.booking_id, current.booking_id.0),
-        ("vaccineId", body.vaccine_id, current.vaccine_id.0),
-        ("userId", body.user_id, current.user_id.0),
-    ] {
-        if sent.is_some_and(|Whole(sent)| sent != is) {
-            return Err(Problem::unchangeable(field, "it is that of the booking"));
-        }
-    }
-    if_match.check(&current)?;
-    let updated = match (requested, current.status) {
-        (Requested::Completed, _) => desk.complete(InjectionId(id)).await?,
-        (Requested::Ready, InjectionStatus::InjectionReady) => current,
-        (Requested::Ready, InjectionStatus::InjectionCompleted) => {
-            return Err(problem(Refusal::AlreadyCompleted));
-        }
-        (Requested::Ready, InjectionStatus::InjectionCancelled) => {
-            return Err(problem(Refusal::Cancelled));
-        }
-    };
-    Ok(INJECTIONS.ok(&origin, id, updated))
-}
-
 /// Lists appointments whose booking was cancelled
 #[utoipa::path(
     get, path = "/cancellations", tag = "injections", params(PageParams),
@@ -253,62 +163,4 @@ async fn show_cancelled(
     let known = desk.queries.cancellation(InjectionId(id)).await?;
     let known = known.ok_or_else(|| Problem::not_found("there is no such cancellation"))?;
     Ok(CANCELLATIONS.ok(&origin, id, known))
-}
-
-/// The statuses that a change may have.
-#[derive(Clone, Copy)]
-enum Requested {
-    Ready,
-    Completed,
-}
-
-fn requested_status(body: &InjectionBody) -> Result<Requested, Problem> {
-    let wrong = |detail| Err(Problem::invalid("status", detail));
-    match body.status.as_deref() {
-        Some("INJECTION_COMPLETED") => Ok(Requested::Completed),
-        Some("INJECTION_READY") => Ok(Requested::Ready),
-        Some("INJECTION_CANCELLED") => wrong("cannot be changed to this; cancel the booking"),
-        Some(_) => wrong("must be INJECTION_COMPLETED"),
-        None => wrong("must be given; it is all that can be changed"),
-    }
-}
-
-async fn find(desk: &InjectionDesk, id: i64) -> Result<Injection, Problem> {
-    let known = desk.queries.injection(InjectionId(id)).await?;
-    known.ok_or_else(|| problem(Refusal::NoSuchInjection))
-}
-
-impl InjectionDesk {
-    async fn complete(&self, id: InjectionId) -> Result<Injection, Problem> {
-        let complete = CompleteInjection { injection: id, at: clock::now() };
-        let completed = self.commands.submit(complete, Instant::now() + WRITE_TIMEOUT).await?;
-        completed.map(|appointment| injection(&appointment)).map_err(problem)
-    }
-}
-
-problem_responses! {
-    /// There is no such injection
-    NotFound = 404;
-    /// It was completed before, its booking was cancelled, or the field cannot be changed
-    Final = 409;
-}
-
-/// The status of a refusal.
-fn problem(refusal: Refusal) -> Problem {
-    let (status, r#type, title) = match refusal {
-        Refusal::NoSuchInjection => (
-            StatusCode::NOT_FOUND,
-            "urn:anticorona:no-such-injection",
-            "There is no such injection",
-        ),
-        Refusal::AlreadyCompleted => (
-            StatusCode::CONFLICT,
-            "urn:anticorona:injection-completed",
-            "The injection is completed",
-        ),
-        Refusal::Cancelled => {
-            (StatusCode::CONFLICT, "urn:anticorona:booking-cancelled", "The booking is cancelled")
-        }
-    };
-    Problem::new(status, r#type, title).detail(refusal.to_string())
 }

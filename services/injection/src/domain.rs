@@ -1,20 +1,36 @@
 //! The decisions about appointments. No async, no I/O, no clock, no randomness.
 //!
 //! ```text
-//! expect ──► ready ──┬── complete ──► completed
-//!                    └── call off ──► cancelled
+//!               ┌── check in ──► checked in ──┐
+//! expect ──► ready ───────────────────────────┼── complete ──► completed
+//!             ▲ └── mark no-show ──► no-show ─┘
+//!             └── return to ready: from checked in, from no-show
+//!
+//! ready, checked in, no-show ── call off ──► cancelled
 //! ```
 //!
 //! Completed and cancelled are final. Events of bookings may be repeated, and a cancellation may arrive
-//! before its booking.
+//! before its booking. To repeat a check-in, a no-show or a return changes nothing.
+
+mod appointment;
+mod record;
+mod sheet;
 
 use contracts::{
-    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    ids::{InjectionId, ReservationId},
     injection::InjectionStatus,
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
-use thiserror::Error;
+
+pub use self::{
+    appointment::{Appointment, BookedDose, LATE_MAX, Refusal},
+    record::{
+        CheckedRecord, DOSE_NUMBERS, GivenRecord, InvalidRecord, LOT_NUMBER_MAX, OCCURRED_AGO_MAX,
+        PERFORMER_MAX,
+    },
+    sheet::SheetRowId,
+};
 
 /// Every command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,28 +39,48 @@ pub enum Command {
     Expect(BookedDose),
     /// A booking was cancelled.
     CallOff(BookedDose),
+    /// A citizen is at the desk.
+    CheckIn(CheckIn),
+    /// A citizen did not come.
+    MarkNoShow(MarkNoShow),
+    /// A check-in or a no-show was a mistake.
+    ReturnToReady(ReturnToReady),
     /// A citizen was vaccinated.
     Complete(CompleteInjection),
 }
 
-/// A booking, as far as the desk needs it.
+/// Records that a citizen is at the desk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BookedDose {
-    /// The reserved dose.
-    pub reservation: ReservationId,
-    /// The booking.
-    pub booking: BookingId,
-    /// The vaccine.
-    pub vaccine: VaccineId,
-    /// The citizen.
-    pub user: UserId,
+pub struct CheckIn {
+    /// The appointment.
+    pub injection: InjectionId,
+    /// When they came.
+    pub at: Timestamp,
+}
+
+/// Records that a citizen did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkNoShow {
+    /// The appointment.
+    pub injection: InjectionId,
+    /// The time now, by which the slot must have begun.
+    pub at: Timestamp,
+}
+
+/// Takes back a check-in or a no-show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnToReady {
+    /// The appointment.
+    pub injection: InjectionId,
 }
 
 /// Marks an injection as completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompleteInjection {
     /// The appointment.
     pub injection: InjectionId,
+    /// The record, if one is given. Where it is stored already, nothing changes.
+    pub record: Option<CheckedRecord>,
     /// When it was completed.
     pub at: Timestamp,
 }
@@ -56,35 +92,23 @@ pub enum Reply {
     Expected(Appointment),
     /// To [`Command::CallOff`]: the appointment, cancelled now or before.
     CalledOff(Result<Appointment, Refusal>),
+    /// To [`Command::CheckIn`]: the appointment, checked in now or before.
+    CheckedIn(Result<Appointment, Refusal>),
+    /// To [`Command::MarkNoShow`]: the appointment, a no-show now or before.
+    MarkedNoShow(Result<Appointment, Refusal>),
+    /// To [`Command::ReturnToReady`]: the appointment, ready now or before.
+    ReturnedToReady(Result<Appointment, Refusal>),
     /// To [`Command::Complete`].
-    Completed(Result<Appointment, Refusal>),
+    Completed(Result<Completion, Refusal>),
 }
 
-/// Why a command changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// No appointment has this id.
-    #[error("there is no such injection")]
-    NoSuchInjection,
-    /// The citizen was vaccinated before.
-    #[error("it was completed before")]
-    AlreadyCompleted,
-    /// The booking was cancelled.
-    #[error("its booking was cancelled")]
-    Cancelled,
-}
-
-/// An appointment.
+/// What became of a completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appointment {
-    /// Its number.
-    pub id: InjectionId,
-    /// Its booking.
-    pub booked: BookedDose,
-    /// Its status.
-    pub status: InjectionStatus,
-    /// When it was completed.
-    pub completed_at: Option<Timestamp>,
+pub enum Completion {
+    /// The appointment was completed.
+    New(Appointment),
+    /// The appointment was completed before, with the same record.
+    Repeated(Appointment),
 }
 
 /// The appointments that a batch of commands names.
@@ -103,7 +127,12 @@ pub fn decide(appointments: &mut Appointments, command: &Command) -> Reply {
     match command {
         Command::Expect(booked) => Reply::Expected(appointments.expect(*booked)),
         Command::CallOff(booked) => Reply::CalledOff(appointments.call_off(*booked)),
-        Command::Complete(complete) => Reply::Completed(appointments.complete(*complete)),
+        Command::CheckIn(check_in) => Reply::CheckedIn(appointments.check_in(*check_in)),
+        Command::MarkNoShow(missed) => Reply::MarkedNoShow(appointments.mark_no_show(*missed)),
+        Command::ReturnToReady(ReturnToReady { injection }) => {
+            Reply::ReturnedToReady(appointments.return_to_ready(*injection))
+        }
+        Command::Complete(complete) => Reply::Completed(appointments.complete(complete)),
     }
 }
 
@@ -122,34 +151,97 @@ impl Appointments {
         match known.status {
             InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
             InjectionStatus::InjectionCancelled => Ok(known.clone()),
+            InjectionStatus::InjectionReady
+            | InjectionStatus::CheckedIn
+            | InjectionStatus::NoShow => {
+                self.change(known.id, |known| known.status = InjectionStatus::InjectionCancelled)
+            }
+        }
+    }
+
+    fn check_in(&mut self, CheckIn { injection, at }: CheckIn) -> Result<Appointment, Refusal> {
+        let known = self.known(injection)?;
+        match known.status {
+            InjectionStatus::CheckedIn => Ok(known.clone()),
+            InjectionStatus::NoShow => Err(Refusal::NoShow),
+            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
+            InjectionStatus::InjectionReady => self.change(injection, |known| {
+                (known.status, known.checked_in_at) = (InjectionStatus::CheckedIn, Some(at));
+            }),
+        }
+    }
+
+    fn mark_no_show(
+        &mut self,
+        MarkNoShow { injection, at }: MarkNoShow,
+    ) -> Result<Appointment, Refusal> {
+        let known = self.known(injection)?;
+        match known.status {
+            InjectionStatus::NoShow => Ok(known.clone()),
+            InjectionStatus::CheckedIn => Err(Refusal::CheckedIn),
+            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
             InjectionStatus::InjectionReady => {
-                self.set(known.id, InjectionStatus::InjectionCancelled, None)
+                let slot = known.booked.slot.ok_or(Refusal::NoSlot)?;
+                if at < slot.starts_at {
+                    return Err(Refusal::NotStarted);
+                }
+                self.change(injection, |known| known.status = InjectionStatus::NoShow)
+            }
+        }
+    }
+
+    fn return_to_ready(&mut self, injection: InjectionId) -> Result<Appointment, Refusal> {
+        let known = self.known(injection)?;
+        match known.status {
+            InjectionStatus::InjectionReady => Ok(known.clone()),
+            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
+            InjectionStatus::CheckedIn | InjectionStatus::NoShow => {
+                self.change(injection, |known| {
+                    (known.status, known.checked_in_at) = (InjectionStatus::InjectionReady, None);
+                })
             }
         }
     }
 
     fn complete(
         &mut self,
-        CompleteInjection { injection, at }: CompleteInjection,
-    ) -> Result<Appointment, Refusal> {
-        let known = self.appointments.get(&injection).ok_or(Refusal::NoSuchInjection)?;
+        CompleteInjection { injection, record, at }: &CompleteInjection,
+    ) -> Result<Completion, Refusal> {
+        let (known, record) = (self.known(*injection)?, record.as_ref());
         match known.status {
-            InjectionStatus::InjectionCompleted => Err(Refusal::AlreadyCompleted),
-            InjectionStatus::InjectionCancelled => Err(Refusal::Cancelled),
-            InjectionStatus::InjectionReady => {
-                self.set(injection, InjectionStatus::InjectionCompleted, Some(at))
+            InjectionStatus::InjectionCompleted if record.is_some_and(|it| is_of(it, known)) => {
+                return Ok(Completion::Repeated(known.clone()));
             }
+            InjectionStatus::InjectionCompleted => return Err(Refusal::AlreadyCompleted),
+            InjectionStatus::InjectionCancelled => return Err(Refusal::Cancelled),
+            InjectionStatus::NoShow => {
+                check_day(known, record.map_or(*at, |it| it.occurred_at(*at)))?;
+            }
+            InjectionStatus::InjectionReady | InjectionStatus::CheckedIn => {}
         }
+        record.map(|record| check_time(record.occurred_at(*at), *at)).transpose()?;
+        let completed = self.change(*injection, |known| {
+            known.status = InjectionStatus::InjectionCompleted;
+            known.completed_at = Some(*at);
+            known.record = record.map(|record| record.recorded(*at));
+        });
+        completed.map(Completion::New)
     }
 
-    fn set(
+    fn known(&self, id: InjectionId) -> Result<&Appointment, Refusal> {
+        self.appointments.get(&id).ok_or(Refusal::NoSuchInjection)
+    }
+
+    fn change(
         &mut self,
         id: InjectionId,
-        status: InjectionStatus,
-        completed_at: Option<Timestamp>,
+        change: impl FnOnce(&mut Appointment),
     ) -> Result<Appointment, Refusal> {
         let known = self.appointments.get_mut(&id).ok_or(Refusal::NoSuchInjection)?;
-        (known.status, known.completed_at) = (status, completed_at);
+        change(known);
         Ok(known.clone())
     }
 
@@ -160,9 +252,37 @@ impl Appointments {
     fn add(&mut self, booked: BookedDose, status: InjectionStatus) -> Appointment {
         self.last_number += 1;
         let id = InjectionId(self.last_number);
-        let appointment = Appointment { id, booked, status, completed_at: None };
+        let appointment = Appointment {
+            id,
+            booked,
+            status,
+            checked_in_at: None,
+            completed_at: None,
+            record: None,
+        };
         self.numbers.insert(booked.reservation, id);
         self.appointments.insert(id, appointment.clone());
         appointment
     }
+}
+
+/// Whether a citizen who was missed can have been vaccinated then.
+fn check_day(known: &Appointment, occurred_at: Timestamp) -> Result<(), Refusal> {
+    let starts_at = known.booked.slot.map_or(occurred_at, |slot| slot.starts_at);
+    let late = occurred_at.duration_since(starts_at);
+    if late > LATE_MAX { Err(Refusal::DayOver) } else { Ok(()) }
+}
+
+/// Whether a completed appointment has this record already.
+fn is_of(record: &CheckedRecord, known: &Appointment) -> bool {
+    known.completed_at.is_some_and(|at| known.record.as_ref() == Some(&record.recorded(at)))
+}
+
+/// Refuses a time that cannot be recorded at this time.
+fn check_time(occurred_at: Timestamp, at: Timestamp) -> Result<(), Refusal> {
+    let ago = at.duration_since(occurred_at);
+    if ago.is_negative() {
+        return Err(Refusal::OccurredLater);
+    }
+    if ago > OCCURRED_AGO_MAX { Err(Refusal::OccurredTooEarly) } else { Ok(()) }
 }

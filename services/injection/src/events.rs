@@ -9,12 +9,15 @@ use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
-    Appointment, Appointments, BookedDose, Command, CompleteInjection, Refusal, Reply,
+    Appointment, Appointments, BookedDose, CheckIn, Command, CompleteInjection, Completion,
+    MarkNoShow, Refusal, Reply, ReturnToReady,
 };
 
 /// The event that other services learn a reply by.
 pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
-    let (Command::Complete(complete), Reply::Completed(Ok(appointment))) = (command, reply) else {
+    let (Command::Complete(complete), Reply::Completed(Ok(Completion::New(appointment)))) =
+        (command, reply)
+    else {
         return Ok(None);
     };
     completed(appointment, complete.at).map(Some)
@@ -31,13 +34,16 @@ pub(crate) fn completed(appointment: &Appointment, at: Timestamp) -> serde_json:
 
 /// An appointment as others see it.
 pub fn injection(appointment: &Appointment) -> Injection {
-    let Appointment { id, booked, status, completed_at: _ } = appointment;
+    let Appointment { id, booked, status, checked_in_at, completed_at: _, record } = appointment;
     Injection {
         injection_id: *id,
         booking_id: booked.booking,
         vaccine_id: booked.vaccine,
+        slot: booked.slot,
         user_id: booked.user,
         status: *status,
+        checked_in_at: *checked_in_at,
+        record: record.clone(),
     }
 }
 
@@ -60,7 +66,12 @@ impl EventHandler for Appointments {
     fn ineffective(reply: &Reply) -> Option<String> {
         match reply {
             Reply::CalledOff(Err(refusal)) => Some(refusal.to_string()),
-            Reply::Expected(_) | Reply::CalledOff(Ok(_)) | Reply::Completed(_) => None,
+            Reply::Expected(_)
+            | Reply::CalledOff(Ok(_))
+            | Reply::CheckedIn(_)
+            | Reply::MarkedNoShow(_)
+            | Reply::ReturnedToReady(_)
+            | Reply::Completed(_) => None,
         }
     }
 }
@@ -71,10 +82,26 @@ fn booked_dose(BookingChanged { reservation_id, booking }: &BookingChanged) -> B
         booking: booking.booking_id,
         vaccine: booking.vaccine_id,
         user: booking.user_id,
+        slot: booking.slot,
     }
 }
 
 command_of!(
     Appointments: CompleteInjection => Command::Complete,
-    Reply::Completed(reply) -> Result<Appointment, Refusal>
+    Reply::Completed(reply) -> Result<Completion, Refusal>
+);
+
+command_of!(
+    Appointments: CheckIn => Command::CheckIn,
+    Reply::CheckedIn(reply) -> Result<Appointment, Refusal>
+);
+
+command_of!(
+    Appointments: MarkNoShow => Command::MarkNoShow,
+    Reply::MarkedNoShow(reply) -> Result<Appointment, Refusal>
+);
+
+command_of!(
+    Appointments: ReturnToReady => Command::ReturnToReady,
+    Reply::ReturnedToReady(reply) -> Result<Appointment, Refusal>
 );

@@ -1,20 +1,28 @@
 //! Where appointments are kept: load and save. All SQL is here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{
-    ids::{BookingId, InjectionId, ReservationId, UserId, VaccineId},
+    ids::{BookingId, InjectionId},
     injection::{Cancellation, Injection, InjectionStatus},
 };
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, ById, Event, Keyset, Migration, PageRange, ReadError, ReadPool, Row, RowChange,
+    Aggregate, ById, Event, Keyset, Migration, PageRange, PageRows, ReadError, ReadPool, RowChange,
     SqlError, Tx, Value, by_id, keyset,
 };
 
+mod day;
+mod rows;
+
+pub use self::day::{DAY_MAX, SiteDay, appointments_of_site, of_site};
+use self::rows::{appointment, changed_values, values};
 use crate::{
-    domain::{Appointment, Appointments, BookedDose, Command, Reply, decide},
-    events::{self, injection},
+    domain::{
+        Appointment, Appointments, CheckIn, Command, CompleteInjection, MarkNoShow, Reply,
+        ReturnToReady, decide,
+    },
+    events,
 };
 
 /// The schema.
@@ -30,46 +38,62 @@ const LAST_NUMBER: &str = "
       FROM injections";
 
 const LOAD: &str = "
-    SELECT id, reservation, booking, vaccine, user_id, status, completed_at_ms
+    SELECT id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+           checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+           occurred_at_ms
       FROM injections
      WHERE id = ?1";
 
 const OF_RESERVATIONS: ById = by_id!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" BY "reservation"
 );
 
 const INSERT: &str = "
-    INSERT INTO injections (id, reservation, booking, vaccine, user_id, status, completed_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT INTO injections
+                (id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+                 checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+                 occurred_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 const UPDATE: &str = "
     UPDATE injections
-       SET status = ?2, completed_at_ms = ?3
+       SET status = ?2, checked_in_at_ms = ?3, completed_at_ms = ?4, lot_number = ?5, body_site = ?6,
+           dose_number = ?7, performer = ?8, occurred_at_ms = ?9
      WHERE id = ?1";
 
 /// All injections, by number.
 const INJECTIONS: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" ORDER BY "id"
 );
 
 /// Completed injections, by number.
 const COMPLETED: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" WHERE "status = 1" ORDER BY "id"
 );
 
 /// Cancelled injections, by number, from a partial index.
 const CANCELLATIONS: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" WHERE "status = 2" ORDER BY "id"
 );
 
 /// The injections of a booking number; with several booking stores a number may belong to several
 /// bookings.
 const OF_BOOKING: Keyset = keyset!(
-    SELECT "id, reservation, booking, vaccine, user_id, status, completed_at_ms"
+    SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
+            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
+            occurred_at_ms"
       FROM "injections" WHERE "booking = ?4" ORDER BY "id"
 );
 
@@ -84,8 +108,11 @@ impl Aggregate for Appointments {
                 Command::Expect(booked) | Command::CallOff(booked) => {
                     reservations.insert(booked.reservation.0);
                 }
-                Command::Complete(complete) => {
-                    ids.insert(complete.injection.0);
+                Command::CheckIn(CheckIn { injection, at: _ })
+                | Command::MarkNoShow(MarkNoShow { injection, at: _ })
+                | Command::ReturnToReady(ReturnToReady { injection })
+                | Command::Complete(CompleteInjection { injection, record: _, at: _ }) => {
+                    ids.insert(injection.0);
                 }
             }
         }
@@ -116,8 +143,7 @@ impl Aggregate for Appointments {
             match change {
                 RowChange::Inserted => inserted.push(values(appointment)),
                 RowChange::Updated | RowChange::Deleted => {
-                    let [.., status, completed_at] = values(appointment);
-                    updated.push([id.0.into(), status, completed_at]);
+                    updated.push(changed_values(*id, appointment));
                 }
             }
         }
@@ -142,48 +168,6 @@ fn last_number(tx: &Tx<'_>) -> Result<i64, SqlError> {
     Ok(tx.find(LAST_NUMBER, &[], |row| row.int(0))?.unwrap_or(0))
 }
 
-fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
-    Ok(Appointment {
-        id: InjectionId(row.int(0)?),
-        booked: BookedDose {
-            reservation: ReservationId(row.uuid(1)?),
-            booking: BookingId(row.int(2)?),
-            vaccine: VaccineId(row.int(3)?),
-            user: UserId(row.int(4)?),
-        },
-        status: status(row.int(5)?).ok_or(SqlError::Decode { column: 5, expected: "a status" })?,
-        completed_at: row.time_or_null(6)?,
-    })
-}
-
-fn values(appointment: &Appointment) -> [Value<'_>; 7] {
-    let Appointment { id, booked, status, completed_at } = appointment;
-    [
-        id.0.into(),
-        booked.reservation.0.into(),
-        booked.booking.0.into(),
-        booked.vaccine.0.into(),
-        booked.user.0.into(),
-        code_of(*status).into(),
-        (*completed_at).into(),
-    ]
-}
-
-fn status(code: i64) -> Option<InjectionStatus> {
-    use InjectionStatus::{InjectionCancelled, InjectionCompleted, InjectionReady};
-    [InjectionReady, InjectionCompleted, InjectionCancelled]
-        .into_iter()
-        .find(|status| code_of(*status) == code)
-}
-
-fn code_of(status: InjectionStatus) -> i64 {
-    match status {
-        InjectionStatus::InjectionReady => 0,
-        InjectionStatus::InjectionCompleted => 1,
-        InjectionStatus::InjectionCancelled => 2,
-    }
-}
-
 /// Reads appointments.
 #[derive(Clone, Debug)]
 pub struct Queries(pub ReadPool);
@@ -191,7 +175,7 @@ pub struct Queries(pub ReadPool);
 impl Queries {
     /// One injection.
     pub async fn injection(&self, id: InjectionId) -> Result<Option<Injection>, ReadError> {
-        self.0.read(move |tx| tx.find(LOAD, &[id.0.into()], read_injection)).await
+        self.0.read(move |tx| tx.find(LOAD, &[id.0.into()], rows::injection)).await
     }
 
     /// A page of all injections.
@@ -208,6 +192,37 @@ impl Queries {
         self.0.read(move |tx| of_booking(tx, booking, range)).await
     }
 
+    /// A page of the injections of a site, by their start.
+    pub async fn of_site(
+        &self,
+        day: SiteDay,
+        range: PageRange,
+    ) -> Result<List<Injection>, ReadError> {
+        self.0.read(move |tx| of_site(tx, &day, range)).await
+    }
+
+    /// A page of the appointments of a site, by their start.
+    pub async fn appointments_of_site(
+        &self,
+        day: SiteDay,
+        range: PageRange,
+    ) -> Result<PageRows<Appointment>, ReadError> {
+        self.0.read(move |tx| appointments_of_site(tx, &day, range)).await
+    }
+
+    /// Those of these appointments that exist.
+    pub async fn appointments(
+        &self,
+        ids: Vec<InjectionId>,
+    ) -> Result<BTreeMap<InjectionId, Appointment>, ReadError> {
+        self.0.read(move |tx| appointments(tx, &ids)).await
+    }
+
+    /// What commands would do, one after the other: nothing is changed.
+    pub async fn dry_run(&self, commands: Vec<Command>) -> Result<Vec<Reply>, ReadError> {
+        self.0.read(move |tx| Appointments::dry_run(tx, &commands)).await
+    }
+
     /// One cancelled injection.
     pub async fn cancellation(&self, id: InjectionId) -> Result<Option<Cancellation>, ReadError> {
         let known = self.injection(id).await?;
@@ -221,10 +236,20 @@ impl Queries {
     }
 }
 
+/// The read of [`Queries::appointments`].
+pub fn appointments(
+    tx: &Tx<'_>,
+    ids: &[InjectionId],
+) -> Result<BTreeMap<InjectionId, Appointment>, SqlError> {
+    let keys: Vec<_> = ids.iter().map(|id| [Value::Int(id.0)]).collect();
+    let known = tx.find_each(LOAD, &keys, appointment)?;
+    Ok(known.into_iter().flatten().map(|known| (known.id, known)).collect())
+}
+
 /// The read of [`Queries::injections`].
 pub fn injections(tx: &Tx<'_>, range: PageRange) -> Result<List<Injection>, SqlError> {
     let total = last_number(tx)?.unsigned_abs();
-    let rows = INJECTIONS.page(tx, &[], range, read_injection)?;
+    let rows = INJECTIONS.page(tx, &[], range, rows::injection)?;
     Ok(List { rows, total: Some(total) })
 }
 
@@ -234,19 +259,15 @@ pub fn of_booking(
     booking: BookingId,
     range: PageRange,
 ) -> Result<List<Injection>, SqlError> {
-    let rows = OF_BOOKING.page(tx, &[booking.0.into()], range, read_injection)?;
+    let rows = OF_BOOKING.page(tx, &[booking.0.into()], range, rows::injection)?;
     Ok(List { rows, total: None })
 }
 
 /// The read of [`Queries::cancellations`].
 pub fn cancellations(tx: &Tx<'_>, range: PageRange) -> Result<List<Cancellation>, SqlError> {
     let rows = CANCELLATIONS
-        .page(tx, &[], range, |row| read_injection(row).map(|known| cancellation(&known)))?;
+        .page(tx, &[], range, |row| rows::injection(row).map(|known| cancellation(&known)))?;
     Ok(List { rows, total: None })
-}
-
-fn read_injection(row: &Row<'_>) -> Result<Injection, SqlError> {
-    appointment(row).map(|known| injection(&known))
 }
 
 fn cancellation(known: &Injection) -> Cancellation {

@@ -6,12 +6,20 @@ use injection::SERVICE;
 use serde_json::{Value, json};
 use testkit::{TestApp, event};
 
+#[path = "api/arrivals.rs"]
+mod arrivals;
+#[path = "api/day.rs"]
+mod day;
 #[path = "api/events.rs"]
 mod events;
 #[path = "api/injections.rs"]
 mod injections;
+#[path = "api/records.rs"]
+mod records;
 #[path = "api/refusals.rs"]
 mod refusals;
+#[path = "api/sheet.rs"]
+mod sheet;
 
 /// Two booking stores.
 const NORTH: &str = "00000000-0000-0000-0000-000000000001";

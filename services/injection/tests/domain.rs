@@ -4,31 +4,87 @@
 
 #[path = "fixture/commands.rs"]
 mod commands;
+#[path = "domain/record.rs"]
+mod record;
 
 use contracts::{
     ids::InjectionId,
-    injection::InjectionStatus::{self, InjectionCancelled, InjectionCompleted, InjectionReady},
+    injection::{
+        InjectionRecord,
+        InjectionStatus::{
+            self, CheckedIn, InjectionCancelled, InjectionCompleted, InjectionReady, NoShow,
+        },
+    },
 };
 use injection::domain::{
-    Appointment, Appointments, BookedDose, Command, CompleteInjection, Refusal,
+    Appointment, Appointments, BookedDose, CheckIn, CheckedRecord, Command, CompleteInjection,
+    Completion, GivenRecord, LATE_MAX, MarkNoShow, Refusal,
     Reply::{self, CalledOff, Completed, Expected},
-    decide,
+    ReturnToReady, decide,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::{collection::vec, prelude::*};
 
 use commands::{booked, call_off, expect};
 
-const AT: Timestamp = Timestamp::UNIX_EPOCH;
+/// After the start of every slot here, and before the end of its day.
+const AT: Timestamp = Timestamp::constant(3_600, 0);
 
 fn complete(injection: i64) -> Command {
     let injection = InjectionId(injection);
-    Command::Complete(CompleteInjection { injection, at: AT })
+    Command::Complete(CompleteInjection { injection, record: None, at: AT })
+}
+
+/// With the number of a lot.
+fn complete_with(injection: i64, lot: u8) -> Command {
+    let given = GivenRecord { lot_number: Some(lot.to_string()), ..GivenRecord::default() };
+    let record = CheckedRecord::parse(given).unwrap();
+    Command::Complete(CompleteInjection { injection: InjectionId(injection), record, at: AT })
+}
+
+fn check_in(injection: i64) -> Command {
+    Command::CheckIn(CheckIn { injection: InjectionId(injection), at: AT })
+}
+
+fn mark_no_show(injection: i64) -> Command {
+    Command::MarkNoShow(MarkNoShow { injection: InjectionId(injection), at: AT })
+}
+
+fn return_to_ready(injection: i64) -> Command {
+    Command::ReturnToReady(ReturnToReady { injection: InjectionId(injection) })
 }
 
 fn appointment(id: i64, booking: u8, status: InjectionStatus) -> Appointment {
-    let completed_at = (status == InjectionCompleted).then_some(AT);
-    Appointment { id: InjectionId(id), booked: booked(booking), status, completed_at }
+    Appointment {
+        id: InjectionId(id),
+        booked: booked(booking),
+        status,
+        checked_in_at: (status == CheckedIn).then_some(AT),
+        completed_at: (status == InjectionCompleted).then_some(AT),
+        record: None,
+    }
+}
+
+/// Decides a command about booking 7, whose appointment has this status: the reply, and whether a row changed.
+fn decide_with(status: InjectionStatus, command: &Command) -> (Result<Appointment, Refusal>, bool) {
+    let mut stored = Appointments { last_number: 1, ..Appointments::default() };
+    stored.numbers.load(booked(7).reservation, InjectionId(1));
+    stored.appointments.load(InjectionId(1), appointment(1, 7, status));
+    let result = result(decide(&mut stored, command));
+    (result, stored.appointments.changes().count() > 0)
+}
+
+fn result(reply: Reply) -> Result<Appointment, Refusal> {
+    match reply {
+        Expected(appointment) => Ok(appointment),
+        CalledOff(result)
+        | Reply::CheckedIn(result)
+        | Reply::MarkedNoShow(result)
+        | Reply::ReturnedToReady(result) => result,
+        Completed(result) => result.map(|completion| match completion {
+            Completion::New(appointment) | Completion::Repeated(appointment) => appointment,
+        }),
+    }
 }
 
 /// Decides one after the other, from the beginning.
@@ -37,15 +93,63 @@ fn decide_all(commands: &[Command]) -> Vec<Reply> {
     commands.iter().map(|command| decide(&mut appointments, command)).collect()
 }
 
+/// Every status with every command: the status afterwards, or the refusal.
 #[test]
-fn a_refused_completion_leaves_no_row_to_be_saved() {
-    for status in [InjectionCompleted, InjectionCancelled] {
-        let mut stored = Appointments::default();
-        stored.appointments.load(InjectionId(1), appointment(1, 7, status));
-        let refused = decide(&mut stored, &complete(1));
-        assert!(matches!(refused, Completed(Err(_))), "{refused:?}");
-        assert_eq!(stored.appointments.changes().count(), 0);
+fn each_status_has_its_transitions_and_refuses_the_others_with_a_reason() {
+    let already = Err(Refusal::AlreadyCompleted);
+    let cancelled = Err(Refusal::Cancelled);
+    let commands =
+        [call_off(7), check_in(1), mark_no_show(1), return_to_ready(1), complete(1), expect(7)];
+    let [off, here, ready, done] =
+        [InjectionCancelled, CheckedIn, InjectionReady, InjectionCompleted].map(Ok);
+    for (status, expected) in [
+        (InjectionReady, [off, here, Ok(NoShow), ready, done, ready]),
+        (CheckedIn, [off, here, Err(Refusal::CheckedIn), ready, done, here]),
+        (NoShow, [off, Err(Refusal::NoShow), Ok(NoShow), ready, done, Ok(NoShow)]),
+        (InjectionCompleted, [already, already, already, already, already, done]),
+        (InjectionCancelled, [off, cancelled, cancelled, cancelled, cancelled, off]),
+    ] {
+        for (command, expected) in commands.iter().zip(expected) {
+            let (result, is_changed) = decide_with(status, command);
+            let found = result.map(|appointment| appointment.status);
+            assert_eq!(found, expected, "{status:?}, {command:?}");
+            let is_other = expected.is_ok_and(|expected| expected != status);
+            assert_eq!(is_changed, is_other, "{status:?}, {command:?}");
+        }
     }
+}
+
+#[test]
+fn a_check_in_has_its_time_which_a_return_removes_and_a_completion_keeps() {
+    let (here, _) = decide_with(InjectionReady, &check_in(1));
+    assert_eq!(here.unwrap().checked_in_at, Some(AT));
+    let (ready, _) = decide_with(CheckedIn, &return_to_ready(1));
+    assert_eq!(ready, Ok(appointment(1, 7, InjectionReady)));
+    let (completed, _) = decide_with(CheckedIn, &complete(1));
+    let completed = completed.unwrap();
+    assert_eq!((completed.checked_in_at, completed.completed_at), (Some(AT), Some(AT)));
+}
+
+#[test]
+fn nobody_is_a_no_show_before_the_slot_starts_or_without_one() {
+    let starts_at = booked(7).slot.unwrap().starts_at;
+    let missed = |at| Command::MarkNoShow(MarkNoShow { injection: InjectionId(1), at });
+    let before = missed(starts_at - SignedDuration::from_millis(1));
+    assert_eq!(decide_with(InjectionReady, &before), (Err(Refusal::NotStarted), false));
+    assert!(decide_with(InjectionReady, &missed(starts_at)).0.is_ok());
+    let without_slot = decide_all(&[expect(8), mark_no_show(1)]).remove(1);
+    assert_eq!(result(without_slot), Err(Refusal::NoSlot));
+}
+
+#[test]
+fn a_no_show_is_completed_on_the_same_day_only() {
+    let starts_at = booked(7).slot.unwrap().starts_at;
+    let complete =
+        |at| Command::Complete(CompleteInjection { injection: InjectionId(1), record: None, at });
+    assert!(decide_with(NoShow, &complete(starts_at + LATE_MAX)).0.is_ok());
+    let late = complete(starts_at + LATE_MAX + SignedDuration::from_millis(1));
+    assert_eq!(decide_with(NoShow, &late), (Err(Refusal::DayOver), false));
+    assert!(decide_with(InjectionReady, &late).0.is_ok(), "it was set back first");
 }
 
 #[test]
@@ -72,18 +176,20 @@ fn an_injection_is_completed_once() {
     assert_eq!(
         decide_all(&[expect(7), complete(1), complete(1)])[1..],
         [
-            Completed(Ok(appointment(1, 7, InjectionCompleted))),
+            Completed(Ok(Completion::New(appointment(1, 7, InjectionCompleted)))),
             Completed(Err(Refusal::AlreadyCompleted))
         ]
     );
 }
 
 #[test]
-fn an_unknown_injection_cannot_be_completed() {
-    let unknown = Completed(Err(Refusal::NoSuchInjection));
-    assert_eq!(decide_all(&[complete(1)])[0], unknown);
-    assert_eq!(decide_all(&[expect(7), complete(0)])[1], unknown);
-    assert_eq!(decide_all(&[expect(7), complete(2)])[1], unknown);
+fn an_unknown_injection_cannot_be_changed() {
+    for id in [0, 2] {
+        for command in [complete(id), check_in(id), mark_no_show(id), return_to_ready(id)] {
+            let reply = decide_all(&[expect(7), command]).remove(1);
+            assert_eq!(result(reply), Err(Refusal::NoSuchInjection));
+        }
+    }
 }
 
 #[test]
@@ -113,6 +219,23 @@ fn a_completed_injection_stays_completed() {
     );
 }
 
+/// A record that is one of two lots, as it is stored.
+fn stored(record: &CheckedRecord) -> InjectionRecord {
+    let of = |lot| matches!(complete_with(1, lot), Command::Complete(it) if it.record.as_ref() == Some(record));
+    let lot = (0..2).find(|lot| of(*lot)).unwrap();
+    InjectionRecord { lot_number: Some(lot.to_string()), ..empty_record() }
+}
+
+fn empty_record() -> InjectionRecord {
+    InjectionRecord {
+        lot_number: None,
+        body_site: None,
+        dose_number: None,
+        performer: None,
+        occurred_at: AT,
+    }
+}
+
 /// The same rules in a naive way: every appointment in a list, the first has number 1.
 #[derive(Default)]
 struct Model(Vec<Appointment>);
@@ -122,7 +245,17 @@ impl Model {
         match command {
             Command::Expect(booked) => Expected(self.of(*booked, InjectionReady).clone()),
             Command::CallOff(booked) => CalledOff(self.call_off(*booked)),
-            Command::Complete(complete) => Completed(self.complete(complete.injection)),
+            Command::CheckIn(CheckIn { injection, at: _ }) => {
+                let refused = [(NoShow, Refusal::NoShow)];
+                Reply::CheckedIn(self.change(*injection, CheckedIn, &refused))
+            }
+            Command::MarkNoShow(MarkNoShow { injection, at: _ }) => {
+                Reply::MarkedNoShow(self.mark_no_show(*injection))
+            }
+            Command::ReturnToReady(ReturnToReady { injection }) => {
+                Reply::ReturnedToReady(self.change(*injection, InjectionReady, &[]))
+            }
+            Command::Complete(complete) => Completed(self.complete(complete)),
         }
     }
 
@@ -135,17 +268,60 @@ impl Model {
         Ok(known.clone())
     }
 
-    fn complete(&mut self, injection: InjectionId) -> Result<Appointment, Refusal> {
+    fn complete(
+        &mut self,
+        CompleteInjection { injection, record, at: _ }: &CompleteInjection,
+    ) -> Result<Completion, Refusal> {
+        let known = self.0.iter_mut().find(|known| known.id == *injection);
+        let given = record.as_ref().map(stored);
+        if let Some(known) = known
+            && known.status == InjectionCompleted
+            && given.is_some()
+            && known.record == given
+        {
+            return Ok(Completion::Repeated(known.clone()));
+        }
+        self.change(*injection, InjectionCompleted, &[])?;
+        let known = self.0.iter_mut().find(|known| known.id == *injection).unwrap();
+        known.record = given;
+        Ok(Completion::New(known.clone()))
+    }
+
+    fn mark_no_show(&mut self, injection: InjectionId) -> Result<Appointment, Refusal> {
+        let without_slot = self.0.iter().any(|known| {
+            let is_meant = known.id == injection && known.status == InjectionReady;
+            is_meant && known.booked.slot.is_none()
+        });
+        if without_slot {
+            return Err(Refusal::NoSlot);
+        }
+        self.change(injection, NoShow, &[(CheckedIn, Refusal::CheckedIn)])
+    }
+
+    /// A new status, if the one before is not final and none of these.
+    fn change(
+        &mut self,
+        injection: InjectionId,
+        status: InjectionStatus,
+        refused: &[(InjectionStatus, Refusal)],
+    ) -> Result<Appointment, Refusal> {
         let known = self.0.iter_mut().find(|known| known.id == injection);
         let known = known.ok_or(Refusal::NoSuchInjection)?;
-        match known.status {
-            InjectionCompleted => Err(Refusal::AlreadyCompleted),
-            InjectionCancelled => Err(Refusal::Cancelled),
-            InjectionReady => {
-                (known.status, known.completed_at) = (InjectionCompleted, Some(AT));
-                Ok(known.clone())
-            }
+        let ends = [
+            (InjectionCompleted, Refusal::AlreadyCompleted),
+            (InjectionCancelled, Refusal::Cancelled),
+        ];
+        if let Some((_, refusal)) = ends.iter().chain(refused).find(|(it, _)| *it == known.status) {
+            return Err(*refusal);
         }
+        known.status = status;
+        match status {
+            CheckedIn => known.checked_in_at = Some(AT),
+            InjectionReady => known.checked_in_at = None,
+            InjectionCompleted => known.completed_at = Some(AT),
+            NoShow | InjectionCancelled => {}
+        }
+        Ok(known.clone())
     }
 
     /// The appointment of a booking; a new one has this status.
@@ -153,7 +329,14 @@ impl Model {
         let known = self.0.iter().position(|known| known.booked == booked);
         let index = known.unwrap_or_else(|| {
             let id = InjectionId(i64::try_from(self.0.len() + 1).unwrap());
-            self.0.push(Appointment { id, booked, status, completed_at: None });
+            self.0.push(Appointment {
+                id,
+                booked,
+                status,
+                checked_in_at: None,
+                completed_at: None,
+                record: None,
+            });
             self.0.len() - 1
         });
         &mut self.0[index]
@@ -166,6 +349,10 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         3 => (0..6_u8).prop_map(expect),
         2 => (0..6_u8).prop_map(call_off),
         3 => (0..7_i64).prop_map(complete),
+        2 => (0..7_i64, 0..2_u8).prop_map(|(injection, lot)| complete_with(injection, lot)),
+        2 => (0..7_i64).prop_map(check_in),
+        2 => (0..7_i64).prop_map(mark_no_show),
+        2 => (0..7_i64).prop_map(return_to_ready),
     ];
     vec(command, 0..40)
 }
@@ -187,7 +374,8 @@ proptest! {
             for id in (1..=before.last_number).map(InjectionId) {
                 let was = before.appointments.get(&id).unwrap();
                 let is = appointments.appointments.get(&id).unwrap();
-                prop_assert!(was.status == InjectionReady || was == is, "{was:?} became {is:?}");
+                let is_final = matches!(was.status, InjectionCompleted | InjectionCancelled);
+                prop_assert!(!is_final || was == is, "{was:?} became {is:?}");
             }
         }
     }
@@ -197,7 +385,7 @@ proptest! {
         let mut appointments = Appointments::default();
         for command in &commands {
             let before = appointments.clone();
-            if let CalledOff(Err(_)) | Completed(Err(_)) = decide(&mut appointments, command) {
+            if result(decide(&mut appointments, command)).is_err() {
                 prop_assert_eq!(&before, &appointments);
             }
         }

@@ -5,10 +5,16 @@
 use contracts::{
     event::InjectionCompleted,
     ids::{BookingId, InjectionId, ReservationId},
-    injection::{Injection, InjectionStatus},
+    injection::{
+        BodySite, Injection, InjectionRecord,
+        InjectionStatus::{self, CheckedIn, InjectionReady, NoShow},
+    },
 };
 use injection::{
-    domain::{Appointments, BookedDose, Command, CompleteInjection, Refusal, Reply},
+    domain::{
+        Appointments, BookedDose, CheckIn, CheckedRecord, Command, CompleteInjection, Completion,
+        GivenRecord, MarkNoShow, Refusal, Reply, ReturnToReady,
+    },
     events,
     store::{MIGRATIONS, injections, of_booking},
 };
@@ -22,6 +28,8 @@ use uuid::Uuid;
 
 #[path = "fixture/commands.rs"]
 mod commands;
+#[path = "store/day.rs"]
+mod day;
 #[path = "store/deliveries.rs"]
 mod deliveries;
 #[path = "store/pages.rs"]
@@ -30,6 +38,8 @@ mod pages;
 use commands::{booked, call_off, expect};
 
 on_both_databases!(
+    a_check_in_and_a_no_show_are_still_there_after_reopening,
+    a_record_is_stored_and_published_with_its_completion,
     only_a_completion_causes_an_event_and_only_once,
     appointments_are_still_there_after_reopening,
     a_snapshot_has_the_events_of_the_outbox,
@@ -47,13 +57,44 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn complete(injection: i64) -> Command {
-    Command::Complete(CompleteInjection { injection: InjectionId(injection), at: at(injection) })
+    let (injection, at) = (InjectionId(injection), at(injection));
+    Command::Complete(CompleteInjection { injection, record: None, at })
+}
+
+fn complete_with(injection: i64, given: GivenRecord) -> Command {
+    let (injection, at) = (InjectionId(injection), at(injection));
+    let record = CheckedRecord::parse(given).unwrap();
+    Command::Complete(CompleteInjection { injection, record, at })
+}
+
+fn of_lot(lot: u8) -> GivenRecord {
+    GivenRecord { lot_number: Some(lot.to_string()), ..GivenRecord::default() }
+}
+
+fn check_in(injection: i64) -> Command {
+    Command::CheckIn(CheckIn { injection: InjectionId(injection), at: at(injection) })
+}
+
+fn mark_no_show(injection: i64) -> Command {
+    Command::MarkNoShow(MarkNoShow { injection: InjectionId(injection), at: at(3_600) })
+}
+
+fn return_to_ready(injection: i64) -> Command {
+    Command::ReturnToReady(ReturnToReady { injection: InjectionId(injection) })
 }
 
 fn injection(id: i64, booking: u8, status: InjectionStatus) -> Injection {
-    let BookedDose { booking, vaccine, user, .. } = booked(booking);
-    let injection_id = InjectionId(id);
-    Injection { injection_id, booking_id: booking, vaccine_id: vaccine, user_id: user, status }
+    let BookedDose { reservation: _, booking, vaccine, user, slot } = booked(booking);
+    Injection {
+        injection_id: InjectionId(id),
+        booking_id: booking,
+        vaccine_id: vaccine,
+        slot,
+        user_id: user,
+        status,
+        checked_in_at: None,
+        record: None,
+    }
 }
 
 /// All appointments with their keys, and how many there are.
@@ -63,19 +104,32 @@ fn all(store: &TestStore<Appointments>) -> (Vec<(i64, Injection)>, Option<u64>) 
 }
 
 /// The sequence number, the time and the data of an event.
-type Completion = (u64, i64, InjectionCompleted);
+type Published = (u64, i64, InjectionCompleted);
 
 /// What the outbox must hold after these replies: each completion, and nothing else.
-fn completions(commands: &[Command], replies: &[Reply]) -> Vec<Completion> {
+fn completions(commands: &[Command], replies: &[Reply]) -> Vec<Published> {
     let completed = commands.iter().zip(replies).filter_map(|pair| match pair {
-        (Command::Complete(CompleteInjection { at, .. }), Reply::Completed(Ok(appointment))) => {
+        (
+            Command::Complete(CompleteInjection { at, .. }),
+            Reply::Completed(Ok(Completion::New(appointment))),
+        ) => {
             let reservation_id = appointment.booked.reservation;
             let injection = events::injection(appointment);
             Some((at.as_millisecond(), InjectionCompleted { reservation_id, injection }))
         }
         (
-            Command::Complete(_) | Command::Expect(_) | Command::CallOff(_),
-            Reply::Completed(_) | Reply::Expected(_) | Reply::CalledOff(_),
+            Command::Complete(_)
+            | Command::Expect(_)
+            | Command::CallOff(_)
+            | Command::CheckIn(_)
+            | Command::MarkNoShow(_)
+            | Command::ReturnToReady(_),
+            Reply::Completed(_)
+            | Reply::Expected(_)
+            | Reply::CalledOff(_)
+            | Reply::CheckedIn(_)
+            | Reply::MarkedNoShow(_)
+            | Reply::ReturnedToReady(_),
         ) => None,
     });
     (1..)
@@ -84,7 +138,7 @@ fn completions(commands: &[Command], replies: &[Reply]) -> Vec<Completion> {
         .collect()
 }
 
-fn completion(OutboxEntry { sequence, event }: OutboxEntry) -> Completion {
+fn completion(OutboxEntry { sequence, event }: OutboxEntry) -> Published {
     assert_eq!(event.r#type, "Completed");
     (sequence, event.at_ms, serde_json::from_str(&event.data).unwrap())
 }
@@ -95,6 +149,10 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         3 => (0..6_u8).prop_map(expect),
         2 => (0..6_u8).prop_map(call_off),
         3 => (0..7_i64).prop_map(complete),
+        2 => (0..7_i64, 0..2_u8).prop_map(|(id, lot)| complete_with(id, of_lot(lot))),
+        2 => (0..7_i64).prop_map(check_in),
+        2 => (0..7_i64).prop_map(mark_no_show),
+        2 => (0..7_i64).prop_map(return_to_ready),
     ];
     vec(command, 0..16)
 }
@@ -155,8 +213,59 @@ fn appointments_are_still_there_after_reopening(new: fn() -> TestDatabase) {
             Reply::Completed(Err(Refusal::Cancelled))
         ]
     );
-    assert!(matches!(&replies[3], Reply::Completed(Ok(known)) if known.booked == booked(4)));
+    assert!(
+        matches!(&replies[3], Reply::Completed(Ok(Completion::New(known))) if known.booked == booked(4))
+    );
     assert_eq!(store.outbox().len(), 2);
+}
+
+fn a_check_in_and_a_no_show_are_still_there_after_reopening(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    store.submit(&[expect(1), expect(3), expect(5), check_in(1), mark_no_show(2), check_in(3)]);
+    store.submit(&[return_to_ready(3)]);
+    let store = open(store.close());
+    let here = Injection { checked_in_at: Some(at(1)), ..injection(1, 1, CheckedIn) };
+    let expected = [here, injection(2, 3, NoShow), injection(3, 5, InjectionReady)];
+    assert_eq!(all(&store).0, (1..).zip(expected).collect::<Vec<_>>());
+    assert_eq!(store.outbox(), [], "nobody else needs to know");
+}
+
+fn a_record_is_stored_and_published_with_its_completion(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    let given = GivenRecord {
+        lot_number: Some("EW0150".to_owned()),
+        body_site: Some(BodySite::RightThigh),
+        dose_number: Some(2),
+        performer: Some("김간호".to_owned()),
+        occurred_at: Some(at(0)),
+    };
+    store.submit(&[expect(1), expect(2), check_in(1)]);
+    store.submit(&[complete_with(1, given.clone()), complete_with(2, of_lot(7))]);
+    let mut store = open(store.close());
+    let record = InjectionRecord {
+        lot_number: given.lot_number.clone(),
+        body_site: given.body_site,
+        dose_number: given.dose_number,
+        performer: given.performer.clone(),
+        occurred_at: at(0),
+    };
+    let first = Injection {
+        checked_in_at: Some(at(1)),
+        record: Some(record),
+        ..injection(1, 1, InjectionStatus::InjectionCompleted)
+    };
+    let found = all(&store).0;
+    assert_eq!(found[0].1, first);
+    assert_eq!(found[1].1.record.as_ref().unwrap().occurred_at, at(2));
+    let repeated = store.submit(&[complete_with(1, given), complete_with(2, of_lot(7))]);
+    let is_repeated = |reply: &_| matches!(reply, Reply::Completed(Ok(Completion::Repeated(_))));
+    assert!(repeated.iter().all(is_repeated), "{repeated:?}");
+    let published: Vec<_> = store.outbox().into_iter().map(completion).collect();
+    let injections: Vec<_> = published.into_iter().map(|(.., it)| it.injection).collect();
+    assert_eq!(injections, found.into_iter().map(|(_, known)| known).collect::<Vec<_>>());
+    let snapshot = store.snapshot().into_iter().map(|(_, event)| event);
+    let outbox = store.outbox().into_iter().map(|entry| entry.event);
+    assert_eq!(snapshot.collect::<Vec<_>>(), outbox.collect::<Vec<_>>());
 }
 
 /// Two booking stores may both have a booking 7.
@@ -170,7 +279,7 @@ fn all_appointments_of_a_booking_number_are_found(new: fn() -> TestDatabase) {
         assert_eq!(list.total, None);
         list.rows.items
     };
-    let ready = InjectionStatus::InjectionReady;
+    let ready = InjectionReady;
     assert_eq!(find(7), [(2, injection(2, 7, ready)), (3, injection(3, 7, ready))]);
     assert_eq!(find(8), []);
 }

@@ -131,7 +131,7 @@ async fn entries(target: &Target, name: &str, id: &str) -> Result<Vec<Entry>, Dr
 
 fn entry(item: &Value, id: &str) -> Result<Entry, DrillError> {
     let state = match item["status"].as_str() {
-        Some("BOOKED" | "INJECTION_READY") => BookingState::Booked,
+        Some("BOOKED" | "INJECTION_READY" | "CHECKED_IN" | "NO_SHOW") => BookingState::Booked,
         Some("BOOKING_CANCELLED" | "INJECTION_CANCELLED") => BookingState::Cancelled,
         Some("INJECTION_COMPLETED") => BookingState::Completed,
         Some(_) | None => return Err(format!("unknown status: {item}").into()),

@@ -25,8 +25,11 @@ fn completed(dose: u8) -> DomainEvent {
             injection_id: InjectionId(1),
             booking_id: BookingId(dose.into()),
             vaccine_id: VaccineId(1),
+            slot: None,
             user_id: UserId(5),
             status: InjectionStatus::InjectionCompleted,
+            checked_in_at: None,
+            record: None,
         },
     })
 }

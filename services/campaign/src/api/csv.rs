@@ -1,11 +1,11 @@
 //! Sites as CSV: import with a result per row, and export of the same columns.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderValue, header},
+    response::Response,
 };
 use contracts::{
     campaign::{
@@ -14,8 +14,8 @@ use contracts::{
     },
     ids::SiteId,
 };
-use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use platform_rest::{
+    csv::{self, TableRow},
     json::{Csv, Json, Query},
     openapi::{BodyProblems, Unavailable},
     problem::Problem,
@@ -37,12 +37,6 @@ const COMMIT_ROWS_MAX: usize = 500;
 
 /// Sites of one export; `Link` leads to the others.
 const EXPORT_MAX: u32 = 1_000;
-
-/// What a program for tables would take for a formula, at the beginning of a cell.
-const FORMULA: [char; 4] = ['=', '+', '-', '@'];
-
-/// UTF-8, as programs for tables expect it.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 const COLUMNS: [&str; 15] = [
     "siteId",
@@ -100,8 +94,8 @@ pub(super) async fn import(
     Csv(body): Csv,
 ) -> Result<Json<SiteImport>, Problem> {
     let (mut rows, mut lines, mut sites) = (Vec::new(), Vec::new(), Vec::new());
-    for Row { line, site } in read(&body)? {
-        match site {
+    for TableRow { line, cells } in csv::read(&body, &COLUMNS, ROWS_MAX)? {
+        match Cells(cells).site() {
             Ok(site) => {
                 lines.push(line);
                 sites.push(site);
@@ -146,15 +140,7 @@ pub(super) async fn export(
     let range = PageRange { start: PageStart::After(after), size: EXPORT_MAX };
     let page = office.queries.sites(range).await?.rows;
     let last = page.items.last().map(|(id, _)| *id).filter(|_| page.has_next);
-    let sites: Vec<_> = page.items.into_iter().map(|(_, site)| site).collect();
-    let Some(body) = write(&sites) else {
-        return Err(Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "urn:anticorona:export-failed",
-            "The sites cannot be written",
-        ));
-    };
-    let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response();
+    let mut response = csv::reply(COLUMNS, page.items.iter().map(|(_, site)| cells(site)));
     let next = last.map(|id| format!("</sites/export?after={id}>; rel=\"next\""));
     if let Some(Ok(next)) = next.map(HeaderValue::try_from) {
         response.headers_mut().insert(header::LINK, next);
@@ -219,49 +205,12 @@ fn wrong_row(refusal: &Refusal) -> InvalidField {
     InvalidField { field: field.to_owned(), reason: refusal.to_string() }
 }
 
-/// A row, and the line on which it begins.
-struct Row {
-    line: u64,
-    site: Result<ImportSite, InvalidField>,
-}
+/// The cells of a row.
+struct Cells(csv::Cells);
 
-/// The rows of a file. A file whose columns are wrong is refused whole.
-fn read(body: &[u8]) -> Result<Vec<Row>, Problem> {
-    let malformed =
-        |cause: &dyn ToString| Problem::malformed(format!("not CSV: {}", cause.to_string()));
-    let text = std::str::from_utf8(body).map_err(|cause| malformed(&cause))?;
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
-    let columns = reader.headers().map_err(|cause| malformed(&cause))?.clone();
-    for (index, column) in columns.iter().enumerate() {
-        if !COLUMNS.contains(&column) || columns.iter().take(index).any(|other| other == column) {
-            let reason = format!("must be one of {}, once", COLUMNS.join(", "));
-            return Err(Problem::invalid(column, reason));
-        }
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|cause| malformed(&cause))?;
-        if rows.len() == ROWS_MAX {
-            return Err(Problem::invalid(None, format!("must have at most {ROWS_MAX} rows")));
-        }
-        let line = record.position().map_or(0, csv::Position::line);
-        rows.push(Row { line, site: Cells::new(&columns, &record).site() });
-    }
-    Ok(rows)
-}
-
-/// The cells of a row by column, without those that are empty.
-struct Cells<'a>(BTreeMap<&'a str, String>);
-
-impl<'a> Cells<'a> {
-    fn new(columns: &'a StringRecord, record: &StringRecord) -> Self {
-        let cells = columns.iter().zip(record).map(|(column, cell)| (column, read_cell(cell)));
-        Self(cells.filter(|(_, cell)| !cell.is_empty()).collect())
-    }
-
+impl Cells {
     fn text(&self, column: &str) -> Option<String> {
-        self.0.get(column).cloned()
+        self.0.text(column).map(str::to_owned)
     }
 
     fn required(&self, column: &'static str) -> Result<String, InvalidField> {
@@ -352,15 +301,6 @@ fn by_column(InvalidField { field, reason }: InvalidField) -> InvalidField {
     InvalidField { field: column.to_owned(), reason }
 }
 
-fn write(sites: &[Site]) -> Option<Vec<u8>> {
-    let mut writer = WriterBuilder::new().from_writer(BYTE_ORDER_MARK.as_bytes().to_vec());
-    writer.write_record(COLUMNS).ok()?;
-    for site in sites {
-        writer.write_record(cells(site).map(|cell| write_cell(&cell))).ok()?;
-    }
-    writer.into_inner().ok()
-}
-
 fn cells(Site { site_id, details }: &Site) -> [String; 15] {
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();
     let identifier = details.identifiers.first();
@@ -388,44 +328,4 @@ fn cells(Site { site_id, details }: &Site) -> [String; 15] {
         optional(&details.accessibility),
         hours.collect::<Vec<_>>().join("; "),
     ]
-}
-
-/// A cell that no program takes for a formula.
-fn write_cell(text: &str) -> String {
-    if text.starts_with(FORMULA) || text.starts_with('\'') {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// What [`write_cell`] made of it.
-fn read_cell(cell: &str) -> String {
-    match cell.strip_prefix('\'') {
-        Some(text) if text.starts_with(FORMULA) || text.starts_with('\'') => text.to_owned(),
-        Some(_) | None => cell.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_no_formula_and_is_read_as_it_was_written() {
-        for (text, cell) in [
-            ("+82 2 123", "'+82 2 123"),
-            ("=1+1", "'=1+1"),
-            ("@x", "'@x"),
-            ("-1", "'-1"),
-            ("'=1", "''=1"),
-            ("'x", "''x"),
-            ("x=1", "x=1"),
-            ("", ""),
-        ] {
-            assert_eq!(write_cell(text), cell);
-            assert_eq!(read_cell(cell), text);
-        }
-        assert_eq!(read_cell("+82 2 123"), "+82 2 123", "written by hand");
-    }
 }

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use super::{COMPLETED, start_with_three, status};
 
 #[tokio::test]
-async fn only_the_status_can_be_changed_and_only_to_completed() {
+async fn only_the_status_can_be_changed_and_only_to_those_of_the_desk() {
     let app = start_with_three().await;
     let with = |body| ("PATCH /injections/1", body);
     let transcript = app
@@ -24,8 +24,8 @@ async fn only_the_status_can_be_changed_and_only_to_completed() {
     assert_snapshot!(transcript, @r#"
     PATCH /injections/1 {}: 422 invalid-field; status: must be given; it is all that can be changed
     PATCH /injections/1 {"status":"INJECTION_CANCELLED"}: 422 invalid-field; status: cannot be changed to this; cancel the booking
-    PATCH /injections/1 {"status":"injection_completed"}: 422 invalid-field; status: must be INJECTION_COMPLETED
-    PATCH /injections/1 {"status":""}: 422 invalid-field; status: must be INJECTION_COMPLETED
+    PATCH /injections/1 {"status":"injection_completed"}: 422 invalid-field; status: must be INJECTION_READY, CHECKED_IN, NO_SHOW or INJECTION_COMPLETED
+    PATCH /injections/1 {"status":""}: 422 invalid-field; status: must be INJECTION_READY, CHECKED_IN, NO_SHOW or INJECTION_COMPLETED
     PATCH /injections/1 {"status":7}: 422 invalid-field; status: invalid type: integer `7`, expected a string at line 1 column 11
     PATCH /injections/1 {"status":"INJECTION_COMPLETED","bookingId":2}: 409 unchangeable-field; bookingId: it is that of the booking
     PATCH /injections/1 {"status":"INJECTION_COMPLETED","vaccineId":"2"}: 409 unchangeable-field; vaccineId: it is that of the booking
