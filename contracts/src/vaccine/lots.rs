@@ -1,12 +1,16 @@
 //! Lots: where the doses of a site come from, and until when they can be used.
 
 use jiff::{Timestamp, civil::Date};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
 use crate::{
     campaign::Ignored,
     ids::{LotId, SiteId, VaccineId},
+    number::{self, PositiveNumber, Whole},
 };
 
 /// Lots that a site can have of a vaccine.
@@ -19,11 +23,13 @@ pub const LOT_DOSES_MAX: i64 = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LotBody {
-    /// The site.
-    #[schema(minimum = 1)]
+    /// The site; a number or a numeric string.
+    #[serde(deserialize_with = "number::positive")]
+    #[schema(value_type = PositiveNumber)]
     pub site_id: i64,
-    /// The vaccine.
-    #[schema(minimum = 1)]
+    /// The vaccine; a number or a numeric string.
+    #[serde(deserialize_with = "number::positive")]
+    #[schema(value_type = PositiveNumber)]
     pub vaccine_id: i64,
     /// As printed on the box, 1 to 32 letters, digits and `.-_/ `; a site has each number of a vaccine once.
     #[schema(
@@ -31,17 +37,25 @@ pub struct LotBody {
         pattern = "^[A-Za-z0-9._/-]([A-Za-z0-9 ._/-]{0,30}[A-Za-z0-9._/-])?$"
     )]
     pub number: String,
-    /// The last date on which its doses can be used.
-    #[schema(value_type = String, format = Date)]
+    /// The last date on which its doses can be used, from 2000 to 2999.
+    #[schema(value_type = String, format = Date, pattern = "^2[0-9]{3}-")]
     pub expires_on: Date,
-    /// Doses that were received.
-    #[schema(minimum = 0, maximum = 1_000_000)]
-    pub doses: i64,
+    /// Doses that were received, 0 to 1,000,000; a number or a numeric string.
+    #[schema(value_type = LotDosesNumber)]
+    pub doses: Whole,
     /// Why, 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub reason: String,
     /// Who, 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub actor: String,
 }
 
@@ -51,27 +65,51 @@ pub struct LotBody {
 pub struct LotChangeBody {
     /// What happened.
     pub kind: LotChangeKind,
-    /// How many doses; of a count, how many there are.
-    #[schema(minimum = 0, maximum = 1_000_000)]
-    pub doses: i64,
-    /// Of a transfer: the site that has them now.
-    #[serde(default)]
-    #[schema(nullable = false, minimum = 1)]
+    /// How many doses; of a count, how many there are. 0 to 1,000,000; a number or a numeric string.
+    #[schema(value_type = LotDosesNumber)]
+    pub doses: Whole,
+    /// Of a transfer: the site that has them now; a number or a numeric string.
+    #[serde(default, deserialize_with = "site_id")]
+    #[schema(value_type = PositiveNumber)]
     pub to_site_id: Option<i64>,
     /// Whether it happens although bookings would have no dose: they have to move.
     #[serde(default)]
     pub overcommit: bool,
     /// Why, 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub reason: String,
     /// Who, 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub actor: String,
     /// May be sent back; ignored.
     #[serde(default, rename = "_links")]
     #[schema(ignore)]
     pub links: Ignored,
 }
+
+fn site_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    number::positive(deserializer).map(Some)
+}
+
+/// How OpenAPI describes the doses of a change: 0 to [`LOT_DOSES_MAX`].
+#[derive(Clone, Copy, Debug)]
+struct LotDosesNumber;
+
+impl PartialSchema for LotDosesNumber {
+    fn schema() -> RefOr<Schema> {
+        number::schema(0, LOT_DOSES_MAX, "-?0+|0*[1-9][0-9]{0,5}|0*1000000")
+    }
+}
+
+impl ToSchema for LotDosesNumber {}
 
 /// What happened to doses of a lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -3,6 +3,7 @@
 use axum::{extract::State, response::Response};
 use contracts::{
     ids::{LotId, SiteId, VaccineId},
+    number::Whole,
     vaccine::lots::{LOT_DOSES_MAX, Lot, LotBody, LotChangeBody, LotChangeKind, SiteStockCount},
 };
 use platform_rest::{
@@ -28,6 +29,10 @@ use crate::{
     domain::{Accountability, ChangeLot, LotNumber, ReceiveLot, Refusal, SiteStockId},
     events::lot,
 };
+
+/// Years in which a lot can expire: others are typing errors.
+const YEAR_MIN: i16 = 2000;
+const YEAR_MAX: i16 = 2999;
 
 /// The longest reason, in characters.
 const REASON_MAX: usize = 500;
@@ -111,8 +116,11 @@ pub(super) async fn receive(
 ) -> Result<Response, Problem> {
     let number = LotNumber::parse(&body.number)
         .ok_or_else(|| Problem::invalid("number", "must be 1 to 32 letters, digits and `.-_/ `"))?;
-    let site = SiteId(positive("siteId", body.site_id)?);
-    let vaccine = VaccineId(positive("vaccineId", body.vaccine_id)?);
+    if !(YEAR_MIN..=YEAR_MAX).contains(&body.expires_on.year()) {
+        let reason = format!("must be a date from {YEAR_MIN} to {YEAR_MAX}");
+        return Err(Problem::invalid("expiresOn", reason));
+    }
+    let (site, vaccine) = (SiteId(body.site_id), VaccineId(body.vaccine_id));
     let receive = ReceiveLot {
         stock: SiteStockId { site, vaccine },
         number,
@@ -217,9 +225,7 @@ async fn find(stock: &Stock, id: LotId) -> Result<Lot, Problem> {
 
 fn target(body: &LotChangeBody) -> Result<Option<SiteId>, Problem> {
     match (body.kind, body.to_site_id) {
-        (LotChangeKind::Transferred, Some(site)) => {
-            positive("toSiteId", site).map(SiteId).map(Some)
-        }
+        (LotChangeKind::Transferred, Some(site)) => Ok(Some(SiteId(site))),
         (LotChangeKind::Transferred, None) => {
             Err(Problem::invalid("toSiteId", "must be given for a transfer"))
         }
@@ -232,14 +238,10 @@ fn target(body: &LotChangeBody) -> Result<Option<SiteId>, Problem> {
     }
 }
 
-fn doses(doses: i64) -> Result<i64, Problem> {
+fn doses(Whole(doses): Whole) -> Result<i64, Problem> {
     let is_valid = (0..=LOT_DOSES_MAX).contains(&doses);
     let reason = || Problem::invalid("doses", format!("must be from 0 to {LOT_DOSES_MAX}"));
     is_valid.then_some(doses).ok_or_else(reason)
-}
-
-fn positive(field: &'static str, number: i64) -> Result<i64, Problem> {
-    (number > 0).then_some(number).ok_or_else(|| Problem::invalid(field, "must be from 1"))
 }
 
 fn accountability(reason: String, actor: String) -> Result<Accountability, Problem> {

@@ -124,7 +124,11 @@ async fn what_is_wrong_about_a_lot_is_named() {
             json!("FA#1"),
             "422 invalid-field; number: must be 1 to 32 letters, digits and `.-_/ `",
         ),
-        ("siteId", json!(0), "422 invalid-field; siteId: must be from 1"),
+        (
+            "siteId",
+            json!(0),
+            "422 invalid-field; siteId: invalid value: integer `0`, expected a whole number from 1",
+        ),
         ("doses", json!(-1), "422 invalid-field; doses: must be from 0 to 1000000"),
         ("vaccineId", json!(9), "404 no-such-vaccine; there is no such vaccine"),
         (
