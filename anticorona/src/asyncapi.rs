@@ -32,7 +32,7 @@ struct EventType {
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-const EVENT_TYPES: [EventType; 9] = [
+const EVENT_TYPES: [EventType; 10] = [
     EventType {
         publisher: "booking",
         name: "Booked",
@@ -43,6 +43,12 @@ const EVENT_TYPES: [EventType; 9] = [
         publisher: "booking",
         name: "BookingCancelled",
         summary: "A booking was cancelled.",
+        payload: schema::<BookingChanged>,
+    },
+    EventType {
+        publisher: "booking",
+        name: "BookingMoved",
+        summary: "A booking was moved to another slot: the doses that it had before are released.",
         payload: schema::<BookingChanged>,
     },
     EventType {

@@ -152,8 +152,13 @@ pub struct BookingChange {
     /// May be sent back as it was read; cannot be changed.
     #[schema(value_type = Option<NaturalNumber>)]
     pub user_id: Option<Whole>,
-    /// `BOOKING_CANCELLED` cancels. `BOOKED`, which the reference spells `BOOCKED`, changes nothing.
-    #[schema(value_type = RequestedStatus, required = true)]
+    /// The slot that the booking is moved to; a number or a numeric string.
+    #[serde(default, deserialize_with = "number::present")]
+    #[schema(value_type = PositiveNumber)]
+    pub slot_id: Option<Whole>,
+    /// `BOOKING_CANCELLED` cancels. `BOOKED`, which the reference spells `BOOCKED`, changes nothing. May be left out
+    /// where a slot is given.
+    #[schema(value_type = RequestedStatus)]
     pub status: Option<String>,
 }
 

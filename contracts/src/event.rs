@@ -151,6 +151,8 @@ domain_events! {
     StockModified(StockChanged),
     /// A booking was made.
     Booked(BookingChanged),
+    /// A booking was moved to another slot.
+    BookingMoved(BookingChanged),
     /// A booking was cancelled.
     BookingCancelled(BookingChanged),
     /// A booking attempt ended without a booking, for good.
@@ -189,15 +191,26 @@ pub struct StockChanged {
     pub vaccine: Vaccine,
 }
 
-/// A booking was made or cancelled.
+/// A booking was made, moved or cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BookingChanged {
     /// The dose of the booking.
     pub reservation_id: ReservationId,
+    /// The doses that it had before it was moved, in their order. They are released.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 17)]
+    pub previous_reservation_ids: Vec<ReservationId>,
     /// The booking after the change.
     #[serde(flatten)]
     pub booking: Booking,
+}
+
+impl BookingChanged {
+    /// The reservation that the booking was made with: what it is recognised by, however often it is moved.
+    pub fn first_reservation_id(&self) -> ReservationId {
+        self.previous_reservation_ids.first().copied().unwrap_or(self.reservation_id)
+    }
 }
 
 /// A booking attempt ended without a booking, for good.
@@ -214,6 +227,10 @@ pub struct ReservationAborted {
 pub struct InjectionCompleted {
     /// The dose that was used.
     pub reservation_id: ReservationId,
+    /// The dose that the booking was made with, if it was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub first_reservation_id: Option<ReservationId>,
     /// The injection.
     #[serde(flatten)]
     pub injection: Injection,
@@ -351,7 +368,20 @@ mod tests {
         SlotDays { days: vec![day] }
     }
 
-    fn one_of_each() -> [DomainEvent; 9] {
+    fn injection() -> Injection {
+        Injection {
+            injection_id: InjectionId(1),
+            booking_id: BookingId(1),
+            vaccine_id: VaccineId(1),
+            slot: None,
+            user_id: UserId(5),
+            status: InjectionStatus::InjectionCompleted,
+            checked_in_at: None,
+            record: None,
+        }
+    }
+
+    fn one_of_each() -> [DomainEvent; 10] {
         let reservation_id = ReservationId(uuid::Uuid::nil());
         let vaccine = Vaccine {
             vaccine_id: VaccineId(1),
@@ -369,25 +399,22 @@ mod tests {
             user_id: UserId(5),
             status: BookingStatus::Booked,
         };
-        let booked = BookingChanged { reservation_id, booking };
-        let injection = Injection {
-            injection_id: InjectionId(1),
-            booking_id: BookingId(1),
-            vaccine_id: VaccineId(1),
-            slot: None,
-            user_id: UserId(5),
-            status: InjectionStatus::InjectionCompleted,
-            checked_in_at: None,
-            record: None,
-        };
+        let booked =
+            BookingChanged { reservation_id, previous_reservation_ids: Vec::new(), booking };
+        let previous_reservation_ids = vec![ReservationId(uuid::Uuid::max())];
+        let moved = BookingChanged { previous_reservation_ids, ..booked.clone() };
+        let first_reservation_id = moved.previous_reservation_ids.first().copied();
+        let completed =
+            InjectionCompleted { reservation_id, first_reservation_id, injection: injection() };
         [
             DomainEvent::Registered(vaccine),
             DomainEvent::StockAdded(changed.clone()),
             DomainEvent::StockModified(changed),
             DomainEvent::Booked(booked.clone()),
+            DomainEvent::BookingMoved(moved),
             DomainEvent::BookingCancelled(booked),
             DomainEvent::ReservationAborted(ReservationAborted { reservation_id }),
-            DomainEvent::Completed(InjectionCompleted { reservation_id, injection }),
+            DomainEvent::Completed(completed),
             DomainEvent::CampaignChanged(campaign()),
             DomainEvent::SlotsPlanned(slot_days()),
         ]

@@ -145,7 +145,10 @@ async fn every_dose_of_the_lots_is_booked_once(system: &TestSystem, replicas: u1
     eventually(ledger, &path, all_taken).await;
     let stock = get(ledger, &path).await;
     assert_eq!(stock["pools"][1], json!({"after": "2099-01-07", "doses": 30, "taken": late}));
-    assert_eq!((&stock["overcommitted"], bookings(&system.booking(0)).await.len()), (&json!(0), 55));
+    assert_eq!(
+        (&stock["overcommitted"], bookings(&system.booking(0)).await.len()),
+        (&json!(0), 55)
+    );
     let central = get(ledger, &format!("/vaccines/{vaccine}")).await;
     assert_eq!(central["bookQty"], 0, "none of the central stock");
 }

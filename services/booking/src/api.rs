@@ -29,12 +29,13 @@ use serde_json::json;
 use utoipa::{IntoResponses, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{headers::BookingHeaders, tickets::TicketItem};
+use self::{change::RequestedChange, headers::BookingHeaders, tickets::TicketItem};
 use crate::{
     domain::{Choice, Fingerprint, NotGranted},
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
 };
 
+mod change;
 mod headers;
 mod tickets;
 
@@ -171,7 +172,10 @@ async fn show(
     Ok(BOOKINGS.ok(&origin, id, find(&protocol, id).await?))
 }
 
-/// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
+/// Moves a booking to another slot, or cancels it
+///
+/// With a `slotId` it is moved: a place of the new slot is taken first, and the place that it had is given back when the
+/// booking has the new one. It is refused as a new booking would be, and stands where it is then.
 #[utoipa::path(
     put, path = "/bookings/{id}", tag = "bookings",
     params(
@@ -180,48 +184,65 @@ async fn show(
     ),
     request_body(
         content = BookingChange,
-        example = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"})
+        examples(
+            ("cancel" = (value = json!({"vaccineId": 1, "userId": 5, "status": "BOOKING_CANCELLED"}))),
+            ("move" = (value = json!({"vaccineId": 1, "userId": 5, "slotId": 7, "status": "BOOKED"}))),
+        )
     ),
-    responses(Changed<Booking>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
+    responses(
+        Changed<Booking>, NoBookingOrSlot, ChangeRefused, ConditionProblem, BodyProblems, Unavailable
+    )
 )]
 async fn replace(
     protocol: Protocol,
     origin: Origin,
     id: Id<i64>,
     if_match: IfMatch,
+    deadline: RequestDeadline,
     body: Json<BookingChange>,
 ) -> Result<Response, Problem> {
-    update(protocol, origin, id, if_match, body).await
+    update(protocol, origin, id, if_match, deadline, body).await
 }
 
-/// Cancels a booking: only the status can change, to `BOOKING_CANCELLED`
+/// Moves a booking to another slot, or cancels it
+///
+/// With a `slotId` it is moved: a place of the new slot is taken first, and the place that it had is given back when the
+/// booking has the new one. It is refused as a new booking would be, and stands where it is then.
 #[utoipa::path(
     patch, path = "/bookings/{id}", tag = "bookings",
     params(
         ("id" = i64, Path, description = "The number of the booking", minimum = 1, example = 1),
         Condition,
     ),
-    request_body(content = BookingChange, example = json!({"status": "BOOKING_CANCELLED"})),
-    responses(Changed<Booking>, NotFound, Final, ConditionProblem, BodyProblems, Unavailable)
+    request_body(
+        content = BookingChange,
+        examples(
+            ("cancel" = (value = json!({"status": "BOOKING_CANCELLED"}))),
+            ("move" = (value = json!({"slotId": 7}))),
+        )
+    ),
+    responses(
+        Changed<Booking>, NoBookingOrSlot, ChangeRefused, ConditionProblem, BodyProblems, Unavailable
+    )
 )]
 async fn update(
     State(protocol): Protocol,
     origin: Origin,
     Id(id): Id<i64>,
     if_match: IfMatch,
+    RequestDeadline(deadline): RequestDeadline,
     Json(body): Json<BookingChange>,
 ) -> Result<Response, Problem> {
-    let booking = find(&protocol, id).await?;
-    let requested = requested_status(&body)?;
-    unchanged("vaccineId", body.vaccine_id, booking.vaccine_id.0)?;
-    unchanged("userId", body.user_id, booking.user_id.0)?;
-    if_match.check(&booking)?;
-    let booking = match (requested, booking.status) {
-        (BookingStatus::BookingCancelled, _) => protocol.cancel(booking.booking_id).await?,
-        (BookingStatus::Booked, BookingStatus::Booked) => booking,
-        (BookingStatus::Booked, BookingStatus::BookingCancelled) => return Err(stays_cancelled()),
-        (BookingStatus::Booked | BookingStatus::InjectionCompleted, _) => {
-            return Err(BookingError::Completed.into());
+    let known = protocol.queries.record(BookingId(id)).await?.ok_or(BookingError::NoSuchBooking)?;
+    let requested = change::parse(&body, &known.booking)?;
+    if_match.check(&known.booking)?;
+    let booking = match (requested, known.booking.status) {
+        (RequestedChange::Cancel, _) => protocol.cancel(known.booking.booking_id).await?,
+        (_, BookingStatus::BookingCancelled) => return Err(BookingError::Cancelled.into()),
+        (_, BookingStatus::InjectionCompleted) => return Err(BookingError::Completed.into()),
+        (RequestedChange::Stay, BookingStatus::Booked) => known.booking,
+        (RequestedChange::Move(slot), BookingStatus::Booked) => {
+            protocol.move_booking(known, slot, deadline).await?
         }
     };
     Ok(BOOKINGS.ok(&origin, id, booking))
@@ -281,23 +302,6 @@ fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Pr
     }
 }
 
-fn unchanged(field: &'static str, value: Option<Whole>, current: i64) -> Result<(), Problem> {
-    if value.is_some_and(|Whole(value)| value != current) {
-        return Err(Problem::unchangeable(field, "cancel and book again"));
-    }
-    Ok(())
-}
-
-/// The status that the body requests. `BOOCKED` is how clients of the reference spell it.
-fn requested_status(body: &BookingChange) -> Result<BookingStatus, Problem> {
-    match body.status.as_deref() {
-        Some("BOOKING_CANCELLED") => Ok(BookingStatus::BookingCancelled),
-        Some("BOOKED" | "BOOCKED") => Ok(BookingStatus::Booked),
-        Some(_) => Err(Problem::invalid("status", "must be BOOKED or BOOKING_CANCELLED")),
-        None => Err(Problem::invalid("status", "must be given; it is all that can be changed")),
-    }
-}
-
 /// The status is no part of the request: it is ignored.
 fn fingerprint(body: &BookingBody) -> Fingerprint {
     let request = json!([body.vaccine_id, body.user_id, body.vc_name, body.slot_id]);
@@ -330,17 +334,13 @@ enum Refused {
 problem_responses! {
     /// There is no such booking
     NotFound = 404;
-    /// The booking is cancelled, the citizen was vaccinated, or the field cannot be changed
+    /// The citizen was vaccinated
     Final = 409;
-}
-
-fn stays_cancelled() -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "urn:anticorona:booking-cancelled",
-        "The booking is cancelled",
-    )
-    .detail("its dose may have been booked by another citizen; book again")
+    /// There is no such booking, or no such slot for its vaccine
+    NoBookingOrSlot = 404;
+    /// The booking is cancelled, the citizen was vaccinated, or the field cannot be changed; or no place of the slot can be
+    /// taken
+    ChangeRefused = 409;
 }
 
 fn not_granted(reason: NotGranted) -> (StatusCode, &'static str, &'static str) {
@@ -378,6 +378,21 @@ impl From<BookingError> for Problem {
                 StatusCode::CONFLICT,
                 "urn:anticorona:injection-completed",
                 "The injection is completed",
+            ),
+            BookingError::Cancelled => (
+                StatusCode::CONFLICT,
+                "urn:anticorona:booking-cancelled",
+                "The booking is cancelled",
+            ),
+            BookingError::MovedMeanwhile => (
+                StatusCode::CONFLICT,
+                "urn:anticorona:booking-moved",
+                "The booking was moved meanwhile",
+            ),
+            BookingError::MovedTooOften => (
+                StatusCode::CONFLICT,
+                "urn:anticorona:moved-too-often",
+                "The booking cannot be moved any more",
             ),
             BookingError::TooManyTickets => {
                 return Self::new(

@@ -3,8 +3,8 @@
 //! An *attempt* becomes a booking with a *dose* that is held for this store, at most once each:
 //!
 //! ```text
-//! attempt ──┬── create ──► booked ── cancel ──► cancelled
-//!    dose ──┘
+//! attempt ──┬── create ──► booked ──┬── cancel ──► cancelled
+//!    dose ──┘                       └── move, with another dose ──► booked
 //!           └── abort, resolve ──► aborted
 //! ```
 //!
@@ -12,15 +12,18 @@
 //! cancelled. The first command decides: a `create` with an attempt or a dose that was aborted is refused, so the
 //! dose that was released cannot be booked any more. `resolve` keeps the booking of a dose, if there is one; `abort`
 //! cancels it.
+//! `move` exchanges the dose of a booking for one with a place of another slot. The former dose cannot be booked any more;
+//! but whoever was vaccinated with it had that booking.
 //! The decisions about queued requests are in [`tickets`].
 
 use jiff::Timestamp;
 
 mod bookings;
+mod moves;
 mod records;
 pub mod tickets;
 
-pub use {bookings::*, records::*};
+pub use {bookings::*, moves::*, records::*};
 
 use self::tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket};
 
@@ -31,6 +34,8 @@ pub enum Command {
     Create(CreateBooking),
     /// The citizen cancels a booking.
     Cancel(CancelBooking),
+    /// The citizen wants another slot, of which a place is held.
+    Move(MoveBooking),
     /// Record for good what became of a hold: its booking if there is one, otherwise aborted.
     Resolve(ResolveHold),
     /// The response was that there is no booking: none may stand.
@@ -49,6 +54,7 @@ impl Command {
         match self {
             Self::Create(create) => create.at,
             Self::Cancel(cancel) => cancel.at,
+            Self::Move(moved) => moved.at,
             Self::Resolve(resolve) => resolve.at,
             Self::Abort(abort) => abort.at,
             Self::Complete(complete) => complete.at,
@@ -65,6 +71,8 @@ pub enum Reply {
     Create(CreateReply),
     /// To [`Command::Cancel`].
     Cancel(CancelReply),
+    /// To [`Command::Move`].
+    Move(MoveReply),
     /// To [`Command::Resolve`].
     Resolve(ResolveReply),
     /// To [`Command::Abort`].
@@ -82,9 +90,10 @@ pub fn decide(bookings: &mut Bookings, command: &Command) -> Reply {
     match command {
         Command::Create(create) => Reply::Create(bookings.create(create)),
         Command::Cancel(cancel) => Reply::Cancel(bookings.cancel(cancel)),
+        Command::Move(moved) => Reply::Move(bookings.move_booking(moved)),
         Command::Resolve(resolve) => Reply::Resolve(bookings.resolve(*resolve)),
         Command::Abort(abort) => Reply::Abort(bookings.abort(*abort)),
-        Command::Complete(complete) => Reply::Complete(bookings.complete(complete.reservation)),
+        Command::Complete(complete) => Reply::Complete(bookings.complete(*complete)),
         Command::Enqueue(enqueue) => Reply::Enqueue(bookings.enqueue(enqueue)),
         Command::Serve(serve) => Reply::Serve(bookings.serve(serve)),
     }

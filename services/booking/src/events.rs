@@ -10,7 +10,8 @@ use platform_store::{Event, command_of};
 
 use crate::domain::{
     Abort, AbortReply, Abortable, Bookings, CancelBooking, CancelReply, Command, CompleteBooking,
-    CreateBooking, CreateReply, Record, Reply, ResolveHold, ResolveReply,
+    CompleteReply, CreateBooking, CreateReply, MoveBooking, MoveReply, Record, Reply, ResolveHold,
+    ResolveReply,
     tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket},
 };
 
@@ -21,11 +22,15 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
     let event = match reply {
         Reply::Create(CreateReply::Booked(record))
         | Reply::Cancel(CancelReply::Cancelled(record))
+        | Reply::Move(MoveReply::Moved(record))
         | Reply::Resolve(ResolveReply::Booked(record))
         | Reply::Abort(AbortReply::Cancelled(record))
         | Reply::Serve(ServeReply::Booked(record)) => booking_changed(record),
         Reply::Resolve(ResolveReply::Aborted(reservation))
-        | Reply::Abort(AbortReply::Aborted(Abortable::Dose(reservation))) => aborted(*reservation),
+        | Reply::Abort(AbortReply::Aborted(Abortable::Dose(reservation)))
+        | Reply::Complete(CompleteReply::MoveUndone { released: reservation, record: _ }) => {
+            aborted(*reservation)
+        }
         Reply::Create(
             CreateReply::BookedBefore(_)
             | CreateReply::Aborted
@@ -34,6 +39,15 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
         )
         | Reply::Cancel(
             CancelReply::CancelledBefore(_) | CancelReply::NoSuchBooking | CancelReply::Completed,
+        )
+        | Reply::Move(
+            MoveReply::MovedBefore(_)
+            | MoveReply::DoseTaken
+            | MoveReply::Changed
+            | MoveReply::TooOften
+            | MoveReply::NoSuchBooking
+            | MoveReply::Cancelled
+            | MoveReply::Completed,
         )
         | Reply::Abort(
             AbortReply::Aborted(Abortable::Attempt(_))
@@ -48,13 +62,13 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
             | ServeReply::NoSuchTicket,
         )
         // `injection` has published the one; the other changes nothing for other services.
-        | Reply::Complete(_)
+        | Reply::Complete(CompleteReply::Completed(_) | CompleteReply::NoSuchBooking)
         | Reply::Enqueue(_) => return Ok(None),
     };
     outbox_event(&event, command.at()).map(Some)
 }
 
-/// What a consumer has to learn of a booking whose events were pruned: that it was made or cancelled. That its dose
+/// What a consumer has to learn of a booking whose events were pruned: that it was made, moved or cancelled. That its dose
 /// was used it learns from `injection`.
 pub(crate) fn snapshot(record: &Record) -> serde_json::Result<Event> {
     let mut record = record.clone();
@@ -66,10 +80,18 @@ pub(crate) fn snapshot(record: &Record) -> serde_json::Result<Event> {
 }
 
 fn booking_changed(record: &Record) -> DomainEvent {
-    let changed =
-        BookingChanged { reservation_id: record.reservation, booking: record.booking.clone() };
+    let changed = BookingChanged {
+        reservation_id: record.reservation,
+        previous_reservation_ids: record.previous.clone(),
+        booking: record.booking.clone(),
+    };
     match record.booking.status {
-        BookingStatus::Booked | BookingStatus::InjectionCompleted => DomainEvent::Booked(changed),
+        BookingStatus::Booked | BookingStatus::InjectionCompleted if record.previous.is_empty() => {
+            DomainEvent::Booked(changed)
+        }
+        BookingStatus::Booked | BookingStatus::InjectionCompleted => {
+            DomainEvent::BookingMoved(changed)
+        }
         BookingStatus::BookingCancelled => DomainEvent::BookingCancelled(changed),
     }
 }
@@ -81,7 +103,7 @@ fn aborted(reservation_id: ReservationId) -> DomainEvent {
 impl EventHandler for Bookings {
     fn command(ReceivedEvent { event, at, source: _ }: ReceivedEvent) -> Option<Command> {
         match event {
-            DomainEvent::Completed(InjectionCompleted { reservation_id, injection: _ }) => {
+            DomainEvent::Completed(InjectionCompleted { reservation_id, .. }) => {
                 Some(Command::Complete(CompleteBooking { reservation: reservation_id, at }))
             }
             DomainEvent::Registered(_)
@@ -90,6 +112,7 @@ impl EventHandler for Bookings {
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)
             | DomainEvent::Booked(_)
+            | DomainEvent::BookingMoved(_)
             | DomainEvent::BookingCancelled(_)
             | DomainEvent::ReservationAborted(_) => None,
         }
@@ -103,6 +126,7 @@ impl EventHandler for Bookings {
 
 command_of!(Bookings: CreateBooking => Command::Create, Reply::Create(reply) -> CreateReply);
 command_of!(Bookings: CancelBooking => Command::Cancel, Reply::Cancel(reply) -> CancelReply);
+command_of!(Bookings: MoveBooking => Command::Move, Reply::Move(reply) -> MoveReply);
 command_of!(Bookings: ResolveHold => Command::Resolve, Reply::Resolve(reply) -> ResolveReply);
 command_of!(Bookings: Abort => Command::Abort, Reply::Abort(reply) -> AbortReply);
 command_of!(Bookings: EnqueueTicket => Command::Enqueue, Reply::Enqueue(reply) -> EnqueueReply);

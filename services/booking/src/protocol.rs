@@ -8,6 +8,7 @@
 //! aborted, and the event of that releases it. The dose of an attempt whose request timed out is aborted too: a
 //! booking whose citizen got a 503 would take it from another citizen.
 //! Doses whose process died are resolved by [`crate::resolver`].
+//! A booking is moved in the same two steps: [`moves`].
 
 use std::{
     sync::Arc,
@@ -19,7 +20,7 @@ use contracts::{
     ids::{BookingId, ReservationId, StoreId, TicketId, UserId},
 };
 use platform_rest::{headers::Attempt, runtime::Runtime};
-use platform_store::{CommandError, Commands, Notifier, ReadError, WriteError};
+use platform_store::{CommandError, CommandOf, Commands, Notifier, ReadError, WriteError};
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
 use sha2::{Digest, Sha256};
@@ -31,7 +32,7 @@ use crate::{
     aborts::Aborts,
     domain::{
         Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, Choice,
-        CreateBooking, CreateReply, Fingerprint, NotGranted, ResolveHold,
+        CreateBooking, CreateReply, Fingerprint, MOVES_MAX, NotGranted, ResolveHold,
         tickets::{
             EnqueueReply, EnqueueTicket, QueuedTicket, TicketEnd, WAITING_PER_USER_MAX, ticket_of,
         },
@@ -42,6 +43,8 @@ use crate::{
     store::Queries,
     under_way::UnderWay,
 };
+
+mod moves;
 
 /// How long a cancellation may wait for its commit.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(2_400);
@@ -131,6 +134,15 @@ pub enum BookingError {
     /// The citizen was vaccinated.
     #[error("the injection is completed")]
     Completed,
+    /// The booking was cancelled.
+    #[error("its dose may have been booked by another citizen; book again")]
+    Cancelled,
+    /// The booking was moved to another slot while this request was served.
+    #[error("the booking was moved to another slot meanwhile")]
+    MovedMeanwhile,
+    /// The booking was moved as often as may be.
+    #[error("a booking can be moved {MOVES_MAX} times; cancel and book again")]
+    MovedTooOften,
     /// Nothing has happened.
     #[error("bookings cannot be taken at this moment")]
     RetryLater,
@@ -318,10 +330,42 @@ impl BookingProtocol {
         attempt: BookingAttempt,
         deadline: Instant,
     ) -> Result<Option<Booking>, BookingError> {
-        let (reservation, create) =
-            (dose.reservation(), CreateBooking { attempt, dose: dose.held(), at: clock::now() });
+        let (reservation, held) = (dose.reservation(), dose.held());
+        let create = CreateBooking { attempt, dose: held, at: clock::now() };
         // With a key, the next request continues.
         let is_continued = attempt.fingerprint.is_some();
+        let (created, dose) = self.submit_with(dose, create, is_continued, deadline).await?;
+        match created {
+            CreateReply::Booked(record) => {
+                dose.spend();
+                Ok(Some(record.booking))
+            }
+            CreateReply::BookedBefore(record) => {
+                if record.reservation == reservation {
+                    dose.spend();
+                }
+                Ok(Some(record.booking))
+            }
+            CreateReply::Aborted => Ok(None),
+            CreateReply::DoseTaken => {
+                dose.spend();
+                Err(BookingError::RetryLater)
+            }
+            CreateReply::KeyReused => Err(BookingError::KeyReused),
+        }
+    }
+
+    /// Submits a command that uses this dose; the dose comes back with the reply. If there is none, or the request is
+    /// dropped, the dose is spent where it may be used, and resolved as it is, or aborted if the response was due and no
+    /// other request continues.
+    async fn submit_with<C: CommandOf<Bookings>>(
+        self: &Arc<Self>,
+        dose: Dose,
+        command: C,
+        is_continued: bool,
+        deadline: Instant,
+    ) -> Result<(C::Reply, Dose), WriteError> {
+        let reservation = dose.reservation();
         let dropped = guard((Arc::clone(self), dose), |(protocol, dose)| {
             dose.spend();
             if deadline > Instant::now() {
@@ -331,25 +375,10 @@ impl BookingProtocol {
                 protocol.aborts.abort(Abortable::Dose(reservation));
             }
         });
-        let created = self.commands.submit(create, write_deadline(deadline)).await;
+        let replied = self.commands.submit(command, write_deadline(deadline)).await;
         let (_, dose) = ScopeGuard::into_inner(dropped);
-        match created {
-            Ok(CreateReply::Booked(record)) => {
-                dose.spend();
-                Ok(Some(record.booking))
-            }
-            Ok(CreateReply::BookedBefore(record)) => {
-                if record.reservation == reservation {
-                    dose.spend();
-                }
-                Ok(Some(record.booking))
-            }
-            Ok(CreateReply::Aborted) => Ok(None),
-            Ok(CreateReply::DoseTaken) => {
-                dose.spend();
-                Err(BookingError::RetryLater)
-            }
-            Ok(CreateReply::KeyReused) => Err(BookingError::KeyReused),
+        match replied {
+            Ok(reply) => Ok((reply, dose)),
             Err(error) => {
                 if may_be_committed(error) {
                     dose.spend();
@@ -357,7 +386,7 @@ impl BookingProtocol {
                         self.aborts.abort(Abortable::Dose(reservation));
                     }
                 }
-                Err(error.into())
+                Err(error)
             }
         }
     }

@@ -3,26 +3,30 @@
 use std::collections::BTreeSet;
 
 use contracts::{
-    booking::{BookedSlot, Booking, BookingStatus},
-    ids::{BookingId, ReservationId, SiteId, SlotId, TicketId, UserId, VaccineId},
+    booking::Booking,
+    ids::{BookingId, ReservationId, TicketId, UserId},
 };
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, ById, Event, Keyset, Migration, PageRange, PendingQuery, Prunable, ReadError,
-    ReadPool, Row, RowChange, SqlError, Tx, Value, by_id, keyset,
+    ReadPool, RowChange, SqlError, Tx, Value, by_id, keyset,
 };
 use uuid::Uuid;
 
-use self::tickets::{LOAD_TICKET, read_ticket};
+use self::{
+    rows::{changed_values, fence, previous_text, record, slot_values, values},
+    tickets::{LOAD_TICKET, read_ticket},
+};
 use crate::{
     domain::{
-        Abort, Abortable, AttemptId, Bookings, Command, CompleteBooking, CreateBooking,
-        Fingerprint, Record, Reply, ResolveHold, decide,
+        Abort, Abortable, AttemptId, Bookings, Command, CompleteBooking, CreateBooking, Fence,
+        MoveBooking, Record, Reply, ResolveHold, decide,
         tickets::{Answer, QueuedTicket, ServeTicket, WAITING_PER_USER_MAX, attempt_of, ticket_of},
     },
     events,
 };
 
+mod rows;
 mod tickets;
 
 /// The schema.
@@ -39,52 +43,56 @@ const LAST_BOOKING: &str = "
 
 const BY_ATTEMPT: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous"
       FROM "bookings" BY "attempt"
 );
 
 const BY_RESERVATION: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous"
       FROM "bookings" BY "reservation"
 );
 
 const LOAD_BOOKING: &str = "
     SELECT id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-           booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms
+           booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous
       FROM bookings
      WHERE id = ?1";
 
 const INSERT_BOOKING: &str = "
     INSERT INTO bookings
                 (id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-                 booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                 booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 const UPDATE_BOOKING: &str = "
     UPDATE bookings
-       SET status = ?2, cancelled_at_ms = ?3
+       SET status = ?2, cancelled_at_ms = ?3, reservation = ?4, slot = ?5, site = ?6,
+           starts_at_ms = ?7, previous = ?8
      WHERE id = ?1";
 
 /// All bookings, by number.
 const BOOKINGS: Keyset = keyset!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous"
       FROM "bookings" ORDER BY "id"
 );
 
-const ABORTED: ById = by_id!(SELECT "id, at_ms" FROM "aborted" BY "id");
+const ABORTED: ById =
+    by_id!(SELECT "id, at_ms, booking, slot, site, starts_at_ms" FROM "aborted" BY "id");
 
 const INSERT_ABORTED: &str = "
-    INSERT INTO aborted (id, at_ms)
-         VALUES (?1, ?2)";
+    INSERT INTO aborted (id, at_ms, booking, slot, site, starts_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// What was aborted so long ago that nothing of it can still be under way.
+/// What was aborted so long ago that nothing of it can still be under way. Former doses lead to their bookings for as
+/// long as those exist.
 const OLD_ABORTED: Prunable = Prunable {
     oldest: "
         SELECT id
           FROM aborted
          WHERE at_ms < ?1
+           AND booking IS NULL
       ORDER BY at_ms
          LIMIT ?2",
     delete: "
@@ -138,8 +146,9 @@ impl Aggregate for Bookings {
             tx.find_ids(&BY_RESERVATION, &named.doses, |row| Ok((row.uuid(2)?, record(row)?)))?;
         of_attempts.into_iter().chain(of_doses).for_each(|(_, known)| bookings.load(known));
         let fences: BTreeSet<_> = named.attempts.union(&named.doses).copied().collect();
-        for (id, at) in tx.find_ids(&ABORTED, &fences, |row| Ok((row.uuid(0)?, row.time(1)?)))? {
-            bookings.aborted.load(id, at);
+        for (id, known) in tx.find_ids(&ABORTED, &fences, |row| Ok((row.uuid(0)?, fence(row)?)))? {
+            named.bookings.extend(known.former.map(|former| former.booking));
+            bookings.aborted.load(id, known);
         }
         bookings.last_booking = number(last_booking)?.unwrap_or(0);
         bookings.last_ticket = number(last_ticket)?.unwrap_or(0);
@@ -216,6 +225,10 @@ impl Named {
             Command::Cancel(cancel) => {
                 self.bookings.insert(cancel.booking);
             }
+            Command::Move(MoveBooking { booking, dose, from: _, at: _ }) => {
+                self.bookings.insert(*booking);
+                self.doses.insert(dose.reservation.0);
+            }
             Command::Enqueue(enqueue) => {
                 self.queue = true;
                 self.tickets.insert(enqueue.ticket);
@@ -266,85 +279,30 @@ fn load_waiting_of_user(
     Ok(())
 }
 
-fn record(row: &Row<'_>) -> Result<Record, SqlError> {
-    let decode = |column, expected| SqlError::Decode { column, expected };
-    Ok(Record {
-        attempt: row.uuid_or_null(1)?.map(AttemptId),
-        reservation: ReservationId(row.uuid(2)?),
-        booking: Booking {
-            booking_id: BookingId(row.int(0)?),
-            vaccine_id: VaccineId(row.int(3)?),
-            vc_name: row.text(4)?.to_owned(),
-            slot: row.int_or_null(10)?.map(|slot| booked_slot(row, slot)).transpose()?,
-            user_id: UserId(row.int(5)?),
-            status: status(row.int(6)?).ok_or(decode(6, "a status"))?,
-        },
-        fingerprint: row.uuid_or_null(7)?.map(|id| Fingerprint(id.into_bytes())),
-        booked_at: row.time(8)?,
-        cancelled_at: row.time_or_null(9)?,
-    })
-}
-
-fn booked_slot(row: &Row<'_>, slot: i64) -> Result<BookedSlot, SqlError> {
-    Ok(BookedSlot {
-        slot_id: SlotId(slot),
-        site_id: SiteId(row.int(11)?),
-        starts_at: row.time(12)?,
-    })
-}
-
-fn status(code: i64) -> Option<BookingStatus> {
-    use BookingStatus::{Booked, BookingCancelled, InjectionCompleted};
-    [Booked, BookingCancelled, InjectionCompleted]
-        .into_iter()
-        .find(|status| code_of(*status) == code)
-}
-
-fn code_of(status: BookingStatus) -> i64 {
-    match status {
-        BookingStatus::Booked => 0,
-        BookingStatus::BookingCancelled => 1,
-        BookingStatus::InjectionCompleted => 2,
-    }
-}
-
 fn save_bookings(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     let (mut inserted, mut updated) = (Vec::new(), Vec::new());
     for (id, record, change) in bookings.bookings.changes() {
         match change {
-            RowChange::Inserted => inserted.push(values(record)),
+            RowChange::Inserted => inserted.push((record, previous_text(record))),
             RowChange::Updated | RowChange::Deleted => {
-                let status = code_of(record.booking.status);
-                updated.push([id.0.into(), status.into(), record.cancelled_at.into()]);
+                updated.push((id, record, previous_text(record)));
             }
         }
     }
+    let inserted: Vec<_> = inserted.iter().map(|(it, previous)| values(it, previous)).collect();
+    let updated: Vec<_> =
+        updated.iter().map(|(id, it, previous)| changed_values(**id, it, previous)).collect();
     tx.execute_each(INSERT_BOOKING, &inserted)?;
     tx.execute_each(UPDATE_BOOKING, &updated)
 }
 
-fn values(record: &Record) -> [Value<'_>; 13] {
-    let booking = &record.booking;
-    [
-        booking.booking_id.0.into(),
-        record.attempt.map(|attempt| attempt.0).into(),
-        record.reservation.0.into(),
-        booking.vaccine_id.0.into(),
-        booking.vc_name.as_str().into(),
-        booking.user_id.0.into(),
-        code_of(booking.status).into(),
-        record.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
-        record.booked_at.into(),
-        record.cancelled_at.into(),
-        booking.slot.map(|slot| slot.slot_id.0).into(),
-        booking.slot.map(|slot| slot.site_id.0).into(),
-        booking.slot.map(|slot| slot.starts_at).into(),
-    ]
-}
-
-/// An abort is final, so no row is ever updated.
+/// What can never become a booking stays so, and no row is ever updated.
 fn save_aborted(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
-    let rows = bookings.aborted.changes().map(|(id, at, _)| [(*id).into(), (*at).into()]);
+    let rows = bookings.aborted.changes().map(|(id, Fence { at, former }, _)| {
+        let [slot, site, starts_at] = slot_values(former.and_then(|former| former.slot));
+        let booking = former.map(|former| former.booking.0);
+        [(*id).into(), (*at).into(), booking.into(), slot, site, starts_at]
+    });
     tx.execute_each(INSERT_ABORTED, &rows.collect::<Vec<_>>())
 }
 
@@ -358,8 +316,12 @@ pub struct Queries(pub ReadPool);
 impl Queries {
     /// One booking.
     pub async fn booking(&self, id: BookingId) -> Result<Option<Booking>, ReadError> {
-        let known = self.0.read(move |tx| tx.find(LOAD_BOOKING, &[id.0.into()], record)).await?;
-        Ok(known.map(|record| record.booking))
+        Ok(self.record(id).await?.map(|record| record.booking))
+    }
+
+    /// One booking as it is stored.
+    pub async fn record(&self, id: BookingId) -> Result<Option<Record>, ReadError> {
+        self.0.read(move |tx| tx.find(LOAD_BOOKING, &[id.0.into()], record)).await
     }
 
     /// A page of all bookings.

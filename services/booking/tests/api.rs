@@ -17,6 +17,8 @@ mod document;
 mod keys;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/moves.rs"]
+mod moves;
 #[path = "api/refuses.rs"]
 mod refuses;
 #[path = "api/tickets.rs"]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+#[path = "domain/moves.rs"]
+mod moves;
 #[path = "domain/queue.rs"]
 mod queue;
 #[path = "domain/tickets.rs"]
@@ -12,11 +14,11 @@ use std::collections::BTreeSet;
 use booking::domain::{
     Abort, AbortReply, Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply,
     Choice, Command, CompleteBooking, CompleteReply, CreateBooking, CreateReply, Fingerprint,
-    HeldDose, Record, Reply, ResolveHold, ResolveReply, decide,
+    HeldDose, MOVES_MAX, MoveBooking, MoveReply, Record, Reply, ResolveHold, ResolveReply, decide,
 };
 use contracts::{
-    booking::{Booking, BookingStatus},
-    ids::{BookingId, ReservationId, SlotId, UserId, VaccineId},
+    booking::{BookedSlot, Booking, BookingStatus},
+    ids::{BookingId, ReservationId, SiteId, SlotId, UserId, VaccineId},
 };
 use jiff::Timestamp;
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -33,8 +35,14 @@ fn reservation(number: u8) -> ReservationId {
     ReservationId(Uuid::from_u128(0x100 + u128::from(number)))
 }
 
+/// From the fourth on with a place of a slot, which has the number of the dose.
 fn held_dose(number: u8) -> HeldDose {
-    HeldDose { reservation: reservation(number), vaccine_name: "FIZER".to_owned(), slot: None }
+    let slot = (number >= 4).then(|| slot(number));
+    HeldDose { reservation: reservation(number), vaccine_name: "FIZER".to_owned(), slot }
+}
+
+fn slot(number: u8) -> BookedSlot {
+    BookedSlot { slot_id: SlotId(number.into()), site_id: SiteId(1), starts_at: AT }
 }
 
 fn fingerprint(number: u8) -> Fingerprint {
@@ -62,6 +70,11 @@ fn cancel(booking: i64) -> Command {
     Command::Cancel(CancelBooking { booking: BookingId(booking), at: AT })
 }
 
+fn moves(booking: i64, from: u8, dose: u8) -> Command {
+    let (booking, from) = (BookingId(booking), reservation(from));
+    Command::Move(MoveBooking { booking, from, dose: held_dose(dose), at: AT })
+}
+
 fn resolve(dose: u8) -> Command {
     Command::Resolve(ResolveHold { reservation: reservation(dose), at: AT })
 }
@@ -87,6 +100,7 @@ fn booked(id: i64, attempt: BookingAttempt, dose: u8) -> Record {
     Record {
         attempt: attempt.id,
         reservation,
+        previous: Vec::new(),
         booking: Booking {
             booking_id: BookingId(id),
             vaccine_id: attempt.choice.vaccine,
@@ -381,6 +395,7 @@ impl Model {
         match command {
             Command::Create(create) => Reply::Create(self.create(create)),
             Command::Cancel(cancel) => Reply::Cancel(self.cancel(cancel.booking)),
+            Command::Move(moved) => Reply::Move(self.move_booking(moved)),
             Command::Resolve(resolve) => Reply::Resolve(self.resolve(resolve.reservation)),
             Command::Abort(abort) => Reply::Abort(self.abort(abort.what)),
             Command::Complete(complete) => Reply::Complete(self.complete(complete.reservation)),
@@ -401,7 +416,7 @@ impl Model {
                 None => {}
             }
         }
-        if self.aborted.contains(&dose) {
+        if self.can_never_be_booked(dose) {
             return CreateReply::DoseTaken;
         }
         if let Some(known) = self.of(dose) {
@@ -415,7 +430,8 @@ impl Model {
         }
         let id = i64::try_from(self.bookings.len() + 1).unwrap();
         let reservation = create.dose.reservation;
-        let new = Record { reservation, ..booked(id, create.attempt, 0) };
+        let mut new = Record { reservation, ..booked(id, create.attempt, 0) };
+        new.booking.slot = create.dose.slot;
         self.bookings.push(new.clone());
         CreateReply::Booked(new)
     }
@@ -431,6 +447,40 @@ impl Model {
                 CancelReply::Cancelled(known.clone())
             }
         }
+    }
+
+    fn move_booking(&mut self, moved: &MoveBooking) -> MoveReply {
+        let is_named = |known: &&Record| known.booking.booking_id == moved.booking;
+        let Some(known) = self.bookings.iter().find(is_named) else {
+            return MoveReply::NoSuchBooking;
+        };
+        let dose = moved.dose.reservation;
+        match known.booking.status {
+            BookingStatus::BookingCancelled => return MoveReply::Cancelled,
+            BookingStatus::InjectionCompleted => return MoveReply::Completed,
+            BookingStatus::Booked => {}
+        }
+        if known.reservation == dose {
+            return MoveReply::MovedBefore(known.clone());
+        } else if known.reservation != moved.from {
+            return MoveReply::Changed;
+        } else if known.previous.len() == MOVES_MAX {
+            return MoveReply::TooOften;
+        }
+        let is_booked = self.of(Abortable::Dose(dose)).is_some();
+        if is_booked || self.can_never_be_booked(Abortable::Dose(dose)) {
+            return MoveReply::DoseTaken;
+        }
+        let known = self.bookings.iter_mut().find(|known| known.reservation == moved.from).unwrap();
+        replace_dose(known, dose);
+        MoveReply::Moved(known.clone())
+    }
+
+    fn can_never_be_booked(&self, what: Abortable) -> bool {
+        let is_former = |known: &Record| {
+            known.previous.iter().any(|dose| Abortable::Dose(*dose) == what) && !is_of(known, what)
+        };
+        self.aborted.contains(&what) || self.bookings.iter().any(is_former)
     }
 
     fn resolve(&mut self, reservation: ReservationId) -> ResolveReply {
@@ -456,17 +506,37 @@ impl Model {
     }
 
     fn complete(&mut self, reservation: ReservationId) -> CompleteReply {
-        let mut known = self.bookings.iter_mut();
-        let Some(known) = known.find(|known| known.reservation == reservation) else {
+        let had = |known: &&mut Record| {
+            known.reservation == reservation || known.previous.contains(&reservation)
+        };
+        let Some(known) = self.bookings.iter_mut().find(had) else {
             return CompleteReply::NoSuchBooking;
         };
+        let released = known.reservation;
+        let is_undone =
+            known.booking.status != BookingStatus::InjectionCompleted && released != reservation;
+        if is_undone {
+            replace_dose(known, reservation);
+        }
         *known = completed(known.clone());
-        CompleteReply::Completed(known.clone())
+        let record = known.clone();
+        if is_undone {
+            CompleteReply::MoveUndone { record, released }
+        } else {
+            CompleteReply::Completed(record)
+        }
     }
 
     fn of(&self, what: Abortable) -> Option<&Record> {
         self.bookings.iter().find(|known| is_of(known, what))
     }
+}
+
+/// The slot of a dose has its number.
+fn replace_dose(record: &mut Record, dose: ReservationId) {
+    record.previous.push(record.reservation);
+    record.reservation = dose;
+    record.booking.slot = (0..6).map(held_dose).find(|it| it.reservation == dose).unwrap().slot;
 }
 
 fn is_of(record: &Record, what: Abortable) -> bool {
@@ -498,6 +568,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
         5 => (attempts(), 0..6_u8).prop_map(|(attempt, dose)| create(attempt, dose)),
         2 => (0..8_i64).prop_map(cancel),
+        2 => (0..4_i64, 0..6_u8, 0..6_u8).prop_map(|(booking, from, to)| moves(booking, from, to)),
         1 => (0..6_u8).prop_map(resolve),
         2 => abortable().prop_map(abort),
         1 => (0..6_u8).prop_map(complete),
@@ -520,6 +591,16 @@ fn is_refusal(reply: &Reply) -> bool {
             CancelReply::CancelledBefore(_)
             | CancelReply::NoSuchBooking
             | CancelReply::Completed => true,
+        },
+        Reply::Move(reply) => match reply {
+            MoveReply::Moved(_) => false,
+            MoveReply::MovedBefore(_)
+            | MoveReply::DoseTaken
+            | MoveReply::Changed
+            | MoveReply::TooOften
+            | MoveReply::NoSuchBooking
+            | MoveReply::Cancelled
+            | MoveReply::Completed => true,
         },
         Reply::Abort(reply) => match reply {
             AbortReply::Aborted(_) | AbortReply::Cancelled(_) => false,
@@ -553,7 +634,10 @@ proptest! {
         let (mut attempts, mut doses) = (BTreeSet::new(), BTreeSet::new());
         for record in records(&bookings) {
             prop_assert!(record.attempt.is_none_or(|attempt| attempts.insert(attempt)));
-            prop_assert!(doses.insert(record.reservation), "{}", record.reservation);
+            let all: BTreeSet<_> = record.previous.iter().chain([&record.reservation]).collect();
+            for dose in all {
+                prop_assert!(doses.insert(*dose), "{dose}");
+            }
         }
     }
 
@@ -578,7 +662,10 @@ proptest! {
             }
             for record in records(&bookings) {
                 let id = record.booking.booking_id;
-                prop_assert!(!aborted.iter().any(|what| is_of(record, *what)), "{record:?}");
+                let is_aborted = aborted.iter().any(|what| is_of(record, *what));
+                // The citizen was vaccinated with the dose that the booking had before it was moved.
+                let is_undone = record.previous.contains(&record.reservation);
+                prop_assert!(!is_aborted || is_undone, "{record:?}");
                 let stands = record.booking.status == BookingStatus::Booked;
                 prop_assert!(!(stands && ended.contains(&id)), "{record:?}");
             }

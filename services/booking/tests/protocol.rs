@@ -16,6 +16,8 @@ mod doses;
 mod hand;
 #[path = "protocol/late.rs"]
 mod late;
+#[path = "protocol/moves.rs"]
+mod moves;
 #[path = "protocol/races.rs"]
 mod races;
 #[path = "protocol/relay.rs"]

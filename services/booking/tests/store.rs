@@ -4,6 +4,8 @@
 
 #[path = "store/consumed.rs"]
 mod consumed;
+#[path = "store/moves.rs"]
+mod moves;
 #[path = "store/tickets.rs"]
 mod tickets;
 
@@ -217,6 +219,9 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
             create_with(id, request, dose).into()
         }),
         2 => (0..8_i64).prop_map(cancel),
+        3 => (0..4_i64, 0..6_u8, 0..6_u8).prop_map(|(booking, from, to)| {
+            moves::move_booking(booking, from, to)
+        }),
         1 => (0..6_u8).prop_map(resolve),
         2 => abortable().prop_map(abort),
         1 => (0..6_u8).prop_map(complete),
@@ -586,7 +591,7 @@ macro_rules! second_booking {
             ", ",
             $reservation,
             ", vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms, cancelled_at_ms,
-                    slot, site, starts_at_ms
+                    slot, site, starts_at_ms, previous
                FROM bookings"
         )
     };

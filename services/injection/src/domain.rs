@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Completed and cancelled are final. Events of bookings may be repeated, and a cancellation may arrive
-//! before its booking. To repeat a check-in, a no-show or a return changes nothing.
+//! before its booking. A booking that is moved keeps its appointment, which is ready again. To repeat a check-in, a no-show or a return changes nothing.
 
 mod appointment;
 mod record;
@@ -35,7 +35,7 @@ pub use self::{
 /// Every command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// A booking was made: its citizen is expected.
+    /// A booking was made, or moved: its citizen is expected.
     Expect(BookedDose),
     /// A booking was cancelled.
     CallOff(BookedDose),
@@ -138,10 +138,20 @@ pub fn decide(appointments: &mut Appointments, command: &Command) -> Reply {
 
 impl Appointments {
     fn expect(&mut self, booked: BookedDose) -> Appointment {
-        match self.of(booked.reservation) {
-            Some(known) => known.clone(),
-            None => self.add(booked, InjectionStatus::InjectionReady),
+        let Some(known) = self.of(booked.reservation).cloned() else {
+            return self.add(booked, InjectionStatus::InjectionReady);
+        };
+        let is_over = matches!(
+            known.status,
+            InjectionStatus::InjectionCompleted | InjectionStatus::InjectionCancelled
+        );
+        if is_over || booked.moves <= known.booked.moves {
+            return known;
         }
+        let status = InjectionStatus::InjectionReady;
+        let moved = Appointment { booked, status, checked_in_at: None, ..known };
+        self.appointments.insert(moved.id, moved.clone());
+        moved
     }
 
     fn call_off(&mut self, booked: BookedDose) -> Result<Appointment, Refusal> {

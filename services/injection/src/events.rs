@@ -25,8 +25,10 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
 
 /// That this appointment was completed then.
 pub(crate) fn completed(appointment: &Appointment, at: Timestamp) -> serde_json::Result<Event> {
+    let booked = appointment.booked;
     let completed = InjectionCompleted {
-        reservation_id: appointment.booked.reservation,
+        reservation_id: booked.dose,
+        first_reservation_id: (booked.dose != booked.reservation).then_some(booked.reservation),
         injection: injection(appointment),
     };
     outbox_event(&DomainEvent::Completed(completed), at)
@@ -50,7 +52,9 @@ pub fn injection(appointment: &Appointment) -> Injection {
 impl EventHandler for Appointments {
     fn command(received: ReceivedEvent) -> Option<Command> {
         match received.event {
-            DomainEvent::Booked(booking) => Some(Command::Expect(booked_dose(&booking))),
+            DomainEvent::Booked(booking) | DomainEvent::BookingMoved(booking) => {
+                Some(Command::Expect(booked_dose(&booking)))
+            }
             DomainEvent::BookingCancelled(booking) => Some(Command::CallOff(booked_dose(&booking))),
             DomainEvent::Registered(_)
             | DomainEvent::SlotsPlanned(_)
@@ -76,9 +80,12 @@ impl EventHandler for Appointments {
     }
 }
 
-fn booked_dose(BookingChanged { reservation_id, booking }: &BookingChanged) -> BookedDose {
+fn booked_dose(changed: &BookingChanged) -> BookedDose {
+    let BookingChanged { reservation_id, previous_reservation_ids, booking } = changed;
     BookedDose {
-        reservation: *reservation_id,
+        reservation: changed.first_reservation_id(),
+        dose: *reservation_id,
+        moves: i64::try_from(previous_reservation_ids.len()).unwrap_or(i64::MAX),
         booking: booking.booking_id,
         vaccine: booking.vaccine_id,
         user: booking.user_id,

@@ -40,14 +40,14 @@ const LAST_NUMBER: &str = "
 const LOAD: &str = "
     SELECT id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
            checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-           occurred_at_ms
+           occurred_at_ms, dose, moves
       FROM injections
      WHERE id = ?1";
 
 const OF_RESERVATIONS: ById = by_id!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
             checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-            occurred_at_ms"
+            occurred_at_ms, dose, moves"
       FROM "injections" BY "reservation"
 );
 
@@ -55,20 +55,21 @@ const INSERT: &str = "
     INSERT INTO injections
                 (id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
                  checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-                 occurred_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+                 occurred_at_ms, dose, moves)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
 const UPDATE: &str = "
     UPDATE injections
        SET status = ?2, checked_in_at_ms = ?3, completed_at_ms = ?4, lot_number = ?5, body_site = ?6,
-           dose_number = ?7, performer = ?8, occurred_at_ms = ?9
+           dose_number = ?7, performer = ?8, occurred_at_ms = ?9, dose = ?10, moves = ?11, slot = ?12,
+           site = ?13, starts_at_ms = ?14
      WHERE id = ?1";
 
 /// All injections, by number.
 const INJECTIONS: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
             checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-            occurred_at_ms"
+            occurred_at_ms, dose, moves"
       FROM "injections" ORDER BY "id"
 );
 
@@ -76,7 +77,7 @@ const INJECTIONS: Keyset = keyset!(
 const COMPLETED: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
             checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-            occurred_at_ms"
+            occurred_at_ms, dose, moves"
       FROM "injections" WHERE "status = 1" ORDER BY "id"
 );
 
@@ -84,7 +85,7 @@ const COMPLETED: Keyset = keyset!(
 const CANCELLATIONS: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
             checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-            occurred_at_ms"
+            occurred_at_ms, dose, moves"
       FROM "injections" WHERE "status = 2" ORDER BY "id"
 );
 
@@ -93,7 +94,7 @@ const CANCELLATIONS: Keyset = keyset!(
 const OF_BOOKING: Keyset = keyset!(
     SELECT "id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
             checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-            occurred_at_ms"
+            occurred_at_ms, dose, moves"
       FROM "injections" WHERE "booking = ?4" ORDER BY "id"
 );
 
@@ -139,11 +140,11 @@ impl Aggregate for Appointments {
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         let (mut inserted, mut updated) = (Vec::new(), Vec::new());
-        for (id, appointment, change) in self.appointments.changes() {
+        for (_, appointment, change) in self.appointments.changes() {
             match change {
                 RowChange::Inserted => inserted.push(values(appointment)),
                 RowChange::Updated | RowChange::Deleted => {
-                    updated.push(changed_values(*id, appointment));
+                    updated.push(changed_values(appointment));
                 }
             }
         }

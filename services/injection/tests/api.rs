@@ -25,6 +25,9 @@ mod sheet;
 const NORTH: &str = "00000000-0000-0000-0000-000000000001";
 const SOUTH: &str = "00000000-0000-0000-0000-000000000002";
 
+/// The dose of a booking after it was moved.
+const MOVED_TO: &str = "00000000-0000-0000-0001-000000000001";
+
 const COMPLETED: &str = r#"{"status":"INJECTION_COMPLETED"}"#;
 
 /// A desk without appointments.
@@ -56,6 +59,14 @@ async fn offset(app: &TestApp, source: &str) -> Value {
 
 fn booked(sequence: u64, booking: u64) -> Value {
     event(NORTH, sequence, "Booked", &data(booking, "BOOKED"))
+}
+
+/// The booking has another dose, with a place of another slot.
+fn moved(sequence: u64, booking: u64) -> Value {
+    let mut data = data(booking, "BOOKED");
+    data["previousReservationIds"] = json!([data["reservationId"]]);
+    data["reservationId"] = MOVED_TO.into();
+    event(NORTH, sequence, "BookingMoved", &data)
 }
 
 fn cancelled(sequence: u64, booking: u64) -> Value {

@@ -25,7 +25,7 @@ use injection::domain::{
 use jiff::{SignedDuration, Timestamp};
 use proptest::{collection::vec, prelude::*};
 
-use commands::{booked, call_off, expect};
+use commands::{booked, call_off, expect, expect_moved, moved};
 
 /// After the start of every slot here, and before the end of its day.
 const AT: Timestamp = Timestamp::constant(3_600, 0);
@@ -219,6 +219,36 @@ fn a_completed_injection_stays_completed() {
     );
 }
 
+#[test]
+fn a_moved_booking_keeps_its_appointment_with_another_dose() {
+    let ready = |moves| {
+        Expected(Appointment { booked: moved(7, moves), ..appointment(1, 7, InjectionReady) })
+    };
+    let repeated_and_late = [expect(7), expect_moved(7, 1), expect_moved(7, 2), expect_moved(7, 1)];
+    assert_eq!(decide_all(&repeated_and_late), [ready(0), ready(1), ready(2), ready(2)]);
+    let unknown = [expect_moved(7, 1), expect(7), complete(1)];
+    let done = Appointment { booked: moved(7, 1), ..appointment(1, 7, InjectionCompleted) };
+    assert_eq!(decide_all(&unknown), [ready(1), ready(1), Completed(Ok(Completion::New(done)))]);
+}
+
+#[test]
+fn a_moved_booking_is_expected_again_also_after_a_check_in_or_a_no_show() {
+    for arrival in [check_in(1), mark_no_show(1)] {
+        let replies = decide_all(&[expect(7), arrival, expect_moved(7, 1)]);
+        let ready = Appointment { booked: moved(7, 1), ..appointment(1, 7, InjectionReady) };
+        assert_eq!(replies[2], Expected(ready));
+    }
+}
+
+#[test]
+fn an_appointment_that_ended_is_not_moved() {
+    for (end, status) in [(complete(1), InjectionCompleted), (call_off(7), InjectionCancelled)] {
+        let replies = decide_all(&[expect(7), end, expect_moved(7, 1), expect_moved(7, 2)]);
+        let ended = Expected(appointment(1, 7, status));
+        assert_eq!(replies[2..], [ended.clone(), ended]);
+    }
+}
+
 /// A record that is one of two lots, as it is stored.
 fn stored(record: &CheckedRecord) -> InjectionRecord {
     let of = |lot| matches!(complete_with(1, lot), Command::Complete(it) if it.record.as_ref() == Some(record));
@@ -243,7 +273,15 @@ struct Model(Vec<Appointment>);
 impl Model {
     fn decide(&mut self, command: &Command) -> Reply {
         match command {
-            Command::Expect(booked) => Expected(self.of(*booked, InjectionReady).clone()),
+            Command::Expect(booked) => {
+                let known = self.of(*booked, InjectionReady);
+                let is_over = [InjectionCompleted, InjectionCancelled].contains(&known.status);
+                if !is_over && known.booked.moves < booked.moves {
+                    (known.booked, known.status, known.checked_in_at) =
+                        (*booked, InjectionReady, None);
+                }
+                Expected(known.clone())
+            }
             Command::CallOff(booked) => CalledOff(self.call_off(*booked)),
             Command::CheckIn(CheckIn { injection, at: _ }) => {
                 let refused = [(NoShow, Refusal::NoShow)];
@@ -326,7 +364,7 @@ impl Model {
 
     /// The appointment of a booking; a new one has this status.
     fn of(&mut self, booked: BookedDose, status: InjectionStatus) -> &mut Appointment {
-        let known = self.0.iter().position(|known| known.booked == booked);
+        let known = self.0.iter().position(|known| known.booked.reservation == booked.reservation);
         let index = known.unwrap_or_else(|| {
             let id = InjectionId(i64::try_from(self.0.len() + 1).unwrap());
             self.0.push(Appointment {
@@ -347,6 +385,7 @@ impl Model {
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
         3 => (0..6_u8).prop_map(expect),
+        2 => (0..6_u8, 0..4_u8).prop_map(|(booking, moves)| expect_moved(booking, moves)),
         2 => (0..6_u8).prop_map(call_off),
         3 => (0..7_i64).prop_map(complete),
         2 => (0..7_i64, 0..2_u8).prop_map(|(injection, lot)| complete_with(injection, lot)),

@@ -35,7 +35,7 @@ mod deliveries;
 #[path = "store/pages.rs"]
 mod pages;
 
-use commands::{booked, call_off, expect};
+use commands::{booked, call_off, expect, expect_moved, moved};
 
 on_both_databases!(
     a_check_in_and_a_no_show_are_still_there_after_reopening,
@@ -43,6 +43,7 @@ on_both_databases!(
     only_a_completion_causes_an_event_and_only_once,
     appointments_are_still_there_after_reopening,
     a_snapshot_has_the_events_of_the_outbox,
+    a_moved_booking_is_completed_with_the_dose_that_it_has,
     all_appointments_of_a_booking_number_are_found,
 );
 
@@ -84,7 +85,7 @@ fn return_to_ready(injection: i64) -> Command {
 }
 
 fn injection(id: i64, booking: u8, status: InjectionStatus) -> Injection {
-    let BookedDose { reservation: _, booking, vaccine, user, slot } = booked(booking);
+    let BookedDose { booking, vaccine, user, slot, .. } = booked(booking);
     Injection {
         injection_id: InjectionId(id),
         booking_id: booking,
@@ -112,11 +113,7 @@ fn completions(commands: &[Command], replies: &[Reply]) -> Vec<Published> {
         (
             Command::Complete(CompleteInjection { at, .. }),
             Reply::Completed(Ok(Completion::New(appointment))),
-        ) => {
-            let reservation_id = appointment.booked.reservation;
-            let injection = events::injection(appointment);
-            Some((at.as_millisecond(), InjectionCompleted { reservation_id, injection }))
-        }
+        ) => Some((at.as_millisecond(), used(appointment.booked, events::injection(appointment)))),
         (
             Command::Complete(_)
             | Command::Expect(_)
@@ -138,6 +135,12 @@ fn completions(commands: &[Command], replies: &[Reply]) -> Vec<Published> {
         .collect()
 }
 
+/// The dose of this booking was used.
+fn used(booked: BookedDose, injection: Injection) -> InjectionCompleted {
+    let first_reservation_id = (booked.moves > 0).then_some(booked.reservation);
+    InjectionCompleted { reservation_id: booked.dose, first_reservation_id, injection }
+}
+
 fn completion(OutboxEntry { sequence, event }: OutboxEntry) -> Published {
     assert_eq!(event.r#type, "Completed");
     (sequence, event.at_ms, serde_json::from_str(&event.data).unwrap())
@@ -147,6 +150,7 @@ fn completion(OutboxEntry { sequence, event }: OutboxEntry) -> Published {
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
         3 => (0..6_u8).prop_map(expect),
+        2 => (0..6_u8, 0..4_u8).prop_map(|(booking, moves)| expect_moved(booking, moves)),
         2 => (0..6_u8).prop_map(call_off),
         3 => (0..7_i64).prop_map(complete),
         2 => (0..7_i64, 0..2_u8).prop_map(|(id, lot)| complete_with(id, of_lot(lot))),
@@ -186,8 +190,7 @@ fn only_a_completion_causes_an_event_and_only_once(new: fn() -> TestDatabase) {
     store.submit(&[complete(1), call_off(1)]);
     let published: Vec<_> = store.outbox().into_iter().map(completion).collect();
     let injection = injection(1, 1, InjectionStatus::InjectionCompleted);
-    let completed = InjectionCompleted { reservation_id: booked(1).reservation, injection };
-    assert_eq!(published, [(1, at(1).as_millisecond(), completed)]);
+    assert_eq!(published, [(1, at(1).as_millisecond(), used(booked(1), injection))]);
 }
 
 fn a_snapshot_has_the_events_of_the_outbox(new: fn() -> TestDatabase) {
@@ -195,6 +198,22 @@ fn a_snapshot_has_the_events_of_the_outbox(new: fn() -> TestDatabase) {
     store.submit(&[expect(1), expect(2), expect(3), complete(1), call_off(2), complete(3)]);
     let published = store.outbox().into_iter().map(|entry| entry.event);
     let snapshot = store.snapshot().into_iter().map(|(_, event)| event);
+    assert_eq!(snapshot.collect::<Vec<_>>(), published.collect::<Vec<_>>());
+}
+
+fn a_moved_booking_is_completed_with_the_dose_that_it_has(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    store.submit(&[expect(7), expect(8), expect_moved(7, 1)]);
+    let mut store = open(store.close());
+    store.submit(&[expect_moved(7, 2), complete(1)]);
+    // It was used before the desk learned of this.
+    store.submit(&[expect_moved(7, 3)]);
+    let injection = injection(1, 7, InjectionStatus::InjectionCompleted);
+    let completed = vec![(1, at(1).as_millisecond(), used(moved(7, 2), injection))];
+    let published: Vec<_> = store.outbox().into_iter().map(completion).collect();
+    assert_eq!(published, completed);
+    let snapshot = store.snapshot().into_iter().map(|(_, event)| event.data);
+    let published = store.outbox().into_iter().map(|entry| entry.event.data);
     assert_eq!(snapshot.collect::<Vec<_>>(), published.collect::<Vec<_>>());
 }
 

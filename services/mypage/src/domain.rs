@@ -16,7 +16,7 @@ use platform_store::ChangeSet;
 /// Every command: what one event says about a booking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The reserved dose.
+    /// The reservation that the booking was made with: what it is recognised by.
     pub reservation: ReservationId,
     /// The booking as far as that event describes it; an injection does not name the vaccine.
     pub view: Mypage,

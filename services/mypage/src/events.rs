@@ -13,7 +13,10 @@ use crate::domain::{Command, Views};
 impl EventHandler for Views {
     fn command(ReceivedEvent { event, at, source: _ }: ReceivedEvent) -> Option<Command> {
         match event {
-            DomainEvent::Booked(booking) => Some(of_booking(booking, BookingStatus::Booked, at)),
+            // A view does not show where, nor with which dose.
+            DomainEvent::Booked(booking) | DomainEvent::BookingMoved(booking) => {
+                Some(of_booking(booking, BookingStatus::Booked, at))
+            }
             DomainEvent::BookingCancelled(booking) => {
                 Some(of_booking(booking, BookingStatus::BookingCancelled, at))
             }
@@ -33,9 +36,10 @@ impl EventHandler for Views {
 }
 
 fn of_booking(event: BookingChanged, status: BookingStatus, as_of: Timestamp) -> Command {
-    let BookingChanged { reservation_id, booking } = event;
+    let reservation = event.first_reservation_id();
+    let booking = event.booking;
     Command {
-        reservation: reservation_id,
+        reservation,
         view: Mypage {
             book_id: booking.booking_id,
             vaccine_id: booking.vaccine_id,
@@ -48,9 +52,9 @@ fn of_booking(event: BookingChanged, status: BookingStatus, as_of: Timestamp) ->
 }
 
 fn of_injection(event: &InjectionCompleted, as_of: Timestamp) -> Command {
-    let InjectionCompleted { reservation_id, injection } = event;
+    let InjectionCompleted { reservation_id, first_reservation_id, injection } = event;
     Command {
-        reservation: *reservation_id,
+        reservation: first_reservation_id.unwrap_or(*reservation_id),
         view: Mypage {
             book_id: injection.booking_id,
             vaccine_id: injection.vaccine_id,

@@ -118,6 +118,29 @@ async fn an_injection_is_visible_before_its_booking() {
 }
 
 #[tokio::test]
+async fn a_moved_booking_is_one_view_also_if_its_injection_is_visible_first() {
+    let app = start();
+    let (first, second) = (&data(1, "")["reservationId"], "00000000-0000-0000-0001-000000000001");
+    let mut moved = of_booking(2, "BookingMoved", 1, "BOOKED");
+    moved["data"]["reservationId"] = json!(second);
+    moved["data"]["previousReservationIds"] = json!([first]);
+    let mut completed = completed(1, 1);
+    completed["data"]["reservationId"] = json!(second);
+    completed["data"]["firstReservationId"] = first.clone();
+    for events in [[completed, booked(1, 1)], [booked(1, 1), moved]] {
+        app.publish(&events[..1]).await;
+        app.publish(&events[1..]).await;
+    }
+    let all = get(&app, "/mypages").await;
+    assert_eq!(all.numbers("mypages", "bookId"), [1]);
+    let view = get(&app, "/mypages/1").await.json();
+    assert_eq!(
+        (&view["status"], &view["vcName"]),
+        (&json!("INJECTION_COMPLETED"), &json!("FIZER"))
+    );
+}
+
+#[tokio::test]
 async fn a_citizen_finds_their_bookings_page_by_page() {
     let app = start();
     app.publish(&(1..=6).map(|number| booked(number, number)).collect::<Vec<_>>()).await;

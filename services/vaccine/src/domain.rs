@@ -79,6 +79,7 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
         }
         Command::Return(returned) => Reply::Returned(ledger.return_dose(returned)),
         Command::Abort(abort) => Reply::Aborted(ledger.abort(abort)),
+        Command::Move(moved) => Reply::Moved(ledger.move_reservation(moved)),
         Command::Administer(administer) => Reply::Administered(ledger.administer(administer)),
         Command::PlanSlots(plan) => {
             ledger.slots.plan(plan, &mut ledger.pools);
@@ -305,6 +306,24 @@ impl Ledger {
     fn return_dose(&mut self, returned: &ReturnDose) -> Result<(), Refusal> {
         self.check_owner(returned.reservation, returned.owner)?;
         self.release(returned.reservation, None, returned.at)
+    }
+
+    /// What is released comes first, so that a ledger that does not know the hold has room for it. A part that is refused
+    /// stops no other.
+    fn move_reservation(&mut self, moved: &MoveReservation) -> Result<(), Refusal> {
+        let MoveReservation { previous, reservation, owner, claims, at, is_cancelled } = moved;
+        let released = previous.iter().filter(|id| *id != reservation);
+        let mut result = Ok(());
+        for id in released.chain(is_cancelled.then_some(reservation)) {
+            let returned = ReturnDose { reservation: *id, owner: *owner, at: *at };
+            result = result.and(self.return_dose(&returned));
+        }
+        if *is_cancelled {
+            return result;
+        }
+        let (owner, claims) = (Some(*owner), claims.clone());
+        let hold = HoldDose { reservation: *reservation, owner, claims, at: *at };
+        result.and(self.confirm(&hold))
     }
 
     fn abort(&mut self, abort: &AbortReservation) -> Result<(), Refusal> {

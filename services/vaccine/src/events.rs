@@ -1,19 +1,21 @@
 //! Replies as events, and events of booking and injection as commands.
 
 use contracts::{
+    booking::BookingStatus,
     campaign::{Campaign, CampaignDetails, Slot, SlotDay, SlotDays},
     event::{BookingChanged, DomainEvent, StockChanged},
-    ids::{LotId, VaccineId},
+    ids::{LotId, StoreId, VaccineId},
     vaccine::{Vaccine, lots::Lot},
 };
+use jiff::Timestamp;
 use platform_events::{EventHandler, ReceivedEvent, outbox_event};
 use platform_store::{Event, command_of};
 
 use crate::domain::{
     AbortReservation, AdministerDose, ChangeLot, ChangeVaccine, ChangedPool, Command, ConfirmHold,
-    Doses, HeldBlock, HoldDose, HoldDoses, Ledger, LotRecord, PlanSlots, Pool, ReceiveLot,
-    RecordCampaign, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReturnDose,
-    SlotCampaign, SlotCapacity, SlotPlace, claims,
+    Doses, HeldBlock, HoldDose, HoldDoses, Ledger, LotRecord, MoveReservation, PlanSlots, Pool,
+    PoolId, ReceiveLot, RecordCampaign, Refusal, RegisterVaccine, ReleaseReservation,
+    RemoveVaccine, Reply, ReturnDose, SlotCampaign, SlotCapacity, SlotPlace, claims,
 };
 
 /// The event that other services learn a reply by.
@@ -35,6 +37,7 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
             | Command::Release(_)
             | Command::Return(_)
             | Command::Abort(_)
+            | Command::Move(_)
             | Command::Administer(_)
             | Command::PlanSlots(_)
             | Command::RecordCampaign(_)
@@ -89,15 +92,20 @@ impl EventHandler for Ledger {
         let return_dose =
             |reservation| Command::Return(ReturnDose { reservation, owner: source, at });
         match event {
-            DomainEvent::Booked(BookingChanged { reservation_id, booking }) => {
-                Some(Command::Confirm(ConfirmHold(HoldDose {
-                    reservation: reservation_id,
-                    owner: Some(source),
-                    claims: claims(booking.vaccine_id, booking.slot.map(|slot| slot.slot_id)),
-                    at,
-                })))
+            DomainEvent::Booked(changed) => Some(Command::Confirm(ConfirmHold(HoldDose {
+                reservation: changed.reservation_id,
+                owner: Some(source),
+                claims: claims_of(&changed),
+                at,
+            }))),
+            DomainEvent::BookingCancelled(changed)
+                if changed.previous_reservation_ids.is_empty() =>
+            {
+                Some(return_dose(changed.reservation_id))
             }
-            DomainEvent::BookingCancelled(booking) => Some(return_dose(booking.reservation_id)),
+            DomainEvent::BookingMoved(changed) | DomainEvent::BookingCancelled(changed) => {
+                Some(move_reservation(changed, source, at))
+            }
             DomainEvent::ReservationAborted(aborted) => Some(return_dose(aborted.reservation_id)),
             DomainEvent::Completed(completed) => Some(Command::Administer(AdministerDose {
                 reservation: completed.reservation_id,
@@ -115,8 +123,24 @@ impl EventHandler for Ledger {
     }
 
     fn ineffective(reply: &Reply) -> Option<String> {
-        reply.refusal().map(|refusal| refusal.to_string())
+        let moved = if let Reply::Moved(Err(refusal)) = reply { Some(*refusal) } else { None };
+        moved.or_else(|| reply.refusal()).map(|refusal| refusal.to_string())
     }
+}
+
+fn claims_of(BookingChanged { booking, .. }: &BookingChanged) -> Vec<PoolId> {
+    claims(booking.vaccine_id, booking.slot.map(|slot| slot.slot_id))
+}
+
+fn move_reservation(changed: BookingChanged, owner: StoreId, at: Timestamp) -> Command {
+    Command::Move(MoveReservation {
+        reservation: changed.reservation_id,
+        owner,
+        claims: claims_of(&changed),
+        at,
+        is_cancelled: changed.booking.status == BookingStatus::BookingCancelled,
+        previous: changed.previous_reservation_ids,
+    })
 }
 
 /// None with a capacity that is out of range: `campaign` publishes none.

@@ -20,8 +20,8 @@ use platform_store::{
 use crate::{
     domain::{
         AbortReservation, AdministerDose, ChangeLot, ChangeVaccine, Command, ConfirmHold, Doses,
-        HoldDoses, Ledger, Name, PlanSlots, Pool, PoolId, ReleaseReservation, RemoveVaccine, Reply,
-        ReservationRecord, ReturnDose, SiteStockId, decide,
+        HoldDoses, Ledger, MoveReservation, Name, PlanSlots, Pool, PoolId, ReleaseReservation,
+        RemoveVaccine, Reply, ReservationRecord, ReturnDose, SiteStockId, decide,
     },
     events,
 };
@@ -159,6 +159,11 @@ impl Named {
             Command::Return(ReturnDose { reservation, .. })
             | Command::Abort(AbortReservation { reservation, .. }) => {
                 self.reservations.insert(*reservation);
+            }
+            Command::Move(MoveReservation { previous, reservation, claims, .. }) => {
+                self.reservations.extend(previous);
+                self.reservations.insert(*reservation);
+                self.pools.extend(claims);
             }
             Command::Administer(AdministerDose { reservation, claims, at: _ }) => {
                 self.reservations.insert(*reservation);

@@ -12,6 +12,8 @@ mod lot_commands;
 mod lots;
 #[path = "domain/model.rs"]
 mod model;
+#[path = "domain/moves.rs"]
+mod moves;
 #[path = "domain/properties.rs"]
 mod properties;
 #[path = "domain/slots.rs"]
@@ -72,6 +74,8 @@ fn in_words(reply: &Reply) -> String {
         Reply::Released(_) => "released".to_owned(),
         Reply::Returned(_) => "returned".to_owned(),
         Reply::Aborted(_) => "aborted".to_owned(),
+        Reply::Moved(Ok(())) => "moved".to_owned(),
+        Reply::Moved(Err(refusal)) => format!("moved, but {refusal}"),
         Reply::Administered(_) => "administered".to_owned(),
         Reply::SlotsPlanned => "planned".to_owned(),
         Reply::CampaignChanged => "campaign changed".to_owned(),

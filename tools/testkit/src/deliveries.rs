@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 use crate::{database::TestDatabase, events::event};
 
+/// What the id of a reservation differs by after its booking was moved.
+const MOVED: u128 = 1 << 16;
+
 /// More sources and dead letters than a test has.
 const ROWS_MAX: u32 = 1_000;
 
@@ -37,6 +40,8 @@ pub type Unnumbered = (&'static str, Value, u8);
 pub enum EventKind {
     /// The booking was made.
     Booked,
+    /// It was moved to another slot.
+    Moved,
     /// It was cancelled.
     Cancelled,
     /// Its citizen was vaccinated.
@@ -52,6 +57,7 @@ impl EventKind {
     pub fn event(self, booking: u8, second: u8) -> Unnumbered {
         let (name, status) = match self {
             Self::Booked | Self::Malformed => ("Booked", "BOOKED"),
+            Self::Moved => ("BookingMoved", "BOOKED"),
             Self::Cancelled => ("BookingCancelled", "BOOKING_CANCELLED"),
             Self::Completed => ("Completed", "INJECTION_COMPLETED"),
             Self::OfANewerVersion => ("Moved", "BOOKED"),
@@ -61,6 +67,10 @@ impl EventKind {
             "vcName": format!("FIZER {second}"), "userId": 5, "injectionId": booking,
             "status": status,
         });
+        if matches!(self, Self::Moved) {
+            data["previousReservationIds"] = json!([data["reservationId"]]);
+            data["reservationId"] = json!(Uuid::from_u128(u128::from(booking) + MOVED));
+        }
         if matches!(self, Self::Malformed) {
             data["bookingId"] = json!("seven");
         }

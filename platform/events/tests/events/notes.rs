@@ -127,6 +127,7 @@ impl EventHandler for Notes {
             DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)
             | DomainEvent::Booked(_)
+            | DomainEvent::BookingMoved(_)
             | DomainEvent::BookingCancelled(_)
             | DomainEvent::ReservationAborted(_)
             | DomainEvent::Completed(_)

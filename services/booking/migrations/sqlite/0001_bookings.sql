@@ -15,7 +15,9 @@ CREATE TABLE bookings (
     -- None for a dose of the central stock without a time.
     slot            INTEGER,
     site            INTEGER,
-    starts_at_ms    INTEGER
+    starts_at_ms    INTEGER,
+    -- The reservations that it had before it was moved, in their order, separated by spaces.
+    previous        TEXT    NOT NULL
 );
 
 -- An attempt and a dose are booked at most once.
@@ -23,13 +25,19 @@ CREATE UNIQUE INDEX bookings_attempt ON bookings (attempt) WHERE attempt IS NOT 
 
 CREATE UNIQUE INDEX bookings_reservation ON bookings (reservation);
 
--- The fence: attempts and doses (reservations) that can never become a booking. Old ones are deleted.
+-- The fence: attempts and doses (reservations) that can never become a booking. Old ones are deleted, but for those that
+-- a booking had before it was moved: they lead to it.
 CREATE TABLE aborted (
-    id    BLOB    NOT NULL PRIMARY KEY,
-    at_ms INTEGER NOT NULL
+    id           BLOB    NOT NULL PRIMARY KEY,
+    at_ms        INTEGER NOT NULL,
+    booking      INTEGER,
+    -- The slot that the booking had with this dose.
+    slot         INTEGER,
+    site         INTEGER,
+    starts_at_ms INTEGER
 ) WITHOUT ROWID;
 
-CREATE INDEX aborted_at ON aborted (at_ms);
+CREATE INDEX aborted_at ON aborted (at_ms) WHERE booking IS NULL;
 
 -- Requests in the queue, numbered without gaps in the order of their arrival. Old ones that ended are deleted,
 -- the last one never.

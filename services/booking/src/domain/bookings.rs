@@ -7,7 +7,7 @@ use contracts::{
 use jiff::Timestamp;
 
 use super::{
-    records::{Abortable, BookingAttempt, Bookings, HeldDose, Record},
+    records::{Abortable, BookingAttempt, Bookings, Fence, HeldDose, Record},
     tickets::ticket_of,
 };
 
@@ -113,7 +113,15 @@ pub enum AbortReply {
 pub enum CompleteReply {
     /// The booking is completed, now or before.
     Completed(Record),
-    /// Refused: the attempt has no booking in this store.
+    /// The booking is completed with a dose that it had before it was moved, and has that dose again; the one that it
+    /// had instead is released.
+    MoveUndone {
+        /// The booking.
+        record: Record,
+        /// The dose that is released.
+        released: ReservationId,
+    },
+    /// Refused: the dose has no booking in this store.
     NoSuchBooking,
 }
 
@@ -153,6 +161,7 @@ impl Bookings {
         let record = Record {
             attempt: attempt.id,
             reservation: *reservation,
+            previous: Vec::new(),
             booking: Booking {
                 booking_id: id,
                 vaccine_id: attempt.choice.vaccine,
@@ -204,12 +213,15 @@ impl Bookings {
         }
     }
 
-    pub(super) fn complete(&mut self, reservation: ReservationId) -> CompleteReply {
+    pub(super) fn complete(
+        &mut self,
+        CompleteBooking { reservation, at }: CompleteBooking,
+    ) -> CompleteReply {
         match self.booking_of(Abortable::Dose(reservation)).cloned() {
             Some(record) => {
                 CompleteReply::Completed(self.set(record, BookingStatus::InjectionCompleted))
             }
-            None => CompleteReply::NoSuchBooking,
+            None => self.complete_with_former(reservation, at),
         }
     }
 
@@ -218,7 +230,7 @@ impl Bookings {
         self.set(record, BookingStatus::BookingCancelled)
     }
 
-    fn set(&mut self, mut record: Record, status: BookingStatus) -> Record {
+    pub(super) fn set(&mut self, mut record: Record, status: BookingStatus) -> Record {
         record.booking.status = status;
         self.bookings.insert(record.booking.booking_id, record.clone());
         record
@@ -239,7 +251,7 @@ impl Bookings {
     /// Once is enough.
     pub(super) fn fence(&mut self, what: Abortable, at: Timestamp) {
         if !self.is_aborted(what) {
-            self.aborted.insert(what.id(), at);
+            self.aborted.insert(what.id(), Fence { at, former: None });
         }
     }
 }

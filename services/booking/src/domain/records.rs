@@ -100,6 +100,8 @@ pub struct Record {
     pub attempt: Option<AttemptId>,
     /// The reservation of its dose.
     pub reservation: ReservationId,
+    /// Those that it had before it was moved, in their order.
+    pub previous: Vec<ReservationId>,
     /// What its citizen may see.
     pub booking: Booking,
     /// The fingerprint of the request, where it had an `Idempotency-Key`.
@@ -141,6 +143,24 @@ impl Abortable {
     }
 }
 
+/// Why something can never become a booking: it was aborted, or a booking had this dose before it was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Since when.
+    pub at: Timestamp,
+    /// Of which booking it is a former dose.
+    pub former: Option<FormerDose>,
+}
+
+/// A dose that a booking had before it was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormerDose {
+    /// The booking.
+    pub booking: BookingId,
+    /// The slot that it had with this dose.
+    pub slot: Option<BookedSlot>,
+}
+
 /// A request in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedTicket {
@@ -180,8 +200,8 @@ pub struct Bookings {
     pub of_attempt: BTreeMap<AttemptId, BookingId>,
     /// The bookings of doses.
     pub of_dose: BTreeMap<ReservationId, BookingId>,
-    /// The fence: ids of [`Abortable`]s that were aborted, and when.
-    pub aborted: ChangeSet<Uuid, Timestamp>,
+    /// The fence: ids of [`Abortable`]s that can never become a booking.
+    pub aborted: ChangeSet<Uuid, Fence>,
     /// The highest booking id ever given.
     pub last_booking: i64,
     /// Tickets by id.

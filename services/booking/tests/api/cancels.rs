@@ -1,4 +1,4 @@
-//! A booking can be cancelled, once and for good; nothing else about it can change.
+//! A booking can be cancelled, once and for good.
 
 use contracts::event::short_name;
 use insta::assert_snapshot;
@@ -95,11 +95,14 @@ async fn a_cancelled_booking_stays_cancelled() {
 }
 
 #[tokio::test]
-async fn only_the_status_can_be_changed() {
+async fn only_the_status_and_the_slot_can_be_changed() {
     let app = with_a_booking().await;
     let bodies = [
         r#"{"status":"BOOKING_CANCELLED","userId":6}"#,
         r#"{"status":"BOOKING_CANCELLED","vaccineId":2}"#,
+        r#"{"slotId":7,"vaccineId":2}"#,
+        r#"{"status":"BOOKING_CANCELLED","slotId":7}"#,
+        r#"{"slotId":0}"#,
         r#"{"status":"INJECTION_READY"}"#,
         r#"{"status":null}"#,
         "{}",
@@ -116,12 +119,18 @@ async fn only_the_status_can_be_changed() {
     PUT /bookings/1 {"status":"BOOKING_CANCELLED","userId":6}: 409 unchangeable-field; userId: cancel and book again
     PATCH /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
     PUT /bookings/1 {"status":"BOOKING_CANCELLED","vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
+    PATCH /bookings/1 {"slotId":7,"vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
+    PUT /bookings/1 {"slotId":7,"vaccineId":2}: 409 unchangeable-field; vaccineId: cancel and book again
+    PATCH /bookings/1 {"status":"BOOKING_CANCELLED","slotId":7}: 409 unchangeable-field; slotId: cancel and book again
+    PUT /bookings/1 {"status":"BOOKING_CANCELLED","slotId":7}: 409 unchangeable-field; slotId: cancel and book again
+    PATCH /bookings/1 {"slotId":0}: 422 invalid-field; slotId: must be from 1 to 9007199254740991
+    PUT /bookings/1 {"slotId":0}: 422 invalid-field; slotId: must be from 1 to 9007199254740991
     PATCH /bookings/1 {"status":"INJECTION_READY"}: 422 invalid-field; status: must be BOOKED or BOOKING_CANCELLED
     PUT /bookings/1 {"status":"INJECTION_READY"}: 422 invalid-field; status: must be BOOKED or BOOKING_CANCELLED
-    PATCH /bookings/1 {"status":null}: 422 invalid-field; status: must be given; it is all that can be changed
-    PUT /bookings/1 {"status":null}: 422 invalid-field; status: must be given; it is all that can be changed
-    PATCH /bookings/1 {}: 422 invalid-field; status: must be given; it is all that can be changed
-    PUT /bookings/1 {}: 422 invalid-field; status: must be given; it is all that can be changed
+    PATCH /bookings/1 {"status":null}: 422 invalid-field; status: must be given, unless a slotId is
+    PUT /bookings/1 {"status":null}: 422 invalid-field; status: must be given, unless a slotId is
+    PATCH /bookings/1 {}: 422 invalid-field; status: must be given, unless a slotId is
+    PUT /bookings/1 {}: 422 invalid-field; status: must be given, unless a slotId is
     "#);
     assert_eq!(events_with_one_more(&app, 2).await, ["Booked", "Booked"]);
 }

@@ -65,7 +65,7 @@ impl DoseLedger {
             }
             DomainEvent::BookingCancelled(cancelled) => self.release(cancelled.reservation_id),
             DomainEvent::ReservationAborted(aborted) => self.release(aborted.reservation_id),
-            other => panic!("booking does not publish {other:?}"),
+            other => panic!("none of these commands publishes {other:?}"),
         }
     }
 

@@ -26,12 +26,12 @@ fn of_slot(slot: i64) -> BookingRequest {
     BookingRequest { choice, ..without_key() }
 }
 
-fn booked() -> BookedSlot {
+pub(crate) fn booked() -> BookedSlot {
     let starts_at = Timestamp::from_second(100).unwrap();
     BookedSlot { slot_id: SlotId(7), site_id: SiteId(3), starts_at }
 }
 
-fn held_places(count: u32) -> HoldOutcome {
+pub(crate) fn held_places(count: u32) -> HoldOutcome {
     let BookedSlot { site_id, starts_at, .. } = booked();
     let place = Some(HeldPlace { site_id, starts_at });
     HoldOutcome::Held { vc_name: "FIZER".to_owned(), count, place }

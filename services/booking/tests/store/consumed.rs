@@ -21,6 +21,7 @@ const INJECTION: StoreId = StoreId(Uuid::from_u128(2 << 100));
 fn completed(dose: u8) -> DomainEvent {
     DomainEvent::Completed(InjectionCompleted {
         reservation_id: reservation(dose),
+        first_reservation_id: None,
         injection: Injection {
             injection_id: InjectionId(1),
             booking_id: BookingId(dose.into()),

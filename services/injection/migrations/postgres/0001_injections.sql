@@ -3,6 +3,7 @@
 -- body_site: 0 left deltoid, 1 right deltoid, 2 left thigh, 3 right thigh. occurred_at_ms is NULL without a record.
 CREATE TABLE injections (
     id               BIGINT NOT NULL PRIMARY KEY,
+    -- That which its booking was made with.
     reservation      UUID   NOT NULL UNIQUE,
     booking          BIGINT NOT NULL,
     vaccine          BIGINT NOT NULL,
@@ -17,7 +18,11 @@ CREATE TABLE injections (
     body_site        BIGINT,
     dose_number      BIGINT,
     performer        TEXT,
-    occurred_at_ms   BIGINT
+    occurred_at_ms   BIGINT,
+    -- The reservation of the dose that the booking has: another one once it was moved.
+    dose             UUID   NOT NULL,
+    -- How often it was moved.
+    moves            BIGINT NOT NULL
 );
 
 -- Finds and orders, so that no plan has to choose between the two.

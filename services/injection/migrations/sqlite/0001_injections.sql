@@ -3,6 +3,7 @@
 -- body_site: 0 left deltoid, 1 right deltoid, 2 left thigh, 3 right thigh. occurred_at_ms is NULL without a record.
 CREATE TABLE injections (
     id               INTEGER PRIMARY KEY,
+    -- That which its booking was made with.
     reservation      BLOB    NOT NULL UNIQUE,
     booking          INTEGER NOT NULL,
     vaccine          INTEGER NOT NULL,
@@ -17,7 +18,11 @@ CREATE TABLE injections (
     body_site        INTEGER,
     dose_number      INTEGER,
     performer        TEXT,
-    occurred_at_ms   INTEGER
+    occurred_at_ms   INTEGER,
+    -- The reservation of the dose that the booking has: another one once it was moved.
+    dose             BLOB    NOT NULL,
+    -- How often it was moved.
+    moves            INTEGER NOT NULL
 );
 
 -- Finds and orders, so that no plan has to choose between the two.

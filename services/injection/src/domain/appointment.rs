@@ -17,8 +17,12 @@ pub const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// A booking, as far as the desk needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BookedDose {
-    /// The reserved dose.
+    /// The reservation that the booking was made with: what it is recognised by.
     pub reservation: ReservationId,
+    /// The reservation of the dose that it has.
+    pub dose: ReservationId,
+    /// How often it was moved until then.
+    pub moves: i64,
     /// The booking.
     pub booking: BookingId,
     /// The vaccine.

@@ -26,7 +26,7 @@ macro_rules! between {
         concat!(
             "SELECT id, reservation, booking, vaccine, user_id, slot, site, starts_at_ms, status,
                     checked_in_at_ms, completed_at_ms, lot_number, body_site, dose_number, performer,
-                    occurred_at_ms
+                    occurred_at_ms, dose, moves
                FROM injections
               WHERE site = ?1
                 AND (starts_at_ms, id) > (?4, ?5)

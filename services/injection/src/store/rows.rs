@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The columns of an appointment.
-pub(super) const COLUMNS: usize = 16;
+pub(super) const COLUMNS: usize = 18;
 
 pub(super) fn injection(row: &Row<'_>) -> Result<Injection, SqlError> {
     appointment(row).map(|known| events::injection(&known))
@@ -25,6 +25,8 @@ pub(super) fn appointment(row: &Row<'_>) -> Result<Appointment, SqlError> {
         id: InjectionId(row.int(0)?),
         booked: BookedDose {
             reservation: ReservationId(row.uuid(1)?),
+            dose: ReservationId(row.uuid(16)?),
+            moves: row.int(17)?,
             booking: BookingId(row.int(2)?),
             vaccine: VaccineId(row.int(3)?),
             user: UserId(row.int(4)?),
@@ -73,15 +75,49 @@ pub(super) fn values(appointment: &Appointment) -> [Value<'_>; COLUMNS] {
         record.and_then(|record| record.dose_number).into(),
         record.and_then(|record| record.performer.as_deref()).into(),
         record.map(|record| record.occurred_at).into(),
+        booked.dose.0.into(),
+        booked.moves.into(),
     ]
 }
 
 /// The number, and the columns that change.
-pub(super) fn changed_values(id: InjectionId, appointment: &Appointment) -> [Value<'_>; 9] {
-    let [.., status, checked_in_at, completed_at, lot, site, dose, performer, occurred_at] =
-        values(appointment);
-    let id = id.0.into();
-    [id, status, checked_in_at, completed_at, lot, site, dose, performer, occurred_at]
+pub(super) fn changed_values(appointment: &Appointment) -> [Value<'_>; 14] {
+    let [
+        id,
+        _,
+        _,
+        _,
+        _,
+        slot,
+        site,
+        starts_at,
+        status,
+        checked_in_at,
+        completed_at,
+        lot,
+        body_site,
+        dose_number,
+        performer,
+        occurred_at,
+        dose,
+        moves,
+    ] = values(appointment);
+    [
+        id,
+        status,
+        checked_in_at,
+        completed_at,
+        lot,
+        body_site,
+        dose_number,
+        performer,
+        occurred_at,
+        dose,
+        moves,
+        slot,
+        site,
+        starts_at,
+    ]
 }
 
 fn status(code: i64) -> Option<InjectionStatus> {

@@ -1,11 +1,13 @@
 //! Events of bookings are consumed once, in order.
 
+use injection::SERVICE;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use testkit::event;
+use testkit::{EventRecorder, TestApp, event};
 
 use super::{
-    COMPLETED, NORTH, SOUTH, booked, cancelled, data, offset, start, start_with_three, status,
+    COMPLETED, MOVED_TO, NORTH, SOUTH, booked, cancelled, data, moved, offset, start,
+    start_with_three, status, with_three,
 };
 
 #[tokio::test]
@@ -47,6 +49,20 @@ async fn a_cancellation_after_the_injection_has_no_effect() {
     app.request("PATCH /injections/1", COMPLETED).await;
     assert_eq!(app.publish(&[cancelled(4, 1)]).await.json()["sequence"], 4);
     assert_eq!(status(&app, 1).await, "INJECTION_COMPLETED");
+}
+
+#[tokio::test]
+async fn a_moved_booking_keeps_its_appointment_which_is_completed_with_the_new_dose() {
+    let vaccine = EventRecorder::start();
+    let app = with_three(TestApp::start(&SERVICE, &[("VACCINE_URL", vaccine.url())])).await;
+    assert_eq!(app.publish(&[moved(4, 2)]).await.json()["sequence"], 4);
+    let all = app.request("GET /injections", "").await.json();
+    assert_eq!(all["page"]["totalElements"], 3);
+    app.request("PATCH /injections/2", COMPLETED).await;
+    let published = &vaccine.events(1).await[0];
+    let used: Value = serde_json::from_str(published.data.get()).unwrap();
+    assert_eq!(used["reservationId"], MOVED_TO);
+    assert_eq!(used["firstReservationId"], data(2, "BOOKED")["reservationId"]);
 }
 
 #[tokio::test]

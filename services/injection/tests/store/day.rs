@@ -91,6 +91,7 @@ fn the_pages_of_a_day_have_each_appointment_once(new: fn() -> TestDatabase) {
     while found.has_next {
         found = page(&store, day(0, 60), After(found.items.last().unwrap().0), 2);
         forward.extend(numbers(&found));
+        assert!(forward.len() <= in_order.len(), "{forward:?}");
     }
     assert_eq!(forward, in_order);
     let mut found = page(&store, day(0, 60), OffsetFromEnd(0), 2);
@@ -98,6 +99,7 @@ fn the_pages_of_a_day_have_each_appointment_once(new: fn() -> TestDatabase) {
     while found.has_previous {
         found = page(&store, day(0, 60), Before(found.items[0].0), 2);
         pages.push(numbers(&found));
+        assert!(pages.len() <= in_order.len(), "{pages:?}");
     }
     pages.reverse();
     assert_eq!(pages.concat(), in_order);

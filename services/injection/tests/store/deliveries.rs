@@ -14,16 +14,17 @@ const BOOKING: StoreId = StoreId(Uuid::from_u128(1 << 100));
 const DESK: StoreId = StoreId(Uuid::from_u128(2 << 100));
 
 const ROWS: &str = "
-    SELECT id, reservation, booking, vaccine, user_id, status
+    SELECT id, reservation, booking, vaccine, user_id, status, moves, dose
       FROM injections
   ORDER BY id";
 
-type Row = (Uuid, [i64; 5]);
+type Row = ([Uuid; 2], [i64; 6]);
 
 fn rows(tx: &Tx<'_>) -> Result<Vec<Row>, SqlError> {
     tx.all(ROWS, &[], |row| {
-        let numbers = [row.int(0)?, row.int(2)?, row.int(3)?, row.int(4)?, row.int(5)?];
-        Ok((row.uuid(1)?, numbers))
+        let [id, status, moves] = [row.int(0)?, row.int(5)?, row.int(6)?];
+        let numbers = [id, row.int(2)?, row.int(3)?, row.int(4)?, status, moves];
+        Ok(([row.uuid(1)?, row.uuid(7)?], numbers))
     })
 }
 
@@ -33,8 +34,8 @@ fn events(kinds: &'static [EventKind]) -> impl Strategy<Value = Vec<Unnumbered>>
 }
 
 fn published() -> impl Strategy<Value = Vec<CloudEvent>> {
-    use EventKind::{Booked, Cancelled, Completed, Malformed, OfANewerVersion};
-    let bookings = events(&[Booked, Booked, Cancelled, OfANewerVersion, Malformed]);
+    use EventKind::{Booked, Cancelled, Completed, Malformed, Moved, OfANewerVersion};
+    let bookings = events(&[Booked, Booked, Moved, Cancelled, OfANewerVersion, Malformed]);
     (bookings, events(&[Completed])).prop_map(|(bookings, injections)| {
         numbered(BOOKING, bookings).chain(numbered(DESK, injections)).collect()
     })

@@ -2,6 +2,7 @@
 -- were created. status: 0 booked, 1 cancelled, 2 completed.
 CREATE TABLE views (
     number       BIGINT NOT NULL PRIMARY KEY,
+    -- That which the booking was made with.
     reservation  UUID   NOT NULL UNIQUE,
     booking      BIGINT NOT NULL,
     vaccine      BIGINT NOT NULL,

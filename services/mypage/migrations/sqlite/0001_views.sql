@@ -2,6 +2,7 @@
 -- were created. status: 0 booked, 1 cancelled, 2 completed.
 CREATE TABLE views (
     number       INTEGER PRIMARY KEY,
+    -- That which the booking was made with.
     reservation  BLOB    NOT NULL UNIQUE,
     booking      INTEGER NOT NULL,
     vaccine      INTEGER NOT NULL,

@@ -36,8 +36,8 @@ fn events(kinds: &'static [EventKind]) -> impl Strategy<Value = Vec<Unnumbered>>
 }
 
 fn published() -> impl Strategy<Value = Vec<CloudEvent>> {
-    use EventKind::{Booked, Cancelled, Completed, Malformed, OfANewerVersion};
-    let bookings = events(&[Booked, Booked, Cancelled, OfANewerVersion, Malformed]);
+    use EventKind::{Booked, Cancelled, Completed, Malformed, Moved, OfANewerVersion};
+    let bookings = events(&[Booked, Booked, Moved, Cancelled, OfANewerVersion, Malformed]);
     let injections = events(&[Completed, Completed, OfANewerVersion]);
     (bookings, injections).prop_map(|(bookings, injections)| {
         numbered(BOOKING, bookings).chain(numbered(DESK, injections)).collect()

@@ -80,6 +80,8 @@ pub enum Command {
     Return(ReturnDose),
     /// Its owner wants to say so, and cannot record it now.
     Abort(AbortReservation),
+    /// A booking was moved: it has another reservation.
+    Move(MoveReservation),
     /// A dose was used.
     Administer(AdministerDose),
     /// Slots were planned.
@@ -216,6 +218,23 @@ pub struct AbortReservation {
     pub at: Timestamp,
 }
 
+/// Marks the hold of a booking that was moved as booked, and releases the reservations that it had before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveReservation {
+    /// Those that it had before; it may have one of them again.
+    pub previous: Vec<ReservationId>,
+    /// The one that it has now.
+    pub reservation: ReservationId,
+    /// The store of the booking.
+    pub owner: StoreId,
+    /// One unit of each of these pools is claimed by the one that it has now.
+    pub claims: Vec<PoolId>,
+    /// When it was moved.
+    pub at: Timestamp,
+    /// Whether the booking was cancelled after that: then it has none.
+    pub is_cancelled: bool,
+}
+
 /// Records that the units were used: they leave the stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdministerDose {
@@ -246,6 +265,8 @@ pub enum Reply {
     Returned(Result<(), Refusal>),
     /// To [`Command::Abort`].
     Aborted(Result<(), Refusal>),
+    /// To [`Command::Move`]: what of it had no effect.
+    Moved(Result<(), Refusal>),
     /// To [`Command::Administer`].
     Administered(Result<(), Refusal>),
     /// To [`Command::PlanSlots`].
@@ -262,6 +283,8 @@ impl Reply {
     /// Why the command changed nothing, if it was refused.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
+            // The other reservations of a booking that was moved have changed.
+            Self::Moved(_) => None,
             Self::Registered(..) | Self::SlotsPlanned | Self::CampaignChanged => None,
             Self::Changed(reply) => reply.as_ref().err().copied(),
             Self::Held(reply) => reply.as_ref().err().copied(),

@@ -127,7 +127,7 @@ async fn what_is_wrong_about_a_lot_is_named() {
         (
             "siteId",
             json!(0),
-            "422 invalid-field; siteId: invalid value: integer `0`, expected a whole number from 1",
+            "422 invalid-field; siteId: invalid value: integer `0`, expected a whole number from 1 at line 1 column 101",
         ),
         ("doses", json!(-1), "422 invalid-field; doses: must be from 0 to 1000000"),
         ("vaccineId", json!(9), "404 no-such-vaccine; there is no such vaccine"),

@@ -11,9 +11,9 @@ use contracts::{
 use jiff::Timestamp;
 use vaccine::domain::{
     AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
-    HeldBlock, HoldDose, HoldDoses, Name, PlanSlots, Pool, PoolId, RecordCampaign, Refusal,
-    RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord, ReturnDose,
-    SlotCampaign, SlotCapacity, SlotPlace,
+    HeldBlock, HoldDose, HoldDoses, MoveReservation, Name, PlanSlots, Pool, PoolId, RecordCampaign,
+    Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
+    ReturnDose, SlotCampaign, SlotCapacity, SlotPlace,
 };
 
 /// A reservation.
@@ -75,6 +75,7 @@ impl Model {
             Command::Abort(AbortReservation { reservation, owner, at }) => {
                 Reply::Aborted(self.abort(*reservation, *owner, *at))
             }
+            Command::Move(moved) => Reply::Moved(self.move_reservation(moved)),
             Command::Administer(AdministerDose { reservation, claims, at }) => {
                 Reply::Administered(self.administer(*reservation, claims, *at))
             }
@@ -237,6 +238,22 @@ impl Model {
             Some(known) if known.owner != Some(owner) => Err(Refusal::Conflict),
             Some(_) | None => self.release(reservation, None, at),
         }
+    }
+
+    /// As if each reservation had an event of its own.
+    fn move_reservation(&mut self, moved: &MoveReservation) -> Result<(), Refusal> {
+        let MoveReservation { previous, reservation, owner, claims, at, is_cancelled } =
+            moved.clone();
+        let mut replies = Vec::new();
+        for reservation in previous.into_iter().filter(|id| *id != reservation) {
+            replies.push(self.return_dose(&ReturnDose { reservation, owner, at }));
+        }
+        replies.push(if is_cancelled {
+            self.return_dose(&ReturnDose { reservation, owner, at })
+        } else {
+            self.confirm(&HoldDose { reservation, owner: Some(owner), claims, at })
+        });
+        replies.into_iter().collect()
     }
 
     fn abort(

@@ -1,0 +1,120 @@
+//! The decisions about moving a booking to another slot.
+//!
+//! The booking gets a dose that is held with a place of the new slot, and the one that it had is fenced: both in one
+//! decision. Whoever was vaccinated with a dose that their booking had before, since the desk did not know of the move
+//! yet, completes the booking with that dose: the move is undone.
+
+use contracts::{
+    booking::BookingStatus,
+    ids::{BookingId, ReservationId},
+};
+use jiff::Timestamp;
+
+use super::{
+    bookings::CompleteReply,
+    records::{Abortable, Bookings, Fence, FormerDose, HeldDose, Record},
+};
+
+/// How often a booking may be moved; once more is refused with [`MoveReply::TooOften`].
+pub const MOVES_MAX: usize = 16;
+
+/// Moves a booking to the slot of a dose that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveBooking {
+    /// The booking.
+    pub booking: BookingId,
+    /// The reservation that it had when its caller read it.
+    pub from: ReservationId,
+    /// The dose, of the same vaccine.
+    pub dose: HeldDose,
+    /// When it is moved.
+    pub at: Timestamp,
+}
+
+/// The reply to [`MoveBooking`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveReply {
+    /// Moved now.
+    Moved(Record),
+    /// It was moved to this dose before.
+    MovedBefore(Record),
+    /// Refused: the dose was aborted, or is booked.
+    DoseTaken,
+    /// Refused: another move came first.
+    Changed,
+    /// Refused: it was moved [`MOVES_MAX`] times.
+    TooOften,
+    /// Refused: no booking has this id.
+    NoSuchBooking,
+    /// Refused: it was cancelled.
+    Cancelled,
+    /// Refused: the citizen was vaccinated.
+    Completed,
+}
+
+impl Bookings {
+    pub(super) fn move_booking(&mut self, command: &MoveBooking) -> MoveReply {
+        let MoveBooking { booking, from, dose, at } = command;
+        let Some(known) = self.bookings.get(booking) else { return MoveReply::NoSuchBooking };
+        let of_dose = Abortable::Dose(dose.reservation);
+        match known.booking.status {
+            BookingStatus::BookingCancelled => MoveReply::Cancelled,
+            BookingStatus::InjectionCompleted => MoveReply::Completed,
+            BookingStatus::Booked if known.reservation == dose.reservation => {
+                MoveReply::MovedBefore(known.clone())
+            }
+            BookingStatus::Booked if known.reservation != *from => MoveReply::Changed,
+            BookingStatus::Booked if known.previous.len() >= MOVES_MAX => MoveReply::TooOften,
+            BookingStatus::Booked
+                if self.booking_of(of_dose).is_some() || self.is_aborted(of_dose) =>
+            {
+                MoveReply::DoseTaken
+            }
+            BookingStatus::Booked => {
+                let former = FormerDose { booking: *booking, slot: dose.slot };
+                MoveReply::Moved(self.replace_dose(known.clone(), dose.reservation, former, *at))
+            }
+        }
+    }
+
+    /// The booking that had a dose before is completed with it, and the dose that it has now is released. A booking that
+    /// was completed stays as it is: its dose was used too.
+    pub(super) fn complete_with_former(
+        &mut self,
+        reservation: ReservationId,
+        at: Timestamp,
+    ) -> CompleteReply {
+        let fence = self.aborted.get(&reservation.0);
+        let Some(former) = fence.and_then(|fence| fence.former) else {
+            return CompleteReply::NoSuchBooking;
+        };
+        let Some(known) = self.bookings.get(&former.booking).cloned() else {
+            return CompleteReply::NoSuchBooking;
+        };
+        if known.booking.status == BookingStatus::InjectionCompleted {
+            return CompleteReply::Completed(known);
+        }
+        let released = known.reservation;
+        let record = self.replace_dose(known, reservation, former, at);
+        let record = self.set(record, BookingStatus::InjectionCompleted);
+        CompleteReply::MoveUndone { record, released }
+    }
+
+    /// The booking with this dose and its slot; that which it had can never become a booking again, and leads to it.
+    fn replace_dose(
+        &mut self,
+        mut record: Record,
+        reservation: ReservationId,
+        FormerDose { booking, slot }: FormerDose,
+        at: Timestamp,
+    ) -> Record {
+        let former = FormerDose { booking, slot: record.booking.slot };
+        self.aborted.insert(record.reservation.0, Fence { at, former: Some(former) });
+        self.of_dose.remove(&record.reservation);
+        record.previous.push(record.reservation);
+        (record.reservation, record.booking.slot) = (reservation, slot);
+        self.index(&record);
+        self.bookings.insert(booking, record.clone());
+        record
+    }
+}

@@ -1,0 +1,73 @@
+//! Moving a booking to another slot.
+//!
+//! 1. `vaccine` holds a dose with a place of the new slot, or refuses: then the booking stands as it is.
+//! 2. In one commit the booking gets that dose and its slot, with the event that releases the former dose.
+//!
+//! Where the answer to step 2 is lost, the booking has one of both doses. The new one is never aborted, since the booking
+//! may have it: it is resolved as it is, and released if the booking does not have it. A repeated request finds
+//! the booking at its slot, or moves it.
+
+use std::{sync::Arc, time::Instant};
+
+use contracts::{
+    booking::Booking,
+    ids::{BookingId, SlotId},
+};
+use platform_telemetry::clock;
+
+use super::{BookingError, BookingProtocol};
+use crate::domain::{Choice, MOVES_MAX, MoveBooking, MoveReply, Record};
+
+impl BookingProtocol {
+    /// Moves a booking, as the caller has read it, to a slot. Nothing changes if it is there already.
+    ///
+    /// Dropped before it has returned, it leaves the booking at one of both slots, and a place of the other to others.
+    pub async fn move_booking(
+        self: &Arc<Self>,
+        known: Record,
+        slot: SlotId,
+        deadline: Instant,
+    ) -> Result<Booking, BookingError> {
+        if is_at(&known.booking, slot) {
+            return Ok(known.booking);
+        }
+        if known.previous.len() >= MOVES_MAX {
+            return Err(BookingError::MovedTooOften);
+        }
+        let choice = Choice { slot: Some(slot), ..known.choice() };
+        let dose = self.doses.take(choice, deadline).await?;
+        let booking = known.booking.booking_id;
+        let (from, held) = (known.reservation, dose.held());
+        let command = MoveBooking { booking, from, dose: held, at: clock::now() };
+        let (moved, dose) = self.submit_with(dose, command, true, deadline).await?;
+        match moved {
+            MoveReply::Moved(record) | MoveReply::MovedBefore(record) => {
+                dose.spend();
+                Ok(record.booking)
+            }
+            MoveReply::DoseTaken => {
+                dose.spend();
+                Err(BookingError::RetryLater)
+            }
+            MoveReply::Changed => self.moved_by_another(booking, slot).await,
+            MoveReply::TooOften => Err(BookingError::MovedTooOften),
+            MoveReply::NoSuchBooking => Err(BookingError::NoSuchBooking),
+            MoveReply::Cancelled => Err(BookingError::Cancelled),
+            MoveReply::Completed => Err(BookingError::Completed),
+        }
+    }
+
+    /// The booking, if another request has moved it to the same slot.
+    async fn moved_by_another(
+        &self,
+        booking: BookingId,
+        slot: SlotId,
+    ) -> Result<Booking, BookingError> {
+        let booking = self.queries.booking(booking).await?;
+        booking.filter(|booking| is_at(booking, slot)).ok_or(BookingError::MovedMeanwhile)
+    }
+}
+
+fn is_at(booking: &Booking, slot: SlotId) -> bool {
+    booking.slot.is_some_and(|booked| booked.slot_id == slot)
+}

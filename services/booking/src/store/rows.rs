@@ -1,0 +1,124 @@
+//! Bookings and what can never become one, as rows.
+
+use contracts::{
+    booking::{BookedSlot, Booking, BookingStatus},
+    ids::{BookingId, ReservationId, SiteId, SlotId, UserId, VaccineId},
+};
+use platform_store::{Row, SqlError, Value};
+use uuid::Uuid;
+
+use crate::domain::{AttemptId, Fence, Fingerprint, FormerDose, Record};
+
+/// Reads a booking, with the columns in the order of the statements.
+pub(super) fn record(row: &Row<'_>) -> Result<Record, SqlError> {
+    let decode = |column, expected| SqlError::Decode { column, expected };
+    Ok(Record {
+        attempt: row.uuid_or_null(1)?.map(AttemptId),
+        reservation: ReservationId(row.uuid(2)?),
+        previous: previous(row)?,
+        booking: Booking {
+            booking_id: BookingId(row.int(0)?),
+            vaccine_id: VaccineId(row.int(3)?),
+            vc_name: row.text(4)?.to_owned(),
+            slot: booked_slot(row, [10, 11, 12])?,
+            user_id: UserId(row.int(5)?),
+            status: status(row.int(6)?).ok_or(decode(6, "a status"))?,
+        },
+        fingerprint: row.uuid_or_null(7)?.map(|id| Fingerprint(id.into_bytes())),
+        booked_at: row.time(8)?,
+        cancelled_at: row.time_or_null(9)?,
+    })
+}
+
+/// The slot in these columns: its number, its site and its start.
+fn booked_slot(
+    row: &Row<'_>,
+    [slot, site, starts_at]: [usize; 3],
+) -> Result<Option<BookedSlot>, SqlError> {
+    let Some(slot) = row.int_or_null(slot)? else { return Ok(None) };
+    let (site_id, starts_at) = (SiteId(row.int(site)?), row.time(starts_at)?);
+    Ok(Some(BookedSlot { slot_id: SlotId(slot), site_id, starts_at }))
+}
+
+fn previous(row: &Row<'_>) -> Result<Vec<ReservationId>, SqlError> {
+    let invalid = |_| SqlError::Decode { column: 13, expected: "reservations" };
+    let ids = row.text(13)?.split_ascii_whitespace();
+    ids.map(|id| Uuid::parse_str(id).map(ReservationId).map_err(invalid)).collect()
+}
+
+/// Those that a booking had before, as text.
+pub(super) fn previous_text(Record { previous, .. }: &Record) -> String {
+    previous.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Reads why something can never become a booking.
+pub(super) fn fence(row: &Row<'_>) -> Result<Fence, SqlError> {
+    let slot = booked_slot(row, [3, 4, 5])?;
+    let booking = row.int_or_null(2)?.map(BookingId);
+    Ok(Fence { at: row.time(1)?, former: booking.map(|booking| FormerDose { booking, slot }) })
+}
+
+fn status(code: i64) -> Option<BookingStatus> {
+    use BookingStatus::{Booked, BookingCancelled, InjectionCompleted};
+    [Booked, BookingCancelled, InjectionCompleted]
+        .into_iter()
+        .find(|status| code_of(*status) == code)
+}
+
+fn code_of(status: BookingStatus) -> i64 {
+    match status {
+        BookingStatus::Booked => 0,
+        BookingStatus::BookingCancelled => 1,
+        BookingStatus::InjectionCompleted => 2,
+    }
+}
+
+/// Every column of a booking.
+pub(super) fn values<'a>(record: &'a Record, previous: &'a str) -> [Value<'a>; 14] {
+    let booking = &record.booking;
+    let [slot, site, starts_at] = slot_values(booking.slot);
+    [
+        booking.booking_id.0.into(),
+        record.attempt.map(|attempt| attempt.0).into(),
+        record.reservation.0.into(),
+        booking.vaccine_id.0.into(),
+        booking.vc_name.as_str().into(),
+        booking.user_id.0.into(),
+        code_of(booking.status).into(),
+        record.fingerprint.map(|fingerprint| Uuid::from_bytes(fingerprint.0)).into(),
+        record.booked_at.into(),
+        record.cancelled_at.into(),
+        slot,
+        site,
+        starts_at,
+        previous.into(),
+    ]
+}
+
+/// Only these columns ever change.
+pub(super) fn changed_values<'a>(
+    id: BookingId,
+    record: &'a Record,
+    previous: &'a str,
+) -> [Value<'a>; 8] {
+    let [slot, site, starts_at] = slot_values(record.booking.slot);
+    [
+        id.0.into(),
+        code_of(record.booking.status).into(),
+        record.cancelled_at.into(),
+        record.reservation.0.into(),
+        slot,
+        site,
+        starts_at,
+        previous.into(),
+    ]
+}
+
+/// The slot, its site and its start.
+pub(super) fn slot_values(slot: Option<BookedSlot>) -> [Value<'static>; 3] {
+    [
+        slot.map(|slot| slot.slot_id.0).into(),
+        slot.map(|slot| slot.site_id.0).into(),
+        slot.map(|slot| slot.starts_at).into(),
+    ]
+}
