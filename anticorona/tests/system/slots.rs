@@ -30,7 +30,7 @@ fn site() -> Value {
 }
 
 /// Four slots on each of six days, of a vaccine at site 1.
-async fn open_campaign(target: &Target, vaccine: i64) {
+pub(crate) async fn open_campaign(target: &Target, vaccine: i64) {
     let campaign = json!({
         "name": {"ko": "겨울"}, "vaccineIds": [vaccine], "sites": [{"siteId": 1}], "from": "2099-01-05",
         "to": "2099-01-10", "slotMinutes": 45, "capacity": PLACES
