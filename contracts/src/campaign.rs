@@ -6,10 +6,17 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{CampaignId, SiteId, SlotId, VaccineId};
+use crate::{
+    ids::{CampaignId, SiteId, SlotId, VaccineId},
+    number,
+};
 
+mod import;
+mod schemas;
 mod values;
 
+pub use import::{ImportResult, ImportedRow, SiteImport};
+use schemas::{Fields, OptionalText, PostalCode, Text100, Text200, Text500};
 pub use values::{Ignored, Microdegrees, MinuteOfDay};
 
 /// A name in Korean, and perhaps in English.
@@ -17,16 +24,15 @@ pub use values::{Ignored, Microdegrees, MinuteOfDay};
 #[serde(deny_unknown_fields)]
 pub struct LocalizedName {
     /// 1 to 100 characters.
-    #[schema(example = "강남구 보건소", min_length = 1, max_length = 100)]
+    #[schema(value_type = Text100, example = "강남구 보건소")]
     pub ko: String,
     /// 1 to 100 characters; without it, the Korean name is shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(
-        nullable = false,
-        example = "Gangnam Health Centre",
-        min_length = 1,
-        max_length = 100
+    #[serde(
+        default,
+        deserialize_with = "number::present",
+        skip_serializing_if = "Option::is_none"
     )]
+    #[schema(value_type = Text100, example = "Gangnam Health Centre")]
     pub en: Option<String>,
 }
 
@@ -35,17 +41,21 @@ pub struct LocalizedName {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Address {
     /// Street and number, 1 to 200 characters.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(value_type = Text200)]
     pub line: String,
     /// 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Text100)]
     pub city: String,
     /// ISO 3166-2.
     #[schema(example = "KR-11", pattern = "^[A-Z]{2}-[A-Z0-9]{1,3}$")]
     pub region: String,
     /// 1 to 16 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, min_length = 1, max_length = 16)]
+    #[serde(
+        default,
+        deserialize_with = "number::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = PostalCode)]
     pub postal_code: Option<String>,
 }
 
@@ -54,6 +64,7 @@ pub struct Address {
 #[serde(deny_unknown_fields)]
 pub struct GeoPosition {
     /// In degrees, kept to a millionth.
+    #[serde(deserialize_with = "values::latitude")]
     #[schema(value_type = f64, minimum = -90, maximum = 90)]
     pub latitude: Microdegrees,
     /// In degrees, kept to a millionth.
@@ -66,10 +77,10 @@ pub struct GeoPosition {
 #[serde(deny_unknown_fields)]
 pub struct ExternalIdentifier {
     /// The system, 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Text100)]
     pub system: String,
     /// The identifier in that system, 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Text100)]
     pub value: String,
 }
 
@@ -95,7 +106,7 @@ pub struct OpeningHours {
     pub day: DayOfWeek,
     /// When it opens.
     pub from: MinuteOfDay,
-    /// When it closes.
+    /// When it closes; after `from`.
     pub to: MinuteOfDay,
 }
 
@@ -105,7 +116,7 @@ pub struct OpeningHours {
 pub struct OpenInterval {
     /// When it opens.
     pub from: MinuteOfDay,
-    /// When it closes.
+    /// When it closes; after `from`.
     pub to: MinuteOfDay,
 }
 
@@ -113,15 +124,19 @@ pub struct OpenInterval {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoursException {
-    /// The date.
-    #[schema(value_type = String, format = Date)]
+    /// The date, from 2000 to 2999.
+    #[schema(value_type = String, format = Date, pattern = "^2[0-9]{3}-")]
     pub date: Date,
-    /// The hours of that date; none: it is closed.
+    /// The hours of that date, of which no two overlap; none: it is closed.
     #[schema(max_items = 8)]
     pub hours: Vec<OpenInterval>,
     /// Why, 1 to 200 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    #[serde(
+        default,
+        deserialize_with = "number::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Text200)]
     pub note: Option<String>,
 }
 
@@ -129,11 +144,12 @@ pub struct HoursException {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoursExceptionBody {
-    /// The hours of that date; none: it is closed.
+    /// The hours of that date, of which no two overlap; none: it is closed.
     #[schema(max_items = 8)]
     pub hours: Vec<OpenInterval>,
     /// Why, 1 to 200 characters.
-    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "number::present")]
+    #[schema(value_type = Text200)]
     pub note: Option<String>,
 }
 
@@ -153,23 +169,36 @@ pub struct SiteDetails {
     pub name: LocalizedName,
     /// Where it is.
     pub address: Address,
-    /// 3 to 32 characters: digits, spaces, and `+-()`.
-    #[schema(example = "+82 2 123 4567", pattern = r"^\+?[0-9 ()-]{3,31}$")]
+    /// 3 to 32 characters: digits, spaces, and `-()`, perhaps after a `+`.
+    #[schema(
+        example = "+82 2 123 4567",
+        min_length = 3,
+        max_length = 32,
+        pattern = r"^\+?[ ()-]*[0-9][0-9 ()-]*$"
+    )]
     pub phone: String,
-    /// IANA; its hours are in this zone.
-    #[schema(example = "Asia/Seoul")]
+    /// The name of an IANA time zone; its hours are in this zone.
+    #[schema(example = "Asia/Seoul", pattern = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$")]
     pub time_zone: String,
     /// Where it is on the map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "number::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(nullable = false)]
     pub position: Option<GeoPosition>,
     /// What people with disabilities have to know, up to 500 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 500)]
+    #[serde(
+        default,
+        deserialize_with = "number::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = OptionalText)]
     pub accessibility: Option<String>,
     /// What other systems call it; no two sites have the same identifier.
     #[serde(default)]
-    #[schema(max_items = 8)]
+    #[schema(value_type = BTreeSet<ExternalIdentifier>, max_items = 8)]
     pub identifiers: Vec<ExternalIdentifier>,
     /// When it is open each week; no two of them overlap.
     #[serde(default)]
@@ -181,6 +210,8 @@ pub struct SiteDetails {
     pub exceptions: Vec<HoursException>,
 }
 
+type SiteFields = Fields<SiteDetails>;
+
 /// A place where people are vaccinated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -189,7 +220,7 @@ pub struct Site {
     pub site_id: SiteId,
     /// What it is.
     #[serde(flatten)]
-    #[schema(inline)]
+    #[schema(value_type = SiteFields, inline)]
     pub details: SiteDetails,
 }
 
@@ -198,9 +229,14 @@ pub struct Site {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CampaignSite {
     /// The site.
+    #[serde(deserialize_with = "values::site_id")]
     pub site_id: SiteId,
     /// People in each slot, 1 to 10,000, if they are others than at the other sites.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "number::present_count",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(nullable = false, minimum = 1, maximum = 10_000)]
     pub capacity: Option<u32>,
 }
@@ -228,18 +264,21 @@ pub struct CampaignDetails {
     /// Its name.
     pub name: LocalizedName,
     /// The vaccines, each once.
-    #[schema(min_items = 1, max_items = 16)]
+    #[serde(deserialize_with = "values::vaccine_ids")]
+    #[schema(value_type = BTreeSet<VaccineId>, min_items = 1, max_items = 16)]
     pub vaccine_ids: Vec<VaccineId>,
-    /// The first day.
-    #[schema(value_type = String, format = Date)]
+    /// The first day, from 2000 to 2999.
+    #[schema(value_type = String, format = Date, pattern = "^2[0-9]{3}-")]
     pub from: Date,
-    /// The last day; a campaign has 92 days at most.
-    #[schema(value_type = String, format = Date)]
+    /// The last day, not before the first; a campaign has 92 days at most.
+    #[schema(value_type = String, format = Date, pattern = "^2[0-9]{3}-")]
     pub to: Date,
     /// How long a slot is.
+    #[serde(deserialize_with = "number::count")]
     #[schema(minimum = 5, maximum = 240)]
     pub slot_minutes: u16,
     /// People in each slot.
+    #[serde(deserialize_with = "number::count")]
     #[schema(minimum = 1, maximum = 10_000)]
     pub capacity: u32,
     /// Where its doses come from.
@@ -250,19 +289,27 @@ pub struct CampaignDetails {
     #[schema(max_items = 2_000)]
     pub sites: Vec<CampaignSite>,
     /// The share of each slot that is kept for walk-ins and phone, rounded up.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::count")]
     #[schema(maximum = 90)]
     pub held_back_percent: u8,
-    /// From when people can book.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// From when people can book, 2000 to 2999 in UTC.
+    #[serde(
+        default,
+        deserialize_with = "number::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     pub book_from: Option<Timestamp>,
-    /// Until when people can book.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Until when people can book, 2000 to 2999 in UTC; after `bookFrom`.
+    #[serde(
+        default,
+        deserialize_with = "number::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     pub book_until: Option<Timestamp>,
     /// Live bookings that a person can have.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "number::count")]
     #[schema(minimum = 1, maximum = 10)]
     pub bookings_per_person: u8,
 }
@@ -330,10 +377,10 @@ pub struct CampaignStatusBody {
     /// The new status.
     pub status: CampaignStatus,
     /// Why, 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(value_type = Text500)]
     pub reason: String,
     /// Who, 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Text100)]
     pub actor: String,
 }
 
@@ -351,6 +398,8 @@ pub struct CampaignStatusChange {
     pub actor: String,
 }
 
+type CampaignFields = Fields<CampaignDetails>;
+
 /// A campaign.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -359,7 +408,7 @@ pub struct Campaign {
     pub campaign_id: CampaignId,
     /// What it is.
     #[serde(flatten)]
-    #[schema(inline)]
+    #[schema(value_type = CampaignFields, inline)]
     pub details: CampaignDetails,
     /// Its status.
     pub status: CampaignStatus,
@@ -433,50 +482,4 @@ pub struct SitePreview {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     pub last_start: Option<Timestamp>,
-}
-
-/// What an import of sites did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SiteImport {
-    /// Whether nothing was written.
-    pub dry_run: bool,
-    /// One result per row, in their order.
-    pub rows: Vec<ImportedRow>,
-}
-
-/// What an import did with a row, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ImportedRow {
-    /// The line of the file on which it begins.
-    pub line: u64,
-    /// The result.
-    pub result: ImportResult,
-    /// The site.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub site_id: Option<SiteId>,
-    /// The column that is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub field: Option<String>,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub reason: Option<String>,
-}
-
-/// The result of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImportResult {
-    /// There was no such site.
-    Created,
-    /// The site was another.
-    Updated,
-    /// The site was the same.
-    Unchanged,
-    /// The row is wrong; the others are imported.
-    Error,
 }

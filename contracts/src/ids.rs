@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
-        $(#[$doc])*
+    ($(#[$attribute:meta])* $name:ident($inner:ty)) => {
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
         )]
+        $(#[$attribute])*
         #[serde(transparent)]
         pub struct $name(pub $inner);
 
@@ -25,26 +25,32 @@ macro_rules! id {
 
 id!(
     /// A vaccine that can be booked; numbered from 1 by `vaccine`.
+    #[schema(minimum = 1)]
     VaccineId(i64)
 );
 id!(
     /// A booking; numbered from 1 by `booking`.
+    #[schema(minimum = 1)]
     BookingId(i64)
 );
 id!(
     /// An appointment at the injection desk; numbered from 1 by `injection`.
+    #[schema(minimum = 1)]
     InjectionId(i64)
 );
 id!(
     /// A vaccination site; numbered from 1 by `campaign`.
+    #[schema(minimum = 1)]
     SiteId(i64)
 );
 id!(
     /// A campaign; numbered from 1 by `campaign`.
+    #[schema(minimum = 1)]
     CampaignId(i64)
 );
 id!(
     /// A time at a site at which some citizens can be vaccinated; numbered from 1 by `campaign`.
+    #[schema(minimum = 1)]
     SlotId(i64)
 );
 id!(

@@ -102,8 +102,47 @@ pub fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Er
 }
 
 /// Reads a count: a whole number from 0, not a string.
-pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    deserializer.deserialize_any(CountVisitor)
+pub(crate) fn count<'de, D: Deserializer<'de>, T: TryFrom<u32>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let count = deserializer.deserialize_any(CountVisitor)?;
+    T::try_from(count).map_err(|_| {
+        de::Error::invalid_value(de::Unexpected::Unsigned(count.into()), &"a smaller number")
+    })
+}
+
+/// Reads a count that may be missing, and is not `null`.
+pub(crate) fn present_count<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    count(deserializer).map(Some)
+}
+
+/// Reads a whole number that is not a string.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    deserializer.deserialize_any(IntegerVisitor)
+}
+
+struct IntegerVisitor;
+
+impl de::Visitor<'_> for IntegerVisitor {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number up to {}", i64::MAX)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<i64, E> {
+        Ok(value)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<i64, E> {
+        i64::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<i64, E> {
+        WholeVisitor.visit_f64(value).map(|Whole(number)| number)
+    }
 }
 
 struct CountVisitor;
@@ -179,6 +218,25 @@ mod tests {
         assert_eq!(read("-0.0"), Some(0));
         assert_eq!(read("\"0000000000000000000000000005\""), Some(5));
         assert_eq!(read("\"999999999999999\""), Some(999_999_999_999_999));
+    }
+
+    #[test]
+    fn an_integer_is_no_string() {
+        let read = |json: &str| integer(&mut serde_json::Deserializer::from_str(json)).ok();
+        assert_eq!((read("5"), read("5.0"), read("-5")), (Some(5), Some(5), Some(-5)));
+        assert_eq!(read("9223372036854775807"), Some(i64::MAX));
+        for json in ["5.5", "\"5\"", "null", "9223372036854775808", "1e30"] {
+            assert_eq!(read(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_no_string_and_fits_its_type() {
+        let read = |json: &str| count::<_, u8>(&mut serde_json::Deserializer::from_str(json)).ok();
+        assert_eq!((read("0"), read("255"), read("5.0")), (Some(0), Some(255), Some(5)));
+        for json in ["256", "-1", "5.5", "\"5\"", "null", "4294967296"] {
+            assert_eq!(read(json), None, "{json}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn site() -> Value {
 }
 
 /// Four slots on each of six days, of a vaccine at site 1.
-async fn open_campaign(target: &Target, vaccine: i64) {
+pub(crate) async fn open_campaign(target: &Target, vaccine: i64) {
     open_campaign_with(target, vaccine, "CENTRAL").await;
 }
 

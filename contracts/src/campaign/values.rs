@@ -14,6 +14,11 @@ use utoipa::{
     },
 };
 
+use crate::{
+    ids::{SiteId, VaccineId},
+    number,
+};
+
 /// Minutes of a day.
 const DAY_MINUTES: u16 = 24 * 60;
 
@@ -116,6 +121,34 @@ impl<'de> Deserialize<'de> for Microdegrees {
     }
 }
 
+/// Reads the number of a site.
+pub(super) fn site_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SiteId, D::Error> {
+    number::integer(deserializer).map(SiteId)
+}
+
+/// Reads the numbers of vaccines.
+pub(super) fn vaccine_ids<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<VaccineId>, D::Error> {
+    #[derive(Deserialize)]
+    struct Number(#[serde(deserialize_with = "number::integer")] i64);
+
+    let numbers = Vec::<Number>::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|Number(number)| VaccineId(number)).collect())
+}
+
+/// Reads degrees up to a quarter of a turn.
+pub(super) fn latitude<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Microdegrees, D::Error> {
+    let degrees = f64::deserialize(deserializer)?;
+    let expected = "degrees from -90 to 90";
+    let latitude = Some(degrees).filter(|degrees| degrees.abs() <= 90.0);
+    latitude
+        .and_then(Microdegrees::from_degrees)
+        .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Float(degrees), &expected))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +170,10 @@ mod tests {
         assert_eq!(read("37.5665351"), Some(Microdegrees(37_566_535)));
         assert_eq!(read("-180"), Some(Microdegrees(-180_000_000)));
         assert_eq!(read("180.1"), None);
+        assert_eq!(read("90.0000001"), Some(Microdegrees(90_000_000)));
+        let latitude = |json: &str| latitude(&mut serde_json::Deserializer::from_str(json)).ok();
+        assert_eq!(latitude("-90"), Some(Microdegrees(-90_000_000)));
+        assert_eq!(latitude("90.0000001"), None, "it is refused before it is rounded");
         assert_eq!(serde_json::to_string(&Microdegrees(37_566_535)).unwrap(), "37.566535");
     }
 }

@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     hal::{Collection, Link, Links, Origin},
     json::Id,
-    openapi::{Linked, NotAcceptable, Unavailable},
+    openapi::{Linked, NotAcceptable, PathProblem, Unavailable},
     problem::Problem,
 };
 
@@ -87,7 +87,7 @@ async fn profiles(State(index): State<Index>, origin: Origin) -> Response {
 #[utoipa::path(
     get, path = "/profile/{collection}", tag = "index",
     params(("collection" = String, Path, description = "The name of the collection", pattern = "^[a-z]+$")),
-    responses(Linked, NoSuchCollection, NotAcceptable, Unavailable)
+    responses(Linked, PathProblem, NoSuchCollection, NotAcceptable, Unavailable)
 )]
 async fn profile(
     State(index): State<Index>,

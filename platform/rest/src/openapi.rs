@@ -18,12 +18,21 @@ pub enum BodyProblems {
     /// The body is larger than 64 KiB
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),
-    /// The body is not JSON
+    /// The body is not of the media type of this operation
     #[response(status = 415, content_type = "application/problem+json")]
-    NotJson(Problem),
+    UnsupportedMediaType(Problem),
     /// A field is wrong; `field` names it
     #[response(status = 422, content_type = "application/problem+json")]
     InvalidField(Problem),
+}
+
+/// The response to a request whose path is refused before it is routed: for operations without a body whose path has a
+/// text in it.
+#[derive(Debug, IntoResponses)]
+pub enum PathProblem {
+    /// The path has a dot segment, a backslash, or an encoded dot, slash or percent sign
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
 }
 
 /// The responses to a request for a page of a list.

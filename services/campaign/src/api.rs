@@ -28,7 +28,7 @@ mod sites;
 pub use self::office::CampaignOffice;
 use self::{
     office::{CAMPAIGNS, SITES},
-    problems::InvalidQuery,
+    problems::InvalidParameter,
 };
 use crate::domain::day_count;
 
@@ -81,10 +81,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 #[into_params(parameter_in = Query)]
 struct SlotsQuery {
     /// The number of a campaign
-    #[param(value_type = i64, required = true, nullable = false, example = 1, minimum = 1)]
+    #[param(
+        value_type = i64, required = true, nullable = false, example = 1, minimum = 0,
+        maximum = 9_223_372_036_854_775_807_i64
+    )]
     campaign_id: Option<String>,
     /// The number of a site
-    #[param(value_type = i64, required = true, nullable = false, example = 1, minimum = 1)]
+    #[param(
+        value_type = i64, required = true, nullable = false, example = 1, minimum = 0,
+        maximum = 9_223_372_036_854_775_807_i64
+    )]
     site_id: Option<String>,
     /// The first date at the site
     #[param(value_type = String, format = Date, required = true, nullable = false)]
@@ -99,7 +105,7 @@ struct SlotsQuery {
 /// Times and places as planned, whether or not they are booked. A slot with capacity 0 does not take place any more.
 #[utoipa::path(
     get, path = "/slots", tag = "slots", params(SlotsQuery),
-    responses((status = 200, description = "Slots", body = SlotDays), InvalidQuery, Unavailable)
+    responses((status = 200, description = "Slots", body = SlotDays), InvalidParameter, Unavailable)
 )]
 async fn slots(
     State(office): State<CampaignOffice>,

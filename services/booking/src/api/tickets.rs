@@ -20,7 +20,7 @@ use contracts::{
 use platform_rest::{
     hal::{Link, NO_STORE, Origin},
     json::Id,
-    openapi::{NotAcceptable, Unavailable},
+    openapi::{NotAcceptable, PathProblem, Unavailable},
     problem::Problem,
     problem_responses,
 };
@@ -95,7 +95,7 @@ pub(super) fn accepted(
             content_type = "application/hal+json",
             headers(("Retry-After" = u32, description = "When to read it again, in seconds; while it waits"))
         ),
-        NotFound, NotAcceptable, Unavailable,
+        PathProblem, NotFound, NotAcceptable, Unavailable,
     )
 )]
 pub(super) async fn show(

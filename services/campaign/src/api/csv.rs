@@ -16,7 +16,7 @@ use contracts::{
 };
 use platform_rest::{
     csv::{self, TableRow},
-    json::{Csv, Json, Query},
+    json::{Csv, Json, Query, number},
     openapi::{BodyProblems, Unavailable},
     problem::Problem,
 };
@@ -24,7 +24,10 @@ use platform_store::{CommandOf, PageRange, PageStart, WriteError};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::office::{CampaignOffice, WRITE_TIMEOUT};
+use super::{
+    office::{CampaignOffice, WRITE_TIMEOUT},
+    problems::InvalidParameter,
+};
 use crate::domain::{
     CheckedSite, Command, ImportKey, ImportSite, ImportedSite, InvalidField, Refusal,
 };
@@ -78,7 +81,8 @@ pub(super) struct ImportQuery {
 
 /// Creates and changes sites
 ///
-/// The first row names the columns. A row is the site of its `system` and `externalId`, else that of its `siteId`.
+/// The first row names the columns, in any order: `siteId`, `system`, `externalId`, `nameKo`, `nameEn`, `line`, `city`,
+/// `region`, `postalCode`, `phone`, `timeZone`, `latitude`, `longitude`, `accessibility`, `openingHours`. A row is the site of its `system` and `externalId`, else that of its `siteId`.
 /// Its exceptions stay. Every row has a result, and a wrong one does not prevent the others.
 #[utoipa::path(
     post, path = "/sites/import", tag = "sites", params(ImportQuery),
@@ -115,9 +119,11 @@ pub(super) async fn import(
 #[into_params(parameter_in = Query)]
 pub(super) struct ExportQuery {
     /// Sites with higher numbers; all without it
-    #[serde(default)]
-    #[param(required = false, minimum = 0)]
-    after: i64,
+    #[param(
+        value_type = Option<i64>, nullable = false, example = 1_000, minimum = 0,
+        maximum = 9_223_372_036_854_775_807_i64
+    )]
+    after: Option<String>,
 }
 
 /// Sites as CSV, which can be imported again
@@ -130,13 +136,14 @@ pub(super) struct ExportQuery {
             status = 200, description = "Sites", body = String, content_type = "text/csv",
             headers(("Link" = String, description = "The next sites, if there are any"))
         ),
-        Unavailable,
+        InvalidParameter, Unavailable,
     )
 )]
 pub(super) async fn export(
     State(office): State<CampaignOffice>,
     Query(ExportQuery { after }): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
+    let after = after.as_deref().map_or(Ok(0), |after| number("after", Some(after), "site"))?;
     let range = PageRange { start: PageStart::After(after), size: EXPORT_MAX };
     let page = office.queries.sites(range).await?.rows;
     let last = page.items.last().map(|(id, _)| *id).filter(|_| page.has_next);

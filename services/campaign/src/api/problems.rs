@@ -15,7 +15,7 @@ problem_responses! {
     /// The campaign is closed or no draft; a site is in too many campaigns; or the status cannot follow
     pub(super) CampaignConflict = 409;
     /// A parameter is wrong; `field` names it
-    pub(super) InvalidQuery = 422;
+    pub(super) InvalidParameter = 422;
 }
 
 /// 422: a field is wrong.

@@ -11,7 +11,8 @@ use platform_rest::{
     hal::Origin,
     json::{Id, Json},
     openapi::{
-        BodyProblems, Changed, Condition, ConditionProblem, Created, Found, PageOf, Unavailable,
+        BodyProblems, Changed, Condition, ConditionProblem, Created, Found, PageOf, PathProblem,
+        Unavailable,
     },
     pagination::{PageParams, PageRequest},
     problem::Problem,
@@ -22,12 +23,12 @@ use utoipa::IntoParams;
 
 use super::{
     office::{CampaignOffice, SITES},
-    problems::{NoSuchSite, SiteConflict, invalid, problem},
+    problems::{InvalidParameter, NoSuchSite, SiteConflict, invalid, problem},
 };
 use crate::{
     domain::{
         ChangeException, ChangeSite, CheckedException, CheckedSite, CreateSite, Refusal,
-        RemoveSite, SiteRecord,
+        RemoveSite, SiteRecord, check_date,
     },
     events::site,
 };
@@ -126,8 +127,8 @@ pub(super) struct ExceptionPath {
     /// The number of the site
     #[param(minimum = 1, example = 1)]
     id: i64,
-    /// The date at the site
-    #[param(value_type = String, format = Date)]
+    /// The date at the site, from 2000 to 2999
+    #[param(value_type = String, format = Date, pattern = "^2[0-9]{3}-", example = "2026-12-25")]
     date: Date,
 }
 
@@ -155,7 +156,9 @@ pub(super) async fn set_exception(
 /// Removes the hours of one date: it has those of the week again
 #[utoipa::path(
     delete, path = "/sites/{id}/exceptions/{date}", tag = "sites", params(ExceptionPath, Condition),
-    responses(Changed<Site>, NoSuchSite, ConditionProblem, Unavailable)
+    responses(
+        Changed<Site>, PathProblem, NoSuchSite, ConditionProblem, InvalidParameter, Unavailable,
+    )
 )]
 pub(super) async fn remove_exception(
     State(office): State<CampaignOffice>,
@@ -163,6 +166,7 @@ pub(super) async fn remove_exception(
     Id(path): Id<ExceptionPath>,
     if_match: IfMatch,
 ) -> Result<Response, Problem> {
+    check_date("date", path.date).map_err(|field| invalid(&field))?;
     office.change_exception(&origin, &path, None, &if_match).await
 }
 

@@ -7,6 +7,7 @@ use contracts::campaign::{
     OpeningHours, SiteDetails,
 };
 use jiff::{
+    Timestamp,
     civil::Date,
     tz::{TimeZone, TimeZoneDatabase},
 };
@@ -174,6 +175,8 @@ impl CheckedCampaign {
         check_range("heldBackPercent", details.held_back_percent, [0, HELD_BACK_PERCENT_MAX])?;
         let bookings = [1, BOOKINGS_PER_PERSON_MAX];
         check_range("bookingsPerPerson", details.bookings_per_person, bookings)?;
+        check_instant("bookFrom", details.book_from)?;
+        check_instant("bookUntil", details.book_until)?;
         if let (Some(from), Some(until)) = (details.book_from, details.book_until)
             && from >= until
         {
@@ -329,11 +332,17 @@ fn check_exception(
     note.collect()
 }
 
-fn check_date(field: &str, date: Date) -> Checked {
+/// A date from 2000 to 2999.
+pub fn check_date(field: &str, date: Date) -> Result<(), InvalidField> {
     if (2000..=2999).contains(&date.year()) {
         return Ok(());
     }
     wrong(field, "must be from 2000-01-01 to 2999-12-31")
+}
+
+fn check_instant(field: &str, instant: Option<Timestamp>) -> Checked {
+    let date = instant.map(|instant| TimeZone::UTC.to_datetime(instant).date());
+    date.map_or(Ok(()), |date| check_date(field, date))
 }
 
 fn check_period(from: Date, to: Date) -> Checked {

@@ -45,6 +45,12 @@ async fn a_wrong_body_is_refused_with_its_field() {
             ("POST /campaigns", &body(json!({"slotMinutes": 3}))),
             ("POST /campaigns", &body(json!({"sites": [{"siteId": 2}]}))),
             ("POST /campaigns", &body(json!({"capacityy": 2}))),
+            ("POST /campaigns", &body(json!({"vaccineIds": [1, 0]}))),
+            ("POST /campaigns", &body(json!({"vaccineIds": ["1"]}))),
+            ("POST /campaigns", &body(json!({"sites": [{"siteId": 1, "capacity": null}]}))),
+            ("POST /campaigns", &body(json!({"bookingsPerPerson": 256}))),
+            ("POST /campaigns", &body(json!({"bookUntil": null}))),
+            ("POST /campaigns", &body(json!({"bookFrom": "1999-12-31T23:59:59Z"}))),
             ("POST /campaigns/1/status", r#"{"status":"DONE","reason":"x","actor":"y"}"#),
             ("POST /campaigns/1/status", r#"{"status":"SCHEDULED","reason":"","actor":"y"}"#),
             ("POST /campaigns/1/status", r#"{"status":"SCHEDULED","reason":"x","actor":" "}"#),
@@ -55,10 +61,30 @@ async fn a_wrong_body_is_refused_with_its_field() {
     POST /campaigns {"capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":1}],"slotMinutes":3,"to":"2999-01-08","vaccineIds":[1]}: 422 invalid-field; slotMinutes: must be from 5 to 240
     POST /campaigns {"capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":2}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":[1]}: 422 invalid-field; sites: there is no site 2
     POST /campaigns {"capacity":10,"capacityy":2,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":1}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":[1]}: 422 invalid-field; capacityy: unknown field `capacityy`, expected one of `campaignId`, `status`, `changes`, `_links`, `name`, `vaccineIds`, `from`, `to`, `slotMinutes`, `capacity`, `doses`, `sites`, `heldBackPercent`, `bookFrom`, `bookUntil`, `bookingsPerPerson` at line 1 column 26
+    POST /campaigns {"capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":1}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":[1,0]}: 422 invalid-field; vaccineIds: must be numbers from 1
+    POST /campaigns {"capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":1}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":["1"]}: 422 invalid-field; vaccineIds[0]: invalid type: string "1", expected a whole number up to 9223372036854775807 at line 1 column 171
+    POST /campaigns {"capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"capacity":null,"siteId":1}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":[1]}: 422 invalid-field; sites[0].capacity: invalid type: null, expected a whole number from 0 to 4294967295 at line 1 column 121
+    POST /campaigns {"bookingsPerPerson":256,"capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":1}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":[1]}: 422 invalid-field; bookingsPerPerson: invalid value: integer `256`, expected a smaller number at line 1 column 24
+    POST /campaigns {"bookUntil":null,"capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":1}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":[1]}: 422 invalid-field; bookUntil: invalid type: null, expected a timestamp string at line 1 column 17
+    POST /campaigns {"bookFrom":"1999-12-31T23:59:59Z","capacity":10,"from":"2999-01-01","heldBackPercent":10,"name":{"en":"Influenza","ko":"독감"},"sites":[{"siteId":1}],"slotMinutes":20,"to":"2999-01-08","vaccineIds":[1]}: 422 invalid-field; bookFrom: must be from 2000-01-01 to 2999-12-31
     POST /campaigns/1/status {"status":"DONE","reason":"x","actor":"y"}: 422 invalid-field; status: unknown variant `DONE`, expected one of `DRAFT`, `SCHEDULED`, `OPEN`, `PAUSED`, `CLOSED` at line 1 column 16
     POST /campaigns/1/status {"status":"SCHEDULED","reason":"","actor":"y"}: 422 invalid-field; reason: must be 1 to 500 characters, none of them control characters
     POST /campaigns/1/status {"status":"SCHEDULED","reason":"x","actor":" "}: 422 invalid-field; actor: must be 1 to 100 characters, none of them control characters
     "#);
+}
+
+#[tokio::test]
+async fn a_whole_number_may_be_written_with_a_fraction_of_0() {
+    let app = start_with_draft().await;
+    let fields = json!({
+        "vaccineIds": [2.0], "slotMinutes": 30.0, "heldBackPercent": 5.0,
+        "sites": [{"siteId": 1.0, "capacity": 7.0}],
+    });
+    let created = app.request("POST /campaigns", far_campaign(fields).to_string()).await;
+    assert_eq!(created.status, 201, "{}", created.body());
+    let campaign = created.json();
+    assert_eq!((&campaign["vaccineIds"], &campaign["slotMinutes"]), (&json!([2]), &json!(30)));
+    assert_eq!(campaign["sites"], json!([{"siteId": 1, "capacity": 7}]));
 }
 
 #[tokio::test]

@@ -43,6 +43,16 @@ async fn every_row_has_a_result_and_a_dry_run_writes_nothing() {
     assert_eq!((&site["address"]["city"], &site["phone"]), (&json!("Busan"), &json!("+82 2 123")));
 }
 
+#[tokio::test]
+async fn a_latitude_beyond_a_pole_is_named_by_its_column() {
+    let app = start();
+    let file = format!("{HEADER},latitude,longitude\n{OTHER},90.1,127\n{OTHER},-90,127\n");
+    let done = import(&app, "", &file).await;
+    assert_snapshot!(done.body(), @r#"
+    {"dryRun":false,"rows":[{"line":2,"result":"error","field":"latitude","reason":"must be from -90 to 90"},{"line":3,"result":"created","siteId":1}]}
+    "#);
+}
+
 /// It takes several commits; a row may be about a site that one of them has created.
 #[tokio::test]
 async fn a_long_file_is_imported_as_its_dry_run_said() {
@@ -109,4 +119,10 @@ async fn an_export_is_imported_again_and_changes_nothing() {
     assert_eq!(app.request("GET /sites", "").await.body(), before.body());
     let rest = app.request("GET /sites/export?after=1", "").await;
     assert_eq!(rest.body().lines().count(), 2, "a header and one site");
+    let wrong = ["-1", "x", "", "9223372036854775808"];
+    for after in wrong {
+        let refused = app.request(&format!("GET /sites/export?after={after}"), "").await;
+        let expected = "422 invalid-field; after: must be the number of a site";
+        assert_eq!(refused.in_short(), expected, "{after}");
+    }
 }

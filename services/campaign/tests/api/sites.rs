@@ -49,6 +49,9 @@ async fn a_wrong_body_is_refused_with_its_field() {
                 &body(json!({"openingHours": [{"day": "MON", "from": "9", "to": "10:00"}]})),
             ),
             ("POST /sites", &body(json!({"position": {"latitude": "north", "longitude": 1}}))),
+            ("POST /sites", &body(json!({"position": {"latitude": 90.000_000_1, "longitude": 1}}))),
+            ("POST /sites", &body(json!({"position": null}))),
+            ("POST /sites", &body(json!({"name": {"ko": "x", "en": null}}))),
             ("POST /sites", &body(identified.clone())),
             ("POST /sites", &body(identified)),
         ])
@@ -59,6 +62,9 @@ async fn a_wrong_body_is_refused_with_its_field() {
     POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"name":{"ko":"강남구 보건소"},"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"phone":"+82 2 123 4567","timeZone":"Seoul"}: 422 invalid-field; timeZone: must be the IANA name of a time zone, as Asia/Seoul
     POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"name":{"ko":"강남구 보건소"},"openingHours":[{"day":"MON","from":"9","to":"10:00"}],"phone":"+82 2 123 4567","timeZone":"Asia/Seoul"}: 422 invalid-field; openingHours[0].from: invalid value: string "9", expected a time from 00:00 to 24:00 at line 1 column 142
     POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"name":{"ko":"강남구 보건소"},"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"phone":"+82 2 123 4567","position":{"latitude":"north","longitude":1},"timeZone":"Asia/Seoul"}: 422 invalid-field; position.latitude: invalid type: string "north", expected f64 at line 1 column 217
+    POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"name":{"ko":"강남구 보건소"},"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"phone":"+82 2 123 4567","position":{"latitude":90.0000001,"longitude":1},"timeZone":"Asia/Seoul"}: 422 invalid-field; position.latitude: invalid value: floating point `90.0000001`, expected degrees from -90 to 90 at line 1 column 220
+    POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"name":{"ko":"강남구 보건소"},"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"phone":"+82 2 123 4567","position":null,"timeZone":"Asia/Seoul"}: 422 invalid-field; position: invalid type: null, expected struct GeoPosition at line 1 column 202
+    POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"name":{"en":null,"ko":"x"},"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"phone":"+82 2 123 4567","timeZone":"Asia/Seoul"}: 422 invalid-field; name.en: invalid type: null, expected a string at line 1 column 84
     POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"identifiers":[{"system":"hira","value":"7"}],"name":{"ko":"강남구 보건소"},"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"phone":"+82 2 123 4567","timeZone":"Asia/Seoul"}: 201 {"siteId":1,"name":{"ko":"강남구 보건소"},"address":{"line":"1 Teheran-ro","city":"Seoul","region":"KR-11"},"phone":"+82 2 123 4567","timeZone":"Asia/Seoul","identifiers":[{"system":"hira","value":"7"}],"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"exceptions":[],"_links":{"self":{"href":"http://campaign.test/sites/1"},"site":{"href":"http://campaign.test/sites/1"}}}
     POST /sites {"address":{"city":"Seoul","line":"1 Teheran-ro","region":"KR-11"},"identifiers":[{"system":"hira","value":"7"}],"name":{"ko":"강남구 보건소"},"openingHours":[{"day":"TUE","from":"09:00","to":"10:00"}],"phone":"+82 2 123 4567","timeZone":"Asia/Seoul"}: 409 identifier-taken; site 1 has the identifier 7 of hira
     "#);
@@ -125,6 +131,10 @@ async fn a_site_that_closes_for_a_day_has_no_places_in_the_next_response() {
             ("PUT /sites/1/exceptions/2999-01-32", r#"{"hours":[]}"#),
             ("PUT /sites/1/exceptions/1999-01-01", r#"{"hours":[]}"#),
             ("PUT /sites/2/exceptions/2999-01-01", r#"{"hours":[]}"#),
+            ("PUT /sites/-1/exceptions/2999-01-01", r#"{"hours":[]}"#),
+            ("DELETE /sites/1/exceptions/2999-01-32", ""),
+            ("DELETE /sites/1/exceptions/1999-01-01", ""),
+            (exception, r#"{"hours":[],"note":null}"#),
             (exception, r#"{"hours":[{"from":"10:00","to":"10:00"}]}"#),
             (exception, "{}"),
         ])
@@ -133,6 +143,10 @@ async fn a_site_that_closes_for_a_day_has_no_places_in_the_next_response() {
     PUT /sites/1/exceptions/2999-01-32 {"hours":[]}: 404 not-found; nothing at /sites/1/exceptions/2999-01-32
     PUT /sites/1/exceptions/1999-01-01 {"hours":[]}: 422 invalid-field; date: must be from 2000-01-01 to 2999-12-31
     PUT /sites/2/exceptions/2999-01-01 {"hours":[]}: 404 no-such-site; there is no such site
+    PUT /sites/-1/exceptions/2999-01-01 {"hours":[]}: 404 not-found; nothing at /sites/-1/exceptions/2999-01-01
+    DELETE /sites/1/exceptions/2999-01-32: 404 not-found; nothing at /sites/1/exceptions/2999-01-32
+    DELETE /sites/1/exceptions/1999-01-01: 422 invalid-field; date: must be from 2000-01-01 to 2999-12-31
+    PUT /sites/1/exceptions/2999-01-01 {"hours":[],"note":null}: 422 invalid-field; note: invalid type: null, expected a string at line 1 column 23
     PUT /sites/1/exceptions/2999-01-01 {"hours":[{"from":"10:00","to":"10:00"}]}: 422 invalid-field; hours[0].to: must be after from
     PUT /sites/1/exceptions/2999-01-01 {}: 422 invalid-field; hours: missing field `hours` at line 1 column 2
     "#);

@@ -31,9 +31,9 @@ fn a_wrong_field_of_a_site_is_named() {
             json!({"name": {"ko": "x", "en": ""}}),
             json!({"address": {"line": "1", "city": "Seoul", "region": "Seoul"}}),
             json!({"phone": "call us"}),
+            json!({"phone": "(+) -"}),
             json!({"timeZone": "Asia/Soul"}),
             json!({"timeZone": "asia/seoul"}),
-            json!({"position": {"latitude": 91.0, "longitude": 0.0}}),
             json!({"openingHours": [{"day": "MON", "from": "09:00", "to": "09:00"}]}),
             json!({"openingHours": overlapping}),
             json!({"exceptions": twice}),
@@ -46,9 +46,9 @@ fn a_wrong_field_of_a_site_is_named() {
     {"name":{"en":"","ko":"x"}}: name.en: must be 1 to 100 characters, none of them control characters
     {"address":{"city":"Seoul","line":"1","region":"Seoul"}}: address.region: must be of ISO 3166-2, as KR-11
     {"phone":"call us"}: phone: must be 3 to 32 digits, spaces, or one of +-()
+    {"phone":"(+) -"}: phone: must be 3 to 32 digits, spaces, or one of +-()
     {"timeZone":"Asia/Soul"}: timeZone: must be the IANA name of a time zone, as Asia/Seoul
     {"timeZone":"asia/seoul"}: timeZone: must be the IANA name of a time zone, as Asia/Seoul
-    {"position":{"latitude":91.0,"longitude":0.0}}: position.latitude: must be from -90 to 90
     {"openingHours":[{"day":"MON","from":"09:00","to":"09:00"}]}: openingHours[0].to: must be after from
     {"openingHours":[{"day":"MON","from":"09:00","to":"12:00"},{"day":"MON","from":"11:59","to":"13:00"}]}: openingHours: must not overlap
     {"exceptions":[{"date":"2026-12-25","hours":[]},{"date":"2026-12-25","hours":[]}]}: exceptions: must not have the same date twice
@@ -77,6 +77,9 @@ fn a_wrong_field_of_a_campaign_is_named() {
             json!({"heldBackPercent": 91}),
             json!({"bookingsPerPerson": 0}),
             json!({"bookFrom": "2026-11-02T00:00:00Z", "bookUntil": "2026-11-01T00:00:00Z"}),
+            json!({"bookFrom": "1999-12-31T23:59:59Z"}),
+            json!({"bookUntil": "3000-01-01T08:59:59+09:00"}),
+            json!({"bookUntil": "3000-01-01T00:00:00Z"}),
             json!({"sites": [{"siteId": 1}, {"siteId": 1}]}),
             json!({"sites": [{"siteId": 0}]}),
             json!({"sites": [{"siteId": 1, "capacity": 0}]}),
@@ -94,6 +97,9 @@ fn a_wrong_field_of_a_campaign_is_named() {
     {"heldBackPercent":91}: heldBackPercent: must be from 0 to 90
     {"bookingsPerPerson":0}: bookingsPerPerson: must be from 1 to 10
     {"bookFrom":"2026-11-02T00:00:00Z","bookUntil":"2026-11-01T00:00:00Z"}: bookUntil: must be after bookFrom
+    {"bookFrom":"1999-12-31T23:59:59Z"}: bookFrom: must be from 2000-01-01 to 2999-12-31
+    {"bookUntil":"3000-01-01T08:59:59+09:00"}: accepted
+    {"bookUntil":"3000-01-01T00:00:00Z"}: bookUntil: must be from 2000-01-01 to 2999-12-31
     {"sites":[{"siteId":1},{"siteId":1}]}: sites: must not have the same site twice
     {"sites":[{"siteId":0}]}: sites[0].siteId: must be a number from 1
     {"sites":[{"capacity":0,"siteId":1}]}: sites[0].capacity: must be from 1 to 10000
