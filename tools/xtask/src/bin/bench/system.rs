@@ -17,6 +17,9 @@ use crate::machine;
 const ECHO: ServiceProcess = ServiceProcess::new("echo", 0);
 const ECHO_SERVICES: ServiceList = &[("echo", 8090)];
 
+/// The services that are asked while bookings are measured; an earlier build may lack others.
+const ASKED: [&str; 4] = ["vaccine", "booking", "injection", "mypage"];
+
 /// What cargo builds.
 pub(crate) const PROGRAM: [&str; 2] = ["anticorona", "--bins"];
 pub(crate) const ECHO_PROGRAM: [&str; 3] = ["platform-service", "--example", "echo"];
@@ -51,13 +54,16 @@ fn program(name: &str) -> Result<PathBuf, DrillError> {
 impl TestSystem {
     /// All services in one process, on SQLite.
     pub(crate) async fn serve() -> Result<Self, DrillError> {
-        Self::serve_by(program("anticorona")?).await
+        let environment = environment(program("anticorona")?)?;
+        Self::start(environment, &[ServiceProcess::ALL], ServiceProcess::booking(0)).await
     }
 
-    /// The same by another program, such as an earlier build.
-    pub(crate) async fn serve_by(program: PathBuf) -> Result<Self, DrillError> {
-        let all = [ServiceProcess::ALL];
-        Self::start(environment(program)?, &all, ServiceProcess::booking(0)).await
+    /// The same by an earlier build.
+    pub(crate) async fn serve_by(earlier: PathBuf) -> Result<Self, DrillError> {
+        let asked = service_list()?.iter().filter(|(name, _)| ASKED.contains(name)).copied();
+        let environment = TestEnvironment::new(earlier, asked.collect::<Vec<_>>().leak());
+        let environment = environment.with_setting("RUST_LOG", "warn");
+        Self::start(environment, &[ServiceProcess::ALL], ServiceProcess::booking(0)).await
     }
 
     /// One process per service, all on one PostgreSQL. Events are published over HTTP, as by `serve`.
