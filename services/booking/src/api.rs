@@ -197,11 +197,10 @@ async fn replace(
     protocol: Protocol,
     origin: Origin,
     id: Id<i64>,
-    if_match: IfMatch,
-    deadline: RequestDeadline,
+    conditions: (IfMatch, RequestDeadline),
     body: Json<BookingChange>,
 ) -> Result<Response, Problem> {
-    update(protocol, origin, id, if_match, deadline, body).await
+    update(protocol, origin, id, conditions, body).await
 }
 
 /// Moves a booking to another slot, or cancels it
@@ -229,8 +228,7 @@ async fn update(
     State(protocol): Protocol,
     origin: Origin,
     Id(id): Id<i64>,
-    if_match: IfMatch,
-    RequestDeadline(deadline): RequestDeadline,
+    (if_match, RequestDeadline(deadline)): (IfMatch, RequestDeadline),
     Json(body): Json<BookingChange>,
 ) -> Result<Response, Problem> {
     let known = protocol.queries.record(BookingId(id)).await?.ok_or(BookingError::NoSuchBooking)?;

@@ -284,8 +284,9 @@ impl Reply {
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             // The other reservations of a booking that was moved have changed.
-            Self::Moved(_) => None,
-            Self::Registered(..) | Self::SlotsPlanned | Self::CampaignChanged => None,
+            Self::Moved(_) | Self::Registered(..) | Self::SlotsPlanned | Self::CampaignChanged => {
+                None
+            }
             Self::Changed(reply) => reply.as_ref().err().copied(),
             Self::Held(reply) => reply.as_ref().err().copied(),
             Self::LotReceived(reply) | Self::LotChanged(reply) => reply.as_ref().err().copied(),
