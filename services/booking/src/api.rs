@@ -232,7 +232,7 @@ async fn update(
     Json(body): Json<BookingChange>,
 ) -> Result<Response, Problem> {
     let known = protocol.queries.record(BookingId(id)).await?.ok_or(BookingError::NoSuchBooking)?;
-    let requested = change::parse(&body, &known.booking)?;
+    let requested = change::parse(&body, slot(body.slot_id)?, &known.booking)?;
     if_match.check(&known.booking)?;
     let booking = match (requested, known.booking.status) {
         (RequestedChange::Cancel, _) => protocol.cancel(known.booking.booking_id).await?,
@@ -279,7 +279,7 @@ fn parse(
     deadline: Instant,
 ) -> Result<BookingRequest, Problem> {
     let vaccine = VaccineId(number("vaccineId", body.vaccine_id, 1)?);
-    let slot = body.slot_id.map(|slot| number("slotId", Some(slot), 1)).transpose()?.map(SlotId);
+    let slot = slot(body.slot_id)?;
     let user = UserId(number("userId", body.user_id, 0)?);
     let key = headers.key.map(|key| IdempotencyKey {
         key,
@@ -288,6 +288,10 @@ fn parse(
     });
     let choice = Choice { vaccine, slot };
     Ok(BookingRequest { choice, user, key, attempt: headers.attempt, deadline })
+}
+
+fn slot(value: Option<Whole>) -> Result<Option<SlotId>, Problem> {
+    value.map(|slot| number("slotId", Some(slot), 1).map(SlotId)).transpose()
 }
 
 fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Problem> {

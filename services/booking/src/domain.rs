@@ -12,8 +12,8 @@
 //! cancelled. The first command decides: a `create` with an attempt or a dose that was aborted is refused, so the
 //! dose that was released cannot be booked any more. `resolve` keeps the booking of a dose, if there is one; `abort`
 //! cancels it.
-//! `move` exchanges the dose of a booking for one with a place of another slot. The former dose cannot be booked any more;
-//! but whoever was vaccinated with it had that booking.
+//! `move` exchanges the dose of a booking for one with a place of another slot. The former dose cannot be booked any more,
+//! but it may have been used for that booking.
 //! The decisions about queued requests are in [`tickets`].
 
 use jiff::Timestamp;

@@ -355,7 +355,7 @@ impl BookingProtocol {
         }
     }
 
-    /// Submits a command that uses this dose; the dose comes back with the reply. If there is none, or the request is
+    /// Submits a command that uses this dose, and returns the dose with the reply. If there is none, or the request is
     /// dropped, the dose is spent where it may be used, and resolved as it is, or aborted if the response was due and no
     /// other request continues.
     async fn submit_with<C: CommandOf<Bookings>>(

@@ -19,8 +19,8 @@ use self::{
 };
 use crate::{
     domain::{
-        Abort, Abortable, AttemptId, Bookings, Command, CompleteBooking, CreateBooking, Fence,
-        MoveBooking, Record, Reply, ResolveHold, decide,
+        Abort, Abortable, AttemptId, BookingFence, Bookings, Command, CompleteBooking,
+        CreateBooking, MoveBooking, Record, Reply, ResolveHold, decide,
         tickets::{Answer, QueuedTicket, ServeTicket, WAITING_PER_USER_MAX, attempt_of, ticket_of},
     },
     events,
@@ -298,7 +298,7 @@ fn save_bookings(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
 
 /// What can never become a booking stays so, and no row is ever updated.
 fn save_aborted(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
-    let rows = bookings.aborted.changes().map(|(id, Fence { at, former }, _)| {
+    let rows = bookings.aborted.changes().map(|(id, BookingFence { at, former }, _)| {
         let [slot, site, starts_at] = slot_values(former.and_then(|former| former.slot));
         let booking = former.map(|former| former.booking.0);
         [(*id).into(), (*at).into(), booking.into(), slot, site, starts_at]

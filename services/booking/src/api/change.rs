@@ -7,8 +7,6 @@ use contracts::{
 };
 use platform_rest::problem::Problem;
 
-use super::number;
-
 /// What is requested of a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestedChange {
@@ -20,12 +18,15 @@ pub(super) enum RequestedChange {
     Cancel,
 }
 
-/// What the body requests. `BOOCKED` is how clients of the reference spell it.
-pub(super) fn parse(body: &BookingChange, booking: &Booking) -> Result<RequestedChange, Problem> {
-    let slot = body.slot_id.map(|slot| number("slotId", Some(slot), 1)).transpose()?;
+/// What the body requests; the slot is the one that it names. `BOOCKED` is how clients of the reference spell it.
+pub(super) fn parse(
+    body: &BookingChange,
+    slot: Option<SlotId>,
+    booking: &Booking,
+) -> Result<RequestedChange, Problem> {
     let requested = match (body.status.as_deref(), slot) {
         (Some("BOOKING_CANCELLED"), _) => RequestedChange::Cancel,
-        (Some("BOOKED" | "BOOCKED") | None, Some(slot)) => RequestedChange::Move(SlotId(slot)),
+        (Some("BOOKED" | "BOOCKED") | None, Some(slot)) => RequestedChange::Move(slot),
         (Some("BOOKED" | "BOOCKED"), None) => RequestedChange::Stay,
         (Some(_), _) => {
             return Err(Problem::invalid("status", "must be BOOKED or BOOKING_CANCELLED"));

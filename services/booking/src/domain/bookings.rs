@@ -7,7 +7,7 @@ use contracts::{
 use jiff::Timestamp;
 
 use super::{
-    records::{Abortable, BookingAttempt, Bookings, Fence, HeldDose, Record},
+    records::{Abortable, BookingAttempt, BookingFence, Bookings, HeldDose, Record},
     tickets::ticket_of,
 };
 
@@ -251,7 +251,7 @@ impl Bookings {
     /// Once is enough.
     pub(super) fn fence(&mut self, what: Abortable, at: Timestamp) {
         if !self.is_aborted(what) {
-            self.aborted.insert(what.id(), Fence { at, former: None });
+            self.aborted.insert(what.id(), BookingFence { at, former: None });
         }
     }
 }

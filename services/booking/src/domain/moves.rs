@@ -1,8 +1,8 @@
 //! The decisions about moving a booking to another slot.
 //!
 //! The booking gets a dose that is held with a place of the new slot, and the one that it had is fenced: both in one
-//! decision. Whoever was vaccinated with a dose that their booking had before, since the desk did not know of the move
-//! yet, completes the booking with that dose: the move is undone.
+//! decision. If the former dose was used, since the desk did not know of the move yet, the booking is completed with that
+//! dose: the move is undone.
 
 use contracts::{
     booking::BookingStatus,
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{
     bookings::CompleteReply,
-    records::{Abortable, Bookings, Fence, FormerDose, HeldDose, Record},
+    records::{Abortable, BookingFence, Bookings, FormerDose, HeldDose, Record},
 };
 
 /// How often a booking may be moved; once more is refused with [`MoveReply::TooOften`].
@@ -109,7 +109,7 @@ impl Bookings {
         at: Timestamp,
     ) -> Record {
         let former = FormerDose { booking, slot: record.booking.slot };
-        self.aborted.insert(record.reservation.0, Fence { at, former: Some(former) });
+        self.aborted.insert(record.reservation.0, BookingFence { at, former: Some(former) });
         self.of_dose.remove(&record.reservation);
         record.previous.push(record.reservation);
         (record.reservation, record.booking.slot) = (reservation, slot);

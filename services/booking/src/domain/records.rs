@@ -145,7 +145,7 @@ impl Abortable {
 
 /// Why something can never become a booking: it was aborted, or a booking had this dose before it was moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fence {
+pub struct BookingFence {
     /// Since when.
     pub at: Timestamp,
     /// Of which booking it is a former dose.
@@ -201,7 +201,7 @@ pub struct Bookings {
     /// The bookings of doses.
     pub of_dose: BTreeMap<ReservationId, BookingId>,
     /// The fence: ids of [`Abortable`]s that can never become a booking.
-    pub aborted: ChangeSet<Uuid, Fence>,
+    pub aborted: ChangeSet<Uuid, BookingFence>,
     /// The highest booking id ever given.
     pub last_booking: i64,
     /// Tickets by id.

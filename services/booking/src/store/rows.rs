@@ -7,7 +7,7 @@ use contracts::{
 use platform_store::{Row, SqlError, Value};
 use uuid::Uuid;
 
-use crate::domain::{AttemptId, Fence, Fingerprint, FormerDose, Record};
+use crate::domain::{AttemptId, BookingFence, Fingerprint, FormerDose, Record};
 
 /// Reads a booking, with the columns in the order of the statements.
 pub(super) fn record(row: &Row<'_>) -> Result<Record, SqlError> {
@@ -52,10 +52,13 @@ pub(super) fn previous_text(Record { previous, .. }: &Record) -> String {
 }
 
 /// Reads why something can never become a booking.
-pub(super) fn fence(row: &Row<'_>) -> Result<Fence, SqlError> {
+pub(super) fn fence(row: &Row<'_>) -> Result<BookingFence, SqlError> {
     let slot = booked_slot(row, [3, 4, 5])?;
     let booking = row.int_or_null(2)?.map(BookingId);
-    Ok(Fence { at: row.time(1)?, former: booking.map(|booking| FormerDose { booking, slot }) })
+    Ok(BookingFence {
+        at: row.time(1)?,
+        former: booking.map(|booking| FormerDose { booking, slot }),
+    })
 }
 
 fn status(code: i64) -> Option<BookingStatus> {

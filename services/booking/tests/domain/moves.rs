@@ -115,7 +115,7 @@ fn a_moved_booking_is_cancelled_with_the_dose_that_it_has() {
 }
 
 #[test]
-fn whoever_was_vaccinated_with_the_dose_from_before_the_move_completes_the_booking_with_it() {
+fn a_dose_that_was_used_although_its_booking_was_moved_completes_the_booking() {
     let crossed = [create_first(), moves(1, 1, 4), moves(1, 4, 5), complete(1), complete(1)];
     let record = completed(moved(&[1, 4, 5, 1]));
     assert_eq!(record.booking.slot, None, "it is where they were");
