@@ -14,6 +14,11 @@ SLOT_DAYS_MAX = 31
 # Days of a campaign.
 CAMPAIGN_DAYS_MAX = 92
 
+# Of an injection only a completion has these.
+RECORD = ["lotNumber", "bodySite", "doseNumber", "performer", "occurredAt"]
+
+SHEET_COLUMNS = ["rowId", "injectionId", *RECORD]
+
 # The site that the test creates.
 SITE = 1
 
@@ -75,6 +80,15 @@ def before_call(context, case, kwargs):
         case.body["hours"] = apart(case.body["hours"])
     elif operation in ("POST /campaigns", "PUT /campaigns/{id}"):
         repair_campaign(case.body)
+    elif operation == "POST /lots/{id}/changes":
+        repair_lot_change(case.body)
+    elif operation in ("PATCH /injections/{id}", "PUT /injections/{id}"):
+        repair_injection(case.body)
+    elif operation in ("GET /injections/search/findBySite", "GET /injections/sheet"):
+        first = datetime.datetime.fromisoformat(case.query["from"])
+        case.query["to"] = (first + datetime.timedelta(hours=1)).isoformat()
+    elif operation == "POST /injections/sheet":
+        case.body = sheet(case.body)
 
 
 def repair_site(site):
@@ -98,6 +112,30 @@ def repair_campaign(campaign):
         first, last = map(datetime.datetime.fromisoformat, instants)
         if first >= last:
             del campaign["bookUntil"]
+
+
+def repair_lot_change(change):
+    if change["kind"] != "TRANSFERRED":
+        change.pop("toSiteId", None)
+    else:
+        change.setdefault("toSiteId", SITE)
+
+
+def repair_injection(injection):
+    injection.pop("occurredAt", None)
+    if injection["status"] != "INJECTION_COMPLETED":
+        for field in RECORD:
+            injection.pop(field, None)
+
+
+def sheet(table):
+    """The cells of a table under the columns of a sheet."""
+    _, *rows = csv.reader(io.StringIO(table.decode(), newline=""))
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+    columns = len(SHEET_COLUMNS)
+    writer.writerows([SHEET_COLUMNS, *((row + [""] * columns)[:columns] for row in rows)])
+    return file.getvalue().encode()
 
 
 def end_within(period, days_max):

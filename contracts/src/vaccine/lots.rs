@@ -150,7 +150,9 @@ pub struct Lot {
     pub wasted: i64,
     /// Doses that other sites got.
     pub transferred: i64,
-    /// What happened to it, oldest first; not in lists.
+    /// How often it was changed, without injections.
+    pub change_count: i64,
+    /// What happened to it last, oldest first; not in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<LotChange>,
 }

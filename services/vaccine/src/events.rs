@@ -83,6 +83,7 @@ pub(crate) fn lot(id: LotId, record: &LotRecord) -> Lot {
         used: record.used,
         wasted: record.wasted,
         transferred: record.transferred,
+        change_count: record.changes,
         changes: Vec::new(),
     }
 }

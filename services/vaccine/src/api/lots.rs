@@ -171,17 +171,18 @@ pub(super) async fn change(
     if_match: IfMatch,
     Json(body): Json<LotChangeBody>,
 ) -> Result<Response, Problem> {
-    let expected = if_match.expected(find(&stock, LotId(id)), etag::of).await?;
-    let change = ChangeLot {
+    let mut change = ChangeLot {
         lot: LotId(id),
         kind: body.kind,
         doses: doses(body.doses)?,
         to: target(&body)?,
         overcommit: body.overcommit,
-        expected: expected.map(|known| known.changes.len()).and_then(|n| i64::try_from(n).ok()),
+        expected: None,
         by: accountability(body.reason, body.actor)?,
         at: clock::now(),
     };
+    let expected = if_match.expected(find(&stock, LotId(id)), etag::of).await?;
+    change.expected = expected.map(|known| known.change_count);
     stock.submit(change).await?.map_err(problem)?;
     stock.refusals_expire().await;
     Ok(LOTS.ok(&origin, id, find(&stock, LotId(id)).await?))
