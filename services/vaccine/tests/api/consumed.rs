@@ -27,6 +27,15 @@ fn cancelled(sequence: u64, reservation: &str) -> Value {
     event(NORTH, sequence, "BookingCancelled", &data)
 }
 
+/// The booking of the one reservation has another one.
+fn moved(sequence: u64, from: &str, to: &str) -> Value {
+    let data = json!({
+        "reservationId": to, "previousReservationIds": [from], "bookingId": 1, "vaccineId": 1,
+        "vcName": "FIZER", "userId": 5, "status": "BOOKED",
+    });
+    event(NORTH, sequence, "BookingMoved", &data)
+}
+
 fn aborted(sequence: u64, reservation: &str) -> Value {
     event(NORTH, sequence, "ReservationAborted", &json!({"reservationId": reservation}))
 }
@@ -56,6 +65,24 @@ async fn a_batch_of_events_is_consumed_to_its_end() {
     GET /events/offset?source=00000000-0000-0000-0000-000000000002: 200 {"sequence":0}
     "#);
     assert_eq!(app.taken().await, 1);
+}
+
+#[tokio::test]
+async fn a_moved_booking_has_its_new_reservation_and_nothing_once_it_is_cancelled() {
+    let app = VaccineApp::with_doses(2).await;
+    let state = async |id: &str| {
+        let path = format!("GET /vaccines/1/reservations/{id}");
+        app.request(&path, "").await.json()["state"].clone()
+    };
+    app.publish(&[booked(1, ANA), moved(2, ANA, BO)]).await;
+    assert_eq!([state(ANA).await, state(BO).await], ["released", "booked"]);
+    assert_eq!(app.taken().await, 1);
+    // As in a snapshot to a ledger that missed all of it.
+    let mut cancelled = cancelled(3, BO);
+    cancelled["data"]["previousReservationIds"] = json!([ANA]);
+    app.publish(&[cancelled]).await;
+    assert_eq!([state(ANA).await, state(BO).await], ["released", "released"]);
+    assert_eq!(app.taken().await, 0);
 }
 
 #[tokio::test]
