@@ -46,9 +46,12 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine";
 
 /// The services behind the edge, with their committed documents.
 static SERVICES: [&Service; 5] = [
-    &service("vaccine", &[collection("vaccines")], &[], || {
-        document(include_str!(document_path!("vaccine")))
-    }),
+    &service(
+        "vaccine",
+        &[collection("vaccines"), collection("lots")],
+        &["/lots/{id}/changes", "/stocks/{siteId}/{vaccineId}"],
+        || document(include_str!(document_path!("vaccine"))),
+    ),
     &service("booking", &[collection("bookings")], &["/tickets/{id}"], || {
         document(include_str!(document_path!("booking")))
     }),
@@ -518,10 +521,10 @@ async fn the_index_links_to_every_collection() {
     HTTP/1.1 200 OK
     content-type: application/hal+json
     vary: accept, x-forwarded-proto
-    content-length: 694
+    content-length: 768
     connection: close
 
-    {"_links":{"bookings":{"href":"http://edge.test/bookings{?page,size,sort}","templated":true},"campaigns":{"href":"http://edge.test/campaigns{?page,size,sort}","templated":true},"cancellations":{"href":"http://edge.test/cancellations{?page,size,sort}","templated":true},"injections":{"href":"http://edge.test/injections{?page,size,sort}","templated":true},"mypages":{"href":"http://edge.test/mypages{?page,size,sort}","templated":true},"profile":{"href":"http://edge.test/profile"},"service-doc":{"href":"http://edge.test/swagger-ui/"},"sites":{"href":"http://edge.test/sites{?page,size,sort}","templated":true},"vaccines":{"href":"http://edge.test/vaccines{?page,size,sort}","templated":true}}}
+    {"_links":{"bookings":{"href":"http://edge.test/bookings{?page,size,sort}","templated":true},"campaigns":{"href":"http://edge.test/campaigns{?page,size,sort}","templated":true},"cancellations":{"href":"http://edge.test/cancellations{?page,size,sort}","templated":true},"injections":{"href":"http://edge.test/injections{?page,size,sort}","templated":true},"lots":{"href":"http://edge.test/lots{?page,size,sort}","templated":true},"mypages":{"href":"http://edge.test/mypages{?page,size,sort}","templated":true},"profile":{"href":"http://edge.test/profile"},"service-doc":{"href":"http://edge.test/swagger-ui/"},"sites":{"href":"http://edge.test/sites{?page,size,sort}","templated":true},"vaccines":{"href":"http://edge.test/vaccines{?page,size,sort}","templated":true}}}
     "#);
     edge.assert_nothing_was_forwarded();
 }
