@@ -142,7 +142,7 @@ impl Doses {
     }
 }
 
-/// The number of a lot: 1 to [`LOT_NUMBER_MAX`] letters, digits and `.-_/ `; in capitals, no space around it.
+/// The number of a lot: 1 to 32 letters, digits and `.-_/ `; in capitals, no space around it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LotNumber(Arc<str>);
 
