@@ -8,7 +8,7 @@
 //! aborted, and the event of that releases it. The dose of an attempt whose request timed out is aborted too: a
 //! booking whose citizen got a 503 would take it from another citizen.
 //! Doses whose process died are resolved by [`crate::resolver`].
-//! A booking is moved in the same two steps: [`moves`].
+//! A booking is moved in the same two steps: `moves.rs`.
 
 use std::{
     sync::Arc,
