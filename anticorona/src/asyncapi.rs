@@ -9,8 +9,8 @@ use std::{
 use contracts::{
     campaign::{Campaign, SlotDays},
     event::{
-        BATCH_MEDIA_TYPE, BookingChanged, EVENTS_MAX, InjectionCompleted, ReservationAborted,
-        SNAPSHOT_END, StockChanged, full_type,
+        BATCH_MEDIA_TYPE, BookingChanged, EVENTS_MAX, InjectionCompleted, PublishedSite,
+        ReservationAborted, SNAPSHOT_END, StockChanged, full_type,
     },
     vaccine::Vaccine,
 };
@@ -32,7 +32,7 @@ struct EventType {
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-const EVENT_TYPES: [EventType; 10] = [
+const EVENT_TYPES: [EventType; 11] = [
     EventType {
         publisher: "booking",
         name: "Booked",
@@ -62,6 +62,12 @@ const EVENT_TYPES: [EventType; 10] = [
         name: "CampaignChanged",
         summary: "A campaign was created or changed, or has another status.",
         payload: schema::<Campaign>,
+    },
+    EventType {
+        publisher: "campaign",
+        name: "SiteChanged",
+        summary: "A site was created, or has another name, address, phone, time zone, position or accessibility.",
+        payload: schema::<PublishedSite>,
     },
     EventType {
         publisher: "campaign",

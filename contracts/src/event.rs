@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use crate::{
     booking::Booking,
-    campaign::{Campaign, SlotDays},
-    ids::{ReservationId, StoreId},
+    campaign::{Campaign, SitePlace, SlotDays},
+    ids::{ReservationId, SiteId, StoreId},
     injection::Injection,
     vaccine::Vaccine,
 };
@@ -163,6 +163,8 @@ domain_events! {
     CampaignChanged(Campaign),
     /// The slots of days were planned, or planned differently.
     SlotsPlanned(SlotDays),
+    /// A site was created, or is another place for those who have to find it: not with its opening hours.
+    SiteChanged(PublishedSite),
 }
 
 /// What stands before the name of an event type, and after it: the version of its payload.
@@ -234,6 +236,18 @@ pub struct InjectionCompleted {
     /// The injection.
     #[serde(flatten)]
     pub injection: Injection,
+}
+
+/// A site without its opening hours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedSite {
+    /// The site.
+    pub site_id: SiteId,
+    /// What its visitors have to know.
+    #[serde(flatten)]
+    #[schema(inline)]
+    pub place: SitePlace,
 }
 
 /// The response to a batch of events: the offset of this consumer.
@@ -318,7 +332,10 @@ mod tests {
     use super::*;
     use crate::{
         booking::BookingStatus,
-        campaign::{CampaignStatus, MinuteOfDay, Slot, SlotDay},
+        campaign::{
+            Address, CampaignStatus, GeoPosition, LocalizedName, Microdegrees, MinuteOfDay, Slot,
+            SlotDay,
+        },
         ids::{BookingId, CampaignId, InjectionId, SiteId, SlotId, UserId, VaccineId},
         injection::InjectionStatus,
     };
@@ -381,7 +398,20 @@ mod tests {
         }
     }
 
-    fn one_of_each() -> [DomainEvent; 10] {
+    fn published_site() -> PublishedSite {
+        let degrees = |degrees: f64| Microdegrees::from_degrees(degrees).unwrap();
+        let place = SitePlace {
+            name: LocalizedName { ko: "강남구 보건소".to_owned(), en: None },
+            address: Address { line: "1 Teheran-ro".to_owned(), ..Address::default() },
+            phone: "+82 2 123 4567".to_owned(),
+            time_zone: "Asia/Seoul".to_owned(),
+            position: Some(GeoPosition { latitude: degrees(37.5), longitude: degrees(127.0) }),
+            accessibility: Some("step-free".to_owned()),
+        };
+        PublishedSite { site_id: SiteId(1), place }
+    }
+
+    fn one_of_each() -> [DomainEvent; 11] {
         let reservation_id = ReservationId(uuid::Uuid::nil());
         let vaccine = Vaccine {
             vaccine_id: VaccineId(1),
@@ -417,6 +447,7 @@ mod tests {
             DomainEvent::Completed(completed),
             DomainEvent::CampaignChanged(campaign()),
             DomainEvent::SlotsPlanned(slot_days()),
+            DomainEvent::SiteChanged(published_site()),
         ]
     }
 

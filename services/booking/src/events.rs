@@ -108,6 +108,7 @@ impl EventHandler for Bookings {
             }
             DomainEvent::Registered(_)
             | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::SiteChanged(_)
             | DomainEvent::CampaignChanged(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)

@@ -26,7 +26,7 @@ pub use values::*;
 /// Decides one command; a refusal changes nothing.
 pub fn decide(campaigns: &mut Campaigns, command: &Command) -> Reply {
     match command {
-        Command::CreateSite(CreateSite(site)) => Reply::SiteCreated(campaigns.create_site(site)),
+        Command::CreateSite(create) => Reply::SiteCreated(campaigns.create_site(create)),
         Command::ChangeSite(change) => Reply::SiteChanged(campaigns.change_site(change)),
         Command::ChangeException(change) => {
             Reply::ExceptionChanged(campaigns.change_exception(change))

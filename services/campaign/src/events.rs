@@ -4,7 +4,7 @@ use contracts::{
     campaign::{
         Campaign, CampaignDetails, CampaignSite, CampaignStatus, Site, Slot, SlotDay, SlotDays,
     },
-    event::DomainEvent,
+    event::{DomainEvent, PublishedSite},
     ids::{CampaignId, SiteId},
 };
 use jiff::{Timestamp, tz::TimeZoneDatabase};
@@ -18,9 +18,18 @@ use crate::domain::{
     SlotDayRecord, start_of,
 };
 
-/// The event that other services learn a reply by. They learn nothing of drafts.
+/// The event that other services learn a reply by. They learn nothing of drafts, nor that a site was removed: one
+/// that has slots cannot be.
 pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
     match (command, reply) {
+        (Command::CreateSite(_), Reply::SiteCreated(Ok(changed)))
+        | (Command::ChangeSite(_), Reply::SiteChanged(Ok(changed)))
+        | (
+            Command::ImportSite(_),
+            Reply::SiteImported(Ok(
+                ImportedSite::Created(changed) | ImportedSite::Updated(changed),
+            )),
+        ) if changed.is_new_place => site_event(changed.id, &changed.record).map(Some),
         (Command::ChangeStatus(change), Reply::StatusChanged(Ok(changed))) => {
             changed_event(changed, change.change.at).map(Some)
         }
@@ -49,6 +58,12 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
             _,
         ) => Ok(None),
     }
+}
+
+/// A site, also in a snapshot.
+pub(crate) fn site_event(site_id: SiteId, record: &SiteRecord) -> serde_json::Result<Event> {
+    let site = PublishedSite { site_id, place: record.site.place() };
+    outbox_event(&DomainEvent::SiteChanged(site), record.place_since)
 }
 
 fn changed_event(changed: &ChangedCampaign, at: Timestamp) -> serde_json::Result<Event> {

@@ -7,8 +7,8 @@ use contracts::{
 use jiff::civil::Date;
 use platform_rest::hal::List;
 use platform_store::{
-    Aggregate, Event, Keyset, Migration, PageRange, PageRows, ReadError, ReadPool, SqlError, Tx,
-    keyset,
+    Aggregate, Event, Keyset, Migration, PageRange, PageRows, PageStart, ReadError, ReadPool,
+    SqlError, Tx, keyset,
 };
 
 use crate::{
@@ -36,11 +36,16 @@ const CAMPAIGNS_PAGE_MAX: u32 = 20;
 /// Changes of status of one campaign that are shown, the last ones.
 const CHANGES_SHOWN_MAX: i64 = 100;
 
-/// The key of a campaign in a snapshot is that much less than its number: campaigns come before the slots of days.
-const CAMPAIGN_KEY_OFFSET: i64 = 1 << 62;
+/// What is added to the number of a site for its key in a snapshot: sites come first.
+const SITE_KEYS: i64 = i64::MIN;
+
+/// What is added to the number of a campaign for its key in a snapshot: campaigns come before the slots of days, whose
+/// keys are their numbers.
+const CAMPAIGN_KEYS: i64 = i64::MIN / 2;
 
 /// All sites, by number.
-const SITES: Keyset = keyset!(SELECT "id, revision, details" FROM "sites" ORDER BY "id");
+const SITES: Keyset =
+    keyset!(SELECT "id, revision, place_since_ms, details" FROM "sites" ORDER BY "id");
 
 /// All campaigns, by number.
 const CAMPAIGNS: Keyset =
@@ -114,26 +119,48 @@ impl Aggregate for Campaigns {
         events::event(command, reply)
     }
 
-    /// Every campaign that is no draft, and then the slots of every day.
+    /// Every site, every campaign that is no draft, and the slots of every day.
     fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {
         let mut rows = Vec::new();
-        if after < 0 {
-            let after = after.saturating_add(CAMPAIGN_KEY_OFFSET).max(0);
-            let range = PageRange { start: platform_store::PageStart::After(after), size: limit };
-            let records = PUBLISHED.page(tx, &[], range, rows::campaign)?.items;
-            for (id, campaign) in with_sites(tx, records)? {
-                rows.push((id - CAMPAIGN_KEY_OFFSET, events::campaign_event(&campaign)?));
+        for events in [site_events, campaign_events, slot_events] {
+            let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+            if left > 0 {
+                rows.extend(events(tx, after, left)?);
             }
-        }
-        let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-        if left > 0 {
-            rows.extend(SLOT_DAYS.snapshot(tx, after.max(0), left, |row| {
-                let (key, day) = rows::slot_day(row)?;
-                Ok(events::slots_event([&events::slot_day(&key, &day)])?)
-            })?);
         }
         Ok(rows)
     }
+}
+
+type SnapshotRows = Vec<(i64, Event)>;
+
+fn site_events(tx: &Tx<'_>, after: i64, limit: u32) -> Result<SnapshotRows, SqlError> {
+    if after >= CAMPAIGN_KEYS {
+        return Ok(Vec::new());
+    }
+    let rows = SITES.snapshot(tx, after - SITE_KEYS, limit, |row| {
+        Ok(events::site_event(SiteId(row.int(0)?), &rows::site(row)?)?)
+    })?;
+    Ok(rows.into_iter().map(|(id, event)| (SITE_KEYS + id, event)).collect())
+}
+
+fn campaign_events(tx: &Tx<'_>, after: i64, limit: u32) -> Result<SnapshotRows, SqlError> {
+    if after >= 0 {
+        return Ok(Vec::new());
+    }
+    let start = PageStart::After(after.saturating_sub(CAMPAIGN_KEYS).max(0));
+    let range = PageRange { start, size: limit };
+    let records = PUBLISHED.page(tx, &[], range, rows::campaign)?.items;
+    let campaigns = with_sites(tx, records)?.into_iter();
+    let row = |(id, campaign)| Ok((CAMPAIGN_KEYS + id, events::campaign_event(&campaign)?));
+    campaigns.map(row).collect()
+}
+
+fn slot_events(tx: &Tx<'_>, after: i64, limit: u32) -> Result<SnapshotRows, SqlError> {
+    SLOT_DAYS.snapshot(tx, after.max(0), limit, |row| {
+        let (key, day) = rows::slot_day(row)?;
+        Ok(events::slots_event([&events::slot_day(&key, &day)])?)
+    })
 }
 
 /// Reads sites, campaigns and slots.

@@ -22,7 +22,8 @@ use serde_json::json;
 
 use CampaignStatus::{Closed, Draft, Open, Paused, Scheduled};
 use commands::{
-    change_campaign, change_exception, change_status, create_campaign, create_site, plan_site, site,
+    at, change_campaign, change_exception, change_site, change_status, create_campaign,
+    create_site, plan_site, site,
 };
 
 /// Decides one after the other.
@@ -128,7 +129,7 @@ fn a_day_that_is_over_is_not_planned_again() {
 fn a_change_of_the_site_or_of_the_campaign_is_planned_afterwards() {
     let mut campaigns = scheduled();
     let without_hours = site(json!({"openingHours": []}));
-    let change = ChangeSite { id: SiteId(1), site: without_hours, expected: Some(1) };
+    let change = ChangeSite { id: SiteId(1), site: without_hours, expected: Some(1), at: at() };
     decide(&mut campaigns, &Command::ChangeSite(change));
     let closed = planned(decide(&mut campaigns, &plan_site(1, 1)));
     assert_eq!(closed.days.len(), 2);
@@ -271,8 +272,7 @@ fn a_site_is_in_a_limited_number_of_campaigns_with_slots() {
 
 #[test]
 fn the_time_zone_of_a_site_with_slots_stays() {
-    let moved = site(json!({"timeZone": "Asia/Tokyo"}));
-    let change = Command::ChangeSite(ChangeSite { id: SiteId(1), site: moved, expected: None });
+    let change = change_site(1, json!({"timeZone": "Asia/Tokyo"}));
     let refused = Reply::SiteChanged(Err(Refusal::ZoneInUse(vec![CampaignId(1)])));
     assert_eq!(decide(&mut scheduled(), &change), refused);
     let (mut campaigns, _) = decided(&[create_site(json!({}))]);
@@ -280,10 +280,46 @@ fn the_time_zone_of_a_site_with_slots_stays() {
 }
 
 #[test]
+fn a_site_is_a_new_place_only_if_its_visitors_have_to_know() {
+    let (mut campaigns, _) = decided(&[create_site(json!({}))]);
+    let mut is_new_place = |change: &Command| match decide(&mut campaigns, change) {
+        Reply::SiteChanged(Ok(changed)) | Reply::ExceptionChanged(Ok(changed)) => {
+            changed.is_new_place
+        }
+        reply => panic!("{reply:?}"),
+    };
+    assert!(!is_new_place(&change_site(1, json!({}))), "the same");
+    assert!(!is_new_place(&change_site(1, json!({"openingHours": []}))));
+    assert!(!is_new_place(&change_exception(1, "2026-12-08", json!([]))));
+    for fields in [
+        json!({"name": {"ko": "서초구 보건소"}}),
+        json!({"address": {"line": "2 Teheran-ro", "city": "Seoul", "region": "KR-11"}}),
+        json!({"phone": "112"}),
+        json!({"timeZone": "Asia/Tokyo"}),
+        json!({"position": {"latitude": 37.5, "longitude": 127.0}}),
+        json!({"accessibility": "step-free"}),
+    ] {
+        assert!(is_new_place(&change_site(1, fields.clone())), "{fields}");
+    }
+}
+
+/// A clock that was set back makes no place older than the one before.
+#[test]
+fn a_new_place_is_never_older_than_the_one_before() {
+    let (mut campaigns, _) = decided(&[create_site(json!({}))]);
+    let earlier = at() - jiff::SignedDuration::from_hours(1);
+    let site = site(json!({"phone": "112"}));
+    let change = ChangeSite { id: SiteId(1), site, expected: None, at: earlier };
+    decide(&mut campaigns, &Command::ChangeSite(change));
+    let record = campaigns.sites.get(&SiteId(1)).unwrap();
+    assert_eq!((record.site.details().phone.as_str(), record.place_since), ("112", at()));
+}
+
+#[test]
 fn a_change_of_a_site_that_was_changed_meanwhile_is_refused() {
     let change = |expected| {
         let site = site(json!({"phone": "112"}));
-        Command::ChangeSite(ChangeSite { id: SiteId(1), site, expected: Some(expected) })
+        Command::ChangeSite(ChangeSite { id: SiteId(1), site, expected: Some(expected), at: at() })
     };
     let (mut campaigns, _) = decided(&[create_site(json!({}))]);
     assert!(matches!(decide(&mut campaigns, &change(1)), Reply::SiteChanged(Ok(_))));
@@ -296,15 +332,18 @@ fn a_site_is_imported_by_its_identifier() {
     let import = |phone: &str| {
         let site = site(json!({"phone": phone, "identifiers": [identifier]}));
         let key = ImportKey::Identifier(identifier.clone());
-        Command::ImportSite(ImportSite { key, site })
+        Command::ImportSite(ImportSite { key, site, at: at() })
     };
     let (mut campaigns, replies) = decided(&[import("112"), import("112"), import("119")]);
-    let imported = [
-        ImportedSite::Created(SiteId(1)),
-        ImportedSite::Unchanged(SiteId(1)),
-        ImportedSite::Updated(SiteId(1)),
-    ];
-    assert_eq!(replies, imported.map(|imported| Reply::SiteImported(Ok(imported))));
+    let [
+        Reply::SiteImported(Ok(ImportedSite::Created(created))),
+        Reply::SiteImported(Ok(ImportedSite::Unchanged(SiteId(1)))),
+        Reply::SiteImported(Ok(ImportedSite::Updated(updated))),
+    ] = &replies[..]
+    else {
+        panic!("{replies:?}")
+    };
+    assert_eq!((created.id, updated.id), (SiteId(1), SiteId(1)));
     decide(&mut campaigns, &change_exception(1, "2026-12-08", json!([])));
     decide(&mut campaigns, &import("110"));
     let record = campaigns.sites.get(&SiteId(1)).unwrap();

@@ -14,6 +14,7 @@ use campaign::{
 };
 use contracts::{
     campaign::{Campaign, CampaignStatus, ExternalIdentifier, Site, SlotDay, SlotDays},
+    event::PublishedSite,
     ids::{CampaignId, SiteId},
 };
 use jiff::civil::date;
@@ -24,14 +25,16 @@ use testkit::{TestDatabase, TestStore, on_both_databases};
 
 use CampaignStatus::{Closed, Open, Scheduled};
 use commands::{
-    change_campaign, change_exception, change_status, create_campaign, create_site, plan_site, site,
+    change_campaign, change_exception, change_site, change_status, create_campaign, create_site,
+    plan_site, site,
 };
 
 on_both_databases!(
     everything_is_still_there_after_reopening,
     a_closed_day_is_published_in_the_commit_that_closes_it,
     only_what_is_not_up_to_date_is_to_be_planned,
-    a_snapshot_has_every_campaign_with_slots_and_every_day,
+    a_snapshot_has_every_site_every_campaign_with_slots_and_every_day,
+    a_new_place_is_published_without_its_hours,
     a_campaign_has_thousands_of_sites,
     nothing_is_published_of_a_draft,
 );
@@ -82,10 +85,12 @@ fn any_command() -> impl Strategy<Value = Command> {
     });
     prop_oneof![
         1 => (ids.clone(), identified.clone()).prop_map(|(id, (site, _))| {
-            Command::ChangeSite(ChangeSite { id: SiteId(id), site, expected: None })
+            let at = commands::at();
+            Command::ChangeSite(ChangeSite { id: SiteId(id), site, expected: None, at })
         }),
         2 => identified.prop_map(|(site, identifier)| {
-            Command::ImportSite(ImportSite { key: ImportKey::Identifier(identifier), site })
+            let key = ImportKey::Identifier(identifier);
+            Command::ImportSite(ImportSite { key, site, at: commands::at() })
         }),
         2 => Just(create_site(json!({}))),
         2 => select(vec![json!([{"siteId": 1}]), json!([{"siteId": 1}, {"siteId": 2}])])
@@ -99,8 +104,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             .prop_map(|(id, hours)| change_exception(id, "2026-12-08", hours)),
         1 => (ids.clone(), select(vec!["MON", "TUE"])).prop_map(|(id, day)| {
             let hours = json!([{"day": day, "from": "09:00", "to": "09:40"}]);
-            let site = site(json!({"openingHours": hours}));
-            Command::ChangeSite(ChangeSite { id: SiteId(id), site, expected: None })
+            change_site(id, json!({"openingHours": hours}))
         }),
         1 => ids.clone().prop_map(|id| {
             Command::RemoveSite(RemoveSite { id: SiteId(id), expected: None })
@@ -180,20 +184,23 @@ fn only_what_is_not_up_to_date_is_to_be_planned(new: fn() -> TestDatabase) {
     assert_eq!(to_plan(&store), [(CampaignId(1), SiteId(1))]);
     store.submit(&[plan_site(1, 1)]);
     assert_eq!(to_plan(&store), []);
-    let change =
-        ChangeSite { id: SiteId(1), site: site(json!({"openingHours": []})), expected: None };
-    store.submit(&[Command::ChangeSite(change)]);
+    store.submit(&[change_site(1, json!({"openingHours": []}))]);
     assert_eq!(to_plan(&store), [(CampaignId(1), SiteId(1))]);
     store.submit(&[change_status(1, Closed)]);
     assert_eq!(to_plan(&store), [], "a closed campaign is left as it is");
 }
 
-fn a_snapshot_has_every_campaign_with_slots_and_every_day(new: fn() -> TestDatabase) {
+fn a_snapshot_has_every_site_every_campaign_with_slots_and_every_day(new: fn() -> TestDatabase) {
     let mut store = open_scheduled(new());
-    store.submit(&[create_campaign(json!({}))]);
+    store.submit(&[create_site(json!({"phone": "112"})), create_campaign(json!({}))]);
     let snapshot = store.snapshot();
     let types: Vec<_> = snapshot.iter().map(|(_, event)| event.r#type.as_str()).collect();
-    assert_eq!(types, ["CampaignChanged", "SlotsPlanned", "SlotsPlanned"]);
+    let expected =
+        ["SiteChanged", "SiteChanged", "CampaignChanged", "SlotsPlanned", "SlotsPlanned"];
+    assert_eq!(types, expected);
+    let sites: Vec<_> = store.outbox().into_iter().map(|entry| entry.event).collect();
+    let sites: Vec<_> = sites.iter().filter(|event| event.r#type == "SiteChanged").collect();
+    assert_eq!(snapshot[..2].iter().map(|(_, event)| event).collect::<Vec<_>>(), sites);
     assert!(snapshot.windows(2).all(|pair| pair[0].0 < pair[1].0), "in the order of their keys");
     let mut one_by_one = Vec::new();
     let mut after = i64::MIN;
@@ -201,15 +208,39 @@ fn a_snapshot_has_every_campaign_with_slots_and_every_day(new: fn() -> TestDatab
         let next =
             store.read(move |tx| <Campaigns as platform_store::Aggregate>::snapshot(tx, after, 1));
         let Some((key, event)) = next.into_iter().next() else { break };
+        assert!(key > after, "it goes on");
         after = key;
         one_by_one.push((key, event));
     }
     assert_eq!(one_by_one, snapshot);
-    let days: Vec<SlotDay> = snapshot[1..]
+    let days: Vec<SlotDay> = snapshot[3..]
         .iter()
         .flat_map(|(_, event)| serde_json::from_str::<SlotDays>(&event.data).unwrap().days)
         .collect();
     assert_eq!(days, everything(&store).2);
+}
+
+fn a_new_place_is_published_without_its_hours(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    store.submit(&[create_site(json!({"accessibility": "step-free"}))]);
+    store.submit(&[change_site(1, json!({"accessibility": "step-free", "openingHours": []}))]);
+    store.submit(&[change_exception(1, "2026-12-08", json!([]))]);
+    store.submit(&[change_site(1, json!({"phone": "112"}))]);
+    let identifier = ExternalIdentifier { system: "hira".to_owned(), value: "7".to_owned() };
+    let site = site(json!({"identifiers": [identifier]}));
+    let key = ImportKey::Identifier(identifier);
+    let import = Command::ImportSite(ImportSite { key, site, at: commands::at() });
+    store.submit(&[import.clone(), import]);
+    let published: Vec<PublishedSite> = store
+        .outbox()
+        .iter()
+        .map(|entry| serde_json::from_str(&entry.event.data).unwrap())
+        .collect();
+    let phones: Vec<_> = published.iter().map(|it| (it.site_id.0, &*it.place.phone)).collect();
+    assert_eq!(phones, [(1, "+82 2 123 4567"), (1, "112"), (2, "+82 2 123 4567")]);
+    assert_eq!(published[0].place.accessibility.as_deref(), Some("step-free"));
+    let data = &store.outbox()[0].event.data;
+    assert!(!data.contains("openingHours") && !data.contains("exceptions"), "{data:?}");
 }
 
 fn a_campaign_has_thousands_of_sites(new: fn() -> TestDatabase) {
@@ -233,5 +264,5 @@ fn nothing_is_published_of_a_draft(new: fn() -> TestDatabase) {
     store.submit(&[create_site(json!({})), create_campaign(json!({}))]);
     store.submit(&[change_campaign(1, json!({"capacity": 5})), plan_site(1, 1)]);
     store.submit(&[Command::RemoveCampaign(remove)]);
-    assert_eq!(published(&store), []);
+    assert_eq!(published(&store), [(1, "SiteChanged".to_owned())]);
 }

@@ -58,6 +58,7 @@ impl EventHandler for Appointments {
             DomainEvent::BookingCancelled(booking) => Some(Command::CallOff(booked_dose(&booking))),
             DomainEvent::Registered(_)
             | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::SiteChanged(_)
             | DomainEvent::CampaignChanged(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)

@@ -23,6 +23,7 @@ impl EventHandler for Views {
             DomainEvent::Completed(completed) => Some(of_injection(&completed, at)),
             DomainEvent::Registered(_)
             | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::SiteChanged(_)
             | DomainEvent::CampaignChanged(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_)

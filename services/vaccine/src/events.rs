@@ -118,6 +118,7 @@ impl EventHandler for Ledger {
                 Some(Command::RecordCampaign(change_campaign(campaign)))
             }
             DomainEvent::Registered(_)
+            | DomainEvent::SiteChanged(_)
             | DomainEvent::StockAdded(_)
             | DomainEvent::StockModified(_) => None,
         }

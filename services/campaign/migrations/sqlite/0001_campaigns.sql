@@ -9,10 +9,12 @@ CREATE TABLE last_numbers (
 INSERT INTO last_numbers (site, campaign, slot, day) VALUES (0, 0, 0, 0);
 
 -- Sites; details: JSON. revision: how often a site was changed, from 1.
+-- place_since_ms: since when it has its name, address, phone, time zone, position and accessibility.
 CREATE TABLE sites (
-    id       INTEGER PRIMARY KEY,
-    revision INTEGER NOT NULL,
-    details  TEXT    NOT NULL
+    id             INTEGER PRIMARY KEY,
+    revision       INTEGER NOT NULL,
+    place_since_ms INTEGER NOT NULL,
+    details        TEXT    NOT NULL
 );
 
 CREATE TABLE site_identifiers (

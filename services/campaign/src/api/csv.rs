@@ -14,6 +14,7 @@ use contracts::{
     },
     ids::SiteId,
 };
+use jiff::Timestamp;
 use platform_rest::{
     csv::{self, TableRow},
     json::{Csv, Json, Query, number},
@@ -21,6 +22,7 @@ use platform_rest::{
     problem::Problem,
 };
 use platform_store::{CommandOf, PageRange, PageStart, WriteError};
+use platform_telemetry::clock;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -98,8 +100,9 @@ pub(super) async fn import(
     Csv(body): Csv,
 ) -> Result<Json<SiteImport>, Problem> {
     let (mut rows, mut lines, mut sites) = (Vec::new(), Vec::new(), Vec::new());
+    let at = clock::now();
     for TableRow { line, cells } in csv::read(&body, &COLUMNS, ROWS_MAX)? {
-        match Cells(cells).site() {
+        match Cells(cells).site(at) {
             Ok(site) => {
                 lines.push(line);
                 sites.push(site);
@@ -180,8 +183,8 @@ impl CampaignOffice {
 
 fn row_result(line: u64, outcome: Result<ImportedSite, InvalidField>) -> ImportedRow {
     let (result, site) = match outcome {
-        Ok(ImportedSite::Created(id)) => (ImportResult::Created, id),
-        Ok(ImportedSite::Updated(id)) => (ImportResult::Updated, id),
+        Ok(ImportedSite::Created(site)) => (ImportResult::Created, site.id),
+        Ok(ImportedSite::Updated(site)) => (ImportResult::Updated, site.id),
         Ok(ImportedSite::Unchanged(id)) => (ImportResult::Unchanged, id),
         Err(InvalidField { field, reason }) => {
             let field = Some(field).filter(|field| !field.is_empty());
@@ -224,7 +227,7 @@ impl Cells {
         self.text(column).ok_or_else(|| wrong(column, "must be given"))
     }
 
-    fn site(&self) -> Result<ImportSite, InvalidField> {
+    fn site(&self, at: Timestamp) -> Result<ImportSite, InvalidField> {
         let identifier = match (self.text("system"), self.text("externalId")) {
             (Some(system), Some(value)) => Some(ExternalIdentifier { system, value }),
             (None, None) => None,
@@ -258,7 +261,7 @@ impl Cells {
             ..SiteDetails::default()
         };
         let site = CheckedSite::parse(details).map_err(by_column)?;
-        Ok(ImportSite { key, site })
+        Ok(ImportSite { key, site, at })
     }
 
     fn position(&self) -> Result<Option<GeoPosition>, InvalidField> {

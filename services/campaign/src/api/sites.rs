@@ -57,7 +57,7 @@ pub(super) async fn create(
     origin: Origin,
     Json(body): Json<SiteDetails>,
 ) -> Result<Response, Problem> {
-    let created = office.submit(CreateSite(parse(body)?)).await?;
+    let created = office.submit(CreateSite { site: parse(body)?, at: clock::now() }).await?;
     Ok(SITES.created(&origin, created.id, site(created.id, &created.record)))
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn replace(
 ) -> Result<Response, Problem> {
     let (id, site) = (SiteId(id), parse(body)?);
     let expected = office.expected_site(id, &if_match).await?;
-    let changed = office.submit(ChangeSite { id, site, expected }).await?;
+    let changed = office.submit(ChangeSite { id, site, expected, at: clock::now() }).await?;
     Ok(shown(&origin, id, &changed.record))
 }
 

@@ -41,7 +41,12 @@ pub enum Command {
 
 /// Creates a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreateSite(pub CheckedSite);
+pub struct CreateSite {
+    /// What it is.
+    pub site: CheckedSite,
+    /// The time of the request.
+    pub at: Timestamp,
+}
 
 /// Replaces a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub struct ChangeSite {
     pub site: CheckedSite,
     /// The revision that the change is meant for; without it, any.
     pub expected: Option<i64>,
+    /// The time of the request.
+    pub at: Timestamp,
 }
 
 /// Changes the hours of one date, also of slots that are planned already.
@@ -85,6 +92,8 @@ pub struct ImportSite {
     pub key: ImportKey,
     /// What it is from now on.
     pub site: CheckedSite,
+    /// The time of the request.
+    pub at: Timestamp,
 }
 
 /// What an imported site is found by.
@@ -176,17 +185,19 @@ pub struct ChangedSite {
     pub id: SiteId,
     /// The site.
     pub record: SiteRecord,
+    /// Whether it is another place than before, or new.
+    pub is_new_place: bool,
     /// The days whose slots changed.
     pub days: Vec<(DayKey, SlotDayRecord)>,
 }
 
 /// What an import did to a site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportedSite {
     /// There was none with its identifier.
-    Created(SiteId),
+    Created(ChangedSite),
     /// It was another.
-    Updated(SiteId),
+    Updated(ChangedSite),
     /// It was the same.
     Unchanged(SiteId),
 }
@@ -280,6 +291,8 @@ pub struct SiteRecord {
     pub site: CheckedSite,
     /// How often it was changed, from 1.
     pub revision: i64,
+    /// Since when it is the place that it is; never before an earlier change.
+    pub place_since: Timestamp,
 }
 
 /// A campaign; its sites are its members.

@@ -8,26 +8,27 @@ use contracts::{
 use super::{
     aggregate::Campaigns,
     records::{
-        ChangeException, ChangeSite, ChangedSite, ImportKey, ImportSite, ImportedSite,
+        ChangeException, ChangeSite, ChangedSite, CreateSite, ImportKey, ImportSite, ImportedSite,
         PlannedRevisions, Refusal, RemoveSite, SiteRecord,
     },
     values::CheckedSite,
 };
 
 impl Campaigns {
-    pub(super) fn create_site(&mut self, site: &CheckedSite) -> Result<ChangedSite, Refusal> {
+    pub(super) fn create_site(&mut self, create: &CreateSite) -> Result<ChangedSite, Refusal> {
+        let CreateSite { site, at } = create;
         self.check_identifiers(None, site)?;
         self.last.site += 1;
         let id = SiteId(self.last.site);
-        let record = SiteRecord { site: site.clone(), revision: 1 };
+        let record = SiteRecord { site: site.clone(), revision: 1, place_since: *at };
         self.name(id, &[], &site.details().identifiers);
         self.sites.insert(id, record.clone());
-        Ok(ChangedSite { id, record, days: Vec::new() })
+        Ok(ChangedSite { id, record, is_new_place: true, days: Vec::new() })
     }
 
     /// The slots are planned again afterwards, site by site.
     pub(super) fn change_site(&mut self, change: &ChangeSite) -> Result<ChangedSite, Refusal> {
-        let ChangeSite { id, site, expected } = change;
+        let ChangeSite { id, site, expected, at } = change;
         let known = self.expect_site(*id, *expected)?.clone();
         self.check_identifiers(Some(*id), site)?;
         if known.site.zone() != site.zone() {
@@ -37,12 +38,14 @@ impl Campaigns {
             }
         }
         if known.site == *site {
-            return Ok(ChangedSite { id: *id, record: known, days: Vec::new() });
+            return Ok(unchanged(*id, known));
         }
         self.name(*id, &known.site.details().identifiers, &site.details().identifiers);
-        let record = SiteRecord { site: site.clone(), revision: known.revision + 1 };
+        let is_new_place = known.site.place() != site.place();
+        let place_since = if is_new_place { known.place_since.max(*at) } else { known.place_since };
+        let record = SiteRecord { site: site.clone(), revision: known.revision + 1, place_since };
         self.sites.insert(*id, record.clone());
-        Ok(ChangedSite { id: *id, record, days: Vec::new() })
+        Ok(ChangedSite { id: *id, record, is_new_place, days: Vec::new() })
     }
 
     /// What was planned for the site as it was before is then planned for the site as it is now.
@@ -55,9 +58,9 @@ impl Campaigns {
         let site = known.site.with_exception(*date, exception.clone());
         let site = site.map_err(Refusal::Invalid)?;
         if known.site == site {
-            return Ok(ChangedSite { id: *id, record: known, days: Vec::new() });
+            return Ok(unchanged(*id, known));
         }
-        let record = SiteRecord { site, revision: known.revision + 1 };
+        let record = SiteRecord { site, revision: known.revision + 1, ..known };
         self.sites.insert(*id, record.clone());
         let mut days = Vec::new();
         for campaign in self.active_campaigns(*id) {
@@ -72,7 +75,7 @@ impl Campaigns {
                 member.planned = Some(PlannedRevisions { site: record.revision, ..before });
             }
         }
-        Ok(ChangedSite { id: *id, record, days })
+        Ok(ChangedSite { id: *id, record, is_new_place: false, days })
     }
 
     pub(super) fn remove_site(&mut self, remove: RemoveSite) -> Result<(), Refusal> {
@@ -88,22 +91,23 @@ impl Campaigns {
     }
 
     pub(super) fn import_site(&mut self, import: &ImportSite) -> Result<ImportedSite, Refusal> {
-        let ImportSite { key, site } = import;
+        let ImportSite { key, site, at } = import;
         let id = match key {
             ImportKey::Identifier(identifier) => self.identifiers.get(identifier).copied(),
             ImportKey::Number(id) => Some(*id),
         };
         let Some(id) = id else {
-            return self.create_site(site).map(|created| ImportedSite::Created(created.id));
+            let create = CreateSite { site: site.clone(), at: *at };
+            return self.create_site(&create).map(ImportedSite::Created);
         };
         let known = self.expect_site(id, None)?.clone();
         let mut details = site.details().clone();
         details.identifiers.clone_from(&known.site.details().identifiers);
         details.exceptions.clone_from(&known.site.details().exceptions);
         let site = CheckedSite::parse(details).map_err(Refusal::Invalid)?;
-        let changed = self.change_site(&ChangeSite { id, site, expected: None })?;
+        let changed = self.change_site(&ChangeSite { id, site, expected: None, at: *at })?;
         let is_same = changed.record.revision == known.revision;
-        Ok(if is_same { ImportedSite::Unchanged(id) } else { ImportedSite::Updated(id) })
+        Ok(if is_same { ImportedSite::Unchanged(id) } else { ImportedSite::Updated(changed) })
     }
 
     /// A site, if it is still as its caller has seen it.
@@ -144,4 +148,8 @@ impl Campaigns {
         let members = self.members.iter().filter(move |((_, site), _)| *site == id);
         members.map(|((campaign, _), _)| *campaign)
     }
+}
+
+fn unchanged(id: SiteId, record: SiteRecord) -> ChangedSite {
+    ChangedSite { id, record, is_new_place: false, days: Vec::new() }
 }

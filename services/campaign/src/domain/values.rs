@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt};
 
 use contracts::campaign::{
     Address, CampaignDetails, CampaignSite, DayOfWeek, HoursException, LocalizedName, OpenInterval,
-    OpeningHours, SiteDetails,
+    OpeningHours, SiteDetails, SitePlace,
 };
 use jiff::{
     Timestamp,
@@ -105,6 +105,18 @@ impl CheckedSite {
     /// What it is.
     pub fn details(&self) -> &SiteDetails {
         &self.details
+    }
+
+    /// What its visitors have to know.
+    pub fn place(&self) -> SitePlace {
+        SitePlace {
+            name: self.details.name.clone(),
+            address: self.details.address.clone(),
+            phone: self.details.phone.clone(),
+            time_zone: self.details.time_zone.clone(),
+            position: self.details.position,
+            accessibility: self.details.accessibility.clone(),
+        }
     }
 
     /// Its time zone.

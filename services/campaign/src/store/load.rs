@@ -21,7 +21,7 @@ const LAST_NUMBERS: &str = "
       FROM last_numbers";
 
 const SITE: &str = "
-    SELECT id, revision, details
+    SELECT id, revision, place_since_ms, details
       FROM sites
      WHERE id = ?1";
 
@@ -125,8 +125,8 @@ struct Named {
 impl Named {
     fn add(&mut self, command: &Command) {
         match command {
-            Command::CreateSite(CreateSite(site)) => self.add_identifiers(site),
-            Command::ChangeSite(ChangeSite { id, site, expected: _ }) => {
+            Command::CreateSite(CreateSite { site, at: _ }) => self.add_identifiers(site),
+            Command::ChangeSite(ChangeSite { id, site, expected: _, at: _ }) => {
                 self.sites.insert(*id);
                 self.add_identifiers(site);
             }
@@ -138,7 +138,7 @@ impl Named {
                 self.sites.insert(*id);
                 self.removed_sites.insert(*id);
             }
-            Command::ImportSite(ImportSite { key, site }) => {
+            Command::ImportSite(ImportSite { key, site, at: _ }) => {
                 match key {
                     ImportKey::Identifier(identifier) => {
                         self.identifiers.insert(identifier.clone());

@@ -16,11 +16,11 @@ use crate::domain::{
 /// Number, start, length, places, places held back.
 type StoredSlot = (i64, u16, u16, u32, u32);
 
-/// A row of `id, revision, details`.
+/// A row of `id, revision, place_since_ms, details`.
 pub(super) fn site(row: &Row<'_>) -> Result<SiteRecord, SqlError> {
-    let wrong = |_| SqlError::Decode { column: 2, expected: "a site" };
-    let site = CheckedSite::parse(json(row, 2)?).map_err(wrong)?;
-    Ok(SiteRecord { site, revision: row.int(1)? })
+    let wrong = |_| SqlError::Decode { column: 3, expected: "a site" };
+    let site = CheckedSite::parse(json(row, 3)?).map_err(wrong)?;
+    Ok(SiteRecord { site, revision: row.int(1)?, place_since: row.time(2)? })
 }
 
 /// A row of `id, status, revision, changes, details`.
