@@ -131,7 +131,7 @@ async fn show(
         )
         .detail("a booking appears here a moment after it was made")
     })?;
-    Ok(MYPAGES.ok(&origin, id, known))
+    Ok(MYPAGES.ok(&origin, id, known.mypage()))
 }
 
 problem_responses! {

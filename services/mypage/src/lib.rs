@@ -30,6 +30,7 @@ pub const SERVICE: Service = Service {
     consumes: &[
         Consumes { publisher: "booking", priority: RelayPriority::Background },
         Consumes { publisher: "injection", priority: RelayPriority::Background },
+        Consumes { publisher: "campaign", priority: RelayPriority::Background },
     ],
     collections: api::COLLECTIONS.collections,
     routes: &[],
@@ -53,7 +54,7 @@ async fn start(config: DataConfig, runtime: Runtime) -> Result<App, BoxError> {
     Ok(store.app(api::router(queries), RESPONSE_TIMEOUT, &runtime))
 }
 
-/// Deletes every view and the consumer offsets, so that all events are consumed again.
+/// Deletes every view and site, and the consumer offsets, so that all events are consumed again.
 pub async fn rebuild(config: DataConfig) -> Result<(), BoxError> {
     let (mut connection, _) = database::open(&config.database, SERVICE.name, MIGRATIONS).await?;
     task::spawn_blocking(move || store::delete_all(&mut connection)).await??;

@@ -17,7 +17,7 @@ use platform_store::{
 use testkit::{TestDatabase, TestStore, on_both_databases, steps::steps};
 use uuid::Uuid;
 
-use super::{booked, event, open};
+use super::{at, booked, event, open, update};
 
 on_both_databases!(
     a_page_begins_at_an_offset_or_a_cursor,
@@ -140,9 +140,9 @@ fn later_views_are_on_later_pages(new: fn() -> TestDatabase) {
 fn list_of(count: u32) -> TestDatabase {
     let mut store = open(TestDatabase::sqlite());
     let view = |number: u32| {
-        let mut command: Command = booked(0);
-        command.reservation.0 = Uuid::from_u128(number.into());
-        command
+        let mut update = update(0, BookingStatus::Booked, at(0));
+        update.reservation.0 = Uuid::from_u128(number.into());
+        Command::UpdateView(update)
     };
     store.submit(&(0..count).map(view).collect::<Vec<_>>());
     store.close()
