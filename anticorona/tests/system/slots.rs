@@ -106,6 +106,32 @@ async fn a_citizen_books_a_slot_until_it_is_full_and_a_closed_site_takes_no_more
     assert_eq!(without.status, 201, "a dose without a slot is booked as before");
 }
 
+#[tokio::test]
+async fn a_citizen_sees_where_and_when_and_puts_it_into_a_calendar() {
+    let system = TestSystem::in_processes(1).await;
+    let gateway = &system.gateway();
+    let vaccine = register_vaccine(gateway, 2).await;
+    open_campaign(gateway, vaccine).await;
+    assert_eq!(booked(gateway, vaccine, 1).await.0, 201);
+    let has_site = |view: &Value| view["site"]["phone"] == "+82-2-120";
+    let view = eventually(gateway, "/mypages/1", has_site).await;
+    assert_eq!(view["localTime"], "2099-01-05T09:00+09:00[Asia/Seoul]");
+    let calendar = send(gateway, Request::get("/mypages/1/calendar")).await;
+    let text = calendar.text();
+    assert!(calendar.status == 200 && text.contains("LOCATION:중앙\\, 세종대로 110"), "{text}");
+
+    let to_slot_2 = Request::patch_json("/bookings/1", &json!({"slotId": 2}));
+    assert_eq!(send(gateway, to_slot_2).await.status, 200);
+    eventually(gateway, "/mypages/1", |view| view["slotId"] == 2).await;
+    let moved = send(gateway, Request::get("/mypages/1/calendar")).await;
+    assert!(moved.text().contains("SEQUENCE:1\r\n"), "{}", moved.text());
+
+    let mut site = site();
+    site["phone"] = json!("119");
+    assert_eq!(send(gateway, Request::put_json("/sites/1", &site)).await.status, 200);
+    eventually(gateway, "/mypages/1", |view| view["site"]["phone"] == "119").await;
+}
+
 /// Of each slot as many places are booked as there are, and of the vaccine as many doses as bookings.
 async fn every_place_is_booked_once(system: &TestSystem, replicas: u16) {
     let doses = SLOTS * PLACES;

@@ -146,16 +146,19 @@ pub struct HalItem<T> {
     links: ItemLinks,
 }
 
-/// `self`, and the same URL under the name of the item.
+/// `self`, the same URL under the name of the item, and perhaps what is below it.
 #[derive(Clone, Debug)]
 struct ItemLinks {
     singular: &'static str,
     link: Link,
+    related: Option<(&'static str, Link)>,
 }
 
 impl Serialize for ItemLinks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(["self", self.singular].map(|name| (name, &self.link)))
+        let own = ["self", self.singular].map(|name| (name, &self.link));
+        let related = self.related.as_ref().map(|(name, link)| (*name, link));
+        serializer.collect_map(own.into_iter().chain(related))
     }
 }
 
@@ -182,9 +185,16 @@ pub struct Search {
 }
 
 impl Collection {
-    fn item<T>(self, origin: &Origin, id: impl Display, item: T) -> HalItem<T> {
+    fn item<T>(
+        self,
+        origin: &Origin,
+        id: impl Display,
+        item: T,
+        related: Option<&'static str>,
+    ) -> HalItem<T> {
         let link = Link::to(origin.item(self.plural, id));
-        HalItem { item, links: ItemLinks { singular: self.singular, link } }
+        let related = related.map(|name| (name, Link::to(format!("{}/{name}", link.href))));
+        HalItem { item, links: ItemLinks { singular: self.singular, link, related } }
     }
 
     pub(crate) fn list(self, origin: &Origin) -> Link {
@@ -217,6 +227,20 @@ impl Collection {
         self.ok_tagged(origin, id, &item, &item)
     }
 
+    /// [`Collection::ok`] with a link to what the item has below its own path, under the same name.
+    pub fn ok_linked<T: Serialize>(
+        self,
+        origin: &Origin,
+        id: impl Display,
+        item: T,
+        related: Option<&'static str>,
+    ) -> Response {
+        let item = self.item(origin, id, item, related);
+        let mut response = self.reply(origin, StatusCode::OK, &item);
+        etag::set(response.headers_mut(), &item.item);
+        response
+    }
+
     /// [`Collection::ok`] with an `ETag` of only a part of the item.
     pub fn ok_tagged<T: Serialize>(
         self,
@@ -225,7 +249,7 @@ impl Collection {
         item: &T,
         tagged: &impl Serialize,
     ) -> Response {
-        let mut response = self.reply(origin, StatusCode::OK, &self.item(origin, id, item));
+        let mut response = self.reply(origin, StatusCode::OK, &self.item(origin, id, item, None));
         etag::set(response.headers_mut(), tagged);
         response
     }
@@ -233,7 +257,7 @@ impl Collection {
     /// 201 with an item and its `Location`; without an `ETag`, so that the rush for bookings does not pay
     /// for it.
     pub fn created<T: Serialize>(self, origin: &Origin, id: impl Display, item: T) -> Response {
-        let item = self.item(origin, id, item);
+        let item = self.item(origin, id, item, None);
         let mut response = self.reply(origin, StatusCode::CREATED, &item);
         if let Ok(location) = HeaderValue::try_from(item.links.link.href) {
             response.headers_mut().insert(header::LOCATION, location);
@@ -248,13 +272,27 @@ impl Collection {
         self,
         origin: &Origin,
         page: &PageRequest,
-        mut list: List<T>,
+        list: List<T>,
         id: impl Fn(i64, &T) -> I,
     ) -> Response {
+        self.page_linked(origin, page, list, |key, item| (id(key, item), None))
+    }
+
+    /// [`Collection::page`] with links as those of [`Collection::ok_linked`]: `of` names an item in its link, and what it
+    /// has below it.
+    pub fn page_linked<T: Serialize, I: Display>(
+        self,
+        origin: &Origin,
+        page: &PageRequest,
+        mut list: List<T>,
+        of: impl Fn(i64, &T) -> (I, Option<&'static str>),
+    ) -> Response {
         loop {
-            let rows = list.rows.items.iter();
-            let mut items: Vec<_> =
-                rows.map(|(key, item)| self.item(origin, id(*key, item), item)).collect();
+            let items = list.rows.items.iter().map(|(key, item)| {
+                let (id, related) = of(*key, item);
+                self.item(origin, id, item, related)
+            });
+            let mut items: Vec<_> = items.collect();
             if page.is_descending {
                 items.reverse();
             }

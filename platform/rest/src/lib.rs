@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
-mod accept;
+pub mod accept;
 mod base_url;
 pub mod breaker_registry;
 mod call;

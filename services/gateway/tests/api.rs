@@ -58,7 +58,7 @@ static SERVICES: [&Service; 5] = [
     &service("injection", &[collection("injections"), collection("cancellations")], &[], || {
         document(include_str!(document_path!("injection")))
     }),
-    &service("mypage", &[collection("mypages")], &[], || {
+    &service("mypage", &[collection("mypages")], &["/mypages/{id}/calendar"], || {
         document(include_str!(document_path!("mypage")))
     }),
     &service(
@@ -298,6 +298,7 @@ async fn every_collection_is_forwarded_to_its_service() {
         "/injections/search/findByBookingId?bookingId=1",
         "/cancellations",
         "/mypages/1",
+        "/mypages/1/calendar",
         "/mypages/search/findByUserId?userId=5",
     ] {
         assert!(edge.get(path).await.ends_with("\n\nfine"), "{path}");
@@ -315,7 +316,10 @@ async fn every_collection_is_forwarded_to_its_service() {
         paths(&edge.injection),
         ["/injections/1", "/injections/search/findByBookingId?bookingId=1", "/cancellations"]
     );
-    assert_eq!(paths(&edge.mypage), ["/mypages/1", "/mypages/search/findByUserId?userId=5"]);
+    assert_eq!(
+        paths(&edge.mypage),
+        ["/mypages/1", "/mypages/1/calendar", "/mypages/search/findByUserId?userId=5"]
+    );
 }
 
 #[tokio::test]

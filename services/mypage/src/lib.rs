@@ -13,6 +13,7 @@ use tokio::task;
 use tracing::info;
 
 pub mod api;
+pub mod calendar;
 pub mod domain;
 pub mod events;
 pub mod store;
@@ -33,7 +34,7 @@ pub const SERVICE: Service = Service {
         Consumes { publisher: "campaign", priority: RelayPriority::Background },
     ],
     collections: api::COLLECTIONS.collections,
-    routes: &[],
+    routes: &["/mypages/{id}/calendar"],
     recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),

@@ -12,6 +12,11 @@ use testkit::{Reply, TestApp, event};
 /// A booking store and an injection desk.
 const BOOKING: &str = "00000000-0000-0000-0000-000000000001";
 const DESK: &str = "00000000-0000-0000-0000-000000000002";
+/// A store of campaigns.
+const CAMPAIGN: &str = "00000000-0000-0000-0000-000000000003";
+
+/// The dose of booking 1 after a move.
+const MOVED: &str = "00000000-0000-0000-0001-000000000001";
 
 /// A mypage without views.
 fn start() -> TestApp {
@@ -36,6 +41,29 @@ fn completed(sequence: u64, booking: u64) -> Value {
     let mut data = data(booking, "INJECTION_COMPLETED");
     data["injectionId"] = json!(1);
     at_second(event(DESK, sequence, "Completed", &data), 11)
+}
+
+/// A booking of a slot in Seoul.
+fn booked_slot(sequence: u64, booking: u64) -> Value {
+    at_slot(booked(sequence, booking), 7, "2026-12-01T00:30:00Z")
+}
+
+/// The event, with this slot of site 1.
+fn at_slot(mut event: Value, slot: u64, starts_at: &str) -> Value {
+    event["data"]["slotId"] = json!(slot);
+    event["data"]["siteId"] = json!(1);
+    event["data"]["startsAt"] = json!(starts_at);
+    event
+}
+
+fn site_changed(sequence: u64, phone: &str) -> Value {
+    let site = json!({
+        "siteId": 1, "name": {"ko": "강남구 보건소", "en": "Gangnam Health Centre"},
+        "address": {"line": "1 Teheran-ro", "city": "Seoul", "region": "KR-11"},
+        "phone": phone, "timeZone": "Asia/Seoul",
+        "position": {"latitude": 37.5, "longitude": 127.0}, "accessibility": "엘리베이터",
+    });
+    at_second(event(CAMPAIGN, sequence, "SiteChanged", &site), sequence)
 }
 
 fn at_second(mut event: Value, second: u64) -> Value {
@@ -86,6 +114,87 @@ async fn a_booking_has_a_view_as_soon_as_its_event_is_consumed() {
 }
 
 #[tokio::test]
+async fn a_citizen_sees_when_and_where_once_the_site_is_known() {
+    let app = start();
+    app.publish(&[booked_slot(1, 1)]).await;
+    assert_snapshot!(get(&app, "/mypages/1").await, @r#"
+    200 OK
+    content-type: application/hal+json
+
+    {"bookId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:01Z","slotId":7,"siteId":1,"startsAt":"2026-12-01T00:30:00Z","_links":{"self":{"href":"http://mypage.test/mypages/1"},"mypage":{"href":"http://mypage.test/mypages/1"},"calendar":{"href":"http://mypage.test/mypages/1/calendar"}}}
+    "#);
+    app.publish(&[site_changed(1, "112")]).await;
+    assert_snapshot!(get(&app, "/mypages/1").await, @r#"
+    200 OK
+    content-type: application/hal+json
+
+    {"bookId":1,"vaccineId":1,"vcName":"FIZER","userId":5,"status":"BOOKED","asOf":"2026-11-24T08:00:01Z","slotId":7,"siteId":1,"startsAt":"2026-12-01T00:30:00Z","localTime":"2026-12-01T09:30+09:00[Asia/Seoul]","site":{"name":{"ko":"강남구 보건소","en":"Gangnam Health Centre"},"address":{"line":"1 Teheran-ro","city":"Seoul","region":"KR-11"},"phone":"112","timeZone":"Asia/Seoul","position":{"latitude":37.5,"longitude":127.0},"accessibility":"엘리베이터"},"_links":{"self":{"href":"http://mypage.test/mypages/1"},"mypage":{"href":"http://mypage.test/mypages/1"},"calendar":{"href":"http://mypage.test/mypages/1/calendar"}}}
+    "#);
+    app.publish(&[site_changed(2, "119")]).await;
+    let list = get(&app, "/mypages/search/findByUserId?userId=5").await.json();
+    let [found] = &list["_embedded"]["mypages"].as_array().unwrap()[..] else { panic!("{list}") };
+    assert_eq!(found["site"]["phone"], "119", "a change is seen in all bookings");
+    assert_eq!(found["_links"]["calendar"]["href"], "http://mypage.test/mypages/1/calendar");
+}
+
+/// By the link of the item.
+#[tokio::test]
+async fn a_citizen_puts_a_booking_into_their_calendar() {
+    let app = start();
+    app.publish(&[booked_slot(1, 1), booked_slot(2, 3), cancelled(3, 3)]).await;
+    app.publish(&[site_changed(1, "112")]).await;
+    let link = get(&app, "/mypages/1").await.link("calendar").unwrap();
+    let reply = app
+        .request_with(&[("accept", "text/calendar, */*;q=0.1")], &format!("GET {link}"), "")
+        .await;
+    for (name, value) in [
+        ("content-type", "text/calendar; charset=utf-8"),
+        ("content-disposition", "inline; filename=\"booking-1.ics\""),
+        ("cache-control", "no-store"),
+        ("content-language", "ko"),
+        ("vary", "accept, accept-language"),
+    ] {
+        assert_eq!(reply.header(name), Some(value));
+    }
+    let text = reply.body();
+    for line in
+        ["BEGIN:VCALENDAR\r\n", "\r\nGEO:37.500000;127.000000\r\n", "\r\nSTATUS:CONFIRMED\r\n"]
+    {
+        assert!(text.contains(line), "{text}");
+    }
+    let accept = [("accept-language", "fr, en-GB;q=0.9, ko;q=0.8")];
+    let english = app.request_with(&accept, "GET /mypages/1/calendar", "").await;
+    assert_eq!(english.header("content-language"), Some("en"));
+    assert!(english.body().contains("\r\nSUMMARY:Vaccination: FIZER\r\n"));
+    let cancelled = get(&app, "/mypages/3/calendar").await;
+    assert!(cancelled.body().contains("\r\nSTATUS:CANCELLED\r\n"));
+}
+
+#[tokio::test]
+async fn a_booking_without_a_slot_has_no_calendar_and_other_media_types_are_refused() {
+    let app = start();
+    app.publish(&[booked(1, 1), booked_slot(2, 2)]).await;
+    let shown = get(&app, "/mypages/1").await.json();
+    for field in ["slotId", "siteId", "startsAt", "localTime", "site"] {
+        assert!(shown.get(field).is_none(), "{field}");
+    }
+    assert!(shown["_links"].get("calendar").is_none());
+    let transcript =
+        app.transcript(&[("GET /mypages/1/calendar", ""), ("GET /mypages/9/calendar", "")]).await;
+    assert_snapshot!(transcript, @"
+    GET /mypages/1/calendar: 404 no-slot; it is of a dose without a time and a place
+    GET /mypages/9/calendar: 404 no-such-booking; a booking appears here a moment after it was made
+    ");
+    let accept = [("accept", "application/json")];
+    assert_snapshot!(app.request_with(&accept, "GET /mypages/2/calendar", "").await, @r#"
+    406 Not Acceptable
+    content-type: application/problem+json
+
+    {"type":"urn:anticorona:not-acceptable","title":"No media type fits","status":406,"detail":"there is text/calendar","field":"Accept"}
+    "#);
+}
+
+#[tokio::test]
 async fn a_view_has_the_highest_status_and_its_time() {
     let app = start();
     let mut statuses = Vec::new();
@@ -117,27 +226,56 @@ async fn an_injection_is_visible_before_its_booking() {
     );
 }
 
-#[tokio::test]
-async fn a_moved_booking_is_one_view_also_if_its_injection_is_visible_first() {
-    let app = start();
-    let (first, second) = (&data(1, "")["reservationId"], "00000000-0000-0000-0001-000000000001");
-    let mut moved = of_booking(2, "BookingMoved", 1, "BOOKED");
-    moved["data"]["reservationId"] = json!(second);
-    moved["data"]["previousReservationIds"] = json!([first]);
-    let mut completed = completed(1, 1);
-    completed["data"]["reservationId"] = json!(second);
-    completed["data"]["firstReservationId"] = first.clone();
-    for events in [[completed, booked(1, 1)], [booked(1, 1), moved]] {
-        app.publish(&events[..1]).await;
-        app.publish(&events[1..]).await;
+/// Booking 1 after a move to slot 8, half an hour after slot 7.
+fn moved(sequence: u64) -> Value {
+    let mut event = of_booking(sequence, "BookingMoved", 1, "BOOKED");
+    event["data"]["previousReservationIds"] = json!([event["data"]["reservationId"]]);
+    event["data"]["reservationId"] = json!(MOVED);
+    at_slot(event, 8, "2026-12-01T01:00:00Z")
+}
+
+/// The injection of booking 1 with the dose that it has after a move.
+fn completed_after_move() -> Value {
+    let mut event = at_slot(completed(1, 1), 8, "2026-12-01T01:00:00Z");
+    event["data"]["firstReservationId"] = event["data"]["reservationId"].clone();
+    event["data"]["reservationId"] = json!(MOVED);
+    for (field, value) in [
+        ("lotNumber", json!("EW0150")),
+        ("doseNumber", json!(2)),
+        ("bodySite", json!("LEFT_DELTOID")),
+        ("performer", json!("Kim")),
+        ("occurredAt", json!("2026-11-24T08:00:10Z")),
+    ] {
+        event["data"][field] = value;
     }
-    let all = get(&app, "/mypages").await;
-    assert_eq!(all.numbers("mypages", "bookId"), [1]);
-    let view = get(&app, "/mypages/1").await.json();
-    assert_eq!(
-        (&view["status"], &view["vcName"]),
-        (&json!("INJECTION_COMPLETED"), &json!("FIZER"))
-    );
+    event
+}
+
+#[tokio::test]
+async fn a_moved_booking_that_is_cancelled_is_one_view_at_its_new_slot() {
+    let app = start();
+    let calendar = async || get(&app, "/mypages/1/calendar").await.body().to_owned();
+    app.publish(&[booked_slot(1, 1)]).await;
+    assert!(calendar().await.contains("\r\nSEQUENCE:0\r\nDTSTART:20261201T003000Z\r\n"));
+    app.publish(&[moved(2)]).await;
+    assert!(calendar().await.contains("\r\nSEQUENCE:1\r\nDTSTART:20261201T010000Z\r\n"));
+    let mut cancelled = moved(3);
+    cancelled["type"] = json!("anticorona.BookingCancelled.v1");
+    cancelled["data"]["status"] = json!("BOOKING_CANCELLED");
+    app.publish(&[cancelled]).await;
+    assert!(calendar().await.contains("\r\nSEQUENCE:2\r\nDTSTART:20261201T010000Z\r\n"));
+    assert!(calendar().await.contains("\r\nSTATUS:CANCELLED\r\n"));
+    assert_snapshot!(get(&app, "/mypages").await.json()["_embedded"], @r#"{"mypages":[{"_links":{"calendar":{"href":"http://mypage.test/mypages/1/calendar"},"mypage":{"href":"http://mypage.test/mypages/1"},"self":{"href":"http://mypage.test/mypages/1"}},"asOf":"2026-11-24T08:00:03Z","bookId":1,"siteId":1,"slotId":8,"startsAt":"2026-12-01T01:00:00Z","status":"BOOKING_CANCELLED","userId":5,"vaccineId":1,"vcName":"FIZER"}]}"#);
+}
+
+#[tokio::test]
+async fn an_injection_with_its_lot_is_visible_before_the_move_and_the_booking() {
+    let app = start();
+    app.publish(&[completed_after_move()]).await;
+    let early = get(&app, "/mypages/1").await.json();
+    assert_eq!((&early["slotId"], &early["lotNumber"]), (&json!(8), &json!("EW0150")));
+    app.publish(&[booked_slot(1, 1), moved(2)]).await;
+    assert_snapshot!(get(&app, "/mypages").await.json()["_embedded"], @r#"{"mypages":[{"_links":{"calendar":{"href":"http://mypage.test/mypages/1/calendar"},"mypage":{"href":"http://mypage.test/mypages/1"},"self":{"href":"http://mypage.test/mypages/1"}},"asOf":"2026-11-24T08:00:11Z","bookId":1,"doseNumber":2,"lotNumber":"EW0150","occurredAt":"2026-11-24T08:00:10Z","siteId":1,"slotId":8,"startsAt":"2026-12-01T01:00:00Z","status":"INJECTION_COMPLETED","userId":5,"vaccineId":1,"vcName":"FIZER"}]}"#);
 }
 
 #[tokio::test]
@@ -323,8 +461,10 @@ async fn views_are_read_only() {
 #[tokio::test]
 async fn nobody_may_store_a_view_on_the_way() {
     let app = start();
-    app.publish(&[booked(1, 1)]).await;
-    for path in ["/mypages", "/mypages/1", "/mypages/search/findByUserId?userId=5"] {
+    app.publish(&[booked(1, 1), booked_slot(2, 2)]).await;
+    for path in
+        ["/mypages", "/mypages/1", "/mypages/2/calendar", "/mypages/search/findByUserId?userId=5"]
+    {
         let reply = get(&app, path).await;
         assert_eq!(reply.status, 200, "{path}");
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");

@@ -40,6 +40,11 @@ pub struct View {
 }
 
 impl View {
+    /// How many changes of its slot and its status it shows at least; more after each of them.
+    pub fn revision(&self) -> i64 {
+        self.moves.saturating_add(rank(self.status).into())
+    }
+
     /// This view after an event.
     pub(super) fn with(&self, event: &Self) -> Self {
         let mut folded = self.clone();
