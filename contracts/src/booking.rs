@@ -113,6 +113,8 @@ pub enum TicketStatus {
     NoSuchSlot,
     /// The slot could not be booked when it was served.
     NotOpen,
+    /// The citizen had as many bookings of this campaign as a person can have.
+    AlreadyBooked,
     /// Another request with the same `Idempotency-Key` was booked first.
     KeyReused,
 }

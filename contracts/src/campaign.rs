@@ -21,6 +21,9 @@ pub use place::{Address, GeoPosition, LocalizedName, SitePlace};
 use schemas::{Fields, OptionalText, Text100, Text200, Text500};
 pub use values::{Ignored, Microdegrees, MinuteOfDay};
 
+/// Live bookings of each dose that a person can have in a campaign, at most.
+pub const BOOKINGS_PER_PERSON_MAX: u8 = 10;
+
 /// What another system calls a site.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -257,7 +260,7 @@ pub struct CampaignDetails {
     )]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     pub book_until: Option<Timestamp>,
-    /// Live bookings that a person can have.
+    /// Live bookings of each dose that a person can have.
     #[serde(default = "one", deserialize_with = "number::count")]
     #[schema(minimum = 1, maximum = 10)]
     pub bookings_per_person: u8,

@@ -13,7 +13,7 @@ use utoipa::{
 };
 
 use crate::{
-    ids::{ReservationId, SiteId, SlotId, StoreId, VaccineId},
+    ids::{CampaignId, ReservationId, SiteId, SlotId, StoreId, VaccineId},
     number::{self, PositiveNumber, Whole},
 };
 
@@ -190,6 +190,10 @@ pub struct HeldPlace {
     /// When the slot starts.
     #[schema(value_type = String, format = DateTime)]
     pub starts_at: Timestamp,
+    /// Its campaign.
+    pub campaign_id: CampaignId,
+    /// Live bookings of each dose that a person can have in this campaign.
+    pub bookings_per_person: u8,
 }
 
 /// A slot as the ledger counts it.
@@ -312,7 +316,9 @@ mod tests {
         use HoldOutcome::{
             Conflict, Failed, Held, NoSuchSlot, NoSuchVaccine, NotOpen, SlotFull, SoldOut,
         };
-        let place = HeldPlace { site_id: SiteId(3), starts_at: Timestamp::UNIX_EPOCH };
+        let (site_id, starts_at) = (SiteId(3), Timestamp::UNIX_EPOCH);
+        let campaign_id = CampaignId(1);
+        let place = HeldPlace { site_id, starts_at, campaign_id, bookings_per_person: 1 };
         let held = |place| Held { vc_name: "FIZER".to_owned(), count: 3, place };
         let refused = [SoldOut, SlotFull, NoSuchVaccine, NoSuchSlot, NotOpen, Conflict, Failed];
         for outcome in [held(None), held(Some(place))].into_iter().chain(refused) {

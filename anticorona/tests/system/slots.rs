@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,8 +56,14 @@ async fn set_status(target: &Target, status: &str) {
     assert_eq!(changed.status, 200, "{}", changed.text());
 }
 
+/// For somebody who has no booking yet.
 fn book(vaccine: i64, slot: i64) -> Request {
-    Request::post_json("/bookings", &json!({"vaccineId": vaccine, "slotId": slot, "userId": 5}))
+    static PEOPLE: AtomicU64 = AtomicU64::new(1_000);
+    book_for(PEOPLE.fetch_add(1, Ordering::Relaxed), vaccine, slot)
+}
+
+fn book_for(user: u64, vaccine: i64, slot: i64) -> Request {
+    Request::post_json("/bookings", &json!({"vaccineId": vaccine, "slotId": slot, "userId": user}))
 }
 
 /// Books, as soon as it is neither refused as not open nor as not known: the status, and why.

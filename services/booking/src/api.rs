@@ -316,7 +316,8 @@ enum Refused {
     /// There is no such vaccine, or no such slot for it
     #[response(status = 404, content_type = "application/problem+json")]
     NoSuchVaccine(Problem),
-    /// Every dose is taken, or every place of the slot; or the slot cannot be booked now
+    /// Every dose is taken, or every place of the slot; the slot cannot be booked now; or the person has a booking of
+    /// this campaign already
     #[response(
         status = 409,
         content_type = "application/problem+json",
@@ -354,6 +355,11 @@ fn not_granted(reason: NotGranted) -> (StatusCode, &'static str, &'static str) {
         NotGranted::NotOpen => {
             (StatusCode::CONFLICT, "urn:anticorona:slot-not-open", "The slot cannot be booked now")
         }
+        NotGranted::AlreadyBooked => (
+            StatusCode::CONFLICT,
+            "urn:anticorona:already-booked",
+            "This person has a booking of this campaign",
+        ),
         NotGranted::NoSuchVaccine => {
             (StatusCode::NOT_FOUND, "urn:anticorona:no-such-vaccine", "There is no such vaccine")
         }

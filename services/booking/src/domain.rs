@@ -19,10 +19,12 @@
 use jiff::Timestamp;
 
 mod bookings;
+mod live;
 mod moves;
 mod records;
 pub mod tickets;
 
+pub(crate) use live::candidates;
 pub use {bookings::*, moves::*, records::*};
 
 use self::tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket};

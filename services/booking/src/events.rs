@@ -23,9 +23,9 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
         Reply::Create(CreateReply::Booked(record))
         | Reply::Cancel(CancelReply::Cancelled(record))
         | Reply::Move(MoveReply::Moved(record))
-        | Reply::Resolve(ResolveReply::Booked(record))
         | Reply::Abort(AbortReply::Cancelled(record))
         | Reply::Serve(ServeReply::Booked(record)) => booking_changed(record),
+        Reply::Resolve(ResolveReply::Booked(record)) => booking_changed(record),
         Reply::Resolve(ResolveReply::Aborted(reservation))
         | Reply::Abort(AbortReply::Aborted(Abortable::Dose(reservation)))
         | Reply::Complete(CompleteReply::MoveUndone { released: reservation, record: _ }) => {
@@ -35,7 +35,8 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
             CreateReply::BookedBefore(_)
             | CreateReply::Aborted
             | CreateReply::DoseTaken
-            | CreateReply::KeyReused,
+            | CreateReply::KeyReused
+            | CreateReply::AlreadyBooked,
         )
         | Reply::Cancel(
             CancelReply::CancelledBefore(_) | CancelReply::NoSuchBooking | CancelReply::Completed,
@@ -45,6 +46,7 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
             | MoveReply::DoseTaken
             | MoveReply::Changed
             | MoveReply::TooOften
+            | MoveReply::AlreadyBooked
             | MoveReply::NoSuchBooking
             | MoveReply::Cancelled
             | MoveReply::Completed,

@@ -12,11 +12,11 @@ use std::{
     time::Duration,
 };
 
-use contracts::{booking::BookedSlot, ids::ReservationId, vaccine::AHEAD_MAX};
+use contracts::{ids::ReservationId, vaccine::AHEAD_MAX};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::domain::{Choice, HeldDose};
+use crate::domain::{Choice, HeldDose, HeldSlot};
 
 /// How long a dose is kept in hand. A commit begins within three seconds of that, so it is booked before a hold counts
 /// as orphaned: [`crate::resolver::ORPHANED_AFTER_MS`].
@@ -68,7 +68,7 @@ pub(crate) struct InHand {
 #[derive(Clone, Debug)]
 pub(crate) struct Granted {
     pub(crate) vaccine_name: Arc<str>,
-    pub(crate) slot: Option<BookedSlot>,
+    pub(crate) slot: Option<HeldSlot>,
 }
 
 /// A dose for one citizen. Dropped before it was [spent](Dose::spend), it is back in hand.

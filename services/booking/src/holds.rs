@@ -23,6 +23,7 @@ use std::{
 
 use contracts::{
     booking::BookedSlot,
+    campaign::BOOKINGS_PER_PERSON_MAX,
     event::ConsumerOffset,
     ids::{ReservationId, StoreId},
     vaccine::{
@@ -45,7 +46,7 @@ use crate::{
     aborts::Aborts,
     batch_limit::BatchLimit,
     block_ids::BlockIds,
-    domain::{Abortable, Choice, NotGranted},
+    domain::{Abortable, Choice, HeldSlot, NotGranted},
     hand::{Ahead, Dose, Granted, Hand, InHand},
     lost::{Lost, RequestedBlock},
     sold_out::SoldOut,
@@ -335,7 +336,8 @@ impl HoldClient {
                     self.abort(&requested);
                 }
                 HoldOutcome::Held { vc_name, count, place } => {
-                    let of = Granted { vaccine_name: vc_name.into(), slot: booked(choice, place) };
+                    let of =
+                        Granted { vaccine_name: vc_name.into(), slot: held_slot(choice, place) };
                     let doses = (0..count).map_while(|n| block.first.nth(n));
                     let doses = doses.map(|reservation| InHand { reservation, held_at });
                     let given = given.entry(choice).or_default();
@@ -482,9 +484,12 @@ impl HoldClient {
 }
 
 /// The slot of a choice, at this place.
-fn booked(choice: Choice, place: Option<HeldPlace>) -> Option<BookedSlot> {
-    let (slot_id, HeldPlace { site_id, starts_at }) = choice.slot.zip(place)?;
-    Some(BookedSlot { slot_id, site_id, starts_at })
+fn held_slot(choice: Choice, place: Option<HeldPlace>) -> Option<HeldSlot> {
+    let (slot_id, place) = choice.slot.zip(place)?;
+    let HeldPlace { site_id, starts_at, campaign_id: campaign, bookings_per_person } = place;
+    let booked = BookedSlot { slot_id, site_id, starts_at };
+    let bookings_per_person = bookings_per_person.min(BOOKINGS_PER_PERSON_MAX);
+    Some(HeldSlot { booked, campaign, bookings_per_person })
 }
 
 fn number(items: usize) -> u32 {

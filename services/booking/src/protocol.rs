@@ -352,6 +352,7 @@ impl BookingProtocol {
                 Err(BookingError::RetryLater)
             }
             CreateReply::KeyReused => Err(BookingError::KeyReused),
+            CreateReply::AlreadyBooked => Err(NotGranted::AlreadyBooked.into()),
         }
     }
 

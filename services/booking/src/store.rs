@@ -26,6 +26,7 @@ use crate::{
     events,
 };
 
+mod live;
 mod rows;
 mod tickets;
 
@@ -43,38 +44,42 @@ const LAST_BOOKING: &str = "
 
 const BY_ATTEMPT: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
+            nth"
       FROM "bookings" BY "attempt"
 );
 
 const BY_RESERVATION: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
+            nth"
       FROM "bookings" BY "reservation"
 );
 
 const LOAD_BOOKING: &str = "
     SELECT id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-           booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous
+           booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose, nth
       FROM bookings
      WHERE id = ?1";
 
 const INSERT_BOOKING: &str = "
     INSERT INTO bookings
                 (id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-                 booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                 booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
+                 nth)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
 const UPDATE_BOOKING: &str = "
     UPDATE bookings
        SET status = ?2, cancelled_at_ms = ?3, reservation = ?4, slot = ?5, site = ?6,
-           starts_at_ms = ?7, previous = ?8
+           starts_at_ms = ?7, previous = ?8, campaign = ?9, dose = ?10, nth = ?11
      WHERE id = ?1";
 
 /// All bookings, by number.
 const BOOKINGS: Keyset = keyset!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous"
+            booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
+            nth"
       FROM "bookings" ORDER BY "id"
 );
 
@@ -157,6 +162,7 @@ impl Aggregate for Bookings {
         load_bookings(tx, &mut bookings, &named.bookings)?;
         tickets::load(tx, &mut bookings, &named.tickets)?;
         load_waiting_of_user(tx, &mut bookings, &named.users)?;
+        live::load(tx, &mut bookings, commands)?;
         Ok(bookings)
     }
 
@@ -166,6 +172,7 @@ impl Aggregate for Bookings {
 
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         save_bookings(tx, self)?;
+        live::save(tx, self)?;
         save_aborted(tx, self)?;
         tickets::save(tx, self)
     }

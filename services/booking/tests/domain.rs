@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+#[path = "domain/live.rs"]
+mod live;
 #[path = "domain/moves.rs"]
 mod moves;
 #[path = "domain/queue.rs"]
@@ -9,16 +11,17 @@ mod queue;
 #[path = "domain/tickets.rs"]
 mod tickets;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use booking::domain::{
-    Abort, AbortReply, Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply,
-    Choice, Command, CompleteBooking, CompleteReply, CreateBooking, CreateReply, Fingerprint,
-    HeldDose, MOVES_MAX, MoveBooking, MoveReply, Record, Reply, ResolveHold, ResolveReply, decide,
+    Abort, AbortReply, Abortable, AttemptId, BookingAttempt, Bookings, CampaignDose, CancelBooking,
+    CancelReply, Choice, Command, CompleteBooking, CompleteReply, CreateBooking, CreateReply,
+    Fingerprint, HeldDose, HeldSlot, MOVES_MAX, MoveBooking, MoveReply, Record, Reply, ResolveHold,
+    ResolveReply, decide,
 };
 use contracts::{
     booking::{BookedSlot, Booking, BookingStatus},
-    ids::{BookingId, ReservationId, SiteId, SlotId, UserId, VaccineId},
+    ids::{BookingId, CampaignId, ReservationId, SiteId, SlotId, UserId, VaccineId},
 };
 use jiff::Timestamp;
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -35,10 +38,16 @@ fn reservation(number: u8) -> ReservationId {
     ReservationId(Uuid::from_u128(0x100 + u128::from(number)))
 }
 
-/// From the fourth on with a place of a slot, which has the number of the dose.
+/// From the fourth on with a place of a slot, which has the number of the dose. Of its campaign a person can have one
+/// booking.
 fn held_dose(number: u8) -> HeldDose {
-    let slot = (number >= 4).then(|| slot(number));
+    let slot = (number >= 4).then(|| held_slot(number, 1));
     HeldDose { reservation: reservation(number), vaccine_name: "FIZER".to_owned(), slot }
+}
+
+fn held_slot(number: u8, campaign: i64) -> HeldSlot {
+    let campaign = CampaignId(campaign);
+    HeldSlot { booked: slot(number), campaign, bookings_per_person: 1 }
 }
 
 fn slot(number: u8) -> BookedSlot {
@@ -105,14 +114,20 @@ fn booked(id: i64, attempt: BookingAttempt, dose: u8) -> Record {
             booking_id: BookingId(id),
             vaccine_id: attempt.choice.vaccine,
             vc_name: vaccine_name,
-            slot,
+            slot: slot.map(|slot| slot.booked),
             user_id: attempt.user,
             status: BookingStatus::Booked,
         },
+        campaign_dose: slot.map(|slot| counts_as(slot.campaign)),
         fingerprint: attempt.fingerprint,
         booked_at: AT,
         cancelled_at: None,
     }
+}
+
+/// The only booking of a dose that a person can have.
+fn counts_as(campaign: CampaignId) -> CampaignDose {
+    CampaignDose { campaign, dose: 1, nth: 0 }
 }
 
 fn cancelled(mut record: Record) -> Record {
@@ -238,7 +253,7 @@ fn a_cancelled_booking_is_still_how_its_attempt_and_its_dose_ended() {
     assert_eq!(then(create(attempt(1), 1)), before);
     assert_eq!(then(create(attempt(1), 2)), before);
     assert_eq!(then(create(attempt(2), 1)), Reply::Create(CreateReply::DoseTaken));
-    assert_eq!(then(resolve(1)), Reply::Resolve(ResolveReply::Booked(record)));
+    assert_eq!(then(resolve(1)), Reply::Resolve(ResolveReply::Booked(Box::new(record))));
 }
 
 #[test]
@@ -255,7 +270,7 @@ fn a_dose_is_not_booked_after_it_was_resolved() {
 #[test]
 fn a_dose_that_is_resolved_after_it_was_booked_stays_booked() {
     let replies = decide_all(&[create(attempt(1), 1), resolve(1), resolve(1)]);
-    let stays = Reply::Resolve(ResolveReply::Booked(booked(1, attempt(1), 1)));
+    let stays = Reply::Resolve(ResolveReply::Booked(Box::new(booked(1, attempt(1), 1))));
     assert_eq!(replies[1..], [stays.clone(), stays]);
 }
 
@@ -329,7 +344,7 @@ fn a_booking_is_completed_however_often_the_event_arrives() {
         [
             Reply::Complete(CompleteReply::Completed(record.clone())),
             Reply::Complete(CompleteReply::Completed(record.clone())),
-            Reply::Resolve(ResolveReply::Booked(record.clone())),
+            Reply::Resolve(ResolveReply::Booked(Box::new(record.clone()))),
             Reply::Create(CreateReply::BookedBefore(record))
         ]
     );
@@ -351,7 +366,7 @@ fn a_completed_booking_is_neither_cancelled_nor_aborted() {
             Reply::Cancel(CancelReply::Completed),
             Reply::Abort(AbortReply::Completed),
             Reply::Abort(AbortReply::Completed),
-            Reply::Resolve(ResolveReply::Booked(completed(booked(1, attempt(1), 1))))
+            Reply::Resolve(ResolveReply::Booked(Box::new(completed(booked(1, attempt(1), 1)))))
         ]
     );
 }
@@ -388,6 +403,8 @@ fn a_booking_that_does_not_exist_cannot_be_completed() {
 struct Model {
     bookings: Vec<Record>,
     aborted: BTreeSet<Abortable>,
+    /// The booking of each person in each campaign.
+    live: BTreeMap<(UserId, CampaignId), BookingId>,
 }
 
 impl Model {
@@ -431,7 +448,13 @@ impl Model {
         let id = i64::try_from(self.bookings.len() + 1).unwrap();
         let reservation = create.dose.reservation;
         let mut new = Record { reservation, ..booked(id, create.attempt, 0) };
-        new.booking.slot = create.dose.slot;
+        if let Some(HeldSlot { booked, campaign, .. }) = create.dose.slot {
+            if self.live.contains_key(&(user, campaign)) {
+                return CreateReply::AlreadyBooked;
+            }
+            self.live.insert((user, campaign), new.booking.booking_id);
+            (new.booking.slot, new.campaign_dose) = (Some(booked), Some(counts_as(campaign)));
+        }
         self.bookings.push(new.clone());
         CreateReply::Booked(new)
     }
@@ -444,6 +467,7 @@ impl Model {
             BookingStatus::BookingCancelled => CancelReply::CancelledBefore(known.clone()),
             BookingStatus::Booked => {
                 *known = cancelled(known.clone());
+                self.live.retain(|_, live| *live != id);
                 CancelReply::Cancelled(known.clone())
             }
         }
@@ -471,8 +495,16 @@ impl Model {
         if is_booked || self.can_never_be_booked(Abortable::Dose(dose)) {
             return MoveReply::DoseTaken;
         }
+        let user = known.booking.user_id;
+        if let Some(HeldSlot { campaign, .. }) = moved.dose.slot
+            && *self.live.entry((user, campaign)).or_insert(moved.booking) != moved.booking
+        {
+            return MoveReply::AlreadyBooked;
+        }
         let known = self.bookings.iter_mut().find(|known| known.reservation == moved.from).unwrap();
         replace_dose(known, dose);
+        let campaign = moved.dose.slot.map(|slot| slot.campaign);
+        known.campaign_dose = campaign.map(counts_as).or(known.campaign_dose);
         MoveReply::Moved(known.clone())
     }
 
@@ -486,7 +518,7 @@ impl Model {
     fn resolve(&mut self, reservation: ReservationId) -> ResolveReply {
         let dose = Abortable::Dose(reservation);
         if let Some(known) = self.of(dose) {
-            return ResolveReply::Booked(known.clone());
+            return ResolveReply::Booked(Box::new(known.clone()));
         }
         self.aborted.insert(dose);
         ResolveReply::Aborted(reservation)
@@ -520,6 +552,10 @@ impl Model {
         }
         *known = completed(known.clone());
         let record = known.clone();
+        if let Some(CampaignDose { campaign, .. }) = record.campaign_dose {
+            let key = (record.booking.user_id, campaign);
+            self.live.entry(key).or_insert(record.booking.booking_id);
+        }
         if is_undone {
             CompleteReply::MoveUndone { record, released }
         } else {
@@ -536,7 +572,8 @@ impl Model {
 fn replace_dose(record: &mut Record, dose: ReservationId) {
     record.previous.push(record.reservation);
     record.reservation = dose;
-    record.booking.slot = (0..6).map(held_dose).find(|it| it.reservation == dose).unwrap().slot;
+    let dose = (0..6).map(held_dose).find(|it| it.reservation == dose).unwrap();
+    record.booking.slot = dose.slot.map(|slot| slot.booked);
 }
 
 fn is_of(record: &Record, what: Abortable) -> bool {
@@ -584,7 +621,8 @@ fn is_refusal(reply: &Reply) -> bool {
             CreateReply::BookedBefore(_)
             | CreateReply::Aborted
             | CreateReply::DoseTaken
-            | CreateReply::KeyReused => true,
+            | CreateReply::KeyReused
+            | CreateReply::AlreadyBooked => true,
         },
         Reply::Cancel(reply) => match reply {
             CancelReply::Cancelled(_) => false,
@@ -598,6 +636,7 @@ fn is_refusal(reply: &Reply) -> bool {
             | MoveReply::DoseTaken
             | MoveReply::Changed
             | MoveReply::TooOften
+            | MoveReply::AlreadyBooked
             | MoveReply::NoSuchBooking
             | MoveReply::Cancelled
             | MoveReply::Completed => true,
@@ -637,6 +676,21 @@ proptest! {
             let all: BTreeSet<_> = record.previous.iter().chain([&record.reservation]).collect();
             for dose in all {
                 prop_assert!(doses.insert(*dose), "{dose}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_person_has_two_live_bookings_of_a_campaign(commands in commands()) {
+        let mut bookings = Bookings::default();
+        for command in &commands {
+            decide(&mut bookings, command);
+            let mut live = BTreeSet::new();
+            for record in records(&bookings) {
+                let person = record.campaign_dose.map(|it| (record.booking.user_id, it));
+                if record.booking.status == BookingStatus::Booked {
+                    prop_assert!(person.is_none_or(|person| live.insert(person)), "{record:?}");
+                }
             }
         }
     }

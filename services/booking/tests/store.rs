@@ -591,7 +591,7 @@ macro_rules! second_booking {
             ", ",
             $reservation,
             ", vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms, cancelled_at_ms,
-                    slot, site, starts_at_ms, previous
+                    slot, site, starts_at_ms, previous, campaign, dose, nth
                FROM bookings"
         )
     };

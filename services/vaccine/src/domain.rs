@@ -218,8 +218,7 @@ impl Ledger {
     }
 
     fn granted(&self, claims: &[PoolId], count: u32) -> Result<HeldBlock, Refusal> {
-        let place = claims.iter().find_map(|id| self.slots.places.get(id)).copied();
-        Ok(HeldBlock { name: self.name(claims)?, count, place })
+        Ok(HeldBlock { name: self.name(claims)?, count, slot: self.slots.held(claims) })
     }
 
     fn take(&mut self, hold: &HoldDoses, count: u32, state: ReservationState) {

@@ -159,7 +159,10 @@ fn plan_slots(SlotDays { days }: &SlotDays) -> PlanSlots {
 
 fn change_campaign(Campaign { campaign_id: id, details, status, .. }: Campaign) -> RecordCampaign {
     let CampaignDetails { vaccine_ids: vaccines, doses, book_from, book_until, .. } = details;
-    RecordCampaign { id, campaign: SlotCampaign { status, vaccines, doses, book_from, book_until } }
+    let bookings_per_person = details.bookings_per_person;
+    let campaign =
+        SlotCampaign { status, vaccines, doses, book_from, book_until, bookings_per_person };
+    RecordCampaign { id, campaign }
 }
 
 command_of!(

@@ -17,13 +17,28 @@ CREATE TABLE bookings (
     site            BIGINT,
     starts_at_ms    BIGINT,
     -- The reservations that it had before it was moved, in their order, separated by spaces.
-    previous        TEXT   NOT NULL
+    previous        TEXT   NOT NULL,
+    -- What it counts as for its person, if it has a slot: see live_bookings.
+    campaign        BIGINT,
+    dose            BIGINT,
+    nth             BIGINT
 );
 
 -- An attempt and a dose are booked at most once.
 CREATE UNIQUE INDEX bookings_attempt ON bookings (attempt) WHERE attempt IS NOT NULL;
 
 CREATE UNIQUE INDEX bookings_reservation ON bookings (reservation);
+
+-- The bookings of slots that are not cancelled, by person. dose: which one of the campaign, from 1.
+-- nth: from 0 to one less than the bookings of a dose that a person can have.
+CREATE TABLE live_bookings (
+    user_id  BIGINT NOT NULL,
+    campaign BIGINT NOT NULL,
+    dose     BIGINT NOT NULL,
+    nth      BIGINT NOT NULL,
+    booking  BIGINT NOT NULL,
+    PRIMARY KEY (user_id, campaign, dose, nth)
+);
 
 -- The fence: attempts and doses (reservations) that can never become a booking. Old ones are deleted, but for those that
 -- a booking had before it was moved: they lead to it.
@@ -42,7 +57,8 @@ CREATE INDEX aborted_at ON aborted (at_ms) WHERE booking IS NULL;
 -- Requests in the queue, numbered without gaps in the order of their arrival. Old ones that ended are deleted,
 -- the last one never.
 -- id: the attempt of the key.
--- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 slot full, 6 no such slot, 7 not open.
+-- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 slot full, 6 no such slot, 7 not open,
+-- 8 already booked.
 CREATE TABLE tickets (
     number       BIGINT NOT NULL PRIMARY KEY,
     id           UUID   NOT NULL UNIQUE,

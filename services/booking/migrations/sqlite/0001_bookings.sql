@@ -17,13 +17,28 @@ CREATE TABLE bookings (
     site            INTEGER,
     starts_at_ms    INTEGER,
     -- The reservations that it had before it was moved, in their order, separated by spaces.
-    previous        TEXT    NOT NULL
+    previous        TEXT    NOT NULL,
+    -- What it counts as for its person, if it has a slot: see live_bookings.
+    campaign        INTEGER,
+    dose            INTEGER,
+    nth             INTEGER
 );
 
 -- An attempt and a dose are booked at most once.
 CREATE UNIQUE INDEX bookings_attempt ON bookings (attempt) WHERE attempt IS NOT NULL;
 
 CREATE UNIQUE INDEX bookings_reservation ON bookings (reservation);
+
+-- The bookings of slots that are not cancelled, by person. dose: which one of the campaign, from 1.
+-- nth: from 0 to one less than the bookings of a dose that a person can have.
+CREATE TABLE live_bookings (
+    user_id  INTEGER NOT NULL,
+    campaign INTEGER NOT NULL,
+    dose     INTEGER NOT NULL,
+    nth      INTEGER NOT NULL,
+    booking  INTEGER NOT NULL,
+    PRIMARY KEY (user_id, campaign, dose, nth)
+) WITHOUT ROWID;
 
 -- The fence: attempts and doses (reservations) that can never become a booking. Old ones are deleted, but for those that
 -- a booking had before it was moved: they lead to it.
@@ -42,7 +57,8 @@ CREATE INDEX aborted_at ON aborted (at_ms) WHERE booking IS NULL;
 -- Requests in the queue, numbered without gaps in the order of their arrival. Old ones that ended are deleted,
 -- the last one never.
 -- id: the attempt of the key.
--- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 slot full, 6 no such slot, 7 not open.
+-- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 slot full, 6 no such slot, 7 not open,
+-- 8 already booked.
 CREATE TABLE tickets (
     number       INTEGER PRIMARY KEY,
     id           BLOB    NOT NULL UNIQUE,

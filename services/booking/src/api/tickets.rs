@@ -160,6 +160,7 @@ fn not_granted(reason: NotGranted) -> TicketStatus {
         NotGranted::NoSuchVaccine => TicketStatus::NoSuchVaccine,
         NotGranted::NoSuchSlot => TicketStatus::NoSuchSlot,
         NotGranted::NotOpen => TicketStatus::NotOpen,
+        NotGranted::AlreadyBooked => TicketStatus::AlreadyBooked,
     }
 }
 

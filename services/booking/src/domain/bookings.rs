@@ -7,7 +7,8 @@ use contracts::{
 use jiff::Timestamp;
 
 use super::{
-    records::{Abortable, BookingAttempt, BookingFence, Bookings, HeldDose, Record},
+    live::AlreadyBooked,
+    records::{Abortable, BookingAttempt, BookingFence, Bookings, CampaignDose, HeldDose, Record},
     tickets::ticket_of,
 };
 
@@ -71,6 +72,8 @@ pub enum CreateReply {
     DoseTaken,
     /// Refused: the key belongs to another request.
     KeyReused,
+    /// Refused: the person has as many live bookings of this campaign as may be.
+    AlreadyBooked,
 }
 
 /// The reply to [`CancelBooking`].
@@ -90,7 +93,7 @@ pub enum CancelReply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolveReply {
     /// The dose has this booking.
-    Booked(Record),
+    Booked(Box<Record>),
     /// The dose is aborted, now or before.
     Aborted(ReservationId),
 }
@@ -146,7 +149,10 @@ impl Bookings {
             Some(known) if known.is_of(attempt) => CreateReply::BookedBefore(known.clone()),
             Some(_) => CreateReply::DoseTaken,
             None if self.is_aborted(of_dose) => CreateReply::DoseTaken,
-            None => CreateReply::Booked(self.add(*attempt, dose, *at)),
+            None => match self.campaign_dose(attempt.user, dose) {
+                Ok(counts_as) => CreateReply::Booked(self.add(*attempt, dose, counts_as, *at)),
+                Err(AlreadyBooked) => CreateReply::AlreadyBooked,
+            },
         }
     }
 
@@ -154,6 +160,7 @@ impl Bookings {
         &mut self,
         attempt: BookingAttempt,
         HeldDose { reservation, vaccine_name, slot }: &HeldDose,
+        campaign_dose: Option<CampaignDose>,
         at: Timestamp,
     ) -> Record {
         self.last_booking += 1;
@@ -166,15 +173,17 @@ impl Bookings {
                 booking_id: id,
                 vaccine_id: attempt.choice.vaccine,
                 vc_name: vaccine_name.clone(),
-                slot: *slot,
+                slot: slot.map(|slot| slot.booked),
                 user_id: attempt.user,
                 status: BookingStatus::Booked,
             },
+            campaign_dose,
             fingerprint: attempt.fingerprint,
             booked_at: at,
             cancelled_at: None,
         };
         self.index(&record);
+        self.count(&record);
         self.bookings.insert(id, record.clone());
         record
     }
@@ -195,7 +204,7 @@ impl Bookings {
     pub(super) fn resolve(&mut self, ResolveHold { reservation, at }: ResolveHold) -> ResolveReply {
         let dose = Abortable::Dose(reservation);
         if let Some(record) = self.booking_of(dose) {
-            return ResolveReply::Booked(record.clone());
+            return ResolveReply::Booked(Box::new(record.clone()));
         }
         self.fence(dose, at);
         ResolveReply::Aborted(reservation)
@@ -218,19 +227,23 @@ impl Bookings {
         CompleteBooking { reservation, at }: CompleteBooking,
     ) -> CompleteReply {
         match self.booking_of(Abortable::Dose(reservation)).cloned() {
-            Some(record) => {
-                CompleteReply::Completed(self.set(record, BookingStatus::InjectionCompleted))
-            }
+            Some(record) => CompleteReply::Completed(self.set_completed(record)),
             None => self.complete_with_former(reservation, at),
         }
     }
 
     fn set_cancelled(&mut self, mut record: Record, at: Timestamp) -> Record {
+        self.uncount(&record);
         record.cancelled_at = Some(at);
         self.set(record, BookingStatus::BookingCancelled)
     }
 
-    pub(super) fn set(&mut self, mut record: Record, status: BookingStatus) -> Record {
+    pub(super) fn set_completed(&mut self, record: Record) -> Record {
+        self.count(&record);
+        self.set(record, BookingStatus::InjectionCompleted)
+    }
+
+    fn set(&mut self, mut record: Record, status: BookingStatus) -> Record {
         record.booking.status = status;
         self.bookings.insert(record.booking.booking_id, record.clone());
         record

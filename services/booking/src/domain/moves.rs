@@ -44,6 +44,8 @@ pub enum MoveReply {
     Changed,
     /// Refused: it was moved [`MOVES_MAX`] times.
     TooOften,
+    /// Refused: the person has as many live bookings of the campaign of the new slot as may be.
+    AlreadyBooked,
     /// Refused: no booking has this id.
     NoSuchBooking,
     /// Refused: it was cancelled.
@@ -71,8 +73,13 @@ impl Bookings {
                 MoveReply::DoseTaken
             }
             BookingStatus::Booked => {
-                let former = FormerDose { booking: *booking, slot: dose.slot };
-                MoveReply::Moved(self.replace_dose(known.clone(), dose.reservation, former, *at))
+                let known = known.clone();
+                let Ok(record) = self.count_again(known, dose) else {
+                    return MoveReply::AlreadyBooked;
+                };
+                let slot = dose.slot.map(|slot| slot.booked);
+                let former = FormerDose { booking: *booking, slot };
+                MoveReply::Moved(self.replace_dose(record, dose.reservation, former, *at))
             }
         }
     }
@@ -96,7 +103,7 @@ impl Bookings {
         }
         let released = known.reservation;
         let record = self.replace_dose(known, reservation, former, at);
-        let record = self.set(record, BookingStatus::InjectionCompleted);
+        let record = self.set_completed(record);
         CompleteReply::MoveUndone { record, released }
     }
 

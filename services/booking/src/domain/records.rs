@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contracts::{
     booking::{BookedSlot, Booking},
-    ids::{BookingId, ReservationId, SlotId, TicketId, UserId, VaccineId},
+    ids::{BookingId, CampaignId, ReservationId, SlotId, TicketId, UserId, VaccineId},
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
@@ -47,7 +47,7 @@ impl From<VaccineId> for Choice {
     }
 }
 
-/// Why the ledger grants no dose.
+/// Why a citizen gets no dose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
 pub enum NotGranted {
     /// Every dose is held or booked.
@@ -65,6 +65,9 @@ pub enum NotGranted {
     /// Its campaign is not open, or the slot has begun.
     #[error("the slot cannot be booked now")]
     NotOpen,
+    /// The citizen has as many live bookings of this campaign as a person can have; decided here, not by the ledger.
+    #[error("this person has a booking of this campaign; move it, or cancel it first")]
+    AlreadyBooked,
 }
 
 impl NotGranted {
@@ -86,7 +89,29 @@ pub struct HeldDose {
     /// The name of the vaccine.
     pub vaccine_name: String,
     /// The slot of which a place is held too.
-    pub slot: Option<BookedSlot>,
+    pub slot: Option<HeldSlot>,
+}
+
+/// A slot of which a place is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSlot {
+    /// The slot.
+    pub booked: BookedSlot,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Live bookings of each dose that a person can have in this campaign.
+    pub bookings_per_person: u8,
+}
+
+/// What a booking counts as for its person: no two live bookings of a person are the same of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CampaignDose {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Which dose of it, from 1.
+    pub dose: u8,
+    /// Which of the bookings that the person can have of this dose, from 0.
+    pub nth: u8,
 }
 
 /// A short digest of a request: shows whether a key came with the same request before.
@@ -104,6 +129,8 @@ pub struct Record {
     pub previous: Vec<ReservationId>,
     /// What its citizen may see.
     pub booking: Booking,
+    /// What it counts as for its person; none without a slot.
+    pub campaign_dose: Option<CampaignDose>,
     /// The fingerprint of the request, where it had an `Idempotency-Key`.
     pub fingerprint: Option<Fingerprint>,
     /// When it was created.
@@ -202,6 +229,8 @@ pub struct Bookings {
     pub of_dose: BTreeMap<ReservationId, BookingId>,
     /// The fence: ids of [`Abortable`]s that can never become a booking.
     pub aborted: ChangeSet<Uuid, BookingFence>,
+    /// The live bookings of persons, by campaign.
+    pub live: ChangeSet<(UserId, CampaignDose), BookingId>,
     /// The highest booking id ever given.
     pub last_booking: i64,
     /// Tickets by id.

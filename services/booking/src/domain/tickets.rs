@@ -162,14 +162,23 @@ impl Bookings {
                     user: ticket.user,
                     fingerprint: Some(ticket.fingerprint),
                 };
-                let record = self.add(attempt, dose, serve.at);
+                let Ok(counts_as) = self.campaign_dose(ticket.user, dose) else {
+                    let end = TicketEnd::NotGranted(NotGranted::AlreadyBooked);
+                    return ServeReply::Ended(self.end_attempt(ticket, end, serve.at));
+                };
+                let record = self.add(attempt, dose, counts_as, serve.at);
                 self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
                 return ServeReply::Booked(record);
             }
             Answer::NotGranted(reason) => TicketEnd::NotGranted(*reason),
         };
-        self.fence(Abortable::Attempt(attempt), serve.at);
-        ServeReply::Ended(self.end(ticket, end))
+        ServeReply::Ended(self.end_attempt(ticket, end, serve.at))
+    }
+
+    /// Ends a ticket without a booking, and the attempt of its key too.
+    fn end_attempt(&mut self, ticket: QueuedTicket, end: TicketEnd, at: Timestamp) -> QueuedTicket {
+        self.fence(Abortable::Attempt(attempt_of(ticket.id)), at);
+        self.end(ticket, end)
     }
 
     fn end(&mut self, mut ticket: QueuedTicket, end: TicketEnd) -> QueuedTicket {

@@ -16,7 +16,7 @@ use contracts::{
 use platform_telemetry::clock;
 
 use super::{BookingError, BookingProtocol};
-use crate::domain::{Choice, MOVES_MAX, MoveBooking, MoveReply, Record};
+use crate::domain::{Choice, MOVES_MAX, MoveBooking, MoveReply, NotGranted, Record};
 
 impl BookingProtocol {
     /// Moves a booking, as the caller has read it, to a slot. Nothing changes if it is there already.
@@ -50,6 +50,7 @@ impl BookingProtocol {
                 Err(BookingError::RetryLater)
             }
             MoveReply::Changed => self.moved_by_another(booking, slot).await,
+            MoveReply::AlreadyBooked => Err(NotGranted::AlreadyBooked.into()),
             MoveReply::TooOften => Err(BookingError::MovedTooOften),
             MoveReply::NoSuchBooking => Err(BookingError::NoSuchBooking),
             MoveReply::Cancelled => Err(BookingError::Cancelled),

@@ -2,12 +2,12 @@
 
 use contracts::{
     booking::{BookedSlot, Booking, BookingStatus},
-    ids::{BookingId, ReservationId, SiteId, SlotId, UserId, VaccineId},
+    ids::{BookingId, CampaignId, ReservationId, SiteId, SlotId, UserId, VaccineId},
 };
 use platform_store::{Row, SqlError, Value};
 use uuid::Uuid;
 
-use crate::domain::{AttemptId, BookingFence, Fingerprint, FormerDose, Record};
+use crate::domain::{AttemptId, BookingFence, CampaignDose, Fingerprint, FormerDose, Record};
 
 /// Reads a booking, with the columns in the order of the statements.
 pub(super) fn record(row: &Row<'_>) -> Result<Record, SqlError> {
@@ -24,6 +24,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<Record, SqlError> {
             user_id: UserId(row.int(5)?),
             status: status(row.int(6)?).ok_or(decode(6, "a status"))?,
         },
+        campaign_dose: campaign_dose(row, [14, 15, 16])?,
         fingerprint: row.uuid_or_null(7)?.map(|id| Fingerprint(id.into_bytes())),
         booked_at: row.time(8)?,
         cancelled_at: row.time_or_null(9)?,
@@ -38,6 +39,19 @@ fn booked_slot(
     let Some(slot) = row.int_or_null(slot)? else { return Ok(None) };
     let (site_id, starts_at) = (SiteId(row.int(site)?), row.time(starts_at)?);
     Ok(Some(BookedSlot { slot_id: SlotId(slot), site_id, starts_at }))
+}
+
+/// What a booking counts as, in these columns: the campaign, the dose, and which of the bookings of that.
+fn campaign_dose(
+    row: &Row<'_>,
+    [campaign, dose, nth]: [usize; 3],
+) -> Result<Option<CampaignDose>, SqlError> {
+    let Some(id) = row.int_or_null(campaign)? else { return Ok(None) };
+    let small = |column| {
+        let invalid = SqlError::Decode { column, expected: "a small number" };
+        u8::try_from(row.int(column)?).map_err(|_| invalid)
+    };
+    Ok(Some(CampaignDose { campaign: CampaignId(id), dose: small(dose)?, nth: small(nth)? }))
 }
 
 fn previous(row: &Row<'_>) -> Result<Vec<ReservationId>, SqlError> {
@@ -77,9 +91,10 @@ fn code_of(status: BookingStatus) -> i64 {
 }
 
 /// Every column of a booking.
-pub(super) fn values<'a>(record: &'a Record, previous: &'a str) -> [Value<'a>; 14] {
+pub(super) fn values<'a>(record: &'a Record, previous: &'a str) -> [Value<'a>; 17] {
     let booking = &record.booking;
     let [slot, site, starts_at] = slot_values(booking.slot);
+    let [campaign, dose, nth] = campaign_values(record.campaign_dose);
     [
         booking.booking_id.0.into(),
         record.attempt.map(|attempt| attempt.0).into(),
@@ -95,6 +110,9 @@ pub(super) fn values<'a>(record: &'a Record, previous: &'a str) -> [Value<'a>; 1
         site,
         starts_at,
         previous.into(),
+        campaign,
+        dose,
+        nth,
     ]
 }
 
@@ -103,8 +121,9 @@ pub(super) fn changed_values<'a>(
     id: BookingId,
     record: &'a Record,
     previous: &'a str,
-) -> [Value<'a>; 8] {
+) -> [Value<'a>; 11] {
     let [slot, site, starts_at] = slot_values(record.booking.slot);
+    let [campaign, dose, nth] = campaign_values(record.campaign_dose);
     [
         id.0.into(),
         code_of(record.booking.status).into(),
@@ -114,6 +133,9 @@ pub(super) fn changed_values<'a>(
         site,
         starts_at,
         previous.into(),
+        campaign,
+        dose,
+        nth,
     ]
 }
 
@@ -123,5 +145,14 @@ pub(super) fn slot_values(slot: Option<BookedSlot>) -> [Value<'static>; 3] {
         slot.map(|slot| slot.slot_id.0).into(),
         slot.map(|slot| slot.site_id.0).into(),
         slot.map(|slot| slot.starts_at).into(),
+    ]
+}
+
+/// The campaign, the dose, and which of the bookings of that.
+fn campaign_values(counts_as: Option<CampaignDose>) -> [Value<'static>; 3] {
+    [
+        counts_as.map(|it| it.campaign.0).into(),
+        counts_as.map(|it| i64::from(it.dose)).into(),
+        counts_as.map(|it| i64::from(it.nth)).into(),
     ]
 }

@@ -98,9 +98,9 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
 }
 
 fn end(outcome: i64, booking: Option<i64>) -> Option<TicketEnd> {
-    use NotGranted::{NoSuchSlot, NoSuchVaccine, NotOpen, SlotFull, SoldOut};
+    use NotGranted::{AlreadyBooked, NoSuchSlot, NoSuchVaccine, NotOpen, SlotFull, SoldOut};
     let booked = booking.map(|id| TicketEnd::Booked(BookingId(id)));
-    let not_granted = [SoldOut, NoSuchVaccine, SlotFull, NoSuchSlot, NotOpen];
+    let not_granted = [SoldOut, NoSuchVaccine, SlotFull, NoSuchSlot, NotOpen, AlreadyBooked];
     let ends = not_granted.map(TicketEnd::NotGranted).into_iter().chain(booked);
     let mut ends = ends.chain([TicketEnd::KeyReused]);
     ends.find(|end| columns(*end) == (outcome, booking))
@@ -116,5 +116,6 @@ fn columns(end: TicketEnd) -> (i64, Option<i64>) {
         TicketEnd::NotGranted(NotGranted::SlotFull) => (5, None),
         TicketEnd::NotGranted(NotGranted::NoSuchSlot) => (6, None),
         TicketEnd::NotGranted(NotGranted::NotOpen) => (7, None),
+        TicketEnd::NotGranted(NotGranted::AlreadyBooked) => (8, None),
     }
 }

@@ -1,7 +1,7 @@
 //! A booking is moved to another slot with `PATCH` or `PUT`.
 
 use contracts::{
-    ids::SiteId,
+    ids::{CampaignId, SiteId},
     vaccine::{HeldPlace, HoldOutcome},
 };
 use insta::assert_snapshot;
@@ -28,7 +28,12 @@ fn next(app: &BookingApp, outcome: HoldOutcome) {
 /// A dose with a place.
 fn held() -> HoldOutcome {
     let starts_at = Timestamp::from_second(100).unwrap();
-    let place = Some(HeldPlace { site_id: SiteId(3), starts_at });
+    let place = Some(HeldPlace {
+        site_id: SiteId(3),
+        starts_at,
+        campaign_id: CampaignId(1),
+        bookings_per_person: 1,
+    });
     HoldOutcome::Held { vc_name: "FIZER".to_owned(), count: 1, place }
 }
 

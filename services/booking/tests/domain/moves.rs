@@ -10,6 +10,9 @@ fn create_first() -> Command {
 /// That booking after it had these doses, the last of which it has now.
 fn moved(doses: &[u8]) -> Record {
     let mut record = booked(1, attempt(1), doses[0]);
+    // A booking of a slot counts for its person.
+    let campaign = doses.iter().find_map(|dose| held_dose(*dose).slot).map(|slot| slot.campaign);
+    record.campaign_dose = campaign.map(counts_as);
     for dose in &doses[1..] {
         replace_dose(&mut record, reservation(*dose));
     }

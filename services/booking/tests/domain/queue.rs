@@ -491,7 +491,10 @@ impl World {
         match reply {
             CreateReply::Booked(_) | CreateReply::DoseTaken => {}
             CreateReply::BookedBefore(record) if record.reservation == reservation => {}
-            CreateReply::BookedBefore(_) | CreateReply::Aborted | CreateReply::KeyReused => {
+            CreateReply::BookedBefore(_)
+            | CreateReply::Aborted
+            | CreateReply::KeyReused
+            | CreateReply::AlreadyBooked => {
                 self.put_back(Some(process), attempt.choice.vaccine, reservation);
             }
         }

@@ -9,7 +9,7 @@ use booking::{
 };
 use contracts::{
     booking::BookedSlot,
-    ids::{SiteId, SlotId, VaccineId},
+    ids::{BookingId, CampaignId, SiteId, SlotId, UserId, VaccineId},
     vaccine::{HeldPlace, HoldOutcome},
 };
 use jiff::Timestamp;
@@ -33,7 +33,8 @@ pub(crate) fn booked() -> BookedSlot {
 
 pub(crate) fn held_places(count: u32) -> HoldOutcome {
     let BookedSlot { site_id, starts_at, .. } = booked();
-    let place = Some(HeldPlace { site_id, starts_at });
+    let place =
+        Some(HeldPlace { site_id, starts_at, campaign_id: CampaignId(1), bookings_per_person: 10 });
     HoldOutcome::Held { vc_name: "FIZER".to_owned(), count, place }
 }
 
@@ -143,4 +144,46 @@ async fn a_ticket_may_be_for_a_slot() {
     let again = BookingRequest { choice: of_slot(7).choice, ..with_key_of("a", false) };
     fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([held_places(1)]));
     assert_eq!(fixture.book(again).await, Err(NotGranted::NotOpen.into()), "a key has one outcome");
+}
+
+#[tokio::test]
+async fn a_person_who_has_a_booking_of_the_campaign_is_refused_and_the_dose_is_for_the_next() {
+    let fixture = ProtocolFixture::start();
+    let HoldOutcome::Held { vc_name, count, place: Some(place) } = held_places(1) else {
+        panic!("it has a place")
+    };
+    let place = Some(HeldPlace { bookings_per_person: 1, ..place });
+    let held = || HoldOutcome::Held { vc_name: vc_name.clone(), count, place };
+    for _ in 0..2 {
+        fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([held()]));
+    }
+    assert_eq!(fixture.book(of_slot(7)).await, Ok(1));
+    assert_eq!(fixture.book(of_slot(7)).await, Err(NotGranted::AlreadyBooked.into()));
+    let other = BookingRequest { user: UserId(6), ..of_slot(7) };
+    assert_eq!(fixture.book(other).await, Ok(2));
+    assert_eq!(fixture.vaccine.requests(HOLDS).len(), 2, "the dose that is in hand");
+    fixture.protocol.cancel(BookingId(1)).await.unwrap();
+    fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([held()]));
+    assert_eq!(fixture.book(of_slot(7)).await, Ok(3));
+}
+
+#[tokio::test]
+async fn the_ticket_of_a_person_who_has_a_booking_of_the_campaign_ends() {
+    let fixture = ProtocolFixture::start();
+    let HoldOutcome::Held { vc_name, place: Some(place), .. } = held_places(2) else {
+        panic!("it has a place")
+    };
+    let place = Some(HeldPlace { bookings_per_person: 1, ..place });
+    let ticket = |key| {
+        let choice = of_slot(7).choice;
+        enqueue_request(&fixture, BookingRequest { choice, ..with_key_of(key, true) })
+    };
+    let tickets = [ticket("a").await, ticket("b").await];
+    fixture
+        .vaccine
+        .reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::Held { vc_name, count: 2, place }]));
+    serve(&fixture);
+    let expected =
+        [TicketEnd::Booked(BookingId(1)), TicketEnd::NotGranted(NotGranted::AlreadyBooked)];
+    assert_eq!(ends(&fixture, &tickets).await, expected);
 }

@@ -1,9 +1,11 @@
 //! A move is stored in one commit: the booking has its new dose, and the old one leads to it.
 
-use booking::domain::{Bookings, Command, CompleteReply, MoveBooking, MoveReply, Record, Reply};
+use booking::domain::{
+    Bookings, Command, CompleteReply, HeldSlot, MoveBooking, MoveReply, Record, Reply,
+};
 use contracts::{
     booking::{BookedSlot, BookingStatus},
-    ids::{BookingId, ReservationId, SiteId, SlotId},
+    ids::{BookingId, CampaignId, ReservationId, SiteId, SlotId},
 };
 use platform_store::{Aggregate, OutboxEntry};
 use serde_json::{Value, json};
@@ -17,6 +19,7 @@ on_both_databases!(
     a_dose_from_before_a_move_leads_to_its_booking_for_ever,
     a_snapshot_says_which_doses_a_booking_had_before,
     a_dose_that_was_left_is_neither_orphaned_nor_booked,
+    a_person_has_as_many_live_bookings_as_may_be_after_reopening_too,
 );
 
 fn slot(number: u8) -> BookedSlot {
@@ -27,7 +30,8 @@ fn slot(number: u8) -> BookedSlot {
 /// Moves a booking from one dose to another one with a place of the slot of the same number.
 pub(super) fn move_booking(booking: i64, from: u8, to: u8) -> Command {
     let mut dose = held_dose(to);
-    dose.slot = Some(slot(to));
+    let booked = slot(to);
+    dose.slot = Some(HeldSlot { booked, campaign: CampaignId(1), bookings_per_person: 2 });
     let (booking, from) = (BookingId(booking), reservation(from));
     MoveBooking { booking, from, dose, at: at(150) }.into()
 }
@@ -128,4 +132,20 @@ fn a_dose_that_was_left_is_neither_orphaned_nor_booked(new: fn() -> TestDatabase
     store.apply(&[resolve(1), resolve(7)]);
     let types = store.event_types();
     assert_eq!(types[2..], ["ReservationAborted", "BookingMoved"], "both are published again");
+}
+
+fn a_person_has_as_many_live_bookings_as_may_be_after_reopening_too(new: fn() -> TestDatabase) {
+    let mut store = BookingStore::new(new);
+    store.apply(&[1, 2, 3].map(|number| create(number, None)));
+    // Two are allowed, see `move_booking`.
+    store.apply(&[move_booking(1, 1, 101), move_booking(2, 2, 102)]);
+    let mut store = store.reopened_with(&[]);
+    let refused = store.apply(&[move_booking(3, 3, 103)]);
+    assert_eq!(refused, [Reply::Move(MoveReply::AlreadyBooked)]);
+    store.apply(&[cancel(1)]);
+    let mut store = store.reopened_with(&[]);
+    let replies = store.apply(&[move_booking(3, 3, 103), complete(101)]);
+    let Reply::Move(MoveReply::Moved(record)) = &replies[0] else { panic!("{replies:?}") };
+    assert_eq!(record.campaign_dose.unwrap().nth, 0);
+    assert_eq!(&stored(&store, 3), record);
 }

@@ -3,8 +3,8 @@
 use std::{cmp::Ordering, fmt};
 
 use contracts::campaign::{
-    Address, CampaignDetails, CampaignSite, DayOfWeek, HoursException, LocalizedName, OpenInterval,
-    OpeningHours, SiteDetails, SitePlace,
+    Address, BOOKINGS_PER_PERSON_MAX, CampaignDetails, CampaignSite, DayOfWeek, HoursException,
+    LocalizedName, OpenInterval, OpeningHours, SiteDetails, SitePlace,
 };
 use jiff::{
     Timestamp,
@@ -43,8 +43,6 @@ pub const CAPACITY_MAX: u32 = 10_000;
 pub const SITES_MAX: usize = 2_000;
 /// The share that can be held back, in percent.
 pub const HELD_BACK_PERCENT_MAX: u8 = 90;
-/// Live bookings of a person.
-pub const BOOKINGS_PER_PERSON_MAX: u8 = 10;
 
 /// Campaigns of a site that are scheduled, open or paused: a change of one of its dates plans all of them in one
 /// commit.

@@ -33,12 +33,13 @@ CREATE INDEX overcommitted_slots ON slots (overcommitted) WHERE overcommitted > 
 -- What holds of slots depend on. status: 0 draft, 1 scheduled, 2 open, 3 paused, 4 closed. vaccines: a list of ids.
 -- doses: 0 of the central stock, 1 of the lots of each site.
 CREATE TABLE campaigns (
-    id            BIGINT NOT NULL PRIMARY KEY,
-    status        BIGINT NOT NULL,
-    vaccines      TEXT   NOT NULL,
-    doses         BIGINT   NOT NULL,
-    book_from_ms  BIGINT,
-    book_until_ms BIGINT
+    id                  BIGINT NOT NULL PRIMARY KEY,
+    status              BIGINT NOT NULL,
+    vaccines            TEXT   NOT NULL,
+    doses               BIGINT NOT NULL,
+    book_from_ms        BIGINT,
+    book_until_ms       BIGINT,
+    bookings_per_person BIGINT NOT NULL
 );
 
 -- The doses of a vaccine at a site. doses: [["2026-12-31", 40], …], by the last date on which they can be used.

@@ -33,12 +33,13 @@ CREATE INDEX overcommitted_slots ON slots (overcommitted) WHERE overcommitted > 
 -- What holds of slots depend on. status: 0 draft, 1 scheduled, 2 open, 3 paused, 4 closed. vaccines: a list of ids.
 -- doses: 0 of the central stock, 1 of the lots of each site.
 CREATE TABLE campaigns (
-    id            INTEGER PRIMARY KEY,
-    status        INTEGER NOT NULL,
-    vaccines      TEXT    NOT NULL,
-    doses         INTEGER  NOT NULL,
-    book_from_ms  INTEGER,
-    book_until_ms INTEGER
+    id                  INTEGER PRIMARY KEY,
+    status              INTEGER NOT NULL,
+    vaccines            TEXT    NOT NULL,
+    doses               INTEGER NOT NULL,
+    book_from_ms        INTEGER,
+    book_until_ms       INTEGER,
+    bookings_per_person INTEGER NOT NULL
 );
 
 -- The doses of a vaccine at a site. doses: [["2026-12-31", 40], …], by the last date on which they can be used.

@@ -27,7 +27,9 @@ use super::{
     stock::{Stock, WRITE_TIMEOUT},
 };
 use crate::{
-    domain::{AbortReservation, HeldBlock, HoldDoses, PoolId, Refusal, claims},
+    domain::{
+        AbortReservation, HeldBlock, HeldSlot, HoldDoses, PoolId, Refusal, SlotPlace, claims,
+    },
     store::HoldFilter,
 };
 
@@ -186,11 +188,15 @@ pub(super) async fn orphaned(
     Ok(Json(holds.await?))
 }
 
+fn place(HeldSlot { place, bookings_per_person }: HeldSlot) -> HeldPlace {
+    let SlotPlace { campaign: campaign_id, site: site_id, starts_at, date: _ } = place;
+    HeldPlace { site_id, starts_at, campaign_id, bookings_per_person }
+}
+
 fn outcome(reply: Result<Result<HeldBlock, Refusal>, CommandError>) -> HoldOutcome {
     match reply {
-        Ok(Ok(HeldBlock { name, count, place })) => {
-            let place = place.map(|it| HeldPlace { site_id: it.site, starts_at: it.starts_at });
-            HoldOutcome::Held { vc_name: name.as_str().to_owned(), count, place }
+        Ok(Ok(HeldBlock { name, count, slot })) => {
+            HoldOutcome::Held { vc_name: name.as_str().to_owned(), count, place: slot.map(place) }
         }
         Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
         Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,

@@ -34,6 +34,17 @@ pub struct SlotCampaign {
     pub book_from: Option<Timestamp>,
     /// Until when.
     pub book_until: Option<Timestamp>,
+    /// Live bookings of each dose that a person can have; booking counts them.
+    pub bookings_per_person: u8,
+}
+
+/// A slot of which places are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSlot {
+    /// What it is.
+    pub place: SlotPlace,
+    /// Live bookings of each dose that a person can have in its campaign.
+    pub bookings_per_person: u8,
 }
 
 impl SlotCampaign {

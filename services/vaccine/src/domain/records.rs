@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{
     lot_records::{ChangeLot, LotRecord, ReceiveLot},
-    places::{PlanSlots, RecordCampaign, SlotPlace},
+    places::{HeldSlot, PlanSlots, RecordCampaign},
     values::{Doses, Name, PoolId},
 };
 
@@ -308,7 +308,7 @@ pub struct HeldBlock {
     /// For so many reservations of the block, from its first one on.
     pub count: u32,
     /// The slot whose places are held too.
-    pub place: Option<SlotPlace>,
+    pub slot: Option<HeldSlot>,
 }
 
 /// A vaccine after a change.

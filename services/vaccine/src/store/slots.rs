@@ -15,13 +15,13 @@ use crate::domain::{Doses, Ledger, Name, Pool, PoolId, SlotCampaign, SlotPlace};
 /// A slot, and its campaign.
 const LOAD_SLOT: &str = "
     SELECT slots.id, campaign, site, starts_at_ms, places, taken, overcommitted, date,
-           status, vaccines, book_from_ms, book_until_ms, doses
+           status, vaccines, book_from_ms, book_until_ms, doses, bookings_per_person
       FROM slots
  LEFT JOIN campaigns ON campaigns.id = slots.campaign
      WHERE slots.id = ?1";
 
 const LOAD_CAMPAIGN: &str = "
-    SELECT id, status, vaccines, book_from_ms, book_until_ms, doses
+    SELECT id, status, vaccines, book_from_ms, book_until_ms, doses, bookings_per_person
       FROM campaigns
      WHERE id = ?1";
 
@@ -40,12 +40,14 @@ const UPDATE_PLACE: &str = "
      WHERE id = ?1";
 
 const INSERT_CAMPAIGN: &str = "
-    INSERT INTO campaigns (id, status, vaccines, book_from_ms, book_until_ms, doses)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT INTO campaigns
+                (id, status, vaccines, book_from_ms, book_until_ms, doses, bookings_per_person)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const UPDATE_CAMPAIGN: &str = "
     UPDATE campaigns
-       SET status = ?2, vaccines = ?3, book_from_ms = ?4, book_until_ms = ?5, doses = ?6
+       SET status = ?2, vaccines = ?3, book_from_ms = ?4, book_until_ms = ?5, doses = ?6,
+           bookings_per_person = ?7
      WHERE id = ?1";
 
 pub(super) const OVERCOMMITTED: &str = "
@@ -132,6 +134,8 @@ fn campaign(row: &Row<'_>, first: usize) -> Result<SlotCampaign, SqlError> {
         book_from: row.time_or_null(first + 2)?,
         book_until: row.time_or_null(first + 3)?,
         doses: source(row.int(first + 4)?).ok_or(invalid(first + 4, "a source of doses"))?,
+        bookings_per_person: u8::try_from(row.int(first + 5)?)
+            .map_err(|_| invalid(first + 5, "a number of bookings"))?,
     })
 }
 
@@ -203,7 +207,7 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
     for (id, campaign, change) in ledger.slots.campaigns.changes() {
         let vaccines: Vec<_> = campaign.vaccines.iter().map(|id| id.0).collect();
         let vaccines = serde_json::to_string(&vaccines)?;
-        let SlotCampaign { status, vaccines: _, doses, book_from, book_until } = campaign;
+        let SlotCampaign { status, doses, book_from, book_until, .. } = campaign;
         let sql = if change == RowChange::Inserted { INSERT_CAMPAIGN } else { UPDATE_CAMPAIGN };
         let row = [
             id.0.into(),
@@ -212,6 +216,7 @@ pub(super) fn save(tx: &Tx<'_>, ledger: &Ledger) -> Result<(), SqlError> {
             (*book_from).into(),
             (*book_until).into(),
             source_code_of(*doses).into(),
+            i64::from(campaign.bookings_per_person).into(),
         ];
         tx.execute(sql, &row)?;
     }

@@ -11,9 +11,9 @@ use contracts::{
 use jiff::Timestamp;
 use vaccine::domain::{
     AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
-    HeldBlock, HoldDose, HoldDoses, MoveReservation, Name, PlanSlots, Pool, PoolId, RecordCampaign,
-    Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply, ReservationRecord,
-    ReturnDose, SlotCampaign, SlotCapacity, SlotPlace,
+    HeldBlock, HeldSlot, HoldDose, HoldDoses, MoveReservation, Name, PlanSlots, Pool, PoolId,
+    RecordCampaign, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply,
+    ReservationRecord, ReturnDose, SlotCampaign, SlotCapacity, SlotPlace,
 };
 
 /// A reservation.
@@ -200,7 +200,8 @@ impl Model {
 
     fn granted(&self, claims: &[PoolId], count: u32) -> Result<HeldBlock, Refusal> {
         let place = claims.iter().find_map(|id| self.slots.get(id)).copied();
-        Ok(HeldBlock { name: self.name(claims)?, count, place })
+        let slot = place.map(|place| HeldSlot { place, bookings_per_person: 1 });
+        Ok(HeldBlock { name: self.name(claims)?, count, slot })
     }
 
     fn check_exist(&self, claims: &[PoolId]) -> Result<(), Refusal> {

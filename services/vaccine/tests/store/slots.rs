@@ -35,8 +35,8 @@ fn hold(number: u128) -> Command {
 
 fn held(reply: &Reply) -> Result<u32, Refusal> {
     match reply {
-        Reply::Held(Ok(HeldBlock { count, place, .. })) => {
-            assert_eq!(place.map(|place| place.site), Some(SiteId(1)));
+        Reply::Held(Ok(HeldBlock { count, slot, .. })) => {
+            assert_eq!(slot.map(|slot| slot.place.site), Some(SiteId(1)));
             Ok(*count)
         }
         Reply::Held(Err(refusal)) => Err(*refusal),
