@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AbortReservation, HeldBlock, HeldSlot, HoldDoses, PoolId, Refusal, SlotPlace, claims,
+        AbortReservation, GrantedSlot, HeldBlock, HoldDoses, PoolId, Refusal, SlotPlace, claims,
     },
     store::HoldFilter,
 };
@@ -188,7 +188,7 @@ pub(super) async fn orphaned(
     Ok(Json(holds.await?))
 }
 
-fn place(HeldSlot { place, bookings_per_person }: HeldSlot) -> HeldPlace {
+fn place(GrantedSlot { place, bookings_per_person }: GrantedSlot) -> HeldPlace {
     let SlotPlace { campaign: campaign_id, site: site_id, starts_at, date: _ } = place;
     HeldPlace { site_id, starts_at, campaign_id, bookings_per_person }
 }

@@ -40,7 +40,7 @@ pub struct SlotCampaign {
 
 /// A slot of which places are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldSlot {
+pub struct GrantedSlot {
     /// What it is.
     pub place: SlotPlace,
     /// Live bookings of each dose that a person can have in its campaign.

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{
     lot_records::{ChangeLot, LotRecord, ReceiveLot},
-    places::{HeldSlot, PlanSlots, RecordCampaign},
+    places::{GrantedSlot, PlanSlots, RecordCampaign},
     values::{Doses, Name, PoolId},
 };
 
@@ -308,7 +308,7 @@ pub struct HeldBlock {
     /// For so many reservations of the block, from its first one on.
     pub count: u32,
     /// The slot whose places are held too.
-    pub slot: Option<HeldSlot>,
+    pub slot: Option<GrantedSlot>,
 }
 
 /// A vaccine after a change.

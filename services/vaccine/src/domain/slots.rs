@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use platform_store::ChangeSet;
 
 use super::{
-    places::{HeldSlot, PlanSlots, RecordCampaign, SlotCampaign, SlotCapacity, SlotPlace},
+    places::{GrantedSlot, PlanSlots, RecordCampaign, SlotCampaign, SlotCapacity, SlotPlace},
     records::{Pool, Refusal},
     values::{Doses, Name, PoolId},
 };
@@ -63,10 +63,10 @@ impl Slots {
     }
 
     /// The slot among these pools, if there is one.
-    pub(super) fn held(&self, claims: &[PoolId]) -> Option<HeldSlot> {
+    pub(super) fn held(&self, claims: &[PoolId]) -> Option<GrantedSlot> {
         let place = *claims.iter().find_map(|id| self.places.get(id))?;
         let SlotCampaign { bookings_per_person, .. } = *self.campaigns.get(&place.campaign)?;
-        Some(HeldSlot { place, bookings_per_person })
+        Some(GrantedSlot { place, bookings_per_person })
     }
 
     /// Whether the slots among these pools offer the vaccines among them, and can be booked now.

@@ -11,7 +11,7 @@ use contracts::{
 use jiff::Timestamp;
 use vaccine::domain::{
     AbortReservation, AdministerDose, ChangeVaccine, ChangedPool, Command, ConfirmHold, Doses,
-    HeldBlock, HeldSlot, HoldDose, HoldDoses, MoveReservation, Name, PlanSlots, Pool, PoolId,
+    GrantedSlot, HeldBlock, HoldDose, HoldDoses, MoveReservation, Name, PlanSlots, Pool, PoolId,
     RecordCampaign, Refusal, RegisterVaccine, ReleaseReservation, RemoveVaccine, Reply,
     ReservationRecord, ReturnDose, SlotCampaign, SlotCapacity, SlotPlace,
 };
@@ -200,7 +200,7 @@ impl Model {
 
     fn granted(&self, claims: &[PoolId], count: u32) -> Result<HeldBlock, Refusal> {
         let place = claims.iter().find_map(|id| self.slots.get(id)).copied();
-        let slot = place.map(|place| HeldSlot { place, bookings_per_person: 1 });
+        let slot = place.map(|place| GrantedSlot { place, bookings_per_person: 1 });
         Ok(HeldBlock { name: self.name(claims)?, count, slot })
     }
 
