@@ -24,6 +24,10 @@ pub struct Booking {
     #[serde(flatten)]
     #[schema(value_type = SlotFields, inline)]
     pub slot: Option<BookedSlot>,
+    /// Which dose of a series it is; none, for a booking of one dose.
+    #[serde(flatten)]
+    #[schema(value_type = SeriesFields, inline)]
+    pub series: Option<BookedSeries>,
     /// The citizen.
     pub user_id: UserId,
     /// Its status.
@@ -59,6 +63,29 @@ pub struct BookedSlot {
     pub starts_at: Timestamp,
 }
 
+/// How OpenAPI describes the series of a booking: all of these fields, or none.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes fields")]
+pub(crate) struct SeriesFields {
+    /// Which dose of a series of two it is.
+    #[schema(nullable = false, minimum = 1, maximum = 2)]
+    dose_number: Option<u8>,
+    /// The booking of the other dose.
+    #[schema(nullable = false)]
+    other_dose_booking_id: Option<BookingId>,
+}
+
+/// A dose of a series of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BookedSeries {
+    /// Which one it is, 1 or 2.
+    pub dose_number: u8,
+    /// The booking of the other dose.
+    pub other_dose_booking_id: BookingId,
+}
+
 /// The status of a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -83,6 +110,10 @@ pub struct Ticket {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub slot_id: Option<SlotId>,
+    /// The slot of the second dose, if the request is of a series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next_slot_id: Option<SlotId>,
     /// Its status.
     pub status: TicketStatus,
     /// While it waits: its position in the queue, from 1; never less than the number of tickets ahead.
@@ -113,6 +144,12 @@ pub enum TicketStatus {
     NoSuchSlot,
     /// The slot could not be booked when it was served.
     NotOpen,
+    /// Every place or dose at the time of the second dose was taken when it was served.
+    NextSlotFull,
+    /// The second slot is too early or too late after the first.
+    OutsideInterval,
+    /// The vaccine has no second dose.
+    SingleDose,
     /// The citizen had as many bookings of this campaign as a person can have.
     AlreadyBooked,
     /// Another request with the same `Idempotency-Key` was booked first.
@@ -130,6 +167,14 @@ pub struct BookingBody {
     #[serde(default, deserialize_with = "number::present")]
     #[schema(value_type = PositiveNumber)]
     pub slot_id: Option<Whole>,
+    /// `series` books two doses, both or neither: the second one at `nextSlotId`.
+    #[serde(default, deserialize_with = "number::present")]
+    #[schema(value_type = BookingPlan)]
+    pub plan: Option<String>,
+    /// The slot of the second dose; a number or a numeric string.
+    #[serde(default, deserialize_with = "number::present")]
+    #[schema(value_type = PositiveNumber)]
+    pub next_slot_id: Option<Whole>,
     /// Accepted for clients of the reference. The booking has the registered name.
     #[schema(example = "FIZER")]
     pub vc_name: Option<String>,
@@ -139,6 +184,14 @@ pub struct BookingBody {
     /// Ignored.
     #[schema(example = "BOOKED")]
     pub status: Option<String>,
+}
+
+/// How OpenAPI describes the plan in a [`BookingBody`].
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes text")]
+enum BookingPlan {
+    Series,
 }
 
 /// The body of `PUT` and `PATCH` on bookings; other fields are ignored.
@@ -158,6 +211,11 @@ pub struct BookingChange {
     #[serde(default, deserialize_with = "number::present")]
     #[schema(value_type = PositiveNumber)]
     pub slot_id: Option<Whole>,
+    /// With `slotId`, of the first dose of a series: the slot that the second dose is moved to; a number or a numeric
+    /// string.
+    #[serde(default, deserialize_with = "number::present")]
+    #[schema(value_type = PositiveNumber)]
+    pub next_slot_id: Option<Whole>,
     /// `BOOKING_CANCELLED` cancels. `BOOKED`, which the reference spells `BOOCKED`, changes nothing. May be left out
     /// where a slot is given.
     #[schema(value_type = RequestedStatus)]

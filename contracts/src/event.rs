@@ -426,6 +426,7 @@ mod tests {
             vaccine_id: VaccineId(1),
             vc_name: "FIZER".to_owned(),
             slot: None,
+            series: None,
             user_id: UserId(5),
             status: BookingStatus::Booked,
         };

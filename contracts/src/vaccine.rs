@@ -18,6 +18,9 @@ use crate::{
 };
 
 pub mod lots;
+pub mod product;
+
+use product::DoseInterval;
 
 /// Doses that one [`HoldBlock`] may want now, and blocks in a [`HoldBatch`]; more is refused whole.
 pub const HOLDS_MAX: usize = 512;
@@ -151,6 +154,11 @@ pub struct HoldBlock {
     #[serde(default, deserialize_with = "slot_id", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<PositiveNumber>, nullable = false)]
     pub slot_id: Option<SlotId>,
+    /// The slot of a second dose for each of them: both doses or neither. The reservations of the second doses are
+    /// numbered after `count` of the first ones, and none is held ahead of demand.
+    #[serde(default, deserialize_with = "slot_id", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<PositiveNumber>, nullable = false)]
+    pub next_slot_id: Option<SlotId>,
     /// Doses that are wanted now, as many of them as are free; 0 to 512.
     #[serde(deserialize_with = "number::count")]
     #[schema(maximum = 512)]
@@ -164,6 +172,14 @@ pub struct HoldBlock {
     #[serde(default, deserialize_with = "number::count")]
     #[schema(maximum = 1_024)]
     pub in_hand: u32,
+}
+
+impl HoldBlock {
+    /// How many reservations it has, at most.
+    pub fn reservations(&self) -> u32 {
+        let second = if self.next_slot_id.is_some() { self.count } else { 0 };
+        self.count.saturating_add(second).saturating_add(self.ahead)
+    }
 }
 
 fn vaccine_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VaccineId, D::Error> {
@@ -194,6 +210,15 @@ pub struct HeldPlace {
     pub campaign_id: CampaignId,
     /// Live bookings of each dose that a person can have in this campaign.
     pub bookings_per_person: u8,
+}
+
+/// The second dose of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldNext {
+    /// Where and when its slot is.
+    pub place: HeldPlace,
+    /// How many days after the first it may be.
+    pub interval: DoseInterval,
 }
 
 /// A slot as the ledger counts it.
@@ -231,6 +256,10 @@ pub enum HoldOutcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(nullable = false)]
         place: Option<HeldPlace>,
+        /// Of a second dose: where and when it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        next: Option<HeldNext>,
     },
     /// Doses are wanted now, and every dose is held or booked.
     SoldOut,
@@ -242,6 +271,12 @@ pub enum HoldOutcome {
     NoSuchSlot,
     /// The slot cannot be booked now: its campaign is not open, or it has begun.
     NotOpen,
+    /// The first dose and its place could be held, and there is none of the second.
+    NextSlotFull,
+    /// The second slot is too early or too late after the first.
+    OutsideInterval,
+    /// The vaccine has no second dose.
+    SingleDose,
     /// Some of these reservations were released before, or exist otherwise; their ids cannot be used again.
     Conflict,
     /// The ledger failed; it is unknown whether doses are held.
@@ -314,14 +349,19 @@ mod tests {
     #[test]
     fn every_outcome_is_read_as_it_is_written() {
         use HoldOutcome::{
-            Conflict, Failed, Held, NoSuchSlot, NoSuchVaccine, NotOpen, SlotFull, SoldOut,
+            Conflict, Failed, Held, NextSlotFull, NoSuchSlot, NoSuchVaccine, NotOpen,
+            OutsideInterval, SingleDose, SlotFull, SoldOut,
         };
         let (site_id, starts_at) = (SiteId(3), Timestamp::UNIX_EPOCH);
         let campaign_id = CampaignId(1);
         let place = HeldPlace { site_id, starts_at, campaign_id, bookings_per_person: 1 };
-        let held = |place| Held { vc_name: "FIZER".to_owned(), count: 3, place };
+        let interval = DoseInterval { min_days: 21, max_days: 42 };
+        let held = |place, next| Held { vc_name: "FIZER".to_owned(), count: 3, place, next };
+        let both = held(Some(place), Some(HeldNext { place, interval }));
         let refused = [SoldOut, SlotFull, NoSuchVaccine, NoSuchSlot, NotOpen, Conflict, Failed];
-        for outcome in [held(None), held(Some(place))].into_iter().chain(refused) {
+        let of_series = [NextSlotFull, OutsideInterval, SingleDose];
+        let held = [held(None, None), held(Some(place), None), both];
+        for outcome in held.into_iter().chain(refused).chain(of_series) {
             let json = serde_json::to_string(&outcome).unwrap();
             assert_eq!(serde_json::from_str::<HoldOutcome>(&json).unwrap(), outcome, "{json}");
         }

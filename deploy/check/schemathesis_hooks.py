@@ -82,6 +82,13 @@ def before_call(context, case, kwargs):
         repair_campaign(case.body)
     elif operation == "POST /lots/{id}/changes":
         repair_lot_change(case.body)
+    elif operation == "PUT /vaccines/{id}/product":
+        repair_product(case.body)
+    elif operation == "POST /bookings":
+        repair_booking(case.body)
+    elif operation in ("PATCH /bookings/{id}", "PUT /bookings/{id}"):
+        # Only the first dose of a series has it.
+        case.body.pop("nextSlotId", None)
     elif operation in ("PATCH /injections/{id}", "PUT /injections/{id}"):
         repair_injection(case.body)
     elif operation in ("GET /injections/search/findBySite", "GET /injections/sheet"):
@@ -89,6 +96,24 @@ def before_call(context, case, kwargs):
         case.query["to"] = (first + datetime.timedelta(hours=1)).isoformat()
     elif operation == "POST /injections/sheet":
         case.body = sheet(case.body)
+
+
+def repair_product(product):
+    ages = [product.get(name, default) for name, default in (("minAgeMonths", 0), ("maxAgeMonths", 1_800))]
+    if ages[0] > ages[1]:
+        del product["maxAgeMonths"]
+    interval = product.get("nextDose")
+    if interval and interval["minDays"] > interval["maxDays"]:
+        interval["maxDays"] = interval["minDays"]
+
+
+def repair_booking(booking):
+    """A series has two slots."""
+    slots = ("slotId", "nextSlotId")
+    if booking.get("plan") == "series" and all(name in booking for name in slots):
+        return
+    booking.pop("plan", None)
+    booking.pop("nextSlotId", None)
 
 
 def repair_site(site):

@@ -30,6 +30,7 @@ mod requests;
 mod restore;
 mod rolling;
 mod schemathesis;
+mod series;
 mod settings;
 mod shutdown;
 mod siege;

@@ -170,8 +170,11 @@ impl Aggregate for UnguardedLedger {
         self.0.save(tx)
     }
 
-    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
-        Ledger::event(command, reply)
+    fn events(
+        command: &Command,
+        reply: &Reply,
+    ) -> serde_json::Result<impl IntoIterator<Item = Event>> {
+        Ledger::events(command, reply)
     }
 
     fn snapshot(tx: &Tx<'_>, after: i64, limit: u32) -> Result<Vec<(i64, Event)>, SqlError> {

@@ -37,13 +37,26 @@ pub(crate) async fn open_campaign(target: &Target, vaccine: i64) {
     open_campaign_with(target, vaccine, "CENTRAL").await;
 }
 
+/// One slot on each of so many days of January, of a vaccine at site 1.
+pub(crate) fn campaign_of_days(vaccine: i64, days: u64, places: i64) -> Value {
+    json!({
+        "name": {"ko": "겨울"}, "vaccineIds": [vaccine], "sites": [{"siteId": 1}], "from": "2099-01-01",
+        "to": format!("2099-01-{days:02}"), "slotMinutes": 180, "capacity": places
+    })
+}
+
 async fn open_campaign_with(target: &Target, vaccine: i64, doses: &str) {
     let campaign = json!({
         "name": {"ko": "겨울"}, "vaccineIds": [vaccine], "sites": [{"siteId": 1}], "from": "2099-01-05",
         "to": "2099-01-10", "slotMinutes": 45, "capacity": PLACES, "doses": doses
     });
-    for (path, body) in [("/sites", site()), ("/campaigns", campaign)] {
-        let created = send(target, Request::post_json(path, &body)).await;
+    open_campaign_of(target, &campaign).await;
+}
+
+/// Opens a campaign at site 1, which is created too.
+pub(crate) async fn open_campaign_of(target: &Target, campaign: &Value) {
+    for (path, body) in [("/sites", &site()), ("/campaigns", campaign)] {
+        let created = send(target, Request::post_json(path, body)).await;
         assert_eq!(created.status, 201, "{path}: {}", created.text());
     }
     set_status(target, "SCHEDULED").await;

@@ -78,7 +78,7 @@ impl Aggregate for Fragile {
         Ok(())
     }
 
-    fn event(_: &Command, (): &()) -> serde_json::Result<Option<Event>> {
+    fn events(_: &Command, (): &()) -> serde_json::Result<impl IntoIterator<Item = Event>> {
         Event::of("ReservationAborted", 0, &json!({"reservationId": NIL})).map(Some)
     }
 

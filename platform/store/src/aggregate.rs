@@ -45,8 +45,11 @@ pub trait Aggregate: Sized + Send + 'static {
     /// Saves the rows that the decisions changed.
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError>;
 
-    /// The event that other services learn the reply by, if they need to.
-    fn event(command: &Self::Command, reply: &Self::Reply) -> serde_json::Result<Option<Event>>;
+    /// The events that other services learn the reply by, in their order; none, if they need not.
+    fn events(
+        command: &Self::Command,
+        reply: &Self::Reply,
+    ) -> serde_json::Result<impl IntoIterator<Item = Event>>;
 
     /// What this store holds, as events that a consumer has to learn if those of the outbox were pruned: of the
     /// rows after a key, in the order of their keys, at most `limit`.
@@ -196,8 +199,7 @@ fn apply<A: Aggregate>(
     let (mut outputs, mut events) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut decide = |command: &A::Command| {
         let reply = aggregate.decide(command);
-        let event = A::event(command, &reply);
-        events.extend(event?);
+        events.extend(A::events(command, &reply)?);
         Ok::<_, SqlError>(reply)
     };
     for input in batch {

@@ -70,7 +70,7 @@ impl Aggregate for Numbers {
         tx.execute_each("INSERT INTO numbers (position, number) VALUES (?1, ?2)", &rows)
     }
 
-    fn event(number: &i64, reply: &Reply) -> serde_json::Result<Option<Event>> {
+    fn events(number: &i64, reply: &Reply) -> serde_json::Result<impl IntoIterator<Item = Event>> {
         let data = |position| format!("{number} at {position}");
         let event = |position| Event::of("Appended", *number, &data(position));
         reply.ok().map(event).transpose()

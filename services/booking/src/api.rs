@@ -99,6 +99,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         examples(
             ("short" = (value = json!({"vaccineId": 1, "userId": 5}))),
             ("slot" = (summary = "At a time", value = json!({"vaccineId": 1, "slotId": 7, "userId": 5}))),
+            ("series" = (
+                summary = "Two doses, both or neither",
+                value = json!({
+                    "vaccineId": 1, "slotId": 7, "userId": 5, "plan": "series", "nextSlotId": 205
+                })
+            )),
             ("reference" = (
                 summary = "As clients of the reference send it; the status is ignored",
                 value = json!({"vaccineId": 1, "vcName": "FIZER", "userId": 5, "status": "BOOCKED"})
@@ -175,7 +181,9 @@ async fn show(
 /// Moves a booking to another slot, or cancels it
 ///
 /// With a `slotId` it is moved: a place of the new slot is taken first, and the place that it had is given back when the
-/// booking has the new one. It is refused as a new booking would be, and stands where it is then.
+/// booking has the new one. It is refused as a new booking would be, and stands where it is then. The first dose of a
+/// series can be moved together with the second (`nextSlotId`), both or neither; alone, only as far as the second is
+/// neither too early nor too late. Who cancels the first dose cancels the second.
 #[utoipa::path(
     put, path = "/bookings/{id}", tag = "bookings",
     params(
@@ -206,7 +214,9 @@ async fn replace(
 /// Moves a booking to another slot, or cancels it
 ///
 /// With a `slotId` it is moved: a place of the new slot is taken first, and the place that it had is given back when the
-/// booking has the new one. It is refused as a new booking would be, and stands where it is then.
+/// booking has the new one. It is refused as a new booking would be, and stands where it is then. The first dose of a
+/// series can be moved together with the second (`nextSlotId`), both or neither; alone, only as far as the second is
+/// neither too early nor too late. Who cancels the first dose cancels the second.
 #[utoipa::path(
     patch, path = "/bookings/{id}", tag = "bookings",
     params(
@@ -232,15 +242,16 @@ async fn update(
     Json(body): Json<BookingChange>,
 ) -> Result<Response, Problem> {
     let known = protocol.queries.record(BookingId(id)).await?.ok_or(BookingError::NoSuchBooking)?;
-    let requested = change::parse(&body, slot(body.slot_id)?, &known.booking)?;
+    let slots = (slot("slotId", body.slot_id)?, slot("nextSlotId", body.next_slot_id)?);
+    let requested = change::parse(&body, slots, &known)?;
     if_match.check(&known.booking)?;
     let booking = match (requested, known.booking.status) {
         (RequestedChange::Cancel, _) => protocol.cancel(known.booking.booking_id).await?,
         (_, BookingStatus::BookingCancelled) => return Err(BookingError::Cancelled.into()),
         (_, BookingStatus::InjectionCompleted) => return Err(BookingError::Completed.into()),
         (RequestedChange::Stay, BookingStatus::Booked) => known.booking,
-        (RequestedChange::Move(slot), BookingStatus::Booked) => {
-            protocol.move_booking(known, slot, deadline).await?
+        (RequestedChange::Move(slot, next), BookingStatus::Booked) => {
+            protocol.move_booking(known, (slot, next), deadline).await?
         }
     };
     Ok(BOOKINGS.ok(&origin, id, booking))
@@ -279,19 +290,36 @@ fn parse(
     deadline: Instant,
 ) -> Result<BookingRequest, Problem> {
     let vaccine = VaccineId(number("vaccineId", body.vaccine_id, 1)?);
-    let slot = slot(body.slot_id)?;
+    let slot = slot("slotId", body.slot_id)?;
     let user = UserId(number("userId", body.user_id, 0)?);
     let key = headers.key.map(|key| IdempotencyKey {
         key,
         fingerprint: fingerprint(body),
         wants_ticket: headers.respond_async,
     });
-    let choice = Choice { vaccine, slot };
+    let choice = Choice { vaccine, slot, next: next_slot(body)? };
     Ok(BookingRequest { choice, user, key, attempt: headers.attempt, deadline })
 }
 
-fn slot(value: Option<Whole>) -> Result<Option<SlotId>, Problem> {
-    value.map(|slot| number("slotId", Some(slot), 1).map(SlotId)).transpose()
+fn slot(field: &'static str, value: Option<Whole>) -> Result<Option<SlotId>, Problem> {
+    value.map(|slot| number(field, Some(slot), 1).map(SlotId)).transpose()
+}
+
+/// The slot of the second dose, if two are wanted.
+fn next_slot(body: &BookingBody) -> Result<Option<SlotId>, Problem> {
+    let next = slot("nextSlotId", body.next_slot_id)?;
+    match (body.plan.as_deref(), next) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            Err(Problem::invalid("plan", "must be `series` where nextSlotId is given"))
+        }
+        (Some("series"), _) if body.slot_id.is_none() => {
+            Err(Problem::invalid("slotId", "must be given for a series"))
+        }
+        (Some("series"), None) => Err(Problem::invalid("nextSlotId", "must be given for a series")),
+        (Some("series"), Some(_)) => Ok(next),
+        (Some(_), _) => Err(Problem::invalid("plan", "must be `series`, or left out")),
+    }
 }
 
 fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Problem> {
@@ -306,7 +334,8 @@ fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Pr
 
 /// The status is no part of the request: it is ignored.
 fn fingerprint(body: &BookingBody) -> Fingerprint {
-    let request = json!([body.vaccine_id, body.user_id, body.vc_name, body.slot_id]);
+    let (slot, next) = (body.slot_id, body.next_slot_id);
+    let request = json!([body.vaccine_id, body.user_id, body.vc_name, slot, next]);
     Fingerprint::of(request.to_string().as_bytes())
 }
 
@@ -355,6 +384,21 @@ fn not_granted(reason: NotGranted) -> (StatusCode, &'static str, &'static str) {
         NotGranted::NotOpen => {
             (StatusCode::CONFLICT, "urn:anticorona:slot-not-open", "The slot cannot be booked now")
         }
+        NotGranted::NextSlotFull => (
+            StatusCode::CONFLICT,
+            "urn:anticorona:next-slot-full",
+            "The slot of the second dose is full",
+        ),
+        NotGranted::OutsideInterval => (
+            StatusCode::CONFLICT,
+            "urn:anticorona:outside-interval",
+            "The second dose would be too early or too late",
+        ),
+        NotGranted::SingleDose => (
+            StatusCode::CONFLICT,
+            "urn:anticorona:single-dose",
+            "One dose of this vaccine is enough",
+        ),
         NotGranted::AlreadyBooked => (
             StatusCode::CONFLICT,
             "urn:anticorona:already-booked",

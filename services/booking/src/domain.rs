@@ -22,6 +22,7 @@ mod bookings;
 mod live;
 mod moves;
 mod records;
+mod series;
 pub mod tickets;
 
 pub(crate) use live::candidates;

@@ -15,11 +15,30 @@ use crate::domain::{
     tickets::{EnqueueReply, EnqueueTicket, ServeReply, ServeTicket},
 };
 
-/// The event that other services learn a reply by.
+/// The events that other services learn a reply by: of a series two, one for each dose.
 ///
 /// A resolved hold is published each time that it is resolved: `vaccine` may have missed the event before.
-pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+pub fn events(
+    command: &Command,
+    reply: &Reply,
+) -> serde_json::Result<impl Iterator<Item = Event> + use<>> {
+    let at = command.at();
+    let (first, second) = domain_events(reply);
+    let first = first.map(|event| outbox_event(&event, at)).transpose()?;
+    let second = second.map(|event| outbox_event(&event, at)).transpose()?;
+    Ok(first.into_iter().chain(second))
+}
+
+fn domain_events(reply: &Reply) -> (Option<DomainEvent>, Option<DomainEvent>) {
     let event = match reply {
+        Reply::Create(CreateReply::BookedBoth(both))
+        | Reply::Cancel(CancelReply::CancelledBoth(both))
+        | Reply::Move(MoveReply::MovedBoth(both))
+        | Reply::Abort(AbortReply::CancelledBoth(both))
+        | Reply::Serve(ServeReply::BookedBoth(both)) => {
+            let [first, second] = (**both).each_ref().map(booking_changed);
+            return (Some(first), Some(second));
+        }
         Reply::Create(CreateReply::Booked(record))
         | Reply::Cancel(CancelReply::Cancelled(record))
         | Reply::Move(MoveReply::Moved(record))
@@ -47,6 +66,7 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
             | MoveReply::Changed
             | MoveReply::TooOften
             | MoveReply::AlreadyBooked
+            | MoveReply::OutsideInterval
             | MoveReply::NoSuchBooking
             | MoveReply::Cancelled
             | MoveReply::Completed,
@@ -65,9 +85,9 @@ pub fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Even
         )
         // `injection` has published the one; the other changes nothing for other services.
         | Reply::Complete(CompleteReply::Completed(_) | CompleteReply::NoSuchBooking)
-        | Reply::Enqueue(_) => return Ok(None),
+        | Reply::Enqueue(_) => return (None, None),
     };
-    outbox_event(&event, command.at()).map(Some)
+    (Some(event), None)
 }
 
 /// What a consumer has to learn of a booking whose events were pruned: that it was made, moved or cancelled. That its dose

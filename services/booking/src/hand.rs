@@ -12,11 +12,14 @@ use std::{
     time::Duration,
 };
 
-use contracts::{ids::ReservationId, vaccine::AHEAD_MAX};
+use contracts::{
+    ids::ReservationId,
+    vaccine::{AHEAD_MAX, product::DoseInterval},
+};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::domain::{Choice, HeldDose, HeldSlot};
+use crate::domain::{Choice, HeldDose, HeldSlot, NextDose};
 
 /// How long a dose is kept in hand. A commit begins within three seconds of that, so it is booked before a hold counts
 /// as orphaned: [`crate::resolver::ORPHANED_AFTER_MS`].
@@ -57,11 +60,18 @@ struct Supply {
     is_low: bool,
 }
 
-/// A dose that is held since then.
+/// A dose that is held since then, or both doses of a series.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InHand {
     pub(crate) reservation: ReservationId,
+    pub(crate) next: Option<ReservationId>,
     pub(crate) held_at: Instant,
+}
+
+impl InHand {
+    fn reservations(self) -> impl Iterator<Item = ReservationId> {
+        [self.reservation].into_iter().chain(self.next)
+    }
 }
 
 /// What the ledger says of the doses of a choice.
@@ -69,6 +79,8 @@ pub(crate) struct InHand {
 pub(crate) struct Granted {
     pub(crate) vaccine_name: Arc<str>,
     pub(crate) slot: Option<HeldSlot>,
+    /// Of a second dose: its slot, and how many days after the first it may be.
+    pub(crate) next: Option<Box<(HeldSlot, DoseInterval)>>,
 }
 
 /// A dose for one citizen. Dropped before it was [spent](Dose::spend), it is back in hand.
@@ -87,11 +99,20 @@ impl Dose {
         self.held.reservation
     }
 
+    /// Its reservation, and that of the second dose of a series.
+    pub fn reservations(&self) -> impl Iterator<Item = ReservationId> + use<> {
+        self.held.reservations()
+    }
+
     /// What a booking has to know of it.
     pub fn held(&self) -> HeldDose {
-        let Granted { vaccine_name, slot } = &self.of;
+        let Granted { vaccine_name, slot, next } = &self.of;
+        let InHand { reservation, next: next_reservation, held_at: _ } = self.held;
+        let next = next.as_deref().zip(next_reservation).map(|((slot, interval), reservation)| {
+            Box::new(NextDose { reservation, slot: *slot, interval: *interval })
+        });
         let vaccine_name = (**vaccine_name).to_owned();
-        HeldDose { reservation: self.held.reservation, vaccine_name, slot: *slot }
+        HeldDose { reservation, vaccine_name, slot: *slot, next }
     }
 
     /// It is booked, or may be: nobody else gets it.
@@ -204,7 +225,7 @@ impl Hand {
         self.0.supplies.lock().retain(|_, supply| {
             let is_old = |dose: &InHand| dose.held_at.elapsed() >= KEPT_FOR;
             while let Some(dose) = supply.doses.pop_front_if(|dose| is_old(dose)) {
-                expired.push(dose.reservation);
+                expired.extend(dose.reservations());
             }
             !supply.doses.is_empty() || supply.filled_at.elapsed() < KEPT_FOR
         });
@@ -217,7 +238,7 @@ impl Hand {
         supplies
             .into_values()
             .flat_map(|supply| supply.doses)
-            .map(|dose| dose.reservation)
+            .flat_map(InHand::reservations)
             .collect()
     }
 }

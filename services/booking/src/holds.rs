@@ -16,19 +16,16 @@
 //! vaccine is sold out. After a few seconds they are aborted.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use contracts::{
-    booking::BookedSlot,
-    campaign::BOOKINGS_PER_PERSON_MAX,
     event::ConsumerOffset,
     ids::{ReservationId, StoreId},
     vaccine::{
-        HOLDS_MAX, HeldPlace, HoldBatch, HoldBlock, HoldOutcome, HoldReply, ORPHANED_MAX,
-        OrphanedHolds,
+        HOLDS_MAX, HoldBatch, HoldBlock, HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
     },
 };
 use parking_lot::Mutex as SyncMutex;
@@ -46,12 +43,14 @@ use crate::{
     aborts::Aborts,
     batch_limit::BatchLimit,
     block_ids::BlockIds,
-    domain::{Abortable, Choice, HeldSlot, NotGranted},
-    hand::{Ahead, Dose, Granted, Hand, InHand},
+    domain::{Abortable, Choice, NotGranted},
+    hand::{Ahead, Dose, Hand},
     lost::{Lost, RequestedBlock},
     sold_out::SoldOut,
     store::Queries,
 };
+
+mod answers;
 
 /// Doses in a request that probes a half-open circuit.
 pub(crate) const PROBE_MAX: usize = 5;
@@ -266,9 +265,11 @@ impl HoldClient {
             let Ahead { wanted, in_hand } = self.hand.ahead(choice, count);
             let ahead = if asks_ahead { wanted } else { 0 };
             if count + ahead > 0 {
-                let first = ids.next(count + ahead);
-                let Choice { vaccine: vaccine_id, slot: slot_id } = choice;
-                let block = HoldBlock { first, vaccine_id, slot_id, count, ahead, in_hand };
+                let Choice { vaccine: vaccine_id, slot: slot_id, next: next_slot_id } = choice;
+                let second = if next_slot_id.is_some() { count } else { 0 };
+                let first = ids.next(count + second + ahead);
+                let block =
+                    HoldBlock { first, vaccine_id, slot_id, next_slot_id, count, ahead, in_hand };
                 blocks.push(RequestedBlock { block, held_at, is_repeated: false });
             }
         }
@@ -308,79 +309,6 @@ impl HoldClient {
         })
     }
 
-    /// The doses that are held: first to those who wait for them, the others stay in hand.
-    ///
-    /// That a vaccine is sold out is concluded from blocks that are new: the grant of a repeated one is an old decision.
-    fn give(
-        &self,
-        wanted: &[Choice],
-        blocks: Vec<RequestedBlock>,
-        held: Vec<HoldOutcome>,
-    ) -> Vec<HeldOutcome> {
-        let mut waiting = BTreeMap::<Choice, usize>::new();
-        for id in wanted {
-            *waiting.entry(*id).or_default() += 1;
-        }
-        let mut given = BTreeMap::<Choice, VecDeque<Dose>>::new();
-        let mut not_granted = BTreeMap::new();
-        let mut is_answering = true;
-        for (requested, held) in blocks.into_iter().zip(held) {
-            let RequestedBlock { block, held_at, is_repeated } = requested;
-            let choice = requested.choice();
-            let mut refuse = |reason| {
-                not_granted.insert(choice, (reason, held_at));
-            };
-            match held {
-                // Of which slot is not said.
-                HoldOutcome::Held { place: None, .. } if choice.slot.is_some() => {
-                    self.abort(&requested);
-                }
-                HoldOutcome::Held { vc_name, count, place } => {
-                    let of =
-                        Granted { vaccine_name: vc_name.into(), slot: held_slot(choice, place) };
-                    let doses = (0..count).map_while(|n| block.first.nth(n));
-                    let doses = doses.map(|reservation| InHand { reservation, held_at });
-                    let given = given.entry(choice).or_default();
-                    let waiting = waiting.get(&choice).map_or(0, |waiting| waiting - given.len());
-                    given.extend(self.hand.fill(choice, of, doses, waiting));
-                    if count < block.count && !is_repeated {
-                        // Of a slot it may be either: the next request gets the answer.
-                        let is_slot = choice.slot.is_some();
-                        refuse(if is_slot { NotGranted::SlotFull } else { NotGranted::SoldOut });
-                    }
-                }
-                HoldOutcome::SoldOut => refuse(NotGranted::SoldOut),
-                HoldOutcome::SlotFull => refuse(NotGranted::SlotFull),
-                HoldOutcome::NoSuchVaccine => refuse(NotGranted::NoSuchVaccine),
-                HoldOutcome::NoSuchSlot => refuse(NotGranted::NoSuchSlot),
-                HoldOutcome::NotOpen => refuse(NotGranted::NotOpen),
-                // None of these ids will ever be used.
-                HoldOutcome::Conflict => self.abort(&requested),
-                HoldOutcome::Failed => {
-                    self.lost.extend([requested]);
-                    is_answering = false;
-                }
-            }
-        }
-        self.is_answering.store(is_answering, Ordering::Relaxed);
-        let outcome = |choice: &Choice| {
-            let dose = given.get_mut(choice).and_then(VecDeque::pop_front);
-            match (dose.or_else(|| self.hand.take(*choice)), not_granted.get(choice)) {
-                (Some(dose), _) => HeldOutcome::Held(dose),
-                (None, Some((reason, asked_at))) if reason.is_sold_out() => {
-                    if self.lost.is_of(*choice) {
-                        return HeldOutcome::Unknown;
-                    }
-                    self.sold_out.insert(*choice, *reason, *asked_at);
-                    HeldOutcome::NotGranted(*reason)
-                }
-                (None, Some((reason, _))) => HeldOutcome::NotGranted(*reason),
-                (None, None) => HeldOutcome::Unknown,
-            }
-        };
-        wanted.iter().map(outcome).collect()
-    }
-
     /// Takes the doses that were in hand for too long, and those whose answer was lost that long ago.
     pub(crate) fn expire(&self) -> Vec<ReservationId> {
         let mut expired = self.hand.expire();
@@ -399,11 +327,11 @@ impl HoldClient {
     /// hand of another process or on its way back, will be free.
     pub(crate) async fn are_booked(
         &self,
-        Choice { vaccine, slot }: Choice,
+        Choice { vaccine, slot, next }: Choice,
         queries: &Queries,
     ) -> Result<bool, NotKnown> {
-        let of_slot = slot.map(|slot| format!("slotId={slot}"));
-        for of in [format!("vaccineId={vaccine}")].into_iter().chain(of_slot) {
+        let of_slots = slot.into_iter().chain(next).map(|slot| format!("slotId={slot}"));
+        for of in [format!("vaccineId={vaccine}")].into_iter().chain(of_slots) {
             let path = format!("/holds?owner={}&heldForMs=0&{of}", self.owner);
             let OrphanedHolds { reservation_ids, .. } =
                 self.vaccine.get(&path, TRY_TIMEOUT).await.map_err(|_| NotKnown)?;
@@ -481,15 +409,6 @@ impl HoldClient {
             }
         }
     }
-}
-
-/// The slot of a choice, at this place.
-fn held_slot(choice: Choice, place: Option<HeldPlace>) -> Option<HeldSlot> {
-    let (slot_id, place) = choice.slot.zip(place)?;
-    let HeldPlace { site_id, starts_at, campaign_id: campaign, bookings_per_person } = place;
-    let booked = BookedSlot { slot_id, site_id, starts_at };
-    let bookings_per_person = bookings_per_person.min(BOOKINGS_PER_PERSON_MAX);
-    Some(HeldSlot { booked, campaign, bookings_per_person })
 }
 
 fn number(items: usize) -> u32 {

@@ -4,7 +4,10 @@ use contracts::{ids::ReservationId, vaccine::HoldBlock};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{domain::Choice, hand::KEPT_FOR};
+use crate::{
+    domain::Choice,
+    hand::{InHand, KEPT_FOR},
+};
 
 /// A block as it was requested.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +21,24 @@ pub(crate) struct RequestedBlock {
 
 impl RequestedBlock {
     pub(crate) fn choice(&self) -> Choice {
-        Choice { vaccine: self.block.vaccine_id, slot: self.block.slot_id }
+        let HoldBlock { vaccine_id: vaccine, slot_id: slot, next_slot_id: next, .. } = self.block;
+        Choice { vaccine, slot, next }
+    }
+
+    /// The doses that are held, if so many are: of a series the second ones are numbered after all first ones.
+    pub(crate) fn doses(&self, count: u32) -> impl Iterator<Item = InHand> + use<> {
+        let Self { block, held_at, .. } = *self;
+        (0..count).map_while(move |n| {
+            let second = block.next_slot_id.map(|_| block.first.nth(block.count + n));
+            let (reservation, next) = (block.first.nth(n)?, second.flatten());
+            Some(InHand { reservation, next, held_at })
+        })
     }
 
     /// Every dose that may be held.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ReservationId> + use<> {
-        let HoldBlock { first, count, ahead, .. } = self.block;
-        (0..count + ahead).map_while(move |n| first.nth(n))
+        let (first, count) = (self.block.first, self.block.reservations());
+        (0..count).map_while(move |n| first.nth(n))
     }
 }
 

@@ -212,6 +212,10 @@ impl BookingProtocol {
             CancelReply::Cancelled(record) | CancelReply::CancelledBefore(record) => {
                 Ok(record.booking)
             }
+            CancelReply::CancelledBoth(both) => {
+                let [first, _] = *both;
+                Ok(first.booking)
+            }
             CancelReply::NoSuchBooking => Err(BookingError::NoSuchBooking),
             CancelReply::Completed => Err(BookingError::Completed),
         }
@@ -340,6 +344,11 @@ impl BookingProtocol {
                 dose.spend();
                 Ok(Some(record.booking))
             }
+            CreateReply::BookedBoth(both) => {
+                dose.spend();
+                let [first, _] = *both;
+                Ok(Some(first.booking))
+            }
             CreateReply::BookedBefore(record) => {
                 if record.reservation == reservation {
                     dose.spend();
@@ -366,14 +375,15 @@ impl BookingProtocol {
         is_continued: bool,
         deadline: Instant,
     ) -> Result<(C::Reply, Dose), WriteError> {
-        let reservation = dose.reservation();
         let dropped = guard((Arc::clone(self), dose), |(protocol, dose)| {
+            let reservations = dose.reservations();
             dose.spend();
             if deadline > Instant::now() {
                 let runtime = protocol.runtime.clone();
-                runtime.spawn(async move { protocol.resolve(&[reservation]).await });
+                let reservations: Vec<_> = reservations.collect();
+                runtime.spawn(async move { protocol.resolve(&reservations).await });
             } else if !is_continued {
-                protocol.aborts.abort(Abortable::Dose(reservation));
+                reservations.for_each(|it| protocol.aborts.abort(Abortable::Dose(it)));
             }
         });
         let replied = self.commands.submit(command, write_deadline(deadline)).await;
@@ -382,9 +392,10 @@ impl BookingProtocol {
             Ok(reply) => Ok((reply, dose)),
             Err(error) => {
                 if may_be_committed(error) {
+                    let reservations = dose.reservations();
                     dose.spend();
                     if !is_continued {
-                        self.aborts.abort(Abortable::Dose(reservation));
+                        reservations.for_each(|it| self.aborts.abort(Abortable::Dose(it)));
                     }
                 }
                 Err(error)
@@ -458,7 +469,7 @@ impl TicketEnd {
 impl BookingAttempt {
     /// The booking, if it is of this request: an id that came from outside shows nobody another one's.
     fn own(&self, booking: Booking) -> Result<Booking, BookingError> {
-        let is_own = (booking.user_id, Choice::of(&booking)) == (self.user, self.choice);
+        let is_own = (booking.user_id, Choice::of(&booking)) == (self.user, self.choice.first());
         if is_own { Ok(booking) } else { Err(BookingError::Unknown) }
     }
 }

@@ -20,7 +20,7 @@ use self::{
 use crate::{
     domain::{
         Abort, Abortable, AttemptId, BookingFence, Bookings, Command, CompleteBooking,
-        CreateBooking, MoveBooking, Record, Reply, ResolveHold, decide,
+        CreateBooking, HeldDose, MoveBooking, Record, Reply, ResolveHold, decide,
         tickets::{Answer, QueuedTicket, ServeTicket, WAITING_PER_USER_MAX, attempt_of, ticket_of},
     },
     events,
@@ -45,20 +45,21 @@ const LAST_BOOKING: &str = "
 const BY_ATTEMPT: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
             booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
-            nth"
+            nth, other_dose, min_days, max_days"
       FROM "bookings" BY "attempt"
 );
 
 const BY_RESERVATION: ById = by_id!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
             booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
-            nth"
+            nth, other_dose, min_days, max_days"
       FROM "bookings" BY "reservation"
 );
 
 const LOAD_BOOKING: &str = "
     SELECT id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
-           booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose, nth
+           booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose, nth,
+           other_dose, min_days, max_days
       FROM bookings
      WHERE id = ?1";
 
@@ -66,20 +67,22 @@ const INSERT_BOOKING: &str = "
     INSERT INTO bookings
                 (id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
                  booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
-                 nth)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+                 nth, other_dose, min_days, max_days)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                 ?20)";
 
 const UPDATE_BOOKING: &str = "
     UPDATE bookings
        SET status = ?2, cancelled_at_ms = ?3, reservation = ?4, slot = ?5, site = ?6,
-           starts_at_ms = ?7, previous = ?8, campaign = ?9, dose = ?10, nth = ?11
+           starts_at_ms = ?7, previous = ?8, campaign = ?9, dose = ?10, nth = ?11,
+           min_days = ?12, max_days = ?13
      WHERE id = ?1";
 
 /// All bookings, by number.
 const BOOKINGS: Keyset = keyset!(
     SELECT "id, attempt, reservation, vaccine, vaccine_name, user_id, status, fingerprint,
             booked_at_ms, cancelled_at_ms, slot, site, starts_at_ms, previous, campaign, dose,
-            nth"
+            nth, other_dose, min_days, max_days"
       FROM "bookings" ORDER BY "id"
 );
 
@@ -125,7 +128,7 @@ const WAITING_OF_USER: &str = "
              LIMIT ?2) AS waiting";
 
 const QUEUE_HEAD: &str = "
-    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking, slot
+    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking, slot, next_slot
       FROM tickets
      WHERE outcome IS NULL
   ORDER BY number
@@ -160,6 +163,8 @@ impl Aggregate for Bookings {
         bookings.ended_up_to =
             number(first_waiting)?.map_or(bookings.last_ticket, |first| first - 1);
         load_bookings(tx, &mut bookings, &named.bookings)?;
+        let others = other_doses(&bookings);
+        load_bookings(tx, &mut bookings, &others)?;
         tickets::load(tx, &mut bookings, &named.tickets)?;
         load_waiting_of_user(tx, &mut bookings, &named.users)?;
         live::load(tx, &mut bookings, commands)?;
@@ -177,8 +182,11 @@ impl Aggregate for Bookings {
         tickets::save(tx, self)
     }
 
-    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
-        events::event(command, reply)
+    fn events(
+        command: &Command,
+        reply: &Reply,
+    ) -> serde_json::Result<impl IntoIterator<Item = Event>> {
+        events::events(command, reply)
     }
 
     /// Every booking. Holds without one are aborted again.
@@ -217,7 +225,7 @@ impl Named {
                 // Only the attempt of a key may have a ticket.
                 let key = attempt.fingerprint.and(attempt.id);
                 self.tickets.extend(key.map(ticket_of));
-                self.doses.insert(dose.reservation.0);
+                self.add_dose(dose);
             }
             Command::Resolve(ResolveHold { reservation, at: _ })
             | Command::Complete(CompleteBooking { reservation, at: _ }) => {
@@ -234,7 +242,7 @@ impl Named {
             }
             Command::Move(MoveBooking { booking, dose, from: _, at: _ }) => {
                 self.bookings.insert(*booking);
-                self.doses.insert(dose.reservation.0);
+                self.add_dose(dose);
             }
             Command::Enqueue(enqueue) => {
                 self.queue = true;
@@ -248,10 +256,15 @@ impl Named {
                 self.tickets.insert(*ticket);
                 self.attempts.insert(attempt_of(*ticket).0);
                 if let Answer::Held(dose) = answer {
-                    self.doses.insert(dose.reservation.0);
+                    self.add_dose(dose);
                 }
             }
         }
+    }
+
+    fn add_dose(&mut self, dose: &HeldDose) {
+        self.doses.insert(dose.reservation.0);
+        self.doses.extend(dose.next.as_ref().map(|next| next.reservation.0));
     }
 }
 
@@ -259,6 +272,13 @@ impl Named {
 fn number(query: Option<PendingQuery<'_>>) -> Result<Option<i64>, SqlError> {
     let number = query.map(|query| query.first(|row| row.int(0))).transpose()?;
     Ok(number.flatten())
+}
+
+/// The bookings of the other doses of series, where they are not loaded.
+fn other_doses(bookings: &Bookings) -> BTreeSet<BookingId> {
+    let series = bookings.bookings.iter().filter_map(|(_, known)| known.booking.series);
+    let others = series.map(|series| series.other_dose_booking_id);
+    others.filter(|id| !bookings.bookings.contains(id)).collect()
 }
 
 fn load_bookings(

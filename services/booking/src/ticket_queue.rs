@@ -227,9 +227,12 @@ impl QueueWorker {
             changed += usize::from(reply.as_ref().is_ok_and(has_changed));
             // Every other dose is back in hand.
             match (reply, dose) {
-                (Ok(ServeReply::Booked(_) | ServeReply::DoseTaken), Some(dose)) => dose.spend(),
+                (
+                    Ok(ServeReply::Booked(_) | ServeReply::BookedBoth(_) | ServeReply::DoseTaken),
+                    Some(dose),
+                ) => dose.spend(),
                 (Err(error), Some(dose)) if may_be_committed(error) => {
-                    unknown.push(dose.reservation());
+                    unknown.extend(dose.reservations());
                     dose.spend();
                 }
                 _ => {}
@@ -244,7 +247,10 @@ impl QueueWorker {
 
 fn has_changed(reply: &ServeReply) -> bool {
     match reply {
-        ServeReply::Booked(_) | ServeReply::BookedBefore(_) | ServeReply::Ended(_) => true,
+        ServeReply::Booked(_)
+        | ServeReply::BookedBoth(_)
+        | ServeReply::BookedBefore(_)
+        | ServeReply::Ended(_) => true,
         ServeReply::Unchanged(_) | ServeReply::DoseTaken | ServeReply::NoSuchTicket => false,
     }
 }

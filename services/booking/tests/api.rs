@@ -21,5 +21,7 @@ mod lists;
 mod moves;
 #[path = "api/refuses.rs"]
 mod refuses;
+#[path = "api/series.rs"]
+mod series;
 #[path = "api/tickets.rs"]
 mod tickets;

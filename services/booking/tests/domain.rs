@@ -8,10 +8,15 @@ mod live;
 mod moves;
 #[path = "domain/queue.rs"]
 mod queue;
+#[path = "domain/series.rs"]
+mod series;
 #[path = "domain/tickets.rs"]
 mod tickets;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice::from_ref,
+};
 
 use booking::domain::{
     Abort, AbortReply, Abortable, AttemptId, BookingAttempt, Bookings, CampaignDose, CancelBooking,
@@ -42,7 +47,12 @@ fn reservation(number: u8) -> ReservationId {
 /// booking.
 fn held_dose(number: u8) -> HeldDose {
     let slot = (number >= 4).then(|| held_slot(number, 1));
-    HeldDose { reservation: reservation(number), vaccine_name: "FIZER".to_owned(), slot }
+    HeldDose {
+        reservation: reservation(number),
+        vaccine_name: "FIZER".to_owned(),
+        slot,
+        next: None,
+    }
 }
 
 fn held_slot(number: u8, campaign: i64) -> HeldSlot {
@@ -105,7 +115,7 @@ fn complete(dose: u8) -> Command {
 }
 
 fn booked(id: i64, attempt: BookingAttempt, dose: u8) -> Record {
-    let HeldDose { reservation, vaccine_name, slot } = held_dose(dose);
+    let HeldDose { reservation, vaccine_name, slot, next: _ } = held_dose(dose);
     Record {
         attempt: attempt.id,
         reservation,
@@ -115,10 +125,12 @@ fn booked(id: i64, attempt: BookingAttempt, dose: u8) -> Record {
             vaccine_id: attempt.choice.vaccine,
             vc_name: vaccine_name,
             slot: slot.map(|slot| slot.booked),
+            series: None,
             user_id: attempt.user,
             status: BookingStatus::Booked,
         },
         campaign_dose: slot.map(|slot| counts_as(slot.campaign)),
+        interval: None,
         fingerprint: attempt.fingerprint,
         booked_at: AT,
         cancelled_at: None,
@@ -533,7 +545,7 @@ impl Model {
             CancelReply::Cancelled(record) => AbortReply::Cancelled(record),
             CancelReply::CancelledBefore(record) => AbortReply::CancelledBefore(record),
             CancelReply::Completed => AbortReply::Completed,
-            CancelReply::NoSuchBooking => panic!("it was found"),
+            CancelReply::NoSuchBooking | CancelReply::CancelledBoth(_) => panic!("it was found"),
         }
     }
 
@@ -586,8 +598,11 @@ fn is_of(record: &Record, what: Abortable) -> bool {
 fn attempts() -> impl Strategy<Value = BookingAttempt> {
     let id = option::of((0..4_u8, option::of(0..2_u8)));
     let slot = select(vec![None, Some(SlotId(1)), Some(SlotId(2))]);
-    let choice =
-        (select(vec![1, 2]), slot).prop_map(|(id, slot)| Choice { vaccine: VaccineId(id), slot });
+    let choice = (select(vec![1, 2]), slot).prop_map(|(id, slot)| Choice {
+        vaccine: VaccineId(id),
+        slot,
+        next: None,
+    });
     (id, select(vec![5, 6]), choice).prop_map(|(id, user, choice)| BookingAttempt {
         id: id.map(|(number, _)| attempt_id(number)),
         choice,
@@ -617,7 +632,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
 fn is_refusal(reply: &Reply) -> bool {
     match reply {
         Reply::Create(reply) => match reply {
-            CreateReply::Booked(_) => false,
+            CreateReply::Booked(_) | CreateReply::BookedBoth(_) => false,
             CreateReply::BookedBefore(_)
             | CreateReply::Aborted
             | CreateReply::DoseTaken
@@ -625,24 +640,27 @@ fn is_refusal(reply: &Reply) -> bool {
             | CreateReply::AlreadyBooked => true,
         },
         Reply::Cancel(reply) => match reply {
-            CancelReply::Cancelled(_) => false,
+            CancelReply::Cancelled(_) | CancelReply::CancelledBoth(_) => false,
             CancelReply::CancelledBefore(_)
             | CancelReply::NoSuchBooking
             | CancelReply::Completed => true,
         },
         Reply::Move(reply) => match reply {
-            MoveReply::Moved(_) => false,
+            MoveReply::Moved(_) | MoveReply::MovedBoth(_) => false,
             MoveReply::MovedBefore(_)
             | MoveReply::DoseTaken
             | MoveReply::Changed
             | MoveReply::TooOften
             | MoveReply::AlreadyBooked
+            | MoveReply::OutsideInterval
             | MoveReply::NoSuchBooking
             | MoveReply::Cancelled
             | MoveReply::Completed => true,
         },
         Reply::Abort(reply) => match reply {
-            AbortReply::Aborted(_) | AbortReply::Cancelled(_) => false,
+            AbortReply::Aborted(_) | AbortReply::Cancelled(_) | AbortReply::CancelledBoth(_) => {
+                false
+            }
             AbortReply::CancelledBefore(_) | AbortReply::Completed => true,
         },
         Reply::Complete(reply) => matches!(reply, CompleteReply::NoSuchBooking),

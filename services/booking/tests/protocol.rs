@@ -24,6 +24,8 @@ mod races;
 mod relay;
 #[path = "protocol/resolver.rs"]
 mod resolver;
+#[path = "protocol/series.rs"]
+mod series;
 #[path = "protocol/slots.rs"]
 mod slots;
 #[path = "protocol/sold_out.rs"]

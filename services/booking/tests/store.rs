@@ -61,6 +61,7 @@ fn held_dose(number: u8) -> HeldDose {
         reservation: reservation(number),
         vaccine_name: format!("FIZER {number}"),
         slot: None,
+        next: None,
     }
 }
 
@@ -193,7 +194,7 @@ on_both_databases!(
 /// The outbox after these replies.
 fn expected(commands: &[Command], replies: &[Reply]) -> Vec<(u64, Event)> {
     let events = commands.iter().zip(replies);
-    let events = events.filter_map(|(command, reply)| events::event(command, reply).unwrap());
+    let events = events.flat_map(|(command, reply)| events::events(command, reply).unwrap());
     (1..).zip(events).collect()
 }
 
@@ -591,7 +592,8 @@ macro_rules! second_booking {
             ", ",
             $reservation,
             ", vaccine, vaccine_name, user_id, status, fingerprint, booked_at_ms, cancelled_at_ms,
-                    slot, site, starts_at_ms, previous, campaign, dose, nth
+                    slot, site, starts_at_ms, previous, campaign, dose, nth,
+                    other_dose, min_days, max_days
                FROM bookings"
         )
     };

@@ -115,7 +115,10 @@ impl Aggregate for Campaigns {
         save::save(tx, self)
     }
 
-    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+    fn events(
+        command: &Command,
+        reply: &Reply,
+    ) -> serde_json::Result<impl IntoIterator<Item = Event>> {
         events::event(command, reply)
     }
 

@@ -152,7 +152,10 @@ impl Aggregate for Appointments {
         tx.execute_each(UPDATE, &updated)
     }
 
-    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+    fn events(
+        command: &Command,
+        reply: &Reply,
+    ) -> serde_json::Result<impl IntoIterator<Item = Event>> {
         events::event(command, reply)
     }
 

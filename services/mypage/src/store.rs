@@ -134,7 +134,7 @@ impl Aggregate for Views {
     }
 
     /// No service consumes views.
-    fn event(_: &Command, (): &()) -> serde_json::Result<Option<Event>> {
+    fn events(_: &Command, (): &()) -> serde_json::Result<impl IntoIterator<Item = Event>> {
         Ok(None)
     }
 

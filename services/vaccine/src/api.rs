@@ -41,6 +41,7 @@ use crate::{
 mod batches;
 mod lots;
 mod problems;
+mod product;
 mod slots;
 mod stock;
 
@@ -77,6 +78,7 @@ fn routes() -> OpenApiRouter<Stock> {
         .routes(routes!(list, register))
         .routes(routes!(check_and_book_stock))
         .routes(routes!(show, replace, change, remove))
+        .routes(routes!(product::show, product::set, product::remove))
         .routes(routes!(hold, release, reservation))
         .routes(routes!(batches::hold_many, batches::orphaned))
         .routes(routes!(batches::abort_many))

@@ -25,7 +25,7 @@
 
 use contracts::{
     ids::{LotId, ReservationId, StoreId, VaccineId},
-    vaccine::{AHEAD_MAX, AHEAD_SHARE, ReservationState},
+    vaccine::{AHEAD_MAX, AHEAD_SHARE, ReservationState, product::Product},
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
@@ -36,6 +36,7 @@ mod lots;
 mod places;
 mod records;
 mod reservations;
+mod series;
 mod site_stock;
 mod slots;
 mod values;
@@ -61,6 +62,8 @@ pub struct Ledger {
     pub slots: Slots,
     /// The doses of sites, by lot.
     pub site_stocks: SiteStocks,
+    /// The product rules of vaccines.
+    pub products: ChangeSet<VaccineId, Product>,
     /// The highest number of a pool ever given.
     pub last_pool: i64,
 }
@@ -71,6 +74,7 @@ pub fn decide(ledger: &mut Ledger, command: &Command) -> Reply {
         Command::Register(register) => ledger.register(register),
         Command::Change(change) => Reply::Changed(ledger.change(change)),
         Command::Remove(remove) => Reply::Removed(ledger.remove(remove)),
+        Command::SetProduct(set) => Reply::ProductSet(ledger.set_product(set)),
         Command::Hold(hold) => Reply::Held(ledger.hold(hold)),
         Command::Confirm(ConfirmHold(hold)) => Reply::Confirmed(ledger.confirm(hold)),
         Command::Release(release) => {
@@ -143,6 +147,7 @@ impl Ledger {
             return Err(Refusal::InUse { taken });
         }
         self.pools.remove(&(*vaccine).into());
+        self.products.remove(vaccine);
         Ok(())
     }
 
@@ -168,7 +173,9 @@ impl Ledger {
             return self.claim(hold, ReservationState::Held);
         };
         match self.reservations.block(&hold.first) {
-            Some(block) if block.is_granted(hold) => self.granted(&hold.claims, block.count()),
+            Some(block) if block.is_granted(hold) && self.is_next_granted(hold, block.count()) => {
+                self.granted(hold, block.count())
+            }
             Some(_) | None => Err(known.refusal()),
         }
     }
@@ -214,16 +221,18 @@ impl Ledger {
         if count > 0 {
             self.take(&hold, count, state);
         }
-        self.granted(&hold.claims, count)
+        self.granted(&hold, count)
     }
 
-    fn granted(&self, claims: &[PoolId], count: u32) -> Result<HeldBlock, Refusal> {
-        Ok(HeldBlock { name: self.name(claims)?, count, slot: self.slots.held(claims) })
+    fn granted(&self, hold: &HoldDoses, count: u32) -> Result<HeldBlock, Refusal> {
+        let (name, slot) = (self.name(&hold.claims)?, self.slots.held(&hold.claims));
+        Ok(HeldBlock { name, count, slot, next: self.granted_next(hold) })
     }
 
     fn take(&mut self, hold: &HoldDoses, count: u32, state: ReservationState) {
         self.take_units(&hold.claims, count);
         self.record(hold, count, state);
+        self.take_next(hold, count, state);
     }
 
     fn record(&mut self, hold: &HoldDoses, count: u32, state: ReservationState) {
@@ -239,15 +248,17 @@ impl Ledger {
     /// How many reservations of a block are granted: first those that are wanted now; with what its owner then has
     /// ahead of demand, it has no more than its share of what is left.
     fn room(&self, hold: &HoldDoses) -> Result<u32, Refusal> {
-        self.check_pools(&hold.claims)?;
-        self.slots.check(&hold.claims, hold.at)?;
-        let free = self.free(&hold.claims);
+        let claims = &*hold.all_claims();
+        self.check_pools(claims)?;
+        self.slots.check(claims, hold.at)?;
+        self.check_interval(hold)?;
+        let free = self.free(claims);
         let [count, ahead, in_hand] = [hold.count, hold.ahead, hold.in_hand].map(i64::from);
         let now = count.min(free);
         let in_hand_max = ((free - count) / AHEAD_SHARE).min(AHEAD_MAX.into());
         let granted = now + ahead.min(in_hand_max - in_hand).clamp(0, free - now);
         if count > 0 && granted == 0 {
-            return Err(self.refusal(&hold.claims));
+            return Err(self.refusal(hold));
         }
         Ok(u32::try_from(granted).unwrap_or_default())
     }

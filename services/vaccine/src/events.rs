@@ -15,7 +15,7 @@ use crate::domain::{
     AbortReservation, AdministerDose, ChangeLot, ChangeVaccine, ChangedPool, Command, ConfirmHold,
     Doses, HeldBlock, HoldDose, HoldDoses, Ledger, LotRecord, MoveReservation, PlanSlots, Pool,
     PoolId, ReceiveLot, RecordCampaign, Refusal, RegisterVaccine, ReleaseReservation,
-    RemoveVaccine, Reply, ReturnDose, SlotCampaign, SlotCapacity, SlotPlace, claims,
+    RemoveVaccine, Reply, ReturnDose, SetProduct, SlotCampaign, SlotCapacity, SlotPlace, claims,
 };
 
 /// The event that other services learn a reply by.
@@ -32,6 +32,7 @@ pub(crate) fn event(command: &Command, reply: &Reply) -> serde_json::Result<Opti
             Command::Register(_)
             | Command::Change(_)
             | Command::Remove(_)
+            | Command::SetProduct(_)
             | Command::Hold(_)
             | Command::Confirm(_)
             | Command::Release(_)
@@ -172,6 +173,9 @@ command_of!(
     Ledger: ChangeVaccine => Command::Change, Reply::Changed(reply) -> Result<ChangedPool, Refusal>
 );
 command_of!(Ledger: RemoveVaccine => Command::Remove, Reply::Removed(reply) -> Result<(), Refusal>);
+command_of!(
+    Ledger: SetProduct => Command::SetProduct, Reply::ProductSet(reply) -> Result<(), Refusal>
+);
 command_of!(Ledger: HoldDoses => Command::Hold, Reply::Held(reply) -> Result<HeldBlock, Refusal>);
 command_of!(Ledger: ConfirmHold => Command::Confirm, Reply::Confirmed(reply) -> Result<(), Refusal>);
 command_of!(

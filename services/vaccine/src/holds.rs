@@ -82,7 +82,7 @@ impl Holds {
             }
             let reply = decided.next().unwrap_or(Err(CommandError::Rejected));
             if let Ok(Err(refusal)) = &reply {
-                self.remember(&take.hold().claims, *refusal);
+                self.remember(&take.hold().all_claims(), *refusal);
             }
             reply
         };
@@ -92,10 +92,10 @@ impl Holds {
     /// For each command why the last commit refuses it, if every dose or place is taken.
     async fn refused<C: Take>(&self, takes: &[C]) -> Vec<Option<Refusal>> {
         let holds: Vec<_> = takes.iter().map(Take::hold).collect();
-        let claims = || holds.iter().flat_map(|hold| &hold.claims);
         let is_suspect = {
             let sold_out = self.sold_out.lock();
-            claims().any(|id| sold_out.contains(id))
+            !sold_out.is_empty()
+                && holds.iter().any(|hold| hold.all_claims().iter().any(|id| sold_out.contains(id)))
         };
         if !is_suspect {
             return vec![None; takes.len()];
@@ -106,7 +106,7 @@ impl Holds {
         let mut suspects = self.sold_out.lock();
         for hold in holds.iter().filter(|hold| no_room(&ledger, hold).is_none()) {
             // There is room again, or the vaccine was removed.
-            suspects.retain(|id| !hold.claims.contains(id));
+            suspects.retain(|id| !hold.all_claims().contains(id));
         }
         holds.iter().map(|hold| sold_out(&ledger, hold)).collect()
     }

@@ -35,7 +35,7 @@ pub const SERVICE: Service = Service {
         Consumes { publisher: "campaign", priority: RelayPriority::Foreground },
     ],
     collections: api::COLLECTIONS.collections,
-    routes: &["/lots/{id}/changes", "/stocks/{siteId}/{vaccineId}"],
+    routes: &["/vaccines/{id}/product", "/lots/{id}/changes", "/stocks/{siteId}/{vaccineId}"],
     recognises_attempts: false,
     migrations: MIGRATIONS,
     openapi: Some(api::openapi),

@@ -8,6 +8,7 @@ use contracts::{
     vaccine::{
         OrphanedHolds, Reservation, SlotCount, Vaccine,
         lots::{Lot, SiteStockCount},
+        product::Product,
     },
 };
 use jiff::Timestamp;
@@ -21,12 +22,13 @@ use crate::{
     domain::{
         AbortReservation, AdministerDose, ChangeLot, ChangeVaccine, Command, ConfirmHold, Doses,
         HoldDoses, Ledger, MoveReservation, Name, PlanSlots, Pool, PoolId, ReleaseReservation,
-        RemoveVaccine, Reply, ReservationRecord, ReturnDose, SiteStockId, decide,
+        RemoveVaccine, Reply, ReservationRecord, ReturnDose, SetProduct, SiteStockId, decide,
     },
     events,
 };
 
 mod blocks;
+mod products;
 mod site_stocks;
 mod slots;
 
@@ -101,6 +103,7 @@ impl Aggregate for Ledger {
     fn save(&self, tx: &Tx<'_>) -> Result<(), SqlError> {
         save_pools(tx, self)?;
         blocks::save(tx, &self.reservations)?;
+        products::save(tx, &self.products)?;
         slots::save(tx, self)?;
         site_stocks::save(tx, &self.site_stocks)?;
         if self.last_pool > 0 {
@@ -109,7 +112,10 @@ impl Aggregate for Ledger {
         Ok(())
     }
 
-    fn event(command: &Command, reply: &Reply) -> serde_json::Result<Option<Event>> {
+    fn events(
+        command: &Command,
+        reply: &Reply,
+    ) -> serde_json::Result<impl IntoIterator<Item = Event>> {
         events::event(command, reply)
     }
 
@@ -129,6 +135,7 @@ struct Named {
     reservations: BTreeSet<ReservationId>,
     pools: BTreeSet<PoolId>,
     campaigns: BTreeSet<CampaignId>,
+    products: BTreeSet<VaccineId>,
     /// Of which a dose is used.
     used: BTreeSet<ReservationId>,
     /// Lots, and the sites that get doses of them.
@@ -143,9 +150,13 @@ impl Named {
     fn add(&mut self, command: &Command) {
         match command {
             Command::Register(_) => self.last_pool = true,
-            Command::Change(ChangeVaccine { vaccine, .. })
-            | Command::Remove(RemoveVaccine { vaccine, .. }) => {
+            Command::Change(ChangeVaccine { vaccine, .. }) => {
                 self.pools.insert((*vaccine).into());
+            }
+            Command::Remove(RemoveVaccine { vaccine, .. })
+            | Command::SetProduct(SetProduct { vaccine, .. }) => {
+                self.pools.insert((*vaccine).into());
+                self.products.insert(*vaccine);
             }
             Command::Hold(hold) => self.add_hold(hold),
             Command::Confirm(ConfirmHold(hold)) => {
@@ -194,6 +205,11 @@ impl Named {
         self.reservations.insert(hold.first);
         self.reservations.extend(hold.last());
         self.pools.extend(&hold.claims);
+        if let Some(next) = &hold.next {
+            self.reservations.extend(hold.first.nth(hold.count));
+            self.pools.extend(next);
+            self.products.extend(hold.claims.iter().filter_map(|id| id.vaccine()));
+        }
     }
 }
 
@@ -211,6 +227,7 @@ fn load(tx: &Tx<'_>, named: &Named) -> Result<Ledger, SqlError> {
     load_vaccines(&mut ledger, query_vaccines(tx, &further_pools)?)?;
     slots::load(tx, &mut ledger, named.pools.union(&further_pools))?;
     slots::load_campaigns(tx, &mut ledger, &named.campaigns)?;
+    products::load(tx, &mut ledger, &named.products)?;
     let pools = named.pools.union(&further_pools);
     let claimed: BTreeSet<_> = pools.filter_map(|id| Some(id.site_stock()?.0)).collect();
     let needed = located(&ledger, &named.pools).chain(claimed).collect();
@@ -319,6 +336,11 @@ impl Queries {
     pub async fn pool(&self, id: VaccineId) -> Result<Option<Pool>, ReadError> {
         let find = move |tx: &Tx<'_>| tx.find(LOAD_POOL, &[id.0.into()], pool);
         Ok(self.0.read(find).await?.map(|(_, pool)| pool))
+    }
+
+    /// The product rules of a vaccine.
+    pub async fn product(&self, id: VaccineId) -> Result<Option<Product>, ReadError> {
+        self.0.read(move |tx| products::of(tx, id)).await
     }
 
     /// One slot.

@@ -21,6 +21,8 @@ mod faults;
 mod holds;
 #[path = "api/lots.rs"]
 mod lots;
+#[path = "api/products.rs"]
+mod products;
 #[path = "api/refusals.rs"]
 mod refusals;
 #[path = "api/vaccines.rs"]

@@ -16,6 +16,8 @@ mod model;
 mod moves;
 #[path = "domain/properties.rs"]
 mod properties;
+#[path = "domain/series.rs"]
+mod series;
 #[path = "domain/slots.rs"]
 mod slots;
 
@@ -70,6 +72,7 @@ fn in_words(reply: &Reply) -> String {
         Reply::Held(Ok(HeldBlock { name, count: 1, .. })) => format!("held {}", name.as_str()),
         Reply::Held(Ok(HeldBlock { name, count, .. })) => format!("held {count} {}", name.as_str()),
         Reply::Removed(_) => "removed".to_owned(),
+        Reply::ProductSet(_) => "product set".to_owned(),
         Reply::Confirmed(_) => "confirmed".to_owned(),
         Reply::Released(_) => "released".to_owned(),
         Reply::Returned(_) => "returned".to_owned(),

@@ -93,7 +93,7 @@ impl Aggregate for Notes {
         tx.execute_each(ADD, &rows)
     }
 
-    fn event(command: &Command, (): &()) -> serde_json::Result<Option<Event>> {
+    fn events(command: &Command, (): &()) -> serde_json::Result<impl IntoIterator<Item = Event>> {
         match command {
             Command::Publish(text) => outbox_event(&noted(text), Timestamp::UNIX_EPOCH).map(Some),
             Command::Add(_) => Ok(None),
@@ -132,6 +132,7 @@ impl EventHandler for Notes {
             | DomainEvent::ReservationAborted(_)
             | DomainEvent::Completed(_)
             | DomainEvent::SlotsPlanned(_)
+            | DomainEvent::SiteChanged(_)
             | DomainEvent::CampaignChanged(_) => None,
         }
     }

@@ -21,7 +21,11 @@ CREATE TABLE bookings (
     -- What it counts as for its person, if it has a slot: see live_bookings.
     campaign        BIGINT,
     dose            BIGINT,
-    nth             BIGINT
+    nth             BIGINT,
+    -- Of a series of two doses: the booking of the other one, and how many days after the first the second may be.
+    other_dose      BIGINT,
+    min_days        BIGINT,
+    max_days        BIGINT
 );
 
 -- An attempt and a dose are booked at most once.
@@ -58,13 +62,14 @@ CREATE INDEX aborted_at ON aborted (at_ms) WHERE booking IS NULL;
 -- the last one never.
 -- id: the attempt of the key.
 -- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 slot full, 6 no such slot, 7 not open,
--- 8 already booked.
+-- 8 already booked, 9 next slot full, 10 outside the interval, 11 single dose.
 CREATE TABLE tickets (
     number       BIGINT NOT NULL PRIMARY KEY,
     id           UUID   NOT NULL UNIQUE,
     fingerprint  UUID   NOT NULL,
     vaccine      BIGINT NOT NULL,
     slot         BIGINT,
+    next_slot    BIGINT,
     user_id      BIGINT NOT NULL,
     queued_at_ms BIGINT NOT NULL,
     outcome      BIGINT,

@@ -21,7 +21,11 @@ CREATE TABLE bookings (
     -- What it counts as for its person, if it has a slot: see live_bookings.
     campaign        INTEGER,
     dose            INTEGER,
-    nth             INTEGER
+    nth             INTEGER,
+    -- Of a series of two doses: the booking of the other one, and how many days after the first the second may be.
+    other_dose      INTEGER,
+    min_days        INTEGER,
+    max_days        INTEGER
 );
 
 -- An attempt and a dose are booked at most once.
@@ -58,13 +62,14 @@ CREATE INDEX aborted_at ON aborted (at_ms) WHERE booking IS NULL;
 -- the last one never.
 -- id: the attempt of the key.
 -- outcome: NULL waiting, 1 booked, 2 sold out, 3 no such vaccine, 4 key reused, 5 slot full, 6 no such slot, 7 not open,
--- 8 already booked.
+-- 8 already booked, 9 next slot full, 10 outside the interval, 11 single dose.
 CREATE TABLE tickets (
     number       INTEGER PRIMARY KEY,
     id           BLOB    NOT NULL UNIQUE,
     fingerprint  BLOB    NOT NULL,
     vaccine      INTEGER NOT NULL,
     slot         INTEGER,
+    next_slot    INTEGER,
     user_id      INTEGER NOT NULL,
     queued_at_ms INTEGER NOT NULL,
     outcome      INTEGER,

@@ -125,6 +125,7 @@ fn reply(
             ticket_id: ticket.id,
             vaccine_id: ticket.choice.vaccine,
             slot_id: ticket.choice.slot,
+            next_slot_id: ticket.choice.next,
             status: ticket_status,
             position,
             booking_id,
@@ -161,6 +162,9 @@ fn not_granted(reason: NotGranted) -> TicketStatus {
         NotGranted::NoSuchSlot => TicketStatus::NoSuchSlot,
         NotGranted::NotOpen => TicketStatus::NotOpen,
         NotGranted::AlreadyBooked => TicketStatus::AlreadyBooked,
+        NotGranted::NextSlotFull => TicketStatus::NextSlotFull,
+        NotGranted::OutsideInterval => TicketStatus::OutsideInterval,
+        NotGranted::SingleDose => TicketStatus::SingleDose,
     }
 }
 

@@ -6,10 +6,9 @@ use contracts::{
 };
 use jiff::Timestamp;
 
-use super::{
-    live::AlreadyBooked,
-    records::{Abortable, BookingAttempt, BookingFence, Bookings, CampaignDose, HeldDose, Record},
-    tickets::ticket_of,
+use super::records::{
+    Abortable, BookingAttempt, BookingFence, Bookings, CampaignDose, FIRST_DOSE, HeldDose, Record,
+    ticket_of,
 };
 
 /// Creates the booking of an attempt with a dose that is held.
@@ -64,6 +63,8 @@ pub struct CompleteBooking {
 pub enum CreateReply {
     /// A new booking.
     Booked(Record),
+    /// A new booking for each dose of a series.
+    BookedBoth(Box<[Record; 2]>),
     /// The same attempt was booked before.
     BookedBefore(Record),
     /// Refused: the attempt was aborted.
@@ -81,6 +82,8 @@ pub enum CreateReply {
 pub enum CancelReply {
     /// Cancelled now.
     Cancelled(Record),
+    /// It is cancelled now, and the second dose of its series too.
+    CancelledBoth(Box<[Record; 2]>),
     /// It was cancelled before.
     CancelledBefore(Record),
     /// Refused: no booking has this id.
@@ -105,6 +108,8 @@ pub enum AbortReply {
     Aborted(Abortable),
     /// Its booking is cancelled now.
     Cancelled(Record),
+    /// The bookings of both doses of its series are cancelled now.
+    CancelledBoth(Box<[Record; 2]>),
     /// Its booking was cancelled before.
     CancelledBefore(Record),
     /// Refused: the citizen was vaccinated.
@@ -144,22 +149,48 @@ impl Bookings {
         if attempt.id.is_some_and(|id| self.is_aborted(Abortable::Attempt(id))) {
             return CreateReply::Aborted;
         }
-        let of_dose = Abortable::Dose(dose.reservation);
-        match self.booking_of(of_dose) {
+        match self.booking_of(Abortable::Dose(dose.reservation)) {
             Some(known) if known.is_of(attempt) => CreateReply::BookedBefore(known.clone()),
             Some(_) => CreateReply::DoseTaken,
-            None if self.is_aborted(of_dose) => CreateReply::DoseTaken,
-            None => match self.campaign_dose(attempt.user, dose) {
-                Ok(counts_as) => CreateReply::Booked(self.add(*attempt, dose, counts_as, *at)),
-                Err(AlreadyBooked) => CreateReply::AlreadyBooked,
-            },
+            None => self.create_new(*attempt, dose, *at),
         }
+    }
+
+    pub(super) fn create_new(
+        &mut self,
+        attempt: BookingAttempt,
+        dose: &HeldDose,
+        at: Timestamp,
+    ) -> CreateReply {
+        let next = dose.next.as_deref();
+        if self.is_taken(dose.reservation) || next.is_some_and(|it| self.is_taken(it.reservation)) {
+            return CreateReply::DoseTaken;
+        }
+        let Ok(counts_as) = self.campaign_dose(attempt.user, dose.slot, FIRST_DOSE) else {
+            return CreateReply::AlreadyBooked;
+        };
+        let Some(next) = next else {
+            return CreateReply::Booked(self.add(attempt, dose, counts_as, at));
+        };
+        match self.second_campaign_dose(attempt.user, next) {
+            Ok(second) => {
+                let first = self.add(attempt, dose, counts_as, at);
+                CreateReply::BookedBoth(self.add_second(first, next, second))
+            }
+            Err(_) => CreateReply::AlreadyBooked,
+        }
+    }
+
+    /// Whether a dose is booked, or can never be.
+    pub(super) fn is_taken(&self, reservation: ReservationId) -> bool {
+        let dose = Abortable::Dose(reservation);
+        self.booking_of(dose).is_some() || self.is_aborted(dose)
     }
 
     pub(super) fn add(
         &mut self,
         attempt: BookingAttempt,
-        HeldDose { reservation, vaccine_name, slot }: &HeldDose,
+        HeldDose { reservation, vaccine_name, slot, next: _ }: &HeldDose,
         campaign_dose: Option<CampaignDose>,
         at: Timestamp,
     ) -> Record {
@@ -174,10 +205,12 @@ impl Bookings {
                 vaccine_id: attempt.choice.vaccine,
                 vc_name: vaccine_name.clone(),
                 slot: slot.map(|slot| slot.booked),
+                series: None,
                 user_id: attempt.user,
                 status: BookingStatus::Booked,
             },
             campaign_dose,
+            interval: None,
             fingerprint: attempt.fingerprint,
             booked_at: at,
             cancelled_at: None,
@@ -188,15 +221,31 @@ impl Bookings {
         record
     }
 
+    /// A further booking for the person of another one, made with it.
+    pub(super) fn add_for(
+        &mut self,
+        of: &Record,
+        dose: &HeldDose,
+        counts_as: Option<CampaignDose>,
+    ) -> Record {
+        let (choice, user) = (of.booking.vaccine_id.into(), of.booking.user_id);
+        let attempt = BookingAttempt { id: None, choice, user, fingerprint: None };
+        self.add(attempt, dose, counts_as, of.booked_at)
+    }
+
     pub(super) fn cancel(&mut self, cancel: &CancelBooking) -> CancelReply {
         match self.bookings.get(&cancel.booking) {
             None => CancelReply::NoSuchBooking,
             Some(known) => match known.booking.status {
                 BookingStatus::BookingCancelled => CancelReply::CancelledBefore(known.clone()),
                 BookingStatus::InjectionCompleted => CancelReply::Completed,
-                BookingStatus::Booked => {
-                    CancelReply::Cancelled(self.set_cancelled(known.clone(), cancel.at))
-                }
+                BookingStatus::Booked => match self.booked(known.second()).cloned() {
+                    None => CancelReply::Cancelled(self.set_cancelled(known.clone(), cancel.at)),
+                    Some(second) => {
+                        let both = [known.clone(), second];
+                        CancelReply::CancelledBoth(self.set_both_cancelled(both, cancel.at))
+                    }
+                },
             },
         }
     }
@@ -218,7 +267,15 @@ impl Bookings {
         match record.booking.status {
             BookingStatus::BookingCancelled => AbortReply::CancelledBefore(record),
             BookingStatus::InjectionCompleted => AbortReply::Completed,
-            BookingStatus::Booked => AbortReply::Cancelled(self.set_cancelled(record, at)),
+            // The response was that there is no booking: none of both may stand.
+            BookingStatus::Booked => match self.other_booked(&record).cloned() {
+                None => AbortReply::Cancelled(self.set_cancelled(record, at)),
+                Some(other) => {
+                    let both =
+                        if record.second().is_some() { [record, other] } else { [other, record] };
+                    AbortReply::CancelledBoth(self.set_both_cancelled(both, at))
+                }
+            },
         }
     }
 
@@ -232,7 +289,7 @@ impl Bookings {
         }
     }
 
-    fn set_cancelled(&mut self, mut record: Record, at: Timestamp) -> Record {
+    pub(super) fn set_cancelled(&mut self, mut record: Record, at: Timestamp) -> Record {
         self.uncount(&record);
         record.cancelled_at = Some(at);
         self.set(record, BookingStatus::BookingCancelled)

@@ -5,28 +5,36 @@
 
 use contracts::ids::UserId;
 
-use super::records::{Bookings, CampaignDose, HeldDose, Record};
-
-/// Which dose of a campaign a booking without a series is.
-const FIRST_DOSE: u8 = 1;
+use super::records::{Bookings, CampaignDose, HeldSlot, Record};
 
 /// The person has as many live bookings as may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AlreadyBooked;
 
 impl Bookings {
-    /// What a new booking with this dose counts as; nothing without a slot.
+    /// What a new booking of a slot counts as, as this dose; nothing without a slot.
     pub(super) fn campaign_dose(
         &self,
         user: UserId,
-        dose: &HeldDose,
+        slot: Option<HeldSlot>,
+        dose: u8,
     ) -> Result<Option<CampaignDose>, AlreadyBooked> {
-        let mut free = candidates(dose).peekable();
-        if free.peek().is_none() {
-            return Ok(None);
+        let Some(slot) = slot else { return Ok(None) };
+        let is_free = |counts_as: &CampaignDose| self.live.get(&(user, *counts_as)).is_none();
+        candidates(slot, dose).find(is_free).map(Some).ok_or(AlreadyBooked)
+    }
+
+    /// What a booking counts as after it was moved to a slot.
+    pub(super) fn campaign_dose_at(
+        &self,
+        record: &Record,
+        slot: Option<HeldSlot>,
+    ) -> Result<Option<CampaignDose>, AlreadyBooked> {
+        let before = record.campaign_dose;
+        if slot.is_none_or(|slot| Some(slot.campaign) == before.map(|it| it.campaign)) {
+            return Ok(before);
         }
-        let found = free.find(|counts_as| self.live.get(&(user, *counts_as)).is_none());
-        found.map(Some).ok_or(AlreadyBooked)
+        self.campaign_dose(record.booking.user_id, slot, record.dose_number())
     }
 
     /// From now on a booking is one of its person's.
@@ -45,34 +53,25 @@ impl Bookings {
         }
     }
 
-    /// The booking as one of the campaign of this dose, where it was none or one of another.
-    pub(super) fn count_again(
+    /// The booking, counted as this instead.
+    pub(super) fn count_as(
         &mut self,
         mut record: Record,
-        dose: &HeldDose,
-    ) -> Result<Record, AlreadyBooked> {
-        let before = record.campaign_dose.map(|counts_as| counts_as.campaign);
-        if dose.slot.is_none_or(|slot| Some(slot.campaign) == before) {
-            return Ok(record);
+        counts_as: Option<CampaignDose>,
+    ) -> Record {
+        if record.campaign_dose != counts_as {
+            self.uncount(&record);
+            record.campaign_dose = counts_as;
+            self.count(&record);
         }
-        let counts_as = self.campaign_dose(record.booking.user_id, dose)?;
-        self.uncount(&record);
-        record.campaign_dose = counts_as;
-        self.count(&record);
-        Ok(record)
+        record
     }
 }
 
-/// What a booking with this dose may count as.
-pub(crate) fn candidates(dose: &HeldDose) -> impl Iterator<Item = CampaignDose> + use<> {
-    dose.slot.into_iter().flat_map(|slot| {
-        let campaign = slot.campaign;
-        (0..slot.bookings_per_person).map(move |nth| CampaignDose {
-            campaign,
-            dose: FIRST_DOSE,
-            nth,
-        })
-    })
+/// What a booking of a slot may count as.
+pub(crate) fn candidates(slot: HeldSlot, dose: u8) -> impl Iterator<Item = CampaignDose> {
+    let HeldSlot { campaign, bookings_per_person, .. } = slot;
+    (0..bookings_per_person).map(move |nth| CampaignDose { campaign, dose, nth })
 }
 
 fn key(record: &Record) -> Option<(UserId, CampaignDose)> {

@@ -5,14 +5,14 @@
 //! dose: the move is undone.
 
 use contracts::{
-    booking::BookingStatus,
+    booking::{BookedSlot, BookingStatus},
     ids::{BookingId, ReservationId},
 };
 use jiff::Timestamp;
 
 use super::{
     bookings::CompleteReply,
-    records::{Abortable, BookingFence, Bookings, FormerDose, HeldDose, Record},
+    records::{BookingFence, Bookings, FormerDose, HeldDose, Record},
 };
 
 /// How often a booking may be moved; once more is refused with [`MoveReply::TooOften`].
@@ -36,6 +36,8 @@ pub struct MoveBooking {
 pub enum MoveReply {
     /// Moved now.
     Moved(Record),
+    /// Both doses of a series are moved now.
+    MovedBoth(Box<[Record; 2]>),
     /// It was moved to this dose before.
     MovedBefore(Record),
     /// Refused: the dose was aborted, or is booked.
@@ -46,6 +48,8 @@ pub enum MoveReply {
     TooOften,
     /// Refused: the person has as many live bookings of the campaign of the new slot as may be.
     AlreadyBooked,
+    /// Refused: the second dose of its series would be too early or too late.
+    OutsideInterval,
     /// Refused: no booking has this id.
     NoSuchBooking,
     /// Refused: it was cancelled.
@@ -58,7 +62,6 @@ impl Bookings {
     pub(super) fn move_booking(&mut self, command: &MoveBooking) -> MoveReply {
         let MoveBooking { booking, from, dose, at } = command;
         let Some(known) = self.bookings.get(booking) else { return MoveReply::NoSuchBooking };
-        let of_dose = Abortable::Dose(dose.reservation);
         match known.booking.status {
             BookingStatus::BookingCancelled => MoveReply::Cancelled,
             BookingStatus::InjectionCompleted => MoveReply::Completed,
@@ -67,21 +70,54 @@ impl Bookings {
             }
             BookingStatus::Booked if known.reservation != *from => MoveReply::Changed,
             BookingStatus::Booked if known.previous.len() >= MOVES_MAX => MoveReply::TooOften,
-            BookingStatus::Booked
-                if self.booking_of(of_dose).is_some() || self.is_aborted(of_dose) =>
-            {
-                MoveReply::DoseTaken
-            }
-            BookingStatus::Booked => {
-                let known = known.clone();
-                let Ok(record) = self.count_again(known, dose) else {
-                    return MoveReply::AlreadyBooked;
-                };
-                let slot = dose.slot.map(|slot| slot.booked);
-                let former = FormerDose { booking: *booking, slot };
-                MoveReply::Moved(self.replace_dose(record, dose.reservation, former, *at))
-            }
+            BookingStatus::Booked => self.move_to(known.clone(), dose, *at),
         }
+    }
+
+    fn move_to(&mut self, first: Record, dose: &HeldDose, at: Timestamp) -> MoveReply {
+        let next = dose.next.as_deref();
+        if self.is_taken(dose.reservation) || next.is_some_and(|it| self.is_taken(it.reservation)) {
+            return MoveReply::DoseTaken;
+        }
+        let Ok(counts_as) = self.campaign_dose_at(&first, dose.slot) else {
+            return MoveReply::AlreadyBooked;
+        };
+        let slot = dose.slot.map(|slot| slot.booked);
+        let Some(next) = next else {
+            if !self.is_within_interval(&first, slot) {
+                return MoveReply::OutsideInterval;
+            }
+            let first = self.count_as(first, counts_as);
+            return MoveReply::Moved(self.exchange(first, dose.reservation, slot, at));
+        };
+        let Some(second) = self.booked(first.second()).cloned() else {
+            return MoveReply::Changed;
+        };
+        if second.previous.len() >= MOVES_MAX {
+            return MoveReply::TooOften;
+        }
+        let Ok(second_counts_as) = self.campaign_dose_at(&second, Some(next.slot)) else {
+            return MoveReply::AlreadyBooked;
+        };
+        let first = self.count_as(first, counts_as);
+        let mut second = self.count_as(second, second_counts_as);
+        second.interval = Some(next.interval);
+        let both = [
+            self.exchange(first, dose.reservation, slot, at),
+            self.exchange(second, next.reservation, Some(next.slot.booked), at),
+        ];
+        MoveReply::MovedBoth(Box::new(both))
+    }
+
+    fn exchange(
+        &mut self,
+        record: Record,
+        reservation: ReservationId,
+        slot: Option<BookedSlot>,
+        at: Timestamp,
+    ) -> Record {
+        let booking = record.booking.booking_id;
+        self.replace_dose(record, reservation, FormerDose { booking, slot }, at)
     }
 
     /// The booking that had a dose before is completed with it, and the dose that it has now is released. A booking that

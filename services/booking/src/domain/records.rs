@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use contracts::{
     booking::{BookedSlot, Booking},
     ids::{BookingId, CampaignId, ReservationId, SlotId, TicketId, UserId, VaccineId},
+    vaccine::product::DoseInterval,
 };
 use jiff::Timestamp;
 use platform_store::ChangeSet;
 use thiserror::Error;
 use uuid::Uuid;
+
+/// The number of the first dose of a series, and of a single one.
+pub const FIRST_DOSE: u8 = 1;
 
 /// An attempt to get a booking. It becomes one with any dose that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,26 +28,36 @@ pub struct BookingAttempt {
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// What a citizen wants: a dose of a vaccine, and a place of a slot if they have chosen one.
+/// What a citizen wants: a dose of a vaccine, a place of a slot if they have chosen one, and of another one for a second
+/// dose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Choice {
     /// The vaccine.
     pub vaccine: VaccineId,
     /// The slot.
     pub slot: Option<SlotId>,
+    /// The slot of the second dose of a series.
+    pub next: Option<SlotId>,
 }
 
 impl Choice {
-    /// What the citizen of a booking has chosen.
+    /// What the citizen of a booking has chosen, for this dose.
     pub fn of(booking: &Booking) -> Self {
-        Self { vaccine: booking.vaccine_id, slot: booking.slot.map(|slot| slot.slot_id) }
+        let slot = booking.slot.map(|slot| slot.slot_id);
+        Self { vaccine: booking.vaccine_id, slot, next: None }
+    }
+
+    /// Without a second dose.
+    #[must_use]
+    pub fn first(self) -> Self {
+        Self { next: None, ..self }
     }
 }
 
 /// A dose without a time.
 impl From<VaccineId> for Choice {
     fn from(vaccine: VaccineId) -> Self {
-        Self { vaccine, slot: None }
+        Self { vaccine, slot: None, next: None }
     }
 }
 
@@ -65,6 +79,15 @@ pub enum NotGranted {
     /// Its campaign is not open, or the slot has begun.
     #[error("the slot cannot be booked now")]
     NotOpen,
+    /// Every place or dose at the time of the second dose is held or booked.
+    #[error("every place or dose at the time of the second dose is taken")]
+    NextSlotFull,
+    /// The second slot is too early or too late after the first.
+    #[error("the second dose would be too early or too late after the first")]
+    OutsideInterval,
+    /// The vaccine has no second dose.
+    #[error("one dose of this vaccine is enough")]
+    SingleDose,
     /// The citizen has as many live bookings of this campaign as a person can have; decided here, not by the ledger.
     #[error("this person has a booking of this campaign; move it, or cancel it first")]
     AlreadyBooked,
@@ -73,13 +96,23 @@ pub enum NotGranted {
 impl NotGranted {
     /// Whether there may be doses and places again in a moment.
     pub fn is_sold_out(self) -> bool {
-        matches!(self, Self::SoldOut | Self::SlotFull)
+        matches!(self, Self::SoldOut | Self::SlotFull | Self::NextSlotFull)
     }
 }
 
 /// What a repeated request is recognised by: derived from its `Idempotency-Key`, or given by the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptId(pub Uuid);
+
+/// The ticket of the key of an attempt.
+pub(crate) fn ticket_of(AttemptId(id): AttemptId) -> TicketId {
+    TicketId(id)
+}
+
+/// The attempt of the key of a ticket.
+pub(crate) fn attempt_of(TicketId(id): TicketId) -> AttemptId {
+    AttemptId(id)
+}
 
 /// A dose that is held for this store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +123,19 @@ pub struct HeldDose {
     pub vaccine_name: String,
     /// The slot of which a place is held too.
     pub slot: Option<HeldSlot>,
+    /// The second dose of a series, which is held too.
+    pub next: Option<Box<NextDose>>,
+}
+
+/// A second dose that is held for this store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextDose {
+    /// Its reservation.
+    pub reservation: ReservationId,
+    /// The slot of which a place is held.
+    pub slot: HeldSlot,
+    /// How many days after the first it may be.
+    pub interval: DoseInterval,
 }
 
 /// A slot of which a place is held.
@@ -131,6 +177,8 @@ pub struct Record {
     pub booking: Booking,
     /// What it counts as for its person; none without a slot.
     pub campaign_dose: Option<CampaignDose>,
+    /// Of a dose of a series: how many days after the first the second may be.
+    pub interval: Option<DoseInterval>,
     /// The fingerprint of the request, where it had an `Idempotency-Key`.
     pub fingerprint: Option<Fingerprint>,
     /// When it was created.
@@ -143,10 +191,21 @@ impl Record {
     /// Whether it was created by this attempt, which may have no id.
     pub(super) fn is_of(&self, attempt: &BookingAttempt) -> bool {
         self.attempt == attempt.id
-            && (self.booking.user_id, self.choice()) == (attempt.user, attempt.choice)
+            && (self.booking.user_id, self.choice()) == (attempt.user, attempt.choice.first())
     }
 
-    /// What its citizen has chosen.
+    /// Which dose of a campaign it is, from 1.
+    pub fn dose_number(&self) -> u8 {
+        self.campaign_dose.map_or(FIRST_DOSE, |counts_as| counts_as.dose)
+    }
+
+    /// The booking of the second dose of a series, if this is the first.
+    pub fn second(&self) -> Option<BookingId> {
+        let series = self.booking.series.filter(|series| series.dose_number == FIRST_DOSE)?;
+        Some(series.other_dose_booking_id)
+    }
+
+    /// What its citizen has chosen, for this dose.
     pub fn choice(&self) -> Choice {
         Choice::of(&self.booking)
     }

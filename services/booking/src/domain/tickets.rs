@@ -11,12 +11,15 @@
 use contracts::ids::{TicketId, UserId};
 use jiff::Timestamp;
 
-use super::records::{
-    Abortable, AttemptId, BookingAttempt, Bookings, Choice, Fingerprint, HeldDose, NotGranted,
-    Record,
+use super::{
+    bookings::CreateReply,
+    records::{
+        Abortable, BookingAttempt, Bookings, Choice, Fingerprint, HeldDose, NotGranted, Record,
+    },
 };
 
 pub use super::records::{QueuedTicket, TicketEnd};
+pub(crate) use super::records::{attempt_of, ticket_of};
 
 /// Positions of the queue; one more is refused with [`EnqueueReply::QueueFull`].
 pub const QUEUE_LENGTH_MAX: i64 = 100_000;
@@ -84,6 +87,8 @@ pub enum EnqueueReply {
 pub enum ServeReply {
     /// The ticket has ended with a new booking.
     Booked(Record),
+    /// The ticket has ended with a new booking for each dose of a series.
+    BookedBoth(Box<[Record; 2]>),
     /// The ticket has ended with a booking that the same key had already.
     BookedBefore(Record),
     /// The ticket has ended without a booking.
@@ -152,33 +157,32 @@ impl Bookings {
         }
         let end = match &serve.answer {
             Answer::Held(dose) => {
-                let of_dose = Abortable::Dose(dose.reservation);
-                if self.is_aborted(of_dose) || self.booking_of(of_dose).is_some() {
-                    return ServeReply::DoseTaken;
-                }
                 let attempt = BookingAttempt {
                     id: Some(attempt),
                     choice: ticket.choice,
                     user: ticket.user,
                     fingerprint: Some(ticket.fingerprint),
                 };
-                let Ok(counts_as) = self.campaign_dose(ticket.user, dose) else {
-                    let end = TicketEnd::NotGranted(NotGranted::AlreadyBooked);
-                    return ServeReply::Ended(self.end_attempt(ticket, end, serve.at));
-                };
-                let record = self.add(attempt, dose, counts_as, serve.at);
-                self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
-                return ServeReply::Booked(record);
+                match self.create_new(attempt, dose, serve.at) {
+                    CreateReply::Booked(record) => {
+                        self.end(ticket, TicketEnd::Booked(record.booking.booking_id));
+                        return ServeReply::Booked(record);
+                    }
+                    CreateReply::BookedBoth(both) => {
+                        self.end(ticket, TicketEnd::Booked(both[0].booking.booking_id));
+                        return ServeReply::BookedBoth(both);
+                    }
+                    CreateReply::AlreadyBooked => TicketEnd::NotGranted(NotGranted::AlreadyBooked),
+                    CreateReply::DoseTaken
+                    | CreateReply::BookedBefore(_)
+                    | CreateReply::Aborted
+                    | CreateReply::KeyReused => return ServeReply::DoseTaken,
+                }
             }
             Answer::NotGranted(reason) => TicketEnd::NotGranted(*reason),
         };
-        ServeReply::Ended(self.end_attempt(ticket, end, serve.at))
-    }
-
-    /// Ends a ticket without a booking, and the attempt of its key too.
-    fn end_attempt(&mut self, ticket: QueuedTicket, end: TicketEnd, at: Timestamp) -> QueuedTicket {
-        self.fence(Abortable::Attempt(attempt_of(ticket.id)), at);
-        self.end(ticket, end)
+        self.fence(Abortable::Attempt(attempt_of(ticket.id)), serve.at);
+        ServeReply::Ended(self.end(ticket, end))
     }
 
     fn end(&mut self, mut ticket: QueuedTicket, end: TicketEnd) -> QueuedTicket {
@@ -192,14 +196,4 @@ impl Bookings {
         self.tickets.insert(ticket.id, ticket.clone());
         ticket
     }
-}
-
-/// The ticket of the key of an attempt.
-pub(crate) fn ticket_of(AttemptId(id): AttemptId) -> TicketId {
-    TicketId(id)
-}
-
-/// The attempt of the key of a ticket.
-pub(crate) fn attempt_of(TicketId(id): TicketId) -> AttemptId {
-    AttemptId(id)
 }

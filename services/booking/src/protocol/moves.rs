@@ -19,22 +19,23 @@ use super::{BookingError, BookingProtocol};
 use crate::domain::{Choice, MOVES_MAX, MoveBooking, MoveReply, NotGranted, Record};
 
 impl BookingProtocol {
-    /// Moves a booking, as the caller has read it, to a slot. Nothing changes if it is there already.
+    /// Moves a booking, as the caller has read it, to a slot; with a second slot the second dose of its series too, both
+    /// or neither. Nothing changes if they are there already.
     ///
     /// Dropped before it has returned, it leaves the booking at one of both slots, and a place of the other to others.
     pub async fn move_booking(
         self: &Arc<Self>,
         known: Record,
-        slot: SlotId,
+        (slot, next): (SlotId, Option<SlotId>),
         deadline: Instant,
     ) -> Result<Booking, BookingError> {
-        if is_at(&known.booking, slot) {
+        if is_at(&known.booking, slot) && self.is_second_at(&known, next).await? {
             return Ok(known.booking);
         }
         if known.previous.len() >= MOVES_MAX {
             return Err(BookingError::MovedTooOften);
         }
-        let choice = Choice { slot: Some(slot), ..known.choice() };
+        let choice = Choice { slot: Some(slot), next, ..known.choice() };
         let dose = self.doses.take(choice, deadline).await?;
         let booking = known.booking.booking_id;
         let (from, held) = (known.reservation, dose.held());
@@ -45,17 +46,35 @@ impl BookingProtocol {
                 dose.spend();
                 Ok(record.booking)
             }
+            MoveReply::MovedBoth(both) => {
+                dose.spend();
+                let [first, _] = *both;
+                Ok(first.booking)
+            }
             MoveReply::DoseTaken => {
                 dose.spend();
                 Err(BookingError::RetryLater)
             }
             MoveReply::Changed => self.moved_by_another(booking, slot).await,
+            MoveReply::OutsideInterval => Err(NotGranted::OutsideInterval.into()),
             MoveReply::AlreadyBooked => Err(NotGranted::AlreadyBooked.into()),
             MoveReply::TooOften => Err(BookingError::MovedTooOften),
             MoveReply::NoSuchBooking => Err(BookingError::NoSuchBooking),
             MoveReply::Cancelled => Err(BookingError::Cancelled),
             MoveReply::Completed => Err(BookingError::Completed),
         }
+    }
+
+    /// Whether the second dose of a series is at this slot, if one is wanted.
+    async fn is_second_at(
+        &self,
+        known: &Record,
+        next: Option<SlotId>,
+    ) -> Result<bool, BookingError> {
+        let Some(next) = next else { return Ok(true) };
+        let Some(second) = known.second() else { return Ok(false) };
+        let second = self.queries.booking(second).await?;
+        Ok(second.is_some_and(|booking| is_at(&booking, next)))
     }
 
     /// The booking, if another request has moved it to the same slot.

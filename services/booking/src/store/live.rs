@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use contracts::ids::{BookingId, CampaignId, UserId};
-use platform_store::{Row, RowChange, SqlError, Tx};
+use platform_store::{Row, RowChange, SqlError, Tx, Value};
 
+use super::rows::small;
 use crate::domain::{
-    Bookings, CampaignDose, Command, CreateBooking, HeldDose, MoveBooking, candidates,
+    Bookings, CampaignDose, Command, CreateBooking, FIRST_DOSE, HeldSlot, MoveBooking, candidates,
     tickets::{Answer, ServeTicket},
 };
 
@@ -43,9 +44,10 @@ pub(super) fn load(
     bookings: &mut Bookings,
     commands: &[&Command],
 ) -> Result<(), SqlError> {
-    let of_commands = commands.iter().filter_map(|command| dose_for(bookings, command));
-    let of_commands =
-        of_commands.flat_map(|(user, dose)| candidates(dose).map(move |dose| (user, dose)));
+    let of_commands = commands.iter().flat_map(|command| slots_for(bookings, command));
+    let of_commands = of_commands.flat_map(|(user, (slot, dose))| {
+        candidates(slot, dose).map(move |counts_as| (user, counts_as))
+    });
     let known = bookings.bookings.iter();
     let of_bookings = known.filter_map(|(_, it)| Some((it.booking.user_id, it.campaign_dose?)));
     let keys: BTreeSet<_> = of_commands.chain(of_bookings).collect();
@@ -56,15 +58,21 @@ pub(super) fn load(
     Ok(())
 }
 
-/// The dose that a command gives to a person.
-fn dose_for<'a>(bookings: &Bookings, command: &'a Command) -> Option<(UserId, &'a HeldDose)> {
-    match command {
-        Command::Create(CreateBooking { attempt, dose, .. }) => Some((attempt.user, dose)),
+/// The slots that a command gives to a person, and for which dose.
+fn slots_for(
+    bookings: &Bookings,
+    command: &Command,
+) -> impl Iterator<Item = (UserId, (HeldSlot, u8))> {
+    let given = match command {
+        Command::Create(CreateBooking { attempt, dose, .. }) => {
+            Some((attempt.user, FIRST_DOSE, dose))
+        }
         Command::Move(MoveBooking { booking, dose, .. }) => {
-            Some((bookings.bookings.get(booking)?.booking.user_id, dose))
+            let known = bookings.bookings.get(booking);
+            known.map(|it| (it.booking.user_id, it.dose_number(), dose))
         }
         Command::Serve(ServeTicket { ticket, answer: Answer::Held(dose), .. }) => {
-            Some((bookings.tickets.get(ticket)?.user, dose))
+            bookings.tickets.get(ticket).map(|ticket| (ticket.user, FIRST_DOSE, dose))
         }
         Command::Cancel(_)
         | Command::Resolve(_)
@@ -72,7 +80,12 @@ fn dose_for<'a>(bookings: &Bookings, command: &'a Command) -> Option<(UserId, &'
         | Command::Complete(_)
         | Command::Enqueue(_)
         | Command::Serve(_) => None,
-    }
+    };
+    given.into_iter().flat_map(|(user, number, dose)| {
+        let first = dose.slot.map(|slot| (slot, number));
+        let second = dose.next.as_ref().map(|next| (next.slot, number + 1));
+        first.into_iter().chain(second).map(move |slot| (user, slot))
+    })
 }
 
 /// Saves those that were changed.
@@ -93,17 +106,13 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
     tx.execute_each(UPDATE_LIVE, &updated)
 }
 
-fn values(user: UserId, dose: CampaignDose) -> [platform_store::Value<'static>; 4] {
+fn values(user: UserId, dose: CampaignDose) -> [Value<'static>; 4] {
     let CampaignDose { campaign, dose, nth } = dose;
     [user.0.into(), campaign.0.into(), i64::from(dose).into(), i64::from(nth).into()]
 }
 
 fn live(row: &Row<'_>) -> Result<((UserId, CampaignDose), BookingId), SqlError> {
-    let small = |column| {
-        let invalid = SqlError::Decode { column, expected: "a small number" };
-        u8::try_from(row.int(column)?).map_err(|_| invalid)
-    };
     let campaign = CampaignId(row.int(1)?);
-    let dose = CampaignDose { campaign, dose: small(2)?, nth: small(3)? };
+    let dose = CampaignDose { campaign, dose: small(row, 2)?, nth: small(row, 3)? };
     Ok(((UserId(row.int(0)?), dose), BookingId(row.int(4)?)))
 }

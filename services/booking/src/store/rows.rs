@@ -1,8 +1,9 @@
 //! Bookings and what can never become one, as rows.
 
 use contracts::{
-    booking::{BookedSlot, Booking, BookingStatus},
+    booking::{BookedSeries, BookedSlot, Booking, BookingStatus},
     ids::{BookingId, CampaignId, ReservationId, SiteId, SlotId, UserId, VaccineId},
+    vaccine::product::DoseInterval,
 };
 use platform_store::{Row, SqlError, Value};
 use uuid::Uuid;
@@ -21,10 +22,12 @@ pub(super) fn record(row: &Row<'_>) -> Result<Record, SqlError> {
             vaccine_id: VaccineId(row.int(3)?),
             vc_name: row.text(4)?.to_owned(),
             slot: booked_slot(row, [10, 11, 12])?,
+            series: series(row, [17, 15])?,
             user_id: UserId(row.int(5)?),
             status: status(row.int(6)?).ok_or(decode(6, "a status"))?,
         },
         campaign_dose: campaign_dose(row, [14, 15, 16])?,
+        interval: interval(row, [18, 19])?,
         fingerprint: row.uuid_or_null(7)?.map(|id| Fingerprint(id.into_bytes())),
         booked_at: row.time(8)?,
         cancelled_at: row.time_or_null(9)?,
@@ -47,11 +50,28 @@ fn campaign_dose(
     [campaign, dose, nth]: [usize; 3],
 ) -> Result<Option<CampaignDose>, SqlError> {
     let Some(id) = row.int_or_null(campaign)? else { return Ok(None) };
-    let small = |column| {
-        let invalid = SqlError::Decode { column, expected: "a small number" };
-        u8::try_from(row.int(column)?).map_err(|_| invalid)
-    };
-    Ok(Some(CampaignDose { campaign: CampaignId(id), dose: small(dose)?, nth: small(nth)? }))
+    let campaign = CampaignId(id);
+    Ok(Some(CampaignDose { campaign, dose: small(row, dose)?, nth: small(row, nth)? }))
+}
+
+/// The series in these columns: the booking of the other dose, and which dose this is.
+fn series(row: &Row<'_>, [other, dose]: [usize; 2]) -> Result<Option<BookedSeries>, SqlError> {
+    let Some(other) = row.int_or_null(other)? else { return Ok(None) };
+    let other_dose_booking_id = BookingId(other);
+    Ok(Some(BookedSeries { dose_number: small(row, dose)?, other_dose_booking_id }))
+}
+
+fn interval(row: &Row<'_>, [min, max]: [usize; 2]) -> Result<Option<DoseInterval>, SqlError> {
+    if row.int_or_null(min)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(DoseInterval { min_days: small(row, min)?, max_days: small(row, max)? }))
+}
+
+/// A number of a type that is small.
+pub(super) fn small<T: TryFrom<i64>>(row: &Row<'_>, column: usize) -> Result<T, SqlError> {
+    let invalid = SqlError::Decode { column, expected: "a small number" };
+    T::try_from(row.int(column)?).map_err(|_| invalid)
 }
 
 fn previous(row: &Row<'_>) -> Result<Vec<ReservationId>, SqlError> {
@@ -91,10 +111,11 @@ fn code_of(status: BookingStatus) -> i64 {
 }
 
 /// Every column of a booking.
-pub(super) fn values<'a>(record: &'a Record, previous: &'a str) -> [Value<'a>; 17] {
+pub(super) fn values<'a>(record: &'a Record, previous: &'a str) -> [Value<'a>; 20] {
     let booking = &record.booking;
     let [slot, site, starts_at] = slot_values(booking.slot);
     let [campaign, dose, nth] = campaign_values(record.campaign_dose);
+    let [min_days, max_days] = interval_values(record.interval);
     [
         booking.booking_id.0.into(),
         record.attempt.map(|attempt| attempt.0).into(),
@@ -113,6 +134,9 @@ pub(super) fn values<'a>(record: &'a Record, previous: &'a str) -> [Value<'a>; 1
         campaign,
         dose,
         nth,
+        booking.series.map(|series| series.other_dose_booking_id.0).into(),
+        min_days,
+        max_days,
     ]
 }
 
@@ -121,9 +145,10 @@ pub(super) fn changed_values<'a>(
     id: BookingId,
     record: &'a Record,
     previous: &'a str,
-) -> [Value<'a>; 11] {
+) -> [Value<'a>; 13] {
     let [slot, site, starts_at] = slot_values(record.booking.slot);
     let [campaign, dose, nth] = campaign_values(record.campaign_dose);
+    let [min_days, max_days] = interval_values(record.interval);
     [
         id.0.into(),
         code_of(record.booking.status).into(),
@@ -136,6 +161,8 @@ pub(super) fn changed_values<'a>(
         campaign,
         dose,
         nth,
+        min_days,
+        max_days,
     ]
 }
 
@@ -145,6 +172,14 @@ pub(super) fn slot_values(slot: Option<BookedSlot>) -> [Value<'static>; 3] {
         slot.map(|slot| slot.slot_id.0).into(),
         slot.map(|slot| slot.site_id.0).into(),
         slot.map(|slot| slot.starts_at).into(),
+    ]
+}
+
+/// The fewest and the most days.
+fn interval_values(interval: Option<DoseInterval>) -> [Value<'static>; 2] {
+    [
+        interval.map(|interval| i64::from(interval.min_days)).into(),
+        interval.map(|interval| i64::from(interval.max_days)).into(),
     ]
 }
 

@@ -12,14 +12,15 @@ use crate::domain::{
 };
 
 pub(super) const LOAD_TICKET: &str = "
-    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking, slot
+    SELECT number, id, fingerprint, vaccine, user_id, queued_at_ms, outcome, booking, slot, next_slot
       FROM tickets
      WHERE id = ?1";
 
 const INSERT_TICKET: &str = "
     INSERT INTO tickets
-                (id, outcome, booking, number, fingerprint, vaccine, slot, user_id, queued_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                (id, outcome, booking, number, fingerprint, vaccine, slot, next_slot, user_id,
+                 queued_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const UPDATE_TICKET: &str = "
     UPDATE tickets
@@ -71,6 +72,7 @@ pub(super) fn save(tx: &Tx<'_>, bookings: &Bookings) -> Result<(), SqlError> {
                 Uuid::from_bytes(ticket.fingerprint.0).into(),
                 ticket.choice.vaccine.0.into(),
                 ticket.choice.slot.map(|slot| slot.0).into(),
+                ticket.choice.next.map(|slot| slot.0).into(),
                 ticket.user.0.into(),
                 ticket.queued_at.into(),
             ]),
@@ -89,7 +91,11 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
     Ok(QueuedTicket {
         id: TicketId(row.uuid(1)?),
         number: row.int(0)?,
-        choice: Choice { vaccine: VaccineId(row.int(3)?), slot: row.int_or_null(8)?.map(SlotId) },
+        choice: Choice {
+            vaccine: VaccineId(row.int(3)?),
+            slot: row.int_or_null(8)?.map(SlotId),
+            next: row.int_or_null(9)?.map(SlotId),
+        },
         user: UserId(row.int(4)?),
         fingerprint: Fingerprint(row.uuid(2)?.into_bytes()),
         queued_at: row.time(5)?,
@@ -98,10 +104,15 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<QueuedTicket, SqlError> {
 }
 
 fn end(outcome: i64, booking: Option<i64>) -> Option<TicketEnd> {
-    use NotGranted::{AlreadyBooked, NoSuchSlot, NoSuchVaccine, NotOpen, SlotFull, SoldOut};
+    use NotGranted::{
+        AlreadyBooked, NextSlotFull, NoSuchSlot, NoSuchVaccine, NotOpen, OutsideInterval,
+        SingleDose, SlotFull, SoldOut,
+    };
     let booked = booking.map(|id| TicketEnd::Booked(BookingId(id)));
+    let of_series = [NextSlotFull, OutsideInterval, SingleDose];
     let not_granted = [SoldOut, NoSuchVaccine, SlotFull, NoSuchSlot, NotOpen, AlreadyBooked];
-    let ends = not_granted.map(TicketEnd::NotGranted).into_iter().chain(booked);
+    let not_granted = not_granted.into_iter().chain(of_series);
+    let ends = not_granted.map(TicketEnd::NotGranted).chain(booked);
     let mut ends = ends.chain([TicketEnd::KeyReused]);
     ends.find(|end| columns(*end) == (outcome, booking))
 }
@@ -117,5 +128,8 @@ fn columns(end: TicketEnd) -> (i64, Option<i64>) {
         TicketEnd::NotGranted(NotGranted::NoSuchSlot) => (6, None),
         TicketEnd::NotGranted(NotGranted::NotOpen) => (7, None),
         TicketEnd::NotGranted(NotGranted::AlreadyBooked) => (8, None),
+        TicketEnd::NotGranted(NotGranted::NextSlotFull) => (9, None),
+        TicketEnd::NotGranted(NotGranted::OutsideInterval) => (10, None),
+        TicketEnd::NotGranted(NotGranted::SingleDose) => (11, None),
     }
 }

@@ -61,7 +61,8 @@ async fn numbers_may_be_sent_as_text() {
 #[tokio::test]
 async fn a_booking_has_the_registered_name_of_its_vaccine() {
     let app = BookingApp::start();
-    let name = HoldOutcome::Held { vc_name: "Pfizer".to_owned(), count: 1, place: None };
+    let name =
+        HoldOutcome::Held { vc_name: "Pfizer".to_owned(), count: 1, place: None, next: None };
     app.vaccine.reply_next(HOLDS, FakeReply::outcomes([name]));
     assert_eq!(app.request(BOOK, REFERENCE_BODY).await.json()["vcName"], "Pfizer");
 }

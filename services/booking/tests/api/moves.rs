@@ -34,7 +34,7 @@ fn held() -> HoldOutcome {
         campaign_id: CampaignId(1),
         bookings_per_person: 1,
     });
-    HoldOutcome::Held { vc_name: "FIZER".to_owned(), count: 1, place }
+    HoldOutcome::Held { vc_name: "FIZER".to_owned(), count: 1, place, next: None }
 }
 
 /// The slot of booking 1.

@@ -1,7 +1,5 @@
 //! A person has as many live bookings of a campaign as may be.
 
-use std::slice::from_ref;
-
 use super::*;
 
 /// A booking of this slot of a campaign of which a person can have so many.

@@ -209,7 +209,7 @@ impl World {
 
     fn decide(&mut self, command: &Command) -> Reply {
         let reply = decide(&mut self.bookings, command);
-        if let Some(event) = events::event(command, &reply).unwrap() {
+        for event in events::events(command, &reply).unwrap() {
             let event = parse(&event);
             if let DomainEvent::Booked(booked) = &event {
                 let booking = booked.booking.booking_id;
@@ -388,7 +388,7 @@ impl World {
             let reply = self.decide(&serve_ticket(ticket.id, answer.clone()));
             let Reply::Serve(reply) = reply else { panic!("{reply:?}") };
             match reply {
-                ServeReply::Booked(_) => {}
+                ServeReply::Booked(_) | ServeReply::BookedBoth(_) => {}
                 ServeReply::DoseTaken => drop(self.had_dose_taken.insert(ticket.id)),
                 ServeReply::BookedBefore(_) | ServeReply::Ended(_) | ServeReply::Unchanged(_) => {
                     if let Answer::Held(dose) = answer {
@@ -489,7 +489,7 @@ impl World {
             assert_eq!(reply, CreateReply::Aborted, "after {ticket:?}");
         }
         match reply {
-            CreateReply::Booked(_) | CreateReply::DoseTaken => {}
+            CreateReply::Booked(_) | CreateReply::BookedBoth(_) | CreateReply::DoseTaken => {}
             CreateReply::BookedBefore(record) if record.reservation == reservation => {}
             CreateReply::BookedBefore(_)
             | CreateReply::Aborted
@@ -593,7 +593,7 @@ fn pick<T>(from: &mut Vec<T>, which: usize) -> Option<T> {
 }
 
 fn held(reservation: ReservationId) -> HeldDose {
-    HeldDose { reservation, vaccine_name: "FIZER".to_owned(), slot: None }
+    HeldDose { reservation, vaccine_name: "FIZER".to_owned(), slot: None, next: None }
 }
 
 /// Each key has a citizen of its own.

@@ -83,7 +83,7 @@ fn end_of(bookings: &Bookings, key: u8) -> Option<TicketEnd> {
 
 /// The event of the last reply.
 fn published(commands: &[Command]) -> Option<String> {
-    let event = events::event(commands.last().unwrap(), &last(commands)).unwrap();
+    let event = events::events(commands.last().unwrap(), &last(commands)).unwrap().next();
     event.map(|event| event.r#type)
 }
 

@@ -41,7 +41,8 @@ const FIRST: ReservationId = ReservationId(Uuid::from_u128(1));
 fn with_booking(mut store: AggregateStore<Bookings>) -> AggregateStore<Bookings> {
     let (choice, user) = (VaccineId(1).into(), UserId(5));
     let attempt = BookingAttempt { id: None, choice, user, fingerprint: None };
-    let dose = HeldDose { reservation: FIRST, vaccine_name: "FIZER".to_owned(), slot: None };
+    let dose =
+        HeldDose { reservation: FIRST, vaccine_name: "FIZER".to_owned(), slot: None, next: None };
     let create = CreateBooking { attempt, dose, at: Timestamp::UNIX_EPOCH };
     store.apply(&[Input::Command(create.into())]).unwrap();
     store
@@ -63,7 +64,7 @@ async fn move_known(
     slot: i64,
 ) -> Result<Booking, BookingError> {
     let deadline = Instant::now() + RESPONSE_TIMEOUT;
-    fixture.protocol.move_booking(known.clone(), SlotId(slot), deadline).await
+    fixture.protocol.move_booking(known.clone(), (SlotId(slot), None), deadline).await
 }
 
 /// Reads booking 1 and moves it to a slot.
@@ -244,7 +245,7 @@ async fn a_move_that_crosses_a_cancellation_leaves_its_place_to_others() {
     assert_eq!(move_known(&fixture, &known, 7).await, Err(BookingError::Cancelled));
     assert_eq!(doses(&fixture).await, [FIRST]);
     let other = BookingRequest {
-        choice: Choice { vaccine: VaccineId(1), slot: Some(SlotId(7)) },
+        choice: Choice { vaccine: VaccineId(1), slot: Some(SlotId(7)), next: None },
         ..without_key()
     };
     assert_eq!(fixture.book(other).await, Ok(2));

@@ -110,6 +110,7 @@ async fn a_repeated_attempt_that_is_refused_cancels_the_booking_of_the_first() {
             reservation: ReservationId(Uuid::from_u128(1)),
             vaccine_name: "FIZER".to_owned(),
             slot: None,
+            next: None,
         };
         let attempt = BookingAttempt {
             id: Some(AttemptId(given.id)),

@@ -32,7 +32,8 @@ fn with_bookings(count: usize) -> TempDir {
             fingerprint: None,
         };
         let reservation = ReservationId(Uuid::now_v7());
-        let dose = HeldDose { reservation, vaccine_name: "FIZER".to_owned(), slot: None };
+        let dose =
+            HeldDose { reservation, vaccine_name: "FIZER".to_owned(), slot: None, next: None };
         Input::Command(CreateBooking { attempt, dose, at: Timestamp::UNIX_EPOCH }.into())
     };
     let mut store = AggregateStore::<Bookings>::new(connection, Notifier::default());

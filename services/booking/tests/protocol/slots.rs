@@ -22,7 +22,7 @@ use crate::{
 };
 
 fn of_slot(slot: i64) -> BookingRequest {
-    let choice = Choice { vaccine: VaccineId(1), slot: Some(SlotId(slot)) };
+    let choice = Choice { vaccine: VaccineId(1), slot: Some(SlotId(slot)), next: None };
     BookingRequest { choice, ..without_key() }
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn held_places(count: u32) -> HoldOutcome {
     let BookedSlot { site_id, starts_at, .. } = booked();
     let place =
         Some(HeldPlace { site_id, starts_at, campaign_id: CampaignId(1), bookings_per_person: 10 });
-    HoldOutcome::Held { vc_name: "FIZER".to_owned(), count, place }
+    HoldOutcome::Held { vc_name: "FIZER".to_owned(), count, place, next: None }
 }
 
 #[tokio::test]
@@ -149,11 +149,11 @@ async fn a_ticket_may_be_for_a_slot() {
 #[tokio::test]
 async fn a_person_who_has_a_booking_of_the_campaign_is_refused_and_the_dose_is_for_the_next() {
     let fixture = ProtocolFixture::start();
-    let HoldOutcome::Held { vc_name, count, place: Some(place) } = held_places(1) else {
+    let HoldOutcome::Held { vc_name, count, place: Some(place), .. } = held_places(1) else {
         panic!("it has a place")
     };
     let place = Some(HeldPlace { bookings_per_person: 1, ..place });
-    let held = || HoldOutcome::Held { vc_name: vc_name.clone(), count, place };
+    let held = || HoldOutcome::Held { vc_name: vc_name.clone(), count, place, next: None };
     for _ in 0..2 {
         fixture.vaccine.reply_next(HOLDS, FakeReply::outcomes([held()]));
     }
@@ -179,9 +179,10 @@ async fn the_ticket_of_a_person_who_has_a_booking_of_the_campaign_ends() {
         enqueue_request(&fixture, BookingRequest { choice, ..with_key_of(key, true) })
     };
     let tickets = [ticket("a").await, ticket("b").await];
-    fixture
-        .vaccine
-        .reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::Held { vc_name, count: 2, place }]));
+    fixture.vaccine.reply_next(
+        HOLDS,
+        FakeReply::outcomes([HoldOutcome::Held { vc_name, count: 2, place, next: None }]),
+    );
     serve(&fixture);
     let expected =
         [TicketEnd::Booked(BookingId(1)), TicketEnd::NotGranted(NotGranted::AlreadyBooked)];

@@ -12,6 +12,12 @@ CREATE TABLE pools (
 
 CREATE INDEX overcommitted ON pools (overcommitted) WHERE overcommitted > 0;
 
+-- Product rules of vaccines, as JSON: the body of PUT /vaccines/{id}/product.
+CREATE TABLE products (
+    vaccine BIGINT NOT NULL PRIMARY KEY,
+    product TEXT NOT NULL
+);
+
 -- Slots: what can run out of them are places. As campaign has planned them; the number of one in a claim is negative.
 CREATE TABLE slots (
     id            BIGINT NOT NULL PRIMARY KEY,

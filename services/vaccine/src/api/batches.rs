@@ -6,8 +6,8 @@ use axum::{extract::State, http::Method};
 use contracts::{
     ids::{SlotId, StoreId, VaccineId},
     vaccine::{
-        AHEAD_MAX, AbortBatch, AbortBatchReply, HOLDS_MAX, HeldPlace, HoldBatch, HoldBlock,
-        HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
+        AHEAD_MAX, AbortBatch, AbortBatchReply, HOLDS_MAX, HeldNext, HeldPlace, HoldBatch,
+        HoldBlock, HoldOutcome, HoldReply, ORPHANED_MAX, OrphanedHolds,
     },
 };
 use platform_rest::{
@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AbortReservation, GrantedSlot, HeldBlock, HoldDoses, PoolId, Refusal, SlotPlace, claims,
+        AbortReservation, GrantedNext, GrantedSlot, HeldBlock, HoldDoses, PoolId, Refusal,
+        SlotPlace, claims,
     },
     store::HoldFilter,
 };
@@ -88,9 +89,10 @@ fn holds(batch: &HoldBatch) -> Result<Vec<HoldDoses>, Problem> {
     }
     let at = clock::now();
     let hold = |(index, block): (usize, &HoldBlock)| {
-        let HoldBlock { first, vaccine_id, slot_id, count, ahead, in_hand } = *block;
-        let (owner, claims) = (Some(batch.owner), claims(vaccine_id, slot_id));
-        let hold = HoldDoses { first, count, ahead, in_hand, owner, claims, at };
+        let HoldBlock { first, vaccine_id, count, ahead, in_hand, .. } = *block;
+        let next = block.next_slot_id.map(|next| claims(vaccine_id, Some(next)));
+        let (owner, claims) = (Some(batch.owner), claims(vaccine_id, block.slot_id));
+        let hold = HoldDoses { first, count, ahead, in_hand, owner, claims, next, at };
         let Some((field, limit)) = exceeded_limit(&hold) else { return Ok(hold) };
         Err(Problem::invalid(format!("blocks[{index}].{field}").as_str(), limit))
     };
@@ -101,6 +103,10 @@ fn holds(batch: &HoldBatch) -> Result<Vec<HoldDoses>, Problem> {
 fn exceeded_limit(hold: &HoldDoses) -> Option<(&'static str, String)> {
     if usize::try_from(hold.count).is_ok_and(|count| count > HOLDS_MAX) {
         Some(("count", format!("at most {HOLDS_MAX}")))
+    } else if hold.next.is_some() && !hold.claims.iter().any(|id| id.is_slot()) {
+        Some(("slotId", "must be given where nextSlotId is".to_owned()))
+    } else if hold.next.is_some() && hold.ahead > 0 {
+        Some(("ahead", "none for a series".to_owned()))
     } else if hold.ahead > AHEAD_MAX {
         Some(("ahead", format!("at most {AHEAD_MAX}")))
     } else if hold.in_hand > AHEAD_MAX {
@@ -195,14 +201,22 @@ fn place(GrantedSlot { place, bookings_per_person }: GrantedSlot) -> HeldPlace {
 
 fn outcome(reply: Result<Result<HeldBlock, Refusal>, CommandError>) -> HoldOutcome {
     match reply {
-        Ok(Ok(HeldBlock { name, count, slot })) => {
-            HoldOutcome::Held { vc_name: name.as_str().to_owned(), count, place: slot.map(place) }
+        Ok(Ok(HeldBlock { name, count, slot, next })) => {
+            let next = next.map(|GrantedNext { slot, interval }| {
+                let place = place(slot);
+                HeldNext { place, interval }
+            });
+            let (vc_name, place) = (name.as_str().to_owned(), slot.map(place));
+            HoldOutcome::Held { vc_name, count, place, next }
         }
         Ok(Err(Refusal::SoldOut)) => HoldOutcome::SoldOut,
         Ok(Err(Refusal::NoSuchPool)) => HoldOutcome::NoSuchVaccine,
         Ok(Err(Refusal::SlotFull)) => HoldOutcome::SlotFull,
         Ok(Err(Refusal::NoSuchSlot)) => HoldOutcome::NoSuchSlot,
         Ok(Err(Refusal::NotOpen)) => HoldOutcome::NotOpen,
+        Ok(Err(Refusal::NextSlotFull)) => HoldOutcome::NextSlotFull,
+        Ok(Err(Refusal::OutsideInterval(_))) => HoldOutcome::OutsideInterval,
+        Ok(Err(Refusal::SingleDose)) => HoldOutcome::SingleDose,
         Ok(Err(Refusal::Released | Refusal::Administered | Refusal::Conflict)) => {
             HoldOutcome::Conflict
         }

@@ -14,6 +14,8 @@ problem_responses! {
     pub(super) NoSuchReservation = 404;
     /// The ledger does not know such a slot
     pub(super) NoSuchSlot = 404;
+    /// No product rules of such a vaccine are known
+    pub(super) NoSuchProduct = 404;
     /// There is no such lot
     pub(super) NoSuchLot = 404;
     /// There are no lots of the vaccine at the site
@@ -42,6 +44,10 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
         }
         Refusal::NotOpen => {
             (StatusCode::CONFLICT, "urn:anticorona:slot-not-open", "The slot cannot be booked now")
+        }
+        Refusal::NextSlotFull | Refusal::OutsideInterval(_) | Refusal::SingleDose => {
+            let (r#type, title) = of_series(refusal);
+            (StatusCode::CONFLICT, r#type, title)
         }
         Refusal::Released => (
             StatusCode::CONFLICT,
@@ -91,4 +97,15 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
         }
     };
     Problem::new(status, r#type, title).detail(refusal.to_string())
+}
+
+/// Why a second dose cannot be held.
+fn of_series(refusal: Refusal) -> (&'static str, &'static str) {
+    match refusal {
+        Refusal::OutsideInterval(_) => {
+            ("urn:anticorona:outside-interval", "The second dose would be too early or too late")
+        }
+        Refusal::SingleDose => ("urn:anticorona:single-dose", "One dose of this vaccine is enough"),
+        _ => ("urn:anticorona:next-slot-full", "The slot of the second dose is full"),
+    }
 }

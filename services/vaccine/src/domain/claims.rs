@@ -15,11 +15,23 @@ use super::{
 impl Ledger {
     /// The claims of a hold as they are counted: where a slot needs doses of its site, these instead of the central ones.
     pub(super) fn located<'a>(&self, hold: &'a HoldDoses) -> Cow<'a, HoldDoses> {
-        let source = hold.claims.iter().find_map(|id| self.slots.places.get(id));
-        let campaign = source.and_then(|place| self.slots.campaigns.get(&place.campaign));
-        let (Some(place), Some(campaign)) = (source, campaign) else { return Cow::Borrowed(hold) };
-        if campaign.doses == DoseSource::Central {
+        let claims = self.located_claims(&hold.claims);
+        let next = hold.next.as_ref().and_then(|next| self.located_claims(next));
+        if claims.is_none() && next.is_none() {
             return Cow::Borrowed(hold);
+        }
+        let mut located = hold.clone();
+        located.claims = claims.unwrap_or(located.claims);
+        located.next = next.or(located.next);
+        Cow::Owned(located)
+    }
+
+    /// None, where they stay as they are.
+    fn located_claims(&self, claims: &[PoolId]) -> Option<Vec<PoolId>> {
+        let place = claims.iter().find_map(|id| self.slots.places.get(id))?;
+        let campaign = self.slots.campaigns.get(&place.campaign)?;
+        if campaign.doses == DoseSource::Central {
+            return None;
         }
         let located = |id: &PoolId| match *id {
             PoolId::Vaccine(vaccine) => {
@@ -27,8 +39,7 @@ impl Ledger {
             }
             other @ (PoolId::SiteDoses(..) | PoolId::Slot(_)) => other,
         };
-        let claims = hold.claims.iter().map(located).collect();
-        Cow::Owned(HoldDoses { claims, ..hold.clone() })
+        Some(claims.iter().map(located).collect())
     }
 
     /// Of no pool there is nothing to take. A site without lots has a stock of none.
@@ -56,10 +67,18 @@ impl Ledger {
     }
 
     /// Why there is no room for a reservation.
-    pub(super) fn refusal(&self, claims: &[PoolId]) -> Refusal {
-        let doses = doses(claims);
-        let is_slot_full = doses.is_empty() || self.free(&doses) > 0;
-        if is_slot_full { Refusal::SlotFull } else { Refusal::SoldOut }
+    pub(super) fn refusal(&self, hold: &HoldDoses) -> Refusal {
+        let first = doses(&hold.claims);
+        if !first.is_empty() && self.free(&first) == 0 {
+            return Refusal::SoldOut;
+        }
+        if self.free(&hold.claims) == 0 {
+            return Refusal::SlotFull;
+        }
+        // A last dose of the central stock is none for a series, whatever the time.
+        let both = doses(&hold.all_claims());
+        let is_central = both.iter().all(|id| id.site_stock().is_none());
+        if is_central && self.free(&both) == 0 { Refusal::SoldOut } else { Refusal::NextSlotFull }
     }
 
     pub(super) fn take_units(&mut self, claims: &[PoolId], count: u32) {

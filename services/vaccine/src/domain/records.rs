@@ -2,7 +2,11 @@
 
 use contracts::{
     ids::{LotId, ReservationId, StoreId, VaccineId},
-    vaccine::{AHEAD_MAX, HOLDS_MAX, lots::LOTS_MAX},
+    vaccine::{
+        AHEAD_MAX, HOLDS_MAX,
+        lots::LOTS_MAX,
+        product::{DoseInterval, Product},
+    },
 };
 use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
@@ -70,6 +74,8 @@ pub enum Command {
     Change(ChangeVaccine),
     /// Removes a vaccine.
     Remove(RemoveVaccine),
+    /// Sets what is known of a vaccine as a product.
+    SetProduct(SetProduct),
     /// Holds doses.
     Hold(HoldDoses),
     /// A booking was made for a hold.
@@ -129,6 +135,15 @@ pub struct RemoveVaccine {
     pub expected: Option<Pool>,
 }
 
+/// Sets the product rules of a vaccine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetProduct {
+    /// The vaccine.
+    pub vaccine: VaccineId,
+    /// Its rules; none, to remove them.
+    pub product: Option<Product>,
+}
+
 /// Holds doses for a block of reservations, as many of them as there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldDoses {
@@ -144,6 +159,9 @@ pub struct HoldDoses {
     pub owner: Option<StoreId>,
     /// One unit of each of these pools is a dose.
     pub claims: Vec<PoolId>,
+    /// What the second dose of each of them claims: both doses or neither, and none ahead of demand. The second doses
+    /// are numbered after `count` first ones.
+    pub next: Option<Vec<PoolId>>,
     /// When they were requested.
     pub at: Timestamp,
 }
@@ -152,7 +170,8 @@ impl HoldDoses {
     /// The last reservation that may be granted; none, if they are more than [`BLOCK_MAX`], or more than there are
     /// numbers left for them.
     pub fn last(&self) -> Option<ReservationId> {
-        let wanted = self.count.saturating_add(self.ahead);
+        let second = if self.next.is_some() { self.count } else { 0 };
+        let wanted = self.count.saturating_add(self.ahead).saturating_add(second);
         if wanted > BLOCK_MAX {
             return None;
         }
@@ -163,7 +182,7 @@ impl HoldDoses {
 /// A block of one.
 impl From<HoldDose> for HoldDoses {
     fn from(HoldDose { reservation, owner, claims, at }: HoldDose) -> Self {
-        Self { first: reservation, count: 1, ahead: 0, in_hand: 0, owner, claims, at }
+        Self { first: reservation, count: 1, ahead: 0, in_hand: 0, owner, claims, next: None, at }
     }
 }
 
@@ -255,6 +274,8 @@ pub enum Reply {
     Changed(Result<ChangedPool, Refusal>),
     /// To [`Command::Remove`].
     Removed(Result<(), Refusal>),
+    /// To [`Command::SetProduct`].
+    ProductSet(Result<(), Refusal>),
     /// To [`Command::Hold`].
     Held(Result<HeldBlock, Refusal>),
     /// To [`Command::Confirm`].
@@ -291,6 +312,7 @@ impl Reply {
             Self::Held(reply) => reply.as_ref().err().copied(),
             Self::LotReceived(reply) | Self::LotChanged(reply) => reply.as_ref().err().copied(),
             Self::Removed(reply)
+            | Self::ProductSet(reply)
             | Self::Confirmed(reply)
             | Self::Released(reply)
             | Self::Returned(reply)
@@ -309,6 +331,17 @@ pub struct HeldBlock {
     pub count: u32,
     /// The slot whose places are held too.
     pub slot: Option<GrantedSlot>,
+    /// Where second doses are held too.
+    pub next: Option<GrantedNext>,
+}
+
+/// Second doses that are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantedNext {
+    /// The slot whose places are held.
+    pub slot: GrantedSlot,
+    /// How many days after the first dose the second may be.
+    pub interval: DoseInterval,
 }
 
 /// A vaccine after a change.
@@ -325,7 +358,10 @@ pub struct ChangedPool {
 impl Refusal {
     /// Whether it says that nothing is left of what a hold claims, or that it cannot be booked now.
     pub fn is_of_the_moment(self) -> bool {
-        matches!(self, Self::SoldOut | Self::SlotFull | Self::NotOpen | Self::NoSuchSlot)
+        matches!(
+            self,
+            Self::SoldOut | Self::SlotFull | Self::NextSlotFull | Self::NotOpen | Self::NoSuchSlot
+        )
     }
 }
 
@@ -350,6 +386,15 @@ pub enum Refusal {
     /// The campaign of the slot is not open, or the slot has begun.
     #[error("the slot cannot be booked now")]
     NotOpen,
+    /// The first dose has room, and the second has none at its time.
+    #[error("every place or dose at the time of the second dose is held or booked")]
+    NextSlotFull,
+    /// The second slot is too early or too late.
+    #[error("the second dose is due {} to {} days after the first", .0.min_days, .0.max_days)]
+    OutsideInterval(DoseInterval),
+    /// The vaccine has no second dose.
+    #[error("one dose of this vaccine is enough")]
+    SingleDose,
     /// The reservation was released before.
     #[error("the reservation was released before")]
     Released,

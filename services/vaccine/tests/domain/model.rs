@@ -92,7 +92,9 @@ impl Model {
                 self.campaigns.insert(*id, campaign.clone());
                 Reply::CampaignChanged
             }
-            Command::ReceiveLot(_) | Command::ChangeLot(_) => unreachable!("it has no lots"),
+            Command::ReceiveLot(_) | Command::ChangeLot(_) | Command::SetProduct(_) => {
+                unreachable!("it has no lots and no series")
+            }
         }
     }
 
@@ -201,7 +203,7 @@ impl Model {
     fn granted(&self, claims: &[PoolId], count: u32) -> Result<HeldBlock, Refusal> {
         let place = claims.iter().find_map(|id| self.slots.get(id)).copied();
         let slot = place.map(|place| GrantedSlot { place, bookings_per_person: 1 });
-        Ok(HeldBlock { name: self.name(claims)?, count, slot })
+        Ok(HeldBlock { name: self.name(claims)?, count, slot, next: None })
     }
 
     fn check_exist(&self, claims: &[PoolId]) -> Result<(), Refusal> {
