@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     environment,
-    requests::{cancel, eventually, get, items, path, register_vaccine, send},
+    requests::{cancel, eventually, get, items, path, register_vaccine, send, wait_until_taken},
     slots::{campaign_of_days, open_campaign_of},
     test_system::{BOOKING, CAMPAIGN, TestSystem, VACCINE},
 };
@@ -32,9 +32,9 @@ const DOSES: i64 = 180;
 /// Clients that send without pause.
 const CLIENTS: u16 = 20;
 
-/// What the clients have heard.
+/// What the clients were answered.
 #[derive(Default)]
-struct Heard {
+struct Answers {
     acknowledged: BTreeSet<i64>,
     /// Bookings that a request to cancel them was sent for.
     cancelled: BTreeSet<i64>,
@@ -74,7 +74,7 @@ fn cancelled(number: u64) -> Option<i64> {
 struct SeriesTest {
     system: TestSystem,
     vaccine: i64,
-    heard: Arc<Mutex<Heard>>,
+    answers: Arc<Mutex<Answers>>,
     number: Arc<AtomicU64>,
 }
 
@@ -89,16 +89,16 @@ impl SeriesTest {
         open_campaign_of(&system.target(CAMPAIGN), &campaign).await;
         let is_known = |slot: &Value| slot["capacity"] == PLACES;
         eventually(&ledger, &format!("/slots/{DAYS}"), is_known).await;
-        Self { system, vaccine, heard: Arc::default(), number: Arc::default() }
+        Self { system, vaccine, answers: Arc::default(), number: Arc::default() }
     }
 
     /// Loads a booking service until so many responses have arrived, or until it is stopped.
     fn load(&self, replica: u16, requests: u64, stop: &Arc<AtomicBool>) -> (Load, Target) {
-        let (number, heard) = (Arc::clone(&self.number), Arc::clone(&self.heard));
+        let (number, answers) = (Arc::clone(&self.number), Arc::clone(&self.answers));
         let (vaccine, stop) = (self.vaccine, Arc::clone(stop));
         let made = move |_| {
             let number = number.fetch_add(1, Relaxed);
-            heard.lock().unwrap().cancelled.extend(cancelled(number));
+            answers.lock().unwrap().cancelled.extend(cancelled(number));
             request(number, vaccine)
         };
         let load = Load {
@@ -113,12 +113,14 @@ impl SeriesTest {
     }
 
     fn record(&self) -> impl Fn(&Response) + Send + Sync + 'static {
-        let heard = Arc::clone(&self.heard);
+        let answers = Arc::clone(&self.answers);
         move |response: &Response| {
-            let mut heard = heard.lock().unwrap();
-            *heard.statuses.entry(response.status).or_default() += 1;
+            let mut answers = answers.lock().unwrap();
+            *answers.statuses.entry(response.status).or_default() += 1;
             if response.status == 201 {
-                heard.acknowledged.insert(response.json().unwrap()["bookingId"].as_i64().unwrap());
+                answers
+                    .acknowledged
+                    .insert(response.json().unwrap()["bookingId"].as_i64().unwrap());
             }
         }
     }
@@ -156,51 +158,52 @@ impl SeriesTest {
     /// Everything is as the bookings say, as soon as all events are consumed and orphaned holds are resolved.
     async fn check(&self) {
         let bookings = all_bookings(&self.system.booking(0)).await;
-        let mut by_slot = BTreeMap::<i64, i64>::new();
-        let mut of_person = BTreeMap::<(i64, i64), Vec<i64>>::new();
-        let heard = self.heard.lock().unwrap();
-        for id in &heard.acknowledged {
-            assert!(bookings.contains_key(id), "booking {id} was answered 201 and is lost");
-        }
-        let mut series = 0;
-        for (id, booking) in &bookings {
-            let is_live = booking["status"] == "BOOKED";
-            if is_live {
-                *by_slot.entry(booking["slotId"].as_i64().unwrap()).or_default() += 1;
-                let dose = booking["doseNumber"].as_i64().unwrap_or(1);
-                of_person.entry((booking["userId"].as_i64().unwrap(), dose)).or_default().push(*id);
-            }
-            let Some(other_id) = booking["otherDoseBookingId"].as_i64() else { continue };
-            let other = bookings.get(&other_id).expect("the other dose is there");
-            assert_eq!(other["otherDoseBookingId"], *id, "{booking} and {other}");
-            assert_eq!(other["userId"], booking["userId"]);
-            series += 1;
-            let is_other_live = other["status"] == "BOOKED";
-            if booking["doseNumber"] == 2 {
-                assert!(!is_live || is_other_live, "{booking} without {other}");
-            } else if is_live {
-                let was_cancelled = heard.cancelled.contains(&other_id);
-                assert!(is_other_live || was_cancelled, "{booking} without {other}");
-                let starts = [booking, other].map(|it| it["startsAt"].as_str().unwrap());
-                assert!(!is_other_live || starts[0] < starts[1], "{booking} after {other}");
-            }
-        }
-        for (person, ids) in &of_person {
-            assert_eq!(ids.len(), 1, "{person:?} has {ids:?}");
-        }
-        let statuses = format!("{:?}, {series} doses of series", heard.statuses);
-        drop(heard);
-        println!("{statuses}, {} live", of_person.len());
-        assert!(series > 0, "{statuses}");
-        let live = i64::try_from(of_person.len()).unwrap();
-        crate::requests::wait_until_taken(&self.system.vaccine(), self.vaccine, live).await;
+        let by_slot = check_bookings(&bookings, &self.answers.lock().unwrap());
+        let (ledger, live) = (self.system.vaccine(), by_slot.values().sum());
+        wait_until_taken(&ledger, self.vaccine, live).await;
         for slot in 1..=DAYS {
             let expected = by_slot.get(&slot.try_into().unwrap()).copied().unwrap_or(0);
             assert!(expected <= PLACES, "{expected} bookings of slot {slot}");
-            let path = format!("/slots/{slot}");
-            eventually(&self.system.vaccine(), &path, |slot| slot["taken"] == expected).await;
+            eventually(&ledger, &format!("/slots/{slot}"), |slot| slot["taken"] == expected).await;
         }
     }
+}
+
+/// Whether each series is whole or absent, and nobody has a dose twice: how many live bookings each slot has.
+fn check_bookings(bookings: &BTreeMap<i64, Value>, answers: &Answers) -> BTreeMap<i64, i64> {
+    for id in &answers.acknowledged {
+        assert!(bookings.contains_key(id), "booking {id} was answered 201 and is lost");
+    }
+    let (mut by_slot, mut of_person) = (BTreeMap::new(), BTreeMap::<_, Vec<i64>>::new());
+    let mut series = 0;
+    for (id, booking) in bookings {
+        let is_live = booking["status"] == "BOOKED";
+        if is_live {
+            *by_slot.entry(booking["slotId"].as_i64().unwrap()).or_default() += 1;
+            let dose = booking["doseNumber"].as_i64().unwrap_or(1);
+            of_person.entry((booking["userId"].as_i64().unwrap(), dose)).or_default().push(*id);
+        }
+        let Some(other_id) = booking["otherDoseBookingId"].as_i64() else { continue };
+        let other = bookings.get(&other_id).expect("the other dose is there");
+        assert_eq!(other["otherDoseBookingId"], *id, "{booking} and {other}");
+        assert_eq!(other["userId"], booking["userId"]);
+        series += 1;
+        let is_other_live = other["status"] == "BOOKED";
+        if booking["doseNumber"] == 2 {
+            assert!(!is_live || is_other_live, "{booking} without {other}");
+        } else if is_live {
+            let was_cancelled = answers.cancelled.contains(&other_id);
+            assert!(is_other_live || was_cancelled, "{booking} without {other}");
+            let starts = [booking, other].map(|it| it["startsAt"].as_str().unwrap());
+            assert!(!is_other_live || starts[0] < starts[1], "{booking} after {other}");
+        }
+    }
+    for (person, ids) in &of_person {
+        assert_eq!(ids.len(), 1, "{person:?} has {ids:?}");
+    }
+    println!("{:?}, {series} doses of series, {} live", answers.statuses, of_person.len());
+    assert!(series > 0, "{:?}", answers.statuses);
+    by_slot
 }
 
 /// Every booking by its number.

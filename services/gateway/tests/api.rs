@@ -49,7 +49,7 @@ static SERVICES: [&Service; 5] = [
     &service(
         "vaccine",
         &[collection("vaccines"), collection("lots")],
-        &["/lots/{id}/changes", "/stocks/{siteId}/{vaccineId}"],
+        &["/vaccines/{id}/product", "/lots/{id}/changes", "/stocks/{siteId}/{vaccineId}"],
         || document(include_str!(document_path!("vaccine"))),
     ),
     &service("booking", &[collection("bookings")], &["/tickets/{id}"], || {
