@@ -9,6 +9,7 @@ use axum::{
 };
 use platform_store::{ReadError, WriteError};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// When to retry after the own store failed.
@@ -32,6 +33,10 @@ pub struct Problem {
     /// The field that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// Further members, which depend on the kind (RFC 9457, section 3.2).
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    members: Option<Box<Map<String, Value>>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -44,7 +49,7 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 impl Problem {
     /// A problem of a kind. `type` is `urn:anticorona:` and a name that never changes.
     pub const fn new(status: StatusCode, r#type: &'static str, title: &'static str) -> Self {
-        Self { r#type, title, status, detail: None, field: None, retry_after: None }
+        Self { r#type, title, status, detail: None, field: None, members: None, retry_after: None }
     }
 
     /// 400: the request cannot be parsed.
@@ -103,6 +108,15 @@ impl Problem {
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Adds a further member, which the documentation of its kind describes. One that cannot be serialised is left out.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: &impl Serialize) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.members.get_or_insert_default().insert(name.to_owned(), value);
+        }
         self
     }
 

@@ -31,6 +31,11 @@ impl Settings<'_> {
         })
     }
 
+    /// As [`Self::url`], where the service can do without the other one.
+    pub fn url_if_set(&self, name: &str) -> Result<Option<BaseUrl>, ConfigError> {
+        self.env.first(&[&format!("{}_URL", name.to_uppercase())])
+    }
+
     /// The circuit breakers of the service: `BREAKER`, changes to `default`.
     pub fn breaker(&self, default: BreakerConfig) -> Result<BreakerConfig, ConfigError> {
         const NAME: &str = "BREAKER";

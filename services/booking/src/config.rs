@@ -13,6 +13,9 @@ pub struct Config {
     pub data: DataConfig,
     /// Where `vaccine` listens: `VACCINE_URL`, no default.
     pub vaccine: BaseUrl,
+    /// Where `campaign` listens, which knows what is free instead of a slot that is full: `CAMPAIGN_URL`; unless it is set,
+    /// a refusal does not say.
+    pub campaign: Option<BaseUrl>,
     /// The circuit breaker for `vaccine`: `BREAKER`, for instance `open-for-ms=500`; the default is
     /// [`vaccine_breaker`].
     pub breaker: BreakerConfig,
@@ -24,6 +27,7 @@ impl Config {
         Ok(Self {
             data: settings.data()?,
             vaccine: settings.url("vaccine")?,
+            campaign: settings.url_if_set("campaign")?,
             breaker: settings.breaker(vaccine_breaker())?,
         })
     }
@@ -32,6 +36,8 @@ impl Config {
     pub fn summary(&self) -> Vec<(&'static str, String)> {
         let mut summary = self.data.summary();
         summary.push(("vaccine", self.vaccine.to_string()));
+        let campaign = self.campaign.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+        summary.push(("campaign", campaign));
         summary.push(Settings::show_breaker(&self.breaker));
         summary
     }

@@ -9,6 +9,7 @@ use platform_store::Notifier;
 use platform_telemetry::BoxError;
 
 pub mod aborts;
+pub mod alternatives;
 pub mod api;
 mod batch_limit;
 mod block_ids;
@@ -30,6 +31,7 @@ pub use {batch_limit::BATCH_LIMIT_MIN, config::Config};
 
 use crate::{
     aborts::Aborts,
+    alternatives::{Alternatives, campaign_breaker},
     domain::Bookings,
     doses::DoseQueue,
     holds::HoldClient,
@@ -63,6 +65,12 @@ fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
 async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let store = DataStore::<Bookings>::open(&SERVICE, &config.data, &runtime).await?;
     let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
+    let alternatives = match config.campaign {
+        None => Alternatives::default(),
+        Some(url) => {
+            Alternatives::new(Client::guarded("campaign", url, &campaign_breaker(), &runtime)?)
+        }
+    };
     let aborts = Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime);
     let (outbox, stop) = (store.reads.clone(), runtime.stop.clone());
     let holds = HoldClient::new(vaccine.clone(), store.id, outbox, aborts.clone(), stop);
@@ -73,6 +81,7 @@ async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
         doses: DoseQueue::start(Arc::clone(&holds), store.commands.health().clone(), &runtime),
         holds: Arc::clone(&holds),
         aborts,
+        alternatives,
         owner: store.id,
         under_way: UnderWay::default(),
         enqueued: Notifier::default(),

@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use crate::{
     aborts::Aborts,
+    alternatives::Alternatives,
     domain::{
         Abortable, AttemptId, BookingAttempt, Bookings, CancelBooking, CancelReply, Choice,
         CreateBooking, CreateReply, Fingerprint, MOVES_MAX, NotGranted, ResolveHold,
@@ -71,6 +72,8 @@ pub struct BookingProtocol {
     pub holds: Arc<HoldClient>,
     /// Aborts doses and attempts.
     pub aborts: Aborts,
+    /// Knows what is free instead.
+    pub alternatives: Alternatives,
     /// This store: the owner of its holds.
     pub owner: StoreId,
     /// Requests with a key.

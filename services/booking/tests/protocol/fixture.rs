@@ -9,6 +9,7 @@ use std::{
 use booking::{
     RESPONSE_TIMEOUT,
     aborts::Aborts,
+    alternatives::Alternatives,
     domain::{Bookings, Command, Fingerprint, Reply},
     doses::DoseQueue,
     hand::KEPT_FOR,
@@ -89,6 +90,7 @@ impl ProtocolFixture {
             doses,
             holds,
             aborts,
+            alternatives: Alternatives::default(),
             owner,
             under_way,
             enqueued,
