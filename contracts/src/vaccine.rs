@@ -17,6 +17,7 @@ use crate::{
     number::{self, PositiveNumber, Whole},
 };
 
+pub mod availability;
 pub mod lots;
 
 /// Doses that one [`HoldBlock`] may want now, and blocks in a [`HoldBatch`]; more is refused whole.
