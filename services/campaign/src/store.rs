@@ -2,7 +2,7 @@
 
 use contracts::{
     campaign::{Campaign, CampaignSite, CampaignStatusChange, Site, SitePreview, SlotDay},
-    ids::{CampaignId, SiteId},
+    ids::{CampaignId, SiteId, VaccineId},
 };
 use jiff::civil::Date;
 use platform_rest::hal::List;
@@ -12,7 +12,7 @@ use platform_store::{
 };
 
 use crate::{
-    domain::{CampaignRecord, Campaigns, Command, Reply, SiteRecord, decide, preview},
+    domain::{CampaignRecord, Campaigns, Command, Offer, Reply, SiteRecord, decide, preview},
     events,
 };
 
@@ -87,6 +87,16 @@ const SLOTS_OF: &str = "
        AND site = ?2
        AND date BETWEEN ?3 AND ?4
   ORDER BY date";
+
+/// The open campaigns of a site.
+const OPEN_AT_SITE: &str = "
+    SELECT c.id, c.status, c.revision, c.changes, c.details
+      FROM campaign_sites m
+      JOIN campaigns c ON c.id = m.campaign
+     WHERE m.site = ?1
+       AND m.is_removed = 0
+       AND c.status = 2
+  ORDER BY c.id";
 
 /// Sites of campaigns whose slots are not those of the last revisions.
 const NOT_PLANNED: &str = "
@@ -216,6 +226,26 @@ impl Queries {
         self.0.read(move |tx| slots(tx, campaign, site, dates)).await
     }
 
+    /// What a campaign has at a site on these dates; nothing if there is no such campaign.
+    pub async fn offer(
+        &self,
+        campaign: CampaignId,
+        site: SiteId,
+        dates: [Date; 2],
+    ) -> Result<Vec<Offer>, ReadError> {
+        self.0.read(move |tx| offer(tx, campaign, site, dates)).await
+    }
+
+    /// What the open campaigns of a vaccine have at a site on these dates.
+    pub async fn offers(
+        &self,
+        vaccine: VaccineId,
+        site: SiteId,
+        dates: [Date; 2],
+    ) -> Result<Vec<Offer>, ReadError> {
+        self.0.read(move |tx| offers(tx, vaccine, site, dates)).await
+    }
+
     /// A page of what a campaign would have at its sites; none if there is no such campaign.
     pub async fn preview(
         &self,
@@ -283,6 +313,32 @@ pub fn slots(
         let (key, day) = rows::slot_day(row)?;
         Ok(events::slot_day(&key, &day))
     })
+}
+
+/// The read of [`Queries::offer`].
+pub fn offer(
+    tx: &Tx<'_>,
+    campaign: CampaignId,
+    site: SiteId,
+    dates: [Date; 2],
+) -> Result<Vec<Offer>, SqlError> {
+    let Some(record) = load::campaign(tx, campaign)? else { return Ok(Vec::new()) };
+    Ok(vec![Offer { campaign: record, days: slots(tx, campaign, site, dates)? }])
+}
+
+/// The read of [`Queries::offers`].
+pub fn offers(
+    tx: &Tx<'_>,
+    vaccine: VaccineId,
+    site: SiteId,
+    dates: [Date; 2],
+) -> Result<Vec<Offer>, SqlError> {
+    let record =
+        |row: &platform_store::Row<'_>| Ok((CampaignId(row.int(0)?), rows::campaign(row)?));
+    let open = tx.all(OPEN_AT_SITE, &[site.0.into()], record)?.into_iter();
+    let open = open.filter(|(_, campaign)| campaign.details.vaccine_ids.contains(&vaccine));
+    let offer = |(id, campaign)| Ok(Offer { campaign, days: slots(tx, id, site, dates)? });
+    open.map(offer).collect()
 }
 
 /// The read of [`Queries::not_planned`].

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use testkit::TestApp;
 use tokio::time::sleep; // tidy: paced, because slots are planned in the background
 
+#[path = "api/availability.rs"]
+mod availability;
 #[path = "api/campaigns.rs"]
 mod campaigns;
 #[path = "api/csv.rs"]
@@ -17,13 +19,20 @@ mod csv;
 mod fixture;
 #[path = "api/sites.rs"]
 mod sites;
+#[path = "fixture/vaccine.rs"]
+mod vaccine;
 
 use fixture::{campaign_json, site_json, with};
 
 const SCHEDULED: &str = r#"{"status":"SCHEDULED","reason":"as decided","actor":"kim"}"#;
 
+/// Without a `vaccine`: nothing listens there.
 fn start() -> TestApp {
-    TestApp::start(&SERVICE, &[])
+    start_with("http://127.0.0.1:1")
+}
+
+fn start_with(vaccine: &str) -> TestApp {
+    TestApp::start(&SERVICE, &[("VACCINE_URL", vaccine)])
 }
 
 /// With one site and a draft that has it.

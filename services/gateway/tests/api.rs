@@ -69,6 +69,7 @@ static SERVICES: [&Service; 5] = [
             "/campaigns/{id}/status",
             "/campaigns/{id}/preview",
             "/slots",
+            "/days",
         ],
         || document(include_str!(document_path!("campaign"))),
     ),
