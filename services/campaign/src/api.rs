@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 mod availability;
 mod campaigns;
 mod csv;
+mod near;
 mod office;
 mod problems;
 mod sites;
@@ -44,6 +45,7 @@ fn routes() -> OpenApiRouter<CampaignOffice> {
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(csv::import))
         .routes(routes!(csv::export))
+        .routes(routes!(near::find_near))
         .routes(routes!(sites::show, sites::replace, sites::remove))
         .routes(routes!(sites::set_exception, sites::remove_exception))
         .routes(routes!(campaigns::list, campaigns::create))

@@ -153,7 +153,7 @@ struct Kept {
 
 #[derive(Debug)]
 struct Entry {
-    /// Whoever has it makes the request.
+    /// The task that has it makes the request.
     turn: Arc<AsyncMutex<()>>,
     asked_at: Instant,
     answer: Option<(Instant, Arc<FreeAtSite>)>,

@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod campaigns;
+mod distance;
 mod free;
 mod plan;
 mod records;
@@ -20,6 +21,7 @@ mod slots;
 mod values;
 
 pub use aggregate::{Campaigns, LastNumbers, SLOTS_PLANNED_MAX};
+pub use distance::distance_metres;
 pub use free::{FreeAtSite, Offer, Wanted, listed_day, listed_slot};
 pub use plan::{NumberedSlot, PlannedSlot, plan, preview, renumber, start_of};
 pub use records::*;

@@ -1,7 +1,11 @@
 //! Where sites, campaigns and slots are kept: load and save. All SQL is here.
 
+use std::collections::BTreeMap;
+
 use contracts::{
-    campaign::{Campaign, CampaignSite, CampaignStatusChange, Site, SitePreview, SlotDay},
+    campaign::{
+        Campaign, CampaignSite, CampaignStatusChange, GeoPosition, Site, SitePreview, SlotDay,
+    },
     ids::{CampaignId, SiteId, VaccineId},
 };
 use jiff::civil::Date;
@@ -42,6 +46,9 @@ const SITE_KEYS: i64 = i64::MIN;
 /// What is added to the number of a campaign for its key in a snapshot: campaigns come before the slots of days, whose
 /// keys are their numbers.
 const CAMPAIGN_KEYS: i64 = i64::MIN / 2;
+
+/// Open campaigns in which a vaccine is looked for, the first ones.
+const OPEN_CAMPAIGNS_MAX: i64 = 256;
 
 /// All sites, by number.
 const SITES: Keyset =
@@ -97,6 +104,23 @@ const OPEN_AT_SITE: &str = "
        AND m.is_removed = 0
        AND c.status = 2
   ORDER BY c.id";
+
+/// Open campaigns, by number.
+const OPEN_CAMPAIGNS: &str = "
+    SELECT id, status, revision, changes, details
+      FROM campaigns
+     WHERE status = 2
+  ORDER BY id
+     LIMIT ?1";
+
+/// The sites of a campaign that are on the map.
+const POSITIONS: &str = "
+    SELECT s.id, s.latitude, s.longitude
+      FROM campaign_sites m
+      JOIN sites s ON s.id = m.site
+     WHERE m.campaign = ?1
+       AND m.is_removed = 0
+       AND s.latitude IS NOT NULL";
 
 /// Sites of campaigns whose slots are not those of the last revisions.
 const NOT_PLANNED: &str = "
@@ -246,6 +270,14 @@ impl Queries {
         self.0.read(move |tx| offers(tx, vaccine, site, dates)).await
     }
 
+    /// The sites of open campaigns of a vaccine that are on the map.
+    pub async fn open_sites(
+        &self,
+        vaccine: VaccineId,
+    ) -> Result<BTreeMap<SiteId, GeoPosition>, ReadError> {
+        self.0.read(move |tx| open_sites(tx, vaccine)).await
+    }
+
     /// A page of what a campaign would have at its sites; none if there is no such campaign.
     pub async fn preview(
         &self,
@@ -333,12 +365,25 @@ pub fn offers(
     site: SiteId,
     dates: [Date; 2],
 ) -> Result<Vec<Offer>, SqlError> {
-    let record =
-        |row: &platform_store::Row<'_>| Ok((CampaignId(row.int(0)?), rows::campaign(row)?));
-    let open = tx.all(OPEN_AT_SITE, &[site.0.into()], record)?.into_iter();
+    let open = tx.all(OPEN_AT_SITE, &[site.0.into()], campaign)?.into_iter();
     let open = open.filter(|(_, campaign)| campaign.details.vaccine_ids.contains(&vaccine));
     let offer = |(id, campaign)| Ok(Offer { campaign, days: slots(tx, id, site, dates)? });
     open.map(offer).collect()
+}
+
+/// The read of [`Queries::open_sites`].
+pub fn open_sites(
+    tx: &Tx<'_>,
+    vaccine: VaccineId,
+) -> Result<BTreeMap<SiteId, GeoPosition>, SqlError> {
+    let open = tx.all(OPEN_CAMPAIGNS, &[OPEN_CAMPAIGNS_MAX.into()], campaign)?.into_iter();
+    let open = open.filter(|(_, campaign)| campaign.details.vaccine_ids.contains(&vaccine));
+    let keys: Vec<_> = open.map(|(id, _)| [id.0.into()]).collect();
+    Ok(tx.all_each(POSITIONS, &keys, rows::position)?.into_iter().flatten().collect())
+}
+
+fn campaign(row: &platform_store::Row<'_>) -> Result<(CampaignId, CampaignRecord), SqlError> {
+    Ok((CampaignId(row.int(0)?), rows::campaign(row)?))
 }
 
 /// The read of [`Queries::not_planned`].

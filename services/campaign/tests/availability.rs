@@ -33,6 +33,21 @@ use tokio_util::sync::CancellationToken;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DOWN: NotKnown = NotKnown::Unavailable { retry_after: Duration::from_secs(3) };
 
+/// What comes of a request.
+struct Requested(Result<FreeAtSite, NotKnown>);
+
+impl From<FreeAtSite> for Requested {
+    fn from(free: FreeAtSite) -> Self {
+        Self(Ok(free))
+    }
+}
+
+impl From<NotKnown> for Requested {
+    fn from(reason: NotKnown) -> Self {
+        Self(Err(reason))
+    }
+}
+
 /// A ledger that counts its requests.
 #[derive(Clone, Debug)]
 struct Ledger {
@@ -55,9 +70,10 @@ impl Ledger {
         &self,
         key: SiteDates,
         after: Duration,
-        answer: Result<FreeAtSite, NotKnown>,
+        answer: impl Into<Requested>,
     ) -> Result<i64, NotKnown> {
         let requests = Arc::clone(&self.requests);
+        let Requested(answer) = answer.into();
         let request = async move {
             requests.fetch_add(1, Ordering::Relaxed);
             sleep(after).await; // tidy: paced, because the clock is paused
@@ -84,15 +100,20 @@ fn free_of(second: i64, slots: i64) -> FreeAtSite {
     SiteAvailability { as_of, slots: (0..slots).map(slot).collect(), doses: Vec::new() }.into()
 }
 
-fn free(second: i64) -> Result<FreeAtSite, NotKnown> {
-    Ok(free_of(second, 1))
+fn free(second: i64) -> FreeAtSite {
+    free_of(second, 1)
+}
+
+/// A little less than a time.
+fn just_before(time: Duration) -> Duration {
+    time.saturating_sub(MILLISECOND)
 }
 
 #[tokio::test(start_paused = true)]
 async fn within_a_second_the_ledger_is_asked_once() {
     let ledger = Ledger::new();
     assert_eq!(ledger.ask(site(1), MILLISECOND, free(1)).await, Ok(1));
-    advance(KEPT_FOR - MILLISECOND).await;
+    advance(just_before(KEPT_FOR)).await;
     assert_eq!(ledger.ask(site(1), MILLISECOND, free(2)).await, Ok(1));
     assert_eq!(ledger.ask(site(2), MILLISECOND, free(3)).await, Ok(3), "another site");
     advance(MILLISECOND).await;
@@ -133,14 +154,14 @@ async fn while_the_ledger_is_down_an_answer_is_given_for_a_minute() {
     assert_eq!(ledger.ask(site(1), MILLISECOND, free(1)).await, Ok(1));
     advance(KEPT_FOR).await;
     for _ in 0..10 {
-        assert_eq!(ledger.ask(site(1), MILLISECOND, Err(DOWN)).await, Ok(1));
+        assert_eq!(ledger.ask(site(1), MILLISECOND, DOWN).await, Ok(1));
     }
     assert_eq!(ledger.requests(), 2, "that it is down is known for a second");
-    advance(STALE_MAX - KEPT_FOR - 2 * MILLISECOND).await;
-    assert_eq!(ledger.ask(site(1), Duration::ZERO, Err(DOWN)).await, Ok(1));
+    advance(just_before(just_before(STALE_MAX.saturating_sub(KEPT_FOR)))).await;
+    assert_eq!(ledger.ask(site(1), Duration::ZERO, DOWN).await, Ok(1));
     advance(KEPT_FOR).await;
-    assert_eq!(ledger.ask(site(1), MILLISECOND, Err(DOWN)).await, Err(DOWN));
-    assert_eq!(ledger.ask(site(2), MILLISECOND, Err(DOWN)).await, Err(DOWN));
+    assert_eq!(ledger.ask(site(1), MILLISECOND, DOWN).await, Err(DOWN));
+    assert_eq!(ledger.ask(site(2), MILLISECOND, DOWN).await, Err(DOWN));
     advance(KEPT_FOR).await;
     assert_eq!(ledger.ask(site(1), MILLISECOND, free(9)).await, Ok(9), "it is up again");
 }
@@ -170,7 +191,7 @@ async fn few_requests_are_under_way_and_few_wait() {
             let request = async move {
                 requests.fetch_add(1, Ordering::Relaxed);
                 release.notified().await;
-                free(1)
+                Ok(free(1))
             };
             answers.get(site(number), request).await.is_ok()
         });
@@ -201,8 +222,8 @@ async fn few_answers_are_kept_the_last_ones() {
         advance(KEPT_FOR).await;
     }
     assert_eq!(ledger.answers.size(), (ANSWERS_MAX, ANSWERS_MAX));
-    assert_eq!(ledger.ask(site(count), MILLISECOND, Err(DOWN)).await, Ok(1));
-    assert_eq!(ledger.ask(site(0), MILLISECOND, Err(DOWN)).await, Err(DOWN), "it is forgotten");
+    assert_eq!(ledger.ask(site(count), MILLISECOND, DOWN).await, Ok(1));
+    assert_eq!(ledger.ask(site(0), MILLISECOND, DOWN).await, Err(DOWN), "it is forgotten");
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,12 +231,12 @@ async fn large_answers_are_fewer() {
     let ledger = Ledger::new();
     let slots = i64::try_from(KEPT_COUNTS_MAX / 4).unwrap();
     for number in 0..6 {
-        ledger.ask(site(number), MILLISECOND, Ok(free_of(1, slots))).await.unwrap();
+        ledger.ask(site(number), MILLISECOND, free_of(1, slots)).await.unwrap();
         advance(MILLISECOND).await;
     }
     assert_eq!(ledger.answers.size(), (4, KEPT_COUNTS_MAX));
-    ledger.ask(site(9), MILLISECOND, Err(DOWN)).await.unwrap_err();
+    ledger.ask(site(9), MILLISECOND, DOWN).await.unwrap_err();
     advance(KEPT_FOR).await;
-    ledger.ask(site(5), MILLISECOND, Ok(free_of(2, 7))).await.unwrap();
+    ledger.ask(site(5), MILLISECOND, free_of(2, 7)).await.unwrap();
     assert_eq!(ledger.answers.size(), (5, KEPT_COUNTS_MAX / 4 * 3 + 7));
 }

@@ -333,7 +333,7 @@ impl Queries {
         &self,
         site: SiteId,
         dates: [Date; 2],
-    ) -> Result<Option<FreeAtSite>, ReadError> {
+    ) -> Result<Option<PlacesAndDoses>, ReadError> {
         self.0.read(move |tx| availability(tx, site, dates)).await
     }
 
@@ -423,14 +423,14 @@ impl Queries {
 }
 
 /// The slots of a site, and the doses that they offer.
-pub type FreeAtSite = (Vec<SlotAvailability>, Vec<DoseAvailability>);
+pub type PlacesAndDoses = (Vec<SlotAvailability>, Vec<DoseAvailability>);
 
 /// The read of [`Queries::availability`].
 pub fn availability(
     tx: &Tx<'_>,
     site: SiteId,
     dates: [Date; 2],
-) -> Result<Option<FreeAtSite>, SqlError> {
+) -> Result<Option<PlacesAndDoses>, SqlError> {
     let slots = slots::of_site(tx, site, dates, AVAILABLE_SLOTS_MAX)?;
     let Some(slots) = slots else { return Ok(None) };
     let mut ledger = Ledger::default();

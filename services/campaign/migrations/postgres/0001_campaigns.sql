@@ -14,7 +14,10 @@ CREATE TABLE sites (
     id             BIGINT NOT NULL PRIMARY KEY,
     revision       BIGINT NOT NULL,
     place_since_ms BIGINT NOT NULL,
-    details        TEXT    NOT NULL
+    details        TEXT   NOT NULL,
+    -- In millionths of a degree; of a site that is not on the map, NULL.
+    latitude       BIGINT,
+    longitude      BIGINT
 );
 
 CREATE TABLE site_identifiers (
@@ -33,6 +36,8 @@ CREATE TABLE campaigns (
     changes  BIGINT NOT NULL,
     details  TEXT    NOT NULL
 );
+
+CREATE INDEX open_campaigns ON campaigns (id) WHERE status = 2;
 
 CREATE TABLE status_changes (
     campaign BIGINT NOT NULL,

@@ -14,7 +14,10 @@ CREATE TABLE sites (
     id             INTEGER PRIMARY KEY,
     revision       INTEGER NOT NULL,
     place_since_ms INTEGER NOT NULL,
-    details        TEXT    NOT NULL
+    details        TEXT    NOT NULL,
+    -- In millionths of a degree; of a site that is not on the map, NULL.
+    latitude       INTEGER,
+    longitude      INTEGER
 );
 
 CREATE TABLE site_identifiers (
@@ -33,6 +36,8 @@ CREATE TABLE campaigns (
     changes  INTEGER NOT NULL,
     details  TEXT    NOT NULL
 );
+
+CREATE INDEX open_campaigns ON campaigns (id) WHERE status = 2;
 
 CREATE TABLE status_changes (
     campaign INTEGER NOT NULL,

@@ -64,9 +64,10 @@ pub(super) struct SlotsQuery {
         maximum = 9_223_372_036_854_775_807_i64
     )]
     vaccine_id: Option<String>,
-    /// `true`: only slots with a free place; with a vaccine
-    #[param(value_type = bool, nullable = false)]
-    free: Option<String>,
+    /// Whether only slots with something free are wanted; with a vaccine
+    #[serde(default)]
+    #[param(required = false)]
+    free: bool,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -124,7 +125,9 @@ pub(super) async fn slots(
 ) -> Result<Response, Problem> {
     let campaign = number("campaignId", query.campaign_id.as_deref(), "campaign")?;
     let vaccine = number("vaccineId", query.vaccine_id.as_deref(), "vaccine")?.map(VaccineId);
-    let only_free = only_free(query.free.as_deref(), vaccine)?;
+    if query.free && vaccine.is_none() {
+        return Err(Problem::invalid("vaccineId", "must be given to know what is free"));
+    }
     let campaign = match (campaign, vaccine) {
         (None, None) => {
             return Err(Problem::invalid("campaignId", "must be the number of a campaign"));
@@ -143,12 +146,12 @@ pub(super) async fn slots(
     };
     let free = office.availability.at(site, dates).await?;
     let mut days: Vec<_> = offers.iter().flat_map(|offer| free.listed(offer, &wanted)).collect();
-    if only_free {
+    if query.free {
         keep_free(&mut days);
     }
     days.sort_by_key(|day| (day.date, day.campaign_id));
     let tag = etag::of(&days);
-    Ok(reply(&headers, tag, &ListedSlots { as_of: Some(free.as_of), days }))
+    Ok(reply(&headers, &tag, &ListedSlots { as_of: Some(free.as_of), days }))
 }
 
 /// The calendar of a site: each date, and whether anything is free
@@ -179,7 +182,7 @@ pub(super) async fn days(
     let offers = office.queries.offers(wanted.vaccine, site, dates).await?;
     let free = office.availability.at(site, dates).await?;
     let days = free.calendar(&offers, &wanted);
-    Ok(reply(&headers, etag::of(&days), &CalendarDays { as_of: free.as_of, days }))
+    Ok(reply(&headers, &etag::of(&days), &CalendarDays { as_of: free.as_of, days }))
 }
 
 impl SiteDatesQuery {
@@ -208,17 +211,6 @@ fn number(field: &'static str, text: Option<&str>, of: &str) -> Result<Option<i6
     text.map(|text| json::number(field, Some(text), of)).transpose()
 }
 
-fn only_free(text: Option<&str>, vaccine: Option<VaccineId>) -> Result<bool, Problem> {
-    match (text, vaccine) {
-        (None | Some("false"), _) => Ok(false),
-        (Some("true"), Some(_)) => Ok(true),
-        (Some("true"), None) => {
-            Err(Problem::invalid("vaccineId", "must be given to know what is free"))
-        }
-        (Some(_), _) => Err(Problem::invalid("free", "must be true or false")),
-    }
-}
-
 /// As planned, whether or not they are booked.
 fn planned(days: &[SlotDay]) -> ListedSlots {
     let day = |day: &SlotDay| {
@@ -235,7 +227,7 @@ fn keep_free(days: &mut Vec<ListedDay>) {
 }
 
 /// 200, or 304 if the client has it already. The tag is a weak one: it is of what is free, not of the time.
-pub(super) fn reply<T: Serialize>(headers: &HeaderMap, tag: String, body: &T) -> Response {
+pub(super) fn reply<T: Serialize>(headers: &HeaderMap, tag: &str, body: &T) -> Response {
     let tag = format!("W/{tag}");
     let mut known = headers.get_all(header::IF_NONE_MATCH).iter();
     let is_known = known.any(|tags| is_among(&tag, tags.to_str().unwrap_or_default()));

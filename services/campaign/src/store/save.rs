@@ -11,12 +11,12 @@ const SAVE_LAST_NUMBERS: &str = "
      WHERE site <> ?1 OR campaign <> ?2 OR slot <> ?3 OR day <> ?4";
 
 const INSERT_SITE: &str = "
-    INSERT INTO sites (id, revision, place_since_ms, details)
-         VALUES (?1, ?2, ?3, ?4)";
+    INSERT INTO sites (id, revision, place_since_ms, details, latitude, longitude)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const UPDATE_SITE: &str = "
     UPDATE sites
-       SET revision = ?2, place_since_ms = ?3, details = ?4
+       SET revision = ?2, place_since_ms = ?3, details = ?4, latitude = ?5, longitude = ?6
      WHERE id = ?1";
 
 const DELETE_SITE: &str = "
@@ -92,8 +92,16 @@ pub(super) fn save(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
 fn save_sites(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
     for (id, record, change) in campaigns.sites.changes() {
         let details = serde_json::to_string(record.site.details())?;
-        let SiteRecord { site: _, revision, place_since } = record;
-        let row = [id.0.into(), (*revision).into(), (*place_since).into(), details.as_str().into()];
+        let SiteRecord { site, revision, place_since } = record;
+        let position = site.details().position;
+        let row = [
+            id.0.into(),
+            (*revision).into(),
+            (*place_since).into(),
+            details.as_str().into(),
+            position.map(|position| i64::from(position.latitude.0)).into(),
+            position.map(|position| i64::from(position.longitude.0)).into(),
+        ];
         match change {
             RowChange::Inserted => tx.execute(INSERT_SITE, &row)?,
             RowChange::Updated => tx.execute(UPDATE_SITE, &row)?,

@@ -4,7 +4,11 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 use testkit::TestApp;
 
-use super::{SCHEDULED, far_campaign, fixture::site_json, start_with, wait_for_slots};
+use super::{
+    SCHEDULED, far_campaign,
+    fixture::{site_json, with},
+    start_with, wait_for_slots,
+};
 use crate::vaccine::FakeVaccine;
 
 const OPEN: &str = r#"{"status":"OPEN","reason":"as decided","actor":"kim"}"#;
@@ -26,7 +30,7 @@ async fn start_open(vaccine: &FakeVaccine, fields: Value) -> TestApp {
 }
 
 /// Places by slot, from 1; and doses, with the date on which they are valid.
-fn answer(places: &[i64], doses: &[(Option<&str>, i64)]) -> Option<Value> {
+fn answer(places: &[i64], doses: &[(Option<&str>, i64)]) -> Value {
     let slots = (1..).zip(places).map(|(id, free)| {
         json!({
             "slotId": id, "campaignId": 1, "startsAt": "2999-01-01T00:00:00Z",
@@ -41,7 +45,7 @@ fn answer(places: &[i64], doses: &[(Option<&str>, i64)]) -> Option<Value> {
         doses
     });
     let (slots, doses): (Vec<_>, Vec<_>) = (slots.collect(), doses.collect());
-    Some(json!({"asOf": "2026-12-01T00:00:00Z", "slots": slots, "doses": doses}))
+    json!({"asOf": "2026-12-01T00:00:00Z", "slots": slots, "doses": doses})
 }
 
 fn free(reply: &Value) -> Vec<i64> {
@@ -122,6 +126,38 @@ async fn a_calendar_says_of_each_date_whether_anything_is_free() {
 }
 
 #[tokio::test]
+async fn sites_near_a_position_are_found_where_something_is_free() {
+    let vaccine = FakeVaccine::start();
+    vaccine.answer(answer(&[0, 2, 9, 0, 0, 0], &[(None, 6)]));
+    let app = start_open(&vaccine, json!({})).await;
+    let near =
+        "GET /sites/search/findNear?near=37.5665,126.978&vaccineId=1&from=2999-01-01&to=2999-01-31";
+    let nowhere = app.request(near, "").await.json();
+    assert_eq!(nowhere, json!({"sites": []}), "it is not on the map");
+    let position = json!({"position": {"latitude": 37.4979, "longitude": 127.0276}});
+    app.request("PUT /sites/1", with(site_json(), position.clone()).to_string()).await;
+    app.request("POST /sites", with(site_json(), position).to_string()).await;
+    let found = app.request(near, "").await;
+    assert_eq!(found.header("cache-control"), Some("public, max-age=1"));
+    assert_snapshot!(found.json().to_string(), @r#"
+    {"asOf":"2026-12-01T00:00:00Z","sites":[{"distanceMetres":8793,"firstSlot":{"capacity":9,"free":2,"from":"09:20","heldBack":1,"minutes":20,"slotId":2,"startsAt":"2999-01-01T00:20:00Z"},"free":6,"name":{"ko":"강남구 보건소"},"position":{"latitude":37.4979,"longitude":127.0276},"siteId":1}]}
+    "#);
+    let other = near.replace("vaccineId=1", "vaccineId=2");
+    assert_eq!(app.request(&other, "").await.json()["sites"], json!([]));
+    app.request("POST /campaigns/1/status", PAUSED).await;
+    assert_eq!(app.request(near, "").await.json(), json!({"sites": []}));
+    let lines = ["", "1", "91,0", "0,180.1", "1e1,2", "+1,2", "1,2,3", "1.,2", "x,y"];
+    for near in lines {
+        let line = format!(
+            "GET /sites/search/findNear?near={near}&vaccineId=1&from=2999-01-01&to=2999-01-01"
+        );
+        let refused = app.request(&line, "").await.in_short();
+        let expected = "422 invalid-field; near: must be a latitude and a longitude in degrees, as 37.4979,127.0276";
+        assert_eq!(refused, expected, "{near}");
+    }
+}
+
+#[tokio::test]
 async fn while_it_is_not_known_what_is_free_clients_retry_later() {
     let vaccine = FakeVaccine::start();
     let app = start_open(&vaccine, json!({})).await;
@@ -155,7 +191,7 @@ async fn what_is_wrong_about_a_request_is_named() {
     GET /slots?vaccineId=1&campaignId=x&siteId=1&from=2999-01-01&to=2999-01-01: 422 invalid-field; campaignId: must be the number of a campaign
     GET /slots?vaccineId=1&from=2999-01-01&to=2999-01-01: 422 invalid-field; siteId: must be the number of a site
     GET /slots?vaccineId=1&siteId=1&from=2999-01-01&to=2999-02-01: 422 invalid-field; to: must be a date from `from`, at most 31 days
-    GET /slots?vaccineId=1&siteId=1&from=2999-01-01&to=2999-01-01&free=1: 422 invalid-field; free: must be true or false
+    GET /slots?vaccineId=1&siteId=1&from=2999-01-01&to=2999-01-01&free=1: 422 invalid-field; free: provided string was not `true` or `false`
     GET /slots?campaignId=1&siteId=1&from=2999-01-01&to=2999-01-01&free=true: 422 invalid-field; vaccineId: must be given to know what is free
     GET /days?siteId=1&from=2999-01-01&to=2999-01-01: 422 invalid-field; vaccineId: must be the number of a vaccine
     GET /days?vaccineId=1&siteId=1&from=2999-01-01: 422 invalid-field; to: must be a date, as 2026-12-01

@@ -4,11 +4,11 @@ use contracts::{
     ids::{CampaignId, SiteId, SlotId, VaccineId},
     vaccine::availability::{AVAILABLE_SLOTS_MAX, DoseAvailability},
 };
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 use testkit::{TestDatabase, TestStore, on_both_databases, steps::steps};
 use vaccine::{
     domain::{Command, ConfirmHold, Ledger, PlanSlots, SlotCapacity, SlotPlace},
-    store::{FreeAtSite, availability},
+    store::{PlacesAndDoses, availability},
 };
 
 use super::{ledger, open};
@@ -30,15 +30,17 @@ on_both_databases!(
 const SITE: SiteId = SiteId(1);
 
 /// What is free at site 1 from day to day of December 2026.
-fn free(ledger: &TestStore<Ledger>, days: [i64; 2]) -> FreeAtSite {
+fn free(ledger: &TestStore<Ledger>, days: [i64; 2]) -> PlacesAndDoses {
     let dates = days.map(day);
     ledger.read(move |tx| availability(tx, SITE, dates)).unwrap()
 }
 
 /// Slots, and doses by vaccine and day.
-fn counts((slots, doses): FreeAtSite) -> (Vec<(i64, i64)>, Vec<(i64, Option<i8>, i64)>) {
+type Counts = (Vec<(i64, i64)>, Vec<(i64, Option<i8>, i64)>);
+
+fn counts((slots, doses): PlacesAndDoses) -> Counts {
     let slots = slots.iter().map(|slot| (slot.slot_id.0, slot.free));
-    let count = |it: &DoseAvailability| (it.vaccine_id.0, it.date.map(|date| date.day()), it.free);
+    let count = |it: &DoseAvailability| (it.vaccine_id.0, it.date.map(Date::day), it.free);
     (slots.collect(), doses.iter().map(count).collect())
 }
 
@@ -47,7 +49,7 @@ fn hold(number: u128, slot: i64) -> Command {
 }
 
 /// The slots of `plan` are on this date.
-fn epoch(ledger: &TestStore<Ledger>) -> (Vec<(i64, i64)>, Vec<(i64, Option<i8>, i64)>) {
+fn epoch(ledger: &TestStore<Ledger>) -> Counts {
     let dates = [date(1970, 1, 1); 2];
     counts(ledger.read(move |tx| availability(tx, SITE, dates)).unwrap())
 }
