@@ -105,6 +105,8 @@ pub struct NearSites {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     pub as_of: Option<Timestamp>,
+    /// Whether sites were left out because it was not known what is free there.
+    pub incomplete: bool,
     /// At most 20 sites, the nearest first.
     #[schema(max_items = 20)]
     pub sites: Vec<NearSite>,

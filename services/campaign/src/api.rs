@@ -16,6 +16,7 @@ mod availability;
 mod campaigns;
 mod csv;
 mod near;
+mod nearest;
 mod office;
 mod problems;
 mod sites;

@@ -1,11 +1,7 @@
 //! Where sites, campaigns and slots are kept: load and save. All SQL is here.
 
-use std::collections::BTreeMap;
-
 use contracts::{
-    campaign::{
-        Campaign, CampaignSite, CampaignStatusChange, GeoPosition, Site, SitePreview, SlotDay,
-    },
+    campaign::{Campaign, CampaignSite, CampaignStatusChange, Site, SitePreview, SlotDay},
     ids::{CampaignId, SiteId, VaccineId},
 };
 use jiff::civil::Date;
@@ -16,13 +12,19 @@ use platform_store::{
 };
 
 use crate::{
-    domain::{CampaignRecord, Campaigns, Command, Offer, Reply, SiteRecord, decide, preview},
+    domain::{
+        CampaignRecord, Campaigns, Command, NearOffers, Offer, Reply, SiteRecord, Surroundings,
+        Wanted, decide, preview,
+    },
     events,
 };
 
 mod load;
+mod offers;
 mod rows;
 mod save;
+
+pub use offers::{near_offers, offer, offers, slots};
 
 /// The schema.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -46,9 +48,6 @@ const SITE_KEYS: i64 = i64::MIN;
 /// What is added to the number of a campaign for its key in a snapshot: campaigns come before the slots of days, whose
 /// keys are their numbers.
 const CAMPAIGN_KEYS: i64 = i64::MIN / 2;
-
-/// Open campaigns in which a vaccine is looked for, the first ones.
-const OPEN_CAMPAIGNS_MAX: i64 = 256;
 
 /// All sites, by number.
 const SITES: Keyset =
@@ -86,41 +85,6 @@ const LAST_CHANGES: &str = "
      WHERE campaign = ?1
   ORDER BY number DESC
      LIMIT ?2";
-
-const SLOTS_OF: &str = "
-    SELECT id, campaign, site, date, time_zone, slots
-      FROM slot_days
-     WHERE campaign = ?1
-       AND site = ?2
-       AND date BETWEEN ?3 AND ?4
-  ORDER BY date";
-
-/// The open campaigns of a site.
-const OPEN_AT_SITE: &str = "
-    SELECT c.id, c.status, c.revision, c.changes, c.details
-      FROM campaign_sites m
-      JOIN campaigns c ON c.id = m.campaign
-     WHERE m.site = ?1
-       AND m.is_removed = 0
-       AND c.status = 2
-  ORDER BY c.id";
-
-/// Open campaigns, by number.
-const OPEN_CAMPAIGNS: &str = "
-    SELECT id, status, revision, changes, details
-      FROM campaigns
-     WHERE status = 2
-  ORDER BY id
-     LIMIT ?1";
-
-/// The sites of a campaign that are on the map.
-const POSITIONS: &str = "
-    SELECT s.id, s.latitude, s.longitude
-      FROM campaign_sites m
-      JOIN sites s ON s.id = m.site
-     WHERE m.campaign = ?1
-       AND m.is_removed = 0
-       AND s.latitude IS NOT NULL";
 
 /// Sites of campaigns whose slots are not those of the last revisions.
 const NOT_PLANNED: &str = "
@@ -270,12 +234,13 @@ impl Queries {
         self.0.read(move |tx| offers(tx, vaccine, site, dates)).await
     }
 
-    /// The sites of open campaigns of a vaccine that are on the map.
-    pub async fn open_sites(
+    /// What the open campaigns of a vaccine have at the nearest sites that are on the map, the nearest first.
+    pub async fn near_offers(
         &self,
-        vaccine: VaccineId,
-    ) -> Result<BTreeMap<SiteId, GeoPosition>, ReadError> {
-        self.0.read(move |tx| open_sites(tx, vaccine)).await
+        wanted: Wanted,
+        surroundings: Surroundings,
+    ) -> Result<Vec<NearOffers>, ReadError> {
+        self.0.read(move |tx| near_offers(tx, &wanted, &surroundings)).await
     }
 
     /// A page of what a campaign would have at its sites; none if there is no such campaign.
@@ -331,59 +296,6 @@ pub fn previews(
     });
     let items = previews.collect();
     Ok(Some(List { rows: PageRows { items, has_previous, has_next }, total: None }))
-}
-
-/// The read of [`Queries::slots`].
-pub fn slots(
-    tx: &Tx<'_>,
-    campaign: CampaignId,
-    site: SiteId,
-    [from, to]: [Date; 2],
-) -> Result<Vec<SlotDay>, SqlError> {
-    let dates = [from, to].map(|date| rows::date_number(date).into());
-    tx.all(SLOTS_OF, &[campaign.0.into(), site.0.into(), dates[0], dates[1]], |row| {
-        let (key, day) = rows::slot_day(row)?;
-        Ok(events::slot_day(&key, &day))
-    })
-}
-
-/// The read of [`Queries::offer`].
-pub fn offer(
-    tx: &Tx<'_>,
-    campaign: CampaignId,
-    site: SiteId,
-    dates: [Date; 2],
-) -> Result<Vec<Offer>, SqlError> {
-    let Some(record) = load::campaign(tx, campaign)? else { return Ok(Vec::new()) };
-    Ok(vec![Offer { campaign: record, days: slots(tx, campaign, site, dates)? }])
-}
-
-/// The read of [`Queries::offers`].
-pub fn offers(
-    tx: &Tx<'_>,
-    vaccine: VaccineId,
-    site: SiteId,
-    dates: [Date; 2],
-) -> Result<Vec<Offer>, SqlError> {
-    let open = tx.all(OPEN_AT_SITE, &[site.0.into()], campaign)?.into_iter();
-    let open = open.filter(|(_, campaign)| campaign.details.vaccine_ids.contains(&vaccine));
-    let offer = |(id, campaign)| Ok(Offer { campaign, days: slots(tx, id, site, dates)? });
-    open.map(offer).collect()
-}
-
-/// The read of [`Queries::open_sites`].
-pub fn open_sites(
-    tx: &Tx<'_>,
-    vaccine: VaccineId,
-) -> Result<BTreeMap<SiteId, GeoPosition>, SqlError> {
-    let open = tx.all(OPEN_CAMPAIGNS, &[OPEN_CAMPAIGNS_MAX.into()], campaign)?.into_iter();
-    let open = open.filter(|(_, campaign)| campaign.details.vaccine_ids.contains(&vaccine));
-    let keys: Vec<_> = open.map(|(id, _)| [id.0.into()]).collect();
-    Ok(tx.all_each(POSITIONS, &keys, rows::position)?.into_iter().flatten().collect())
-}
-
-fn campaign(row: &platform_store::Row<'_>) -> Result<(CampaignId, CampaignRecord), SqlError> {
-    Ok((CampaignId(row.int(0)?), rows::campaign(row)?))
 }
 
 /// The read of [`Queries::not_planned`].

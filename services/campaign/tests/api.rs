@@ -17,6 +17,8 @@ mod campaigns;
 mod csv;
 #[path = "fixture/json.rs"]
 mod fixture;
+#[path = "api/near.rs"]
+mod near;
 #[path = "api/sites.rs"]
 mod sites;
 #[path = "fixture/vaccine.rs"]
@@ -62,6 +64,19 @@ async fn wait_for_slots(app: &TestApp, expected: &[(&str, &str, u64)]) {
             return;
         }
         assert!(began.elapsed() < testkit::TEST_TIMEOUT, "{found:?}");
+        sleep(Duration::from_millis(20)).await; // tidy: paced, because slots are planned in the background
+    }
+}
+
+/// Waits until the first campaign has slots at a site on so many days.
+async fn wait_for_days(app: &TestApp, site: i64, count: usize) {
+    let began = Instant::now();
+    let path = format!("GET /slots?campaignId=1&siteId={site}&from=2999-01-01&to=2999-01-31");
+    while app.request(&path, "").await.json()["days"].as_array().map(Vec::len) != Some(count) {
+        assert!(
+            began.elapsed() < testkit::TEST_TIMEOUT,
+            "the slots of site {site} are not planned"
+        );
         sleep(Duration::from_millis(20)).await; // tidy: paced, because slots are planned in the background
     }
 }

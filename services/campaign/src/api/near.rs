@@ -1,14 +1,12 @@
 //! Sites near a citizen where something is free.
 
-use std::sync::Arc;
-
 use axum::{extract::State, http::HeaderMap, response::Response};
 use contracts::{
     campaign::{
         GeoPosition, Microdegrees,
         availability::{NearSite, NearSites},
     },
-    ids::{SiteId, VaccineId},
+    ids::VaccineId,
 };
 use platform_rest::{
     etag,
@@ -18,27 +16,21 @@ use platform_rest::{
 };
 use platform_telemetry::clock;
 use serde::Deserialize;
-use tokio::task::JoinSet;
 use utoipa::IntoParams;
 
 use super::{
     availability::{NotModified, Unless, dates, reply},
+    nearest::search,
     office::CampaignOffice,
     problems::InvalidParameter,
 };
-use crate::{
-    availability::NotKnown,
-    domain::{FreeAtSite, Wanted, distance_metres},
-};
+use crate::domain::{FreeAtSite, LocatedSite, NearOffers, Surroundings, Wanted};
 
 /// Sites in an answer.
 const SITES_MAX: usize = 20;
 
 /// Sites that are looked at, the nearest ones.
 const LOOKED_AT_MAX: usize = 50;
-
-/// Sites that are looked at together: no more are, once enough of them have something free.
-const TOGETHER_MAX: usize = 25;
 
 /// Digits after the point of a degree.
 const FRACTION_DIGITS_MAX: usize = 9;
@@ -70,7 +62,8 @@ pub(super) struct NearQuery {
 /// Finds the sites nearest to a position where somebody can still book
 ///
 /// Of the 50 nearest sites with an open campaign that offers the vaccine, those with something free, at most 20. Sites
-/// without a position are left out.
+/// without a position are left out. If it is not known of some of them what is free, they are left out, too, and
+/// `incomplete` is true; if it is known of none, the status is 503.
 #[utoipa::path(
     get, path = "/sites/search/findNear", tag = "sites", params(NearQuery, Unless),
     responses(
@@ -93,75 +86,32 @@ pub(super) async fn find_near(
     let vaccine = json::number("vaccineId", query.vaccine_id.as_deref(), "vaccine")?;
     let dates = dates(query.from.as_deref(), query.to.as_deref())?;
     let wanted = Wanted { vaccine: VaccineId(vaccine), dates, at: clock::now() };
-    let open = office.queries.open_sites(wanted.vaccine).await?;
-    let mut sites: Vec<_> = open
-        .into_iter()
-        .map(|(id, position)| Candidate { id, position, metres: distance_metres(near, position) })
-        .collect();
-    sites.sort_unstable_by_key(|site| (site.metres, site.id));
-    sites.truncate(LOOKED_AT_MAX);
-    let mut found = NearSites { as_of: None, sites: Vec::new() };
-    for together in sites.chunks(TOGETHER_MAX) {
-        let free = office.free_at(together, wanted).await?;
-        for (site, free) in together.iter().zip(free) {
-            let oldest = found.as_of.map_or(free.as_of, |as_of| as_of.min(free.as_of));
-            found.as_of = Some(oldest);
-            found.sites.extend(office.near_site(*site, &free, &wanted).await?);
-            if found.sites.len() == SITES_MAX {
-                return Ok(reply(&headers, &etag::of(&found.sites), &found));
-            }
-        }
+    let surroundings =
+        Surroundings { centre: near, metres_max: u32::MAX, sites_max: LOOKED_AT_MAX };
+    let sites = office.queries.near_offers(wanted, surroundings).await?;
+    let item = |near: &NearOffers, free: &FreeAtSite| near_site(near, free, &wanted);
+    let found = search(&office.availability, sites, &wanted, SITES_MAX, item).await;
+    if let (None, Some(reason)) = (found.as_of, found.left_out) {
+        return Err(reason.into());
     }
-    Ok(reply(&headers, &etag::of(&found.sites), &found))
+    let incomplete = found.left_out.is_some();
+    let tag = etag::of(&(incomplete, &found.items));
+    let body = NearSites { as_of: found.as_of, incomplete, sites: found.items };
+    Ok(reply(&headers, &tag, &body))
 }
 
-/// A site that is looked at.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    id: SiteId,
-    position: GeoPosition,
-    metres: u32,
-}
-
-impl CampaignOffice {
-    /// What is free at each of these sites, in their order.
-    async fn free_at(
-        &self,
-        sites: &[Candidate],
-        wanted: Wanted,
-    ) -> Result<Vec<Arc<FreeAtSite>>, NotKnown> {
-        let mut asking = JoinSet::new();
-        for (index, Candidate { id, .. }) in sites.iter().copied().enumerate() {
-            let availability = self.availability.clone();
-            asking.spawn(async move { (index, availability.at(id, wanted.dates).await) });
-        }
-        let mut answers = asking.join_all().await;
-        answers.sort_unstable_by_key(|(index, _)| *index);
-        answers.into_iter().map(|(_, free)| free).collect()
-    }
-
-    /// The site, if anything is free there.
-    async fn near_site(
-        &self,
-        Candidate { id, position, metres }: Candidate,
-        free: &FreeAtSite,
-        wanted: &Wanted,
-    ) -> Result<Option<NearSite>, Problem> {
-        if free.is_empty() {
-            return Ok(None);
-        }
-        let offers = self.queries.offers(wanted.vaccine, id, wanted.dates).await?;
-        let Some(first_slot) = free.first(&offers, wanted) else { return Ok(None) };
-        let site = self.queries.site(id).await?;
-        Ok(site.map(|known| NearSite {
-            site_id: id,
-            name: known.site.details().name.clone(),
-            position,
-            distance_metres: metres,
-            free: free.total(&offers, wanted),
-            first_slot,
-        }))
-    }
+/// The site, if anything is free there.
+fn near_site(near: &NearOffers, free: &FreeAtSite, wanted: &Wanted) -> Option<NearSite> {
+    let first_slot = free.first(&near.offers, wanted)?;
+    let LocatedSite { id, position, metres } = near.site;
+    Some(NearSite {
+        site_id: id,
+        name: near.name.clone(),
+        position,
+        distance_metres: metres,
+        free: free.total(&near.offers, wanted),
+        first_slot,
+    })
 }
 
 fn position(text: Option<&str>) -> Result<GeoPosition, Problem> {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::vaccine::FakeVaccine;
 
-const OPEN: &str = r#"{"status":"OPEN","reason":"as decided","actor":"kim"}"#;
+pub(super) const OPEN: &str = r#"{"status":"OPEN","reason":"as decided","actor":"kim"}"#;
 const PAUSED: &str = r#"{"status":"PAUSED","reason":"as decided","actor":"kim"}"#;
 
 /// The slots of vaccine 1 at site 1 on the first date.
@@ -30,7 +30,7 @@ async fn start_open(vaccine: &FakeVaccine, fields: Value) -> TestApp {
 }
 
 /// Places by slot, from 1; and doses, with the date on which they are valid.
-fn answer(places: &[i64], doses: &[(Option<&str>, i64)]) -> Value {
+pub(super) fn answer(places: &[i64], doses: &[(Option<&str>, i64)]) -> Value {
     let slots = (1..).zip(places).map(|(id, free)| {
         json!({
             "slotId": id, "campaignId": 1, "startsAt": "2999-01-01T00:00:00Z",
@@ -133,19 +133,19 @@ async fn sites_near_a_position_are_found_where_something_is_free() {
     let near =
         "GET /sites/search/findNear?near=37.5665,126.978&vaccineId=1&from=2999-01-01&to=2999-01-31";
     let nowhere = app.request(near, "").await.json();
-    assert_eq!(nowhere, json!({"sites": []}), "it is not on the map");
+    assert_eq!(nowhere, json!({"incomplete": false, "sites": []}), "it is not on the map");
     let position = json!({"position": {"latitude": 37.4979, "longitude": 127.0276}});
     app.request("PUT /sites/1", with(site_json(), position.clone()).to_string()).await;
     app.request("POST /sites", with(site_json(), position).to_string()).await;
     let found = app.request(near, "").await;
     assert_eq!(found.header("cache-control"), Some("public, max-age=1"));
     assert_snapshot!(found.json().to_string(), @r#"
-    {"asOf":"2026-12-01T00:00:00Z","sites":[{"distanceMetres":8793,"firstSlot":{"capacity":9,"free":2,"from":"09:20","heldBack":1,"minutes":20,"slotId":2,"startsAt":"2999-01-01T00:20:00Z"},"free":6,"name":{"ko":"강남구 보건소"},"position":{"latitude":37.4979,"longitude":127.0276},"siteId":1}]}
+    {"asOf":"2026-12-01T00:00:00Z","incomplete":false,"sites":[{"distanceMetres":8793,"firstSlot":{"capacity":9,"free":2,"from":"09:20","heldBack":1,"minutes":20,"slotId":2,"startsAt":"2999-01-01T00:20:00Z"},"free":6,"name":{"ko":"강남구 보건소"},"position":{"latitude":37.4979,"longitude":127.0276},"siteId":1}]}
     "#);
     let other = near.replace("vaccineId=1", "vaccineId=2");
     assert_eq!(app.request(&other, "").await.json()["sites"], json!([]));
     app.request("POST /campaigns/1/status", PAUSED).await;
-    assert_eq!(app.request(near, "").await.json(), json!({"sites": []}));
+    assert_eq!(app.request(near, "").await.json(), json!({"incomplete": false, "sites": []}));
     let lines = ["", "1", "91,0", "0,180.1", "1e1,2", "+1,2", "1,2,3", "1.,2", "x,y"];
     for near in lines {
         let line = format!(
