@@ -97,6 +97,44 @@ pub enum DayStatus {
     None,
 }
 
+/// Free slots that can be booked instead of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotAlternatives {
+    /// Since when it is true: the oldest answer for any of the sites that were looked at; none if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub as_of: Option<Timestamp>,
+    /// Whether sites were left out because it was not known what is free there.
+    pub incomplete: bool,
+    /// At most 3 slots of the same campaign at the same site, those first that start nearest to it.
+    #[schema(max_items = 3)]
+    pub same_site: Vec<AlternativeSlot>,
+    /// A slot at each of at most 3 other sites, the nearest site first.
+    #[schema(max_items = 3)]
+    pub other_sites: Vec<AlternativeSlot>,
+}
+
+/// A free slot that can be booked instead of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlternativeSlot {
+    /// Its number.
+    pub slot_id: SlotId,
+    /// Its site.
+    pub site_id: SiteId,
+    /// When it starts.
+    #[schema(value_type = String, format = DateTime)]
+    pub starts_at: Timestamp,
+    /// How many people can still book it.
+    #[schema(minimum = 1)]
+    pub free: i64,
+    /// How far its site is from that of the other slot; none of the same site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub distance_metres: Option<u32>,
+}
+
 /// Sites with something free, by distance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

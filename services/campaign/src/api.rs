@@ -12,6 +12,7 @@ use platform_rest::{
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+mod alternatives;
 mod availability;
 mod campaigns;
 mod csv;
@@ -54,6 +55,7 @@ fn routes() -> OpenApiRouter<CampaignOffice> {
         .routes(routes!(campaigns::set_status))
         .routes(routes!(campaigns::preview))
         .routes(routes!(availability::slots))
+        .routes(routes!(alternatives::alternatives))
         .routes(routes!(availability::days))
 }
 

@@ -11,6 +11,7 @@
 //! planned in the same commit, since a site that must close today cannot wait.
 
 mod aggregate;
+mod alternatives;
 mod campaigns;
 mod distance;
 mod free;
@@ -22,6 +23,10 @@ mod slots;
 mod values;
 
 pub use aggregate::{Campaigns, LastNumbers, SLOTS_PLANNED_MAX};
+pub use alternatives::{
+    ALTERNATIVES_MAX, AlternativeOffers, OTHER_SITE_METRES_MAX, OTHER_SITES_MAX, WantedSlot,
+    dates_around,
+};
 pub use distance::distance_metres;
 pub use free::{FreeAtSite, Offer, Wanted, listed_day, listed_slot};
 pub use near::{LocatedSite, NearOffers, Surroundings};

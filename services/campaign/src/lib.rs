@@ -33,6 +33,7 @@ pub const SERVICE: Service = Service {
         "/campaigns/{id}/status",
         "/campaigns/{id}/preview",
         "/slots",
+        "/slots/{id}/alternatives",
         "/days",
     ],
     recognises_attempts: false,

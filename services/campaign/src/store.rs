@@ -2,9 +2,9 @@
 
 use contracts::{
     campaign::{Campaign, CampaignSite, CampaignStatusChange, Site, SitePreview, SlotDay},
-    ids::{CampaignId, SiteId, VaccineId},
+    ids::{CampaignId, SiteId, SlotId, VaccineId},
 };
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, Event, Keyset, Migration, PageRange, PageRows, PageStart, ReadError, ReadPool,
@@ -13,17 +13,19 @@ use platform_store::{
 
 use crate::{
     domain::{
-        CampaignRecord, Campaigns, Command, NearOffers, Offer, Reply, SiteRecord, Surroundings,
-        Wanted, decide, preview,
+        AlternativeOffers, CampaignRecord, Campaigns, Command, NearOffers, Offer, Reply,
+        SiteRecord, Surroundings, Wanted, decide, preview,
     },
     events,
 };
 
+mod alternatives;
 mod load;
 mod offers;
 mod rows;
 mod save;
 
+pub use alternatives::alternatives;
 pub use offers::{near_offers, offer, offers, slots};
 
 /// The schema.
@@ -241,6 +243,16 @@ impl Queries {
         surroundings: Surroundings,
     ) -> Result<Vec<NearOffers>, ReadError> {
         self.0.read(move |tx| near_offers(tx, &wanted, &surroundings)).await
+    }
+
+    /// What can be booked of a vaccine instead of a slot; none if there is no such slot.
+    pub async fn alternatives(
+        &self,
+        id: SlotId,
+        vaccine: VaccineId,
+        at: Timestamp,
+    ) -> Result<Option<AlternativeOffers>, ReadError> {
+        self.0.read(move |tx| alternatives(tx, id, vaccine, at)).await
     }
 
     /// A page of what a campaign would have at its sites; none if there is no such campaign.

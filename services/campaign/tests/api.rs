@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use testkit::TestApp;
 use tokio::time::sleep; // tidy: paced, because slots are planned in the background
 
+#[path = "api/alternatives.rs"]
+mod alternatives;
 #[path = "api/availability.rs"]
 mod availability;
 #[path = "api/campaigns.rs"]

@@ -74,3 +74,10 @@ CREATE TABLE slot_days (
     slots     TEXT    NOT NULL,
     UNIQUE (campaign, site, date)
 );
+
+-- Which day has a slot: the slots that a day gets in one plan have numbers that follow each other.
+-- first_slot: the first of them; those up to the next run are of the same day.
+CREATE TABLE slot_runs (
+    first_slot INTEGER PRIMARY KEY,
+    day        INTEGER NOT NULL
+);

@@ -176,13 +176,19 @@ pub(super) async fn days(
     Query(at_site): Query<SiteDatesQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let vaccine = json::number("vaccineId", query.vaccine_id.as_deref(), "vaccine")?;
+    let vaccine = query.parse()?;
     let (site, dates) = at_site.parse()?;
-    let wanted = Wanted { vaccine: VaccineId(vaccine), dates, at: clock::now() };
+    let wanted = Wanted { vaccine, dates, at: clock::now() };
     let offers = office.queries.offers(wanted.vaccine, site, dates).await?;
     let free = office.availability.at(site, dates).await?;
     let days = free.calendar(&offers, &wanted);
     Ok(reply(&headers, &etag::of(&days), &CalendarDays { as_of: free.as_of, days }))
+}
+
+impl VaccineQuery {
+    pub(super) fn parse(&self) -> Result<VaccineId, Problem> {
+        json::number("vaccineId", self.vaccine_id.as_deref(), "vaccine").map(VaccineId)
+    }
 }
 
 impl SiteDatesQuery {

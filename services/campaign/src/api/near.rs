@@ -86,8 +86,12 @@ pub(super) async fn find_near(
     let vaccine = json::number("vaccineId", query.vaccine_id.as_deref(), "vaccine")?;
     let dates = dates(query.from.as_deref(), query.to.as_deref())?;
     let wanted = Wanted { vaccine: VaccineId(vaccine), dates, at: clock::now() };
-    let surroundings =
-        Surroundings { centre: near, metres_max: u32::MAX, sites_max: LOOKED_AT_MAX };
+    let surroundings = Surroundings {
+        centre: near,
+        metres_max: u32::MAX,
+        sites_max: LOOKED_AT_MAX,
+        without: None,
+    };
     let sites = office.queries.near_offers(wanted, surroundings).await?;
     let item = |near: &NearOffers, free: &FreeAtSite| near_site(near, free, &wanted);
     let found = search(&office.availability, sites, &wanted, SITES_MAX, item).await;

@@ -113,9 +113,21 @@ impl FreeAtSite {
 
     /// The first slot with a free place and a dose.
     pub fn first(&self, offers: &[Offer], wanted: &Wanted) -> Option<ListedSlot> {
+        self.slots(offers, wanted).min_by_key(|slot| (slot.starts_at, slot.slot_id))
+    }
+
+    /// Slots with a free place and a dose, those first that start nearest to a time.
+    pub fn nearest(&self, offers: &[Offer], wanted: &Wanted, time: Timestamp) -> Vec<ListedSlot> {
+        let mut slots: Vec<_> = self.slots(offers, wanted).collect();
+        let distance = |slot: &ListedSlot| slot.starts_at.duration_since(time).abs();
+        slots.sort_unstable_by_key(|slot| (distance(slot), slot.starts_at, slot.slot_id));
+        slots
+    }
+
+    /// Slots with a free place and a dose.
+    fn slots(&self, offers: &[Offer], wanted: &Wanted) -> impl Iterator<Item = ListedSlot> {
         let days = offers.iter().flat_map(|offer| self.listed(offer, wanted));
-        let free = days.flat_map(|day| day.slots).filter(|slot| slot.free > Some(0));
-        free.min_by_key(|slot| (slot.starts_at, slot.slot_id))
+        days.flat_map(|day| day.slots).filter(|slot| slot.free > Some(0))
     }
 
     /// What is free on a date, by the stock that the doses come from.

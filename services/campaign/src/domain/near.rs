@@ -18,6 +18,8 @@ pub struct Surroundings {
     pub metres_max: u32,
     /// The greatest number of sites.
     pub sites_max: usize,
+    /// A site that is not looked at.
+    pub without: Option<SiteId>,
 }
 
 /// A site on the map, and how far it is.
@@ -45,7 +47,8 @@ pub struct NearOffers {
 impl Surroundings {
     /// Those of the sites that are looked at, the nearest first.
     pub fn nearest(&self, positions: &BTreeMap<SiteId, GeoPosition>) -> Vec<LocatedSite> {
-        let located = positions.iter().map(|(id, position)| LocatedSite {
+        let others = positions.iter().filter(|(id, _)| Some(**id) != self.without);
+        let located = others.map(|(id, position)| LocatedSite {
             id: *id,
             position: *position,
             metres: distance_metres(self.centre, *position),

@@ -1,9 +1,11 @@
 //! Saves the rows that decisions changed.
 
+use std::collections::BTreeSet;
+
 use platform_store::{RowChange, SqlError, Tx, Value};
 
 use super::rows;
-use crate::domain::{CampaignMember, Campaigns, DayKey, LastNumbers, SiteRecord};
+use crate::domain::{CampaignMember, Campaigns, DayKey, LastNumbers, NumberedSlot, SiteRecord};
 
 const SAVE_LAST_NUMBERS: &str = "
     UPDATE last_numbers
@@ -78,6 +80,11 @@ const UPDATE_DAY: &str = "
     UPDATE slot_days
        SET time_zone = ?2, slots = ?3
      WHERE id = ?1";
+
+const INSERT_RUN: &str = "
+    INSERT INTO slot_runs (first_slot, day)
+         VALUES (?1, ?2)
+    ON CONFLICT (first_slot) DO NOTHING";
 
 pub(super) fn save(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
     let LastNumbers { site, campaign, slot, day } = campaigns.last;
@@ -181,6 +188,7 @@ fn save_members(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
 
 /// Slots stay for good: no row is deleted.
 fn save_days(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
+    let mut runs: Vec<[Value<'_>; 2]> = Vec::new();
     for (DayKey { campaign, site, date }, day, change) in campaigns.days.changes() {
         let slots = rows::slots_json(&day.slots)?;
         let (zone, slots) = (day.time_zone.as_str().into(), slots.as_str().into());
@@ -194,6 +202,14 @@ fn save_days(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
                 tx.execute(UPDATE_DAY, &[id, zone, slots])?;
             }
         }
+        runs.extend(run_starts(&day.slots).map(|first| [first.into(), id]));
     }
-    Ok(())
+    tx.execute_each(INSERT_RUN, &runs)
+}
+
+/// The first slots of a day whose numbers follow each other.
+fn run_starts(slots: &[NumberedSlot]) -> impl Iterator<Item = i64> {
+    let numbers: BTreeSet<_> = slots.iter().map(|slot| slot.id.0).collect();
+    let starts = numbers.clone().into_iter();
+    starts.filter(move |number| !numbers.contains(&(number - 1)))
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::vaccine::FakeVaccine;
 
 pub(super) const OPEN: &str = r#"{"status":"OPEN","reason":"as decided","actor":"kim"}"#;
-const PAUSED: &str = r#"{"status":"PAUSED","reason":"as decided","actor":"kim"}"#;
+pub(super) const PAUSED: &str = r#"{"status":"PAUSED","reason":"as decided","actor":"kim"}"#;
 
 /// The slots of vaccine 1 at site 1 on the first date.
 const SLOTS: &str = "GET /slots?vaccineId=1&siteId=1&from=2999-01-01&to=2999-01-01";

@@ -1,6 +1,8 @@
 //! What can be booked of slots, and how far it is.
 
-use campaign::domain::{CampaignRecord, FreeAtSite, Offer, Wanted, distance_metres};
+use campaign::domain::{
+    CampaignRecord, FreeAtSite, Offer, Surroundings, Wanted, dates_around, distance_metres,
+};
 use contracts::{
     campaign::{CampaignStatus, DoseSource, GeoPosition, Microdegrees, MinuteOfDay, Slot, SlotDay},
     ids::{CampaignId, SiteId, SlotId, VaccineId},
@@ -104,6 +106,35 @@ fn central_doses_are_counted_once_and_slots_that_have_begun_not_at_all() {
     let closed = CampaignRecord { status: CampaignStatus::Paused, ..offers[0].campaign.clone() };
     let paused = [Offer { campaign: closed, ..offers[0].clone() }];
     assert_eq!(free(&[5, 5, 5], doses(9)).total(&paused, &all), 0);
+}
+
+#[test]
+fn slots_are_looked_for_on_31_days_around_one_that_is_wanted_but_not_in_the_past() {
+    let days = [(40, 0, 25, 55), (3, 0, 0, 30), (0, 3, 3, 33)];
+    for (date, today, first, last) in days {
+        assert_eq!(dates_around(day(date), day(today)), [day(first), day(last)]);
+    }
+    assert_eq!(dates_around(Date::MAX, Date::MAX), [Date::MAX; 2]);
+}
+
+#[test]
+fn the_nearest_sites_are_looked_at_up_to_a_distance() {
+    let position = |degrees| GeoPosition {
+        latitude: Microdegrees::from_degrees(degrees).unwrap(),
+        longitude: Microdegrees::from_degrees(0.0).unwrap(),
+    };
+    let positions = [(1, 0.0), (2, 0.02), (3, -0.01), (4, 0.01), (5, 9.0)];
+    let positions = positions.map(|(id, degrees)| (SiteId(id), position(degrees))).into();
+    let nearest = |metres_max, sites_max, without| {
+        let centre = position(0.0);
+        let surroundings = Surroundings { centre, metres_max, sites_max, without };
+        let sites = surroundings.nearest(&positions).into_iter();
+        sites.map(|site| (site.id.0, site.metres)).collect::<Vec<_>>()
+    };
+    let all = nearest(u32::MAX, 9, None);
+    assert_eq!(all, [(1, 0), (3, 1_112), (4, 1_112), (2, 2_224), (5, 1_000_756)]);
+    assert_eq!(nearest(1_112, 9, None), all[..3]);
+    assert_eq!(nearest(u32::MAX, 2, Some(SiteId(1))), all[1..3]);
 }
 
 #[test]
