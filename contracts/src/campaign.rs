@@ -11,6 +11,7 @@ use crate::{
     number,
 };
 
+pub mod availability;
 mod import;
 mod place;
 mod schemas;

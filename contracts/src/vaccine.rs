@@ -17,6 +17,7 @@ use crate::{
     number::{self, PositiveNumber, Whole},
 };
 
+pub mod availability;
 pub mod lots;
 pub mod product;
 

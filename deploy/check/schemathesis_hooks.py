@@ -8,7 +8,7 @@ import uuid
 import schemathesis
 from hypothesis import strategies
 
-# Days of one request for slots.
+# Days of one request for slots, and for what is free.
 SLOT_DAYS_MAX = 31
 
 # Days of a campaign.
@@ -72,8 +72,12 @@ def before_call(context, case, kwargs):
         # A key belongs to one request, so that a second one with the same key is rightly refused.
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
     operation = f"{case.method} {case.operation.path}"
-    if operation == "GET /slots":
+    if operation in ("GET /slots", "GET /days", "GET /availability", "GET /sites/search/findNear"):
         end_within(case.query, SLOT_DAYS_MAX)
+        if operation == "GET /slots" and "vaccineId" not in case.query:
+            # What is free is of a vaccine; without one, a campaign is named.
+            case.query.pop("free", None)
+            case.query.setdefault("campaignId", 1)
     elif operation in ("POST /sites", "PUT /sites/{id}"):
         repair_site(case.body)
     elif operation == "PUT /sites/{id}/exceptions/{date}":

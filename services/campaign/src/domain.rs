@@ -11,7 +11,11 @@
 //! planned in the same commit, since a site that must close today cannot wait.
 
 mod aggregate;
+mod alternatives;
 mod campaigns;
+mod distance;
+mod free;
+mod near;
 mod plan;
 mod records;
 mod sites;
@@ -19,6 +23,13 @@ mod slots;
 mod values;
 
 pub use aggregate::{Campaigns, LastNumbers, SLOTS_PLANNED_MAX};
+pub use alternatives::{
+    ALTERNATIVES_MAX, AlternativeOffers, OTHER_SITE_METRES_MAX, OTHER_SITES_MAX, WantedSlot,
+    dates_around,
+};
+pub use distance::distance_metres;
+pub use free::{FreeAtSite, Offer, Wanted, listed_day, listed_slot};
+pub use near::{LocatedSite, NearOffers, Surroundings};
 pub use plan::{NumberedSlot, PlannedSlot, plan, preview, renumber, start_of};
 pub use records::*;
 pub use values::*;

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use platform_rest::runtime::Runtime;
-use platform_service::{App, ConfigError, Configured, DataConfig, DataStore, Service, Settings};
+use platform_rest::{client::Client, runtime::Runtime};
+use platform_service::{App, ConfigError, Configured, DataStore, Service, Settings};
 use platform_telemetry::BoxError;
 
 pub mod api;
+pub mod availability;
+pub mod config;
 pub mod domain;
 pub mod events;
 mod planner;
 pub mod store;
 
 use crate::{
+    availability::Availability,
+    config::Config,
     domain::Campaigns,
     store::{MIGRATIONS, Queries},
 };
@@ -29,6 +33,8 @@ pub const SERVICE: Service = Service {
         "/campaigns/{id}/status",
         "/campaigns/{id}/preview",
         "/slots",
+        "/slots/{id}/alternatives",
+        "/days",
     ],
     recognises_attempts: false,
     migrations: MIGRATIONS,
@@ -40,15 +46,17 @@ pub const SERVICE: Service = Service {
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_900);
 
 fn configure(settings: &Settings<'_>) -> Result<Configured, ConfigError> {
-    let config = settings.data()?;
+    let config = Config::from_settings(settings)?;
     Ok(Configured::new(config.summary(), move |runtime| start(config, runtime)))
 }
 
-async fn start(config: DataConfig, runtime: Runtime) -> Result<App, BoxError> {
-    let store = DataStore::<Campaigns>::open(&SERVICE, &config, &runtime).await?;
+async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
+    let store = DataStore::<Campaigns>::open(&SERVICE, &config.data, &runtime).await?;
+    let vaccine = Client::guarded("vaccine", config.vaccine, &config.breaker, &runtime)?;
     let office = api::CampaignOffice {
         commands: store.commands.clone(),
         queries: Queries(store.reads.clone()),
+        availability: Availability::new(vaccine, &runtime),
     };
     planner::start(&office, &runtime);
     Ok(store.app(api::router(office), RESPONSE_TIMEOUT, &runtime))

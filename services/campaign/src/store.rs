@@ -2,9 +2,9 @@
 
 use contracts::{
     campaign::{Campaign, CampaignSite, CampaignStatusChange, Site, SitePreview, SlotDay},
-    ids::{CampaignId, SiteId},
+    ids::{CampaignId, SiteId, SlotId, VaccineId},
 };
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, Event, Keyset, Migration, PageRange, PageRows, PageStart, ReadError, ReadPool,
@@ -12,13 +12,21 @@ use platform_store::{
 };
 
 use crate::{
-    domain::{CampaignRecord, Campaigns, Command, Reply, SiteRecord, decide, preview},
+    domain::{
+        AlternativeOffers, CampaignRecord, Campaigns, Command, NearOffers, Offer, Reply,
+        SiteRecord, Surroundings, Wanted, decide, preview,
+    },
     events,
 };
 
+mod alternatives;
 mod load;
+mod offers;
 mod rows;
 mod save;
+
+pub use alternatives::alternatives;
+pub use offers::{near_offers, offer, offers, slots};
 
 /// The schema.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -79,14 +87,6 @@ const LAST_CHANGES: &str = "
      WHERE campaign = ?1
   ORDER BY number DESC
      LIMIT ?2";
-
-const SLOTS_OF: &str = "
-    SELECT id, campaign, site, date, time_zone, slots
-      FROM slot_days
-     WHERE campaign = ?1
-       AND site = ?2
-       AND date BETWEEN ?3 AND ?4
-  ORDER BY date";
 
 /// Sites of campaigns whose slots are not those of the last revisions.
 const NOT_PLANNED: &str = "
@@ -219,6 +219,45 @@ impl Queries {
         self.0.read(move |tx| slots(tx, campaign, site, dates)).await
     }
 
+    /// What a campaign has at a site on these dates; nothing if there is no such campaign.
+    pub async fn offer(
+        &self,
+        campaign: CampaignId,
+        site: SiteId,
+        dates: [Date; 2],
+    ) -> Result<Vec<Offer>, ReadError> {
+        self.0.read(move |tx| offer(tx, campaign, site, dates)).await
+    }
+
+    /// What the open campaigns of a vaccine have at a site on these dates.
+    pub async fn offers(
+        &self,
+        vaccine: VaccineId,
+        site: SiteId,
+        dates: [Date; 2],
+    ) -> Result<Vec<Offer>, ReadError> {
+        self.0.read(move |tx| offers(tx, vaccine, site, dates)).await
+    }
+
+    /// What the open campaigns of a vaccine have at the nearest sites that are on the map, the nearest first.
+    pub async fn near_offers(
+        &self,
+        wanted: Wanted,
+        surroundings: Surroundings,
+    ) -> Result<Vec<NearOffers>, ReadError> {
+        self.0.read(move |tx| near_offers(tx, &wanted, &surroundings)).await
+    }
+
+    /// What can be booked of a vaccine instead of a slot; none if there is no such slot.
+    pub async fn alternatives(
+        &self,
+        id: SlotId,
+        vaccine: VaccineId,
+        at: Timestamp,
+    ) -> Result<Option<AlternativeOffers>, ReadError> {
+        self.0.read(move |tx| alternatives(tx, id, vaccine, at)).await
+    }
+
     /// A page of what a campaign would have at its sites; none if there is no such campaign.
     pub async fn preview(
         &self,
@@ -272,20 +311,6 @@ pub fn previews(
     });
     let items = previews.collect();
     Ok(Some(List { rows: PageRows { items, has_previous, has_next }, total: None }))
-}
-
-/// The read of [`Queries::slots`].
-pub fn slots(
-    tx: &Tx<'_>,
-    campaign: CampaignId,
-    site: SiteId,
-    [from, to]: [Date; 2],
-) -> Result<Vec<SlotDay>, SqlError> {
-    let dates = [from, to].map(|date| rows::date_number(date).into());
-    tx.all(SLOTS_OF, &[campaign.0.into(), site.0.into(), dates[0], dates[1]], |row| {
-        let (key, day) = rows::slot_day(row)?;
-        Ok(events::slot_day(&key, &day))
-    })
 }
 
 /// The read of [`Queries::not_planned`].

@@ -9,21 +9,34 @@ use serde_json::{Value, json};
 use testkit::TestApp;
 use tokio::time::sleep; // tidy: paced, because slots are planned in the background
 
+#[path = "api/alternatives.rs"]
+mod alternatives;
+#[path = "api/availability.rs"]
+mod availability;
 #[path = "api/campaigns.rs"]
 mod campaigns;
 #[path = "api/csv.rs"]
 mod csv;
 #[path = "fixture/json.rs"]
 mod fixture;
+#[path = "api/near.rs"]
+mod near;
 #[path = "api/sites.rs"]
 mod sites;
+#[path = "fixture/vaccine.rs"]
+mod vaccine;
 
 use fixture::{campaign_json, site_json, with};
 
 const SCHEDULED: &str = r#"{"status":"SCHEDULED","reason":"as decided","actor":"kim"}"#;
 
+/// Without a `vaccine`: nothing listens there.
 fn start() -> TestApp {
-    TestApp::start(&SERVICE, &[])
+    start_with("http://127.0.0.1:1")
+}
+
+fn start_with(vaccine: &str) -> TestApp {
+    TestApp::start(&SERVICE, &[("VACCINE_URL", vaccine)])
 }
 
 /// With one site and a draft that has it.
@@ -53,6 +66,19 @@ async fn wait_for_slots(app: &TestApp, expected: &[(&str, &str, u64)]) {
             return;
         }
         assert!(began.elapsed() < testkit::TEST_TIMEOUT, "{found:?}");
+        sleep(Duration::from_millis(20)).await; // tidy: paced, because slots are planned in the background
+    }
+}
+
+/// Waits until the first campaign has slots at a site on so many days.
+async fn wait_for_days(app: &TestApp, site: i64, count: usize) {
+    let began = Instant::now();
+    let path = format!("GET /slots?campaignId=1&siteId={site}&from=2999-01-01&to=2999-01-31");
+    while app.request(&path, "").await.json()["days"].as_array().map(Vec::len) != Some(count) {
+        assert!(
+            began.elapsed() < testkit::TEST_TIMEOUT,
+            "the slots of site {site} are not planned"
+        );
         sleep(Duration::from_millis(20)).await; // tidy: paced, because slots are planned in the background
     }
 }

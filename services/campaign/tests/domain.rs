@@ -4,6 +4,8 @@
 
 #[path = "fixture/commands.rs"]
 mod commands;
+#[path = "domain/free.rs"]
+mod free;
 #[path = "domain/plans.rs"]
 mod plans;
 #[path = "domain/values.rs"]

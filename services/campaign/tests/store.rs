@@ -10,12 +10,12 @@ use campaign::{
         Campaigns, ChangeSite, Command, ImportKey, ImportSite, PlanSite, RemoveCampaign,
         RemoveSite, Reply,
     },
-    store::{MIGRATIONS, campaigns, not_planned, sites, slots},
+    store::{MIGRATIONS, alternatives, campaigns, not_planned, sites, slots},
 };
 use contracts::{
     campaign::{Campaign, CampaignStatus, ExternalIdentifier, Site, SlotDay, SlotDays},
     event::PublishedSite,
-    ids::{CampaignId, SiteId},
+    ids::{CampaignId, SiteId, SlotId, VaccineId},
 };
 use jiff::civil::date;
 use platform_store::{PageRange, PageStart};
@@ -37,6 +37,7 @@ on_both_databases!(
     a_new_place_is_published_without_its_hours,
     a_campaign_has_thousands_of_sites,
     nothing_is_published_of_a_draft,
+    a_slot_is_found_by_its_number_after_its_day_was_planned_again,
 );
 
 const WHOLE_LIST: PageRange = PageRange { start: PageStart::Offset(0), size: 1_000 };
@@ -68,6 +69,19 @@ fn everything(store: &TestStore<Campaigns>) -> Everything {
         let campaigns = campaigns(tx, WHOLE_LIST)?.rows.items;
         Ok((sites, campaigns, days, not_planned(tx, 100)?))
     })
+}
+
+/// The slots of these days, as they are found by their numbers: campaign, site and number.
+fn assert_found_by_number(store: &TestStore<Campaigns>, days: &[SlotDay]) {
+    for day in days {
+        for slot in &day.slots {
+            let (id, at) = (slot.slot_id, commands::at());
+            let found = store.read(move |tx| alternatives(tx, id, VaccineId(1), at)).unwrap();
+            assert_eq!((found.slot.site, found.slot.starts_at), (day.site_id, slot.starts_at));
+            let of: Vec<_> = found.offers[0].days.iter().map(|it| it.campaign_id).collect();
+            assert!(of.iter().all(|campaign| *campaign == day.campaign_id), "{of:?}");
+        }
+    }
 }
 
 fn published(store: &TestStore<Campaigns>) -> Vec<(u64, String)> {
@@ -132,6 +146,7 @@ proptest! {
         prop_assert_eq!(replies, one_by_one);
         prop_assert_eq!(everything(&batched), everything(&single));
         prop_assert_eq!(batched.outbox(), single.outbox());
+        assert_found_by_number(&batched, &everything(&batched).2);
     }
 }
 
@@ -265,4 +280,21 @@ fn nothing_is_published_of_a_draft(new: fn() -> TestDatabase) {
     store.submit(&[change_campaign(1, json!({"capacity": 5})), plan_site(1, 1)]);
     store.submit(&[Command::RemoveCampaign(remove)]);
     assert_eq!(published(&store), [(1, "SiteChanged".to_owned())]);
+}
+
+fn a_slot_is_found_by_its_number_after_its_day_was_planned_again(new: fn() -> TestDatabase) {
+    let mut store = open_scheduled(new());
+    let hours = json!([{"from": "08:00", "to": "10:30"}]);
+    store.submit(&[change_exception(1, "2026-12-01", hours)]);
+    let days = everything(&store).2;
+    let numbers = days.iter().flat_map(|day| &day.slots).map(|slot| slot.slot_id.0);
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_unstable();
+    assert!(numbers.len() > 6 && numbers.iter().copied().eq(1..=numbers.last().copied().unwrap()));
+    assert_ne!(days[0].slots[0].slot_id, SlotId(1), "a slot before the first one");
+    assert_found_by_number(&store, &days);
+    for unknown in [i64::MIN, 0, numbers.last().unwrap() + 1, i64::MAX] {
+        let (id, at) = (SlotId(unknown), commands::at());
+        assert_eq!(store.read(move |tx| alternatives(tx, id, VaccineId(1), at)), None);
+    }
 }

@@ -69,6 +69,8 @@ static SERVICES: [&Service; 5] = [
             "/campaigns/{id}/status",
             "/campaigns/{id}/preview",
             "/slots",
+            "/slots/{id}/alternatives",
+            "/days",
         ],
         || document(include_str!(document_path!("campaign"))),
     ),

@@ -38,6 +38,7 @@ use crate::{
     events::vaccine,
 };
 
+mod availability;
 mod batches;
 mod lots;
 mod problems;
@@ -83,6 +84,7 @@ fn routes() -> OpenApiRouter<Stock> {
         .routes(routes!(batches::hold_many, batches::orphaned))
         .routes(routes!(batches::abort_many))
         .routes(routes!(slots::slot))
+        .routes(routes!(availability::availability))
         .routes(routes!(lots::list, lots::receive))
         .routes(routes!(lots::searches))
         .routes(routes!(lots::find_by_site_id))

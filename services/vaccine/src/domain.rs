@@ -30,6 +30,7 @@ use contracts::{
 use jiff::Timestamp;
 use platform_store::ChangeSet;
 
+mod availability;
 mod claims;
 mod lot_records;
 mod lots;

@@ -7,11 +7,12 @@ use contracts::{
     ids::{CampaignId, LotId, ReservationId, SiteId, SlotId, StoreId, VaccineId},
     vaccine::{
         OrphanedHolds, Reservation, SlotCount, Vaccine,
+        availability::{AVAILABLE_SLOTS_MAX, DoseAvailability, SlotAvailability},
         lots::{Lot, SiteStockCount},
         product::Product,
     },
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use platform_rest::hal::List;
 use platform_store::{
     Aggregate, Event, Keyset, Migration, PageRange, PendingQuery, ReadError, ReadPool, Row,
@@ -348,6 +349,16 @@ impl Queries {
         self.0.read(move |tx| slots::count(tx, id)).await
     }
 
+    /// What is free at a site on these dates, all of one moment; none if there are more slots than
+    /// [`AVAILABLE_SLOTS_MAX`].
+    pub async fn availability(
+        &self,
+        site: SiteId,
+        dates: [Date; 2],
+    ) -> Result<Option<PlacesAndDoses>, ReadError> {
+        self.0.read(move |tx| availability(tx, site, dates)).await
+    }
+
     /// A page of the vaccines. How many there are is not known without counting: numbers have gaps.
     pub async fn vaccines(&self, range: PageRange) -> Result<List<Vaccine>, ReadError> {
         self.0.read(move |tx| vaccines(tx, range)).await
@@ -431,6 +442,28 @@ impl Queries {
         });
         read.await
     }
+}
+
+/// The slots of a site, and the doses that they offer.
+pub type PlacesAndDoses = (Vec<SlotAvailability>, Vec<DoseAvailability>);
+
+/// The read of [`Queries::availability`].
+pub fn availability(
+    tx: &Tx<'_>,
+    site: SiteId,
+    dates: [Date; 2],
+) -> Result<Option<PlacesAndDoses>, SqlError> {
+    let slots = slots::of_site(tx, site, dates, AVAILABLE_SLOTS_MAX)?;
+    let Some(slots) = slots else { return Ok(None) };
+    let mut ledger = Ledger::default();
+    let campaigns = slots.iter().map(|slot| slot.campaign_id).collect();
+    slots::load_campaigns(tx, &mut ledger, &campaigns)?;
+    let offered = ledger.offered(site, &slots);
+    let vaccines = offered.iter().map(|id| id.requested()).collect();
+    load_vaccines(&mut ledger, query_vaccines(tx, &vaccines)?)?;
+    let stocks = offered.iter().filter_map(|id| Some(id.site_stock()?.0)).collect();
+    site_stocks::load(tx, &mut ledger, stocks, &BTreeSet::new())?;
+    Ok(Some((slots, ledger.free_doses(&offered))))
 }
 
 /// The read of [`Queries::vaccines`].

@@ -7,6 +7,8 @@ mod app;
 #[path = "fixture/unguarded.rs"]
 mod unguarded;
 
+#[path = "api/availability.rs"]
+mod availability;
 #[path = "api/check_and_book_stock.rs"]
 mod check_and_book_stock;
 #[path = "api/conditions.rs"]

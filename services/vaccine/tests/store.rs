@@ -9,6 +9,8 @@ mod lot_commands;
 #[path = "fixture/unguarded.rs"]
 mod unguarded;
 
+#[path = "store/availability.rs"]
+mod availability;
 #[path = "store/blocks.rs"]
 mod blocks;
 #[path = "store/deliveries.rs"]

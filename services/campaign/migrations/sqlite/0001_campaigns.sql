@@ -14,7 +14,10 @@ CREATE TABLE sites (
     id             INTEGER PRIMARY KEY,
     revision       INTEGER NOT NULL,
     place_since_ms INTEGER NOT NULL,
-    details        TEXT    NOT NULL
+    details        TEXT    NOT NULL,
+    -- In millionths of a degree; of a site that is not on the map, NULL.
+    latitude       INTEGER,
+    longitude      INTEGER
 );
 
 CREATE TABLE site_identifiers (
@@ -33,6 +36,8 @@ CREATE TABLE campaigns (
     changes  INTEGER NOT NULL,
     details  TEXT    NOT NULL
 );
+
+CREATE INDEX open_campaigns ON campaigns (id) WHERE status = 2;
 
 CREATE TABLE status_changes (
     campaign INTEGER NOT NULL,
@@ -68,4 +73,11 @@ CREATE TABLE slot_days (
     time_zone TEXT    NOT NULL,
     slots     TEXT    NOT NULL,
     UNIQUE (campaign, site, date)
+);
+
+-- Which day has a slot: the slots that a day gets in one plan have numbers that follow each other.
+-- first_slot: the first of them; those up to the next run are of the same day.
+CREATE TABLE slot_runs (
+    first_slot INTEGER PRIMARY KEY,
+    day        INTEGER NOT NULL
 );

@@ -7,6 +7,7 @@ use platform_store::{CommandOf, Commands};
 
 use super::problems::problem;
 use crate::{
+    availability::Availability,
     domain::{Campaigns, Refusal},
     store::Queries,
 };
@@ -27,6 +28,8 @@ pub struct CampaignOffice {
     pub commands: Commands<Campaigns>,
     /// Reads the last commit.
     pub queries: Queries,
+    /// Asks what is free.
+    pub availability: Availability,
 }
 
 impl CampaignOffice {

@@ -10,6 +10,8 @@ problem_responses! {
     pub(super) NoSuchSite = 404;
     /// There is no such campaign
     pub(super) NoSuchCampaign = 404;
+    /// There is no such slot
+    pub(super) NoSuchSlot = 404;
     /// Another site has the identifier; or the site has slots in another time zone, or is in a campaign
     pub(super) SiteConflict = 409;
     /// The campaign is closed or no draft; a site is in too many campaigns; or the status cannot follow
@@ -21,6 +23,13 @@ problem_responses! {
 /// 422: a field is wrong.
 pub(super) fn invalid(InvalidField { field, reason }: &InvalidField) -> Problem {
     Problem::invalid(Some(field.as_str()).filter(|field| !field.is_empty()), reason.as_str())
+}
+
+/// 404: no slot has the number.
+pub(super) fn no_such_slot() -> Problem {
+    let r#type = "urn:anticorona:no-such-slot";
+    Problem::new(StatusCode::NOT_FOUND, r#type, "There is no such slot")
+        .detail("there is no such slot")
 }
 
 /// The status of a refusal.

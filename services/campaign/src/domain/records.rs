@@ -313,6 +313,13 @@ impl CampaignRecord {
     pub fn version(&self) -> CampaignVersion {
         CampaignVersion { revision: self.revision, changes: self.changes }
     }
+
+    /// Whether its slots can be booked at that time.
+    pub fn is_open(&self, at: Timestamp) -> bool {
+        self.status == CampaignStatus::Open
+            && self.details.book_from.is_none_or(|from| from <= at)
+            && self.details.book_until.is_none_or(|until| at < until)
+    }
 }
 
 /// A state of a campaign.

@@ -1,7 +1,9 @@
 //! Rows as values, and values as columns.
 
 use contracts::{
-    campaign::{CampaignSite, CampaignStatus, CampaignStatusChange, MinuteOfDay},
+    campaign::{
+        CampaignSite, CampaignStatus, CampaignStatusChange, GeoPosition, Microdegrees, MinuteOfDay,
+    },
     ids::{CampaignId, SiteId, SlotId},
 };
 use jiff::civil::Date;
@@ -64,6 +66,15 @@ pub(super) fn slot_day(row: &Row<'_>) -> Result<(DayKey, SlotDayRecord), SqlErro
 pub(super) fn status_change(row: &Row<'_>) -> Result<CampaignStatusChange, SqlError> {
     let (reason, actor) = (row.text(2)?.to_owned(), row.text(3)?.to_owned());
     Ok(CampaignStatusChange { status: status(row, 0)?, at: row.time(1)?, reason, actor })
+}
+
+/// A row of `id, latitude, longitude`.
+pub(super) fn position(row: &Row<'_>) -> Result<(SiteId, GeoPosition), SqlError> {
+    let degrees = |column| {
+        let wrong = |_| SqlError::Decode { column, expected: "millionths of a degree" };
+        i32::try_from(row.int(column)?).map(Microdegrees).map_err(wrong)
+    };
+    Ok((SiteId(row.int(0)?), GeoPosition { latitude: degrees(1)?, longitude: degrees(2)? }))
 }
 
 /// Slots as they are stored.

@@ -1,9 +1,11 @@
 //! Saves the rows that decisions changed.
 
+use std::collections::BTreeSet;
+
 use platform_store::{RowChange, SqlError, Tx, Value};
 
 use super::rows;
-use crate::domain::{CampaignMember, Campaigns, DayKey, LastNumbers, SiteRecord};
+use crate::domain::{CampaignMember, Campaigns, DayKey, LastNumbers, NumberedSlot, SiteRecord};
 
 const SAVE_LAST_NUMBERS: &str = "
     UPDATE last_numbers
@@ -11,12 +13,12 @@ const SAVE_LAST_NUMBERS: &str = "
      WHERE site <> ?1 OR campaign <> ?2 OR slot <> ?3 OR day <> ?4";
 
 const INSERT_SITE: &str = "
-    INSERT INTO sites (id, revision, place_since_ms, details)
-         VALUES (?1, ?2, ?3, ?4)";
+    INSERT INTO sites (id, revision, place_since_ms, details, latitude, longitude)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const UPDATE_SITE: &str = "
     UPDATE sites
-       SET revision = ?2, place_since_ms = ?3, details = ?4
+       SET revision = ?2, place_since_ms = ?3, details = ?4, latitude = ?5, longitude = ?6
      WHERE id = ?1";
 
 const DELETE_SITE: &str = "
@@ -79,6 +81,11 @@ const UPDATE_DAY: &str = "
        SET time_zone = ?2, slots = ?3
      WHERE id = ?1";
 
+const INSERT_RUN: &str = "
+    INSERT INTO slot_runs (first_slot, day)
+         VALUES (?1, ?2)
+    ON CONFLICT (first_slot) DO NOTHING";
+
 pub(super) fn save(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
     let LastNumbers { site, campaign, slot, day } = campaigns.last;
     tx.execute(SAVE_LAST_NUMBERS, &[site.into(), campaign.into(), slot.into(), day.into()])?;
@@ -92,8 +99,16 @@ pub(super) fn save(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
 fn save_sites(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
     for (id, record, change) in campaigns.sites.changes() {
         let details = serde_json::to_string(record.site.details())?;
-        let SiteRecord { site: _, revision, place_since } = record;
-        let row = [id.0.into(), (*revision).into(), (*place_since).into(), details.as_str().into()];
+        let SiteRecord { site, revision, place_since } = record;
+        let position = site.details().position;
+        let row = [
+            id.0.into(),
+            (*revision).into(),
+            (*place_since).into(),
+            details.as_str().into(),
+            position.map(|position| i64::from(position.latitude.0)).into(),
+            position.map(|position| i64::from(position.longitude.0)).into(),
+        ];
         match change {
             RowChange::Inserted => tx.execute(INSERT_SITE, &row)?,
             RowChange::Updated => tx.execute(UPDATE_SITE, &row)?,
@@ -173,6 +188,7 @@ fn save_members(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
 
 /// Slots stay for good: no row is deleted.
 fn save_days(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
+    let mut runs: Vec<[Value<'_>; 2]> = Vec::new();
     for (DayKey { campaign, site, date }, day, change) in campaigns.days.changes() {
         let slots = rows::slots_json(&day.slots)?;
         let (zone, slots) = (day.time_zone.as_str().into(), slots.as_str().into());
@@ -186,6 +202,14 @@ fn save_days(tx: &Tx<'_>, campaigns: &Campaigns) -> Result<(), SqlError> {
                 tx.execute(UPDATE_DAY, &[id, zone, slots])?;
             }
         }
+        runs.extend(run_starts(&day.slots).map(|first| [first.into(), id]));
     }
-    Ok(())
+    tx.execute_each(INSERT_RUN, &runs)
+}
+
+/// The first slots of a day whose numbers follow each other.
+fn run_starts(slots: &[NumberedSlot]) -> impl Iterator<Item = i64> {
+    let numbers: BTreeSet<_> = slots.iter().map(|slot| slot.id.0).collect();
+    let starts = numbers.clone().into_iter();
+    starts.filter(move |number| !numbers.contains(&(number - 1)))
 }

@@ -36,6 +36,9 @@ CREATE TABLE slots (
 
 CREATE INDEX overcommitted_slots ON slots (overcommitted) WHERE overcommitted > 0;
 
+-- Finds and orders those of a site on some dates.
+CREATE INDEX slots_of_site ON slots (site, date, id);
+
 -- What holds of slots depend on. status: 0 draft, 1 scheduled, 2 open, 3 paused, 4 closed. vaccines: a list of ids.
 -- doses: 0 of the central stock, 1 of the lots of each site.
 CREATE TABLE campaigns (

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use contracts::{
     campaign::{CampaignStatus, DoseSource},
     ids::{CampaignId, SiteId, SlotId, VaccineId},
-    vaccine::SlotCount,
+    vaccine::{SlotCount, availability::SlotAvailability},
 };
+use jiff::civil::Date;
 use platform_store::{Row, RowChange, SqlError, Tx};
 
 use super::site_stocks::date;
@@ -49,6 +50,15 @@ const UPDATE_CAMPAIGN: &str = "
        SET status = ?2, vaccines = ?3, book_from_ms = ?4, book_until_ms = ?5, doses = ?6,
            bookings_per_person = ?7
      WHERE id = ?1";
+
+/// The slots of a site on some dates.
+const SLOTS_OF_SITE: &str = "
+    SELECT id, campaign, starts_at_ms, date, places, taken
+      FROM slots
+     WHERE site = ?1
+       AND date BETWEEN ?2 AND ?3
+  ORDER BY date, id
+     LIMIT ?4";
 
 pub(super) const OVERCOMMITTED: &str = "
     SELECT overcommitted
@@ -105,6 +115,29 @@ pub(super) fn count(tx: &Tx<'_>, slot_id: SlotId) -> Result<Option<SlotCount>, S
         }))
     })?;
     Ok(found.flatten())
+}
+
+/// What is free of the slots of a site on these dates; none if they are more than so many.
+pub(super) fn of_site(
+    tx: &Tx<'_>,
+    site: SiteId,
+    dates: [Date; 2],
+    max: u32,
+) -> Result<Option<Vec<SlotAvailability>>, SqlError> {
+    let [from, to] = dates.map(|date| date.to_string());
+    let params =
+        [site.0.into(), from.as_str().into(), to.as_str().into(), (i64::from(max) + 1).into()];
+    let slots = tx.all(SLOTS_OF_SITE, &params, |row| {
+        Ok(SlotAvailability {
+            slot_id: SlotId(row.int(0)?),
+            campaign_id: CampaignId(row.int(1)?),
+            starts_at: row.time(2)?,
+            date: date(row, 3)?,
+            free: (row.int(4)? - row.int(5)?).max(0),
+        })
+    })?;
+    let is_all = u32::try_from(slots.len()).is_ok_and(|count| count <= max);
+    Ok(is_all.then_some(slots))
 }
 
 fn place(row: &Row<'_>) -> Result<Option<SlotPlace>, SqlError> {

@@ -31,6 +31,7 @@ async fn every_documented_operation_is_served_and_no_other() {
         [
             "/",
             "/aborts",
+            "/availability",
             "/holds",
             "/lots",
             "/lots/search",

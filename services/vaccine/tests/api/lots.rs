@@ -7,7 +7,7 @@ use testkit::event;
 use crate::app::{NORTH, SOUTH, VaccineApp};
 
 /// The campaign and the slot of a site whose doses come from its lots.
-async fn plan_slot(app: &VaccineApp) {
+pub(crate) async fn plan_slot(app: &VaccineApp) {
     let campaign = json!({
         "campaignId": 1, "name": {"ko": "독감"}, "vaccineIds": [1], "from": "2096-12-01",
         "to": "2096-12-02", "slotMinutes": 15, "capacity": 10, "doses": "SITE_LOTS",
@@ -30,7 +30,7 @@ async fn plan_slot(app: &VaccineApp) {
     assert_eq!(published.status, 200, "{}", published.body());
 }
 
-fn lot(number: &str, expires_on: &str, doses: i64) -> String {
+pub(crate) fn lot(number: &str, expires_on: &str, doses: i64) -> String {
     let body = json!({
         "siteId": 3, "vaccineId": 1, "number": number, "expiresOn": expires_on, "doses": doses,
         "reason": "delivery", "actor": "pharmacy",
@@ -38,7 +38,7 @@ fn lot(number: &str, expires_on: &str, doses: i64) -> String {
     body.to_string()
 }
 
-fn hold(first: &str, count: u32) -> String {
+pub(crate) fn hold(first: &str, count: u32) -> String {
     let block = json!({"first": first, "vaccineId": 1, "slotId": 7, "count": count});
     json!({"owner": NORTH, "blocks": [block]}).to_string()
 }

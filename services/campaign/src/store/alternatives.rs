@@ -1,0 +1,60 @@
+//! Reads what can be booked instead of a slot.
+
+use contracts::ids::{SlotId, VaccineId};
+use jiff::{
+    Timestamp,
+    tz::{TimeZone, TimeZoneDatabase},
+};
+use platform_store::{SqlError, Tx};
+
+use super::{load, offers, rows};
+use crate::{
+    domain::{
+        AlternativeOffers, OTHER_SITE_METRES_MAX, OTHER_SITES_MAX, Surroundings, Wanted,
+        WantedSlot, dates_around,
+    },
+    events,
+};
+
+/// The day that has a slot, if any has.
+const DAY_OF_SLOT: &str = "
+    SELECT d.id, d.campaign, d.site, d.date, d.time_zone, d.slots
+      FROM slot_runs r
+      JOIN slot_days d ON d.id = r.day
+     WHERE r.first_slot = (SELECT max(first_slot)
+                             FROM slot_runs
+                            WHERE first_slot <= ?1)";
+
+/// What can be booked of a vaccine instead of a slot; none if there is no such slot.
+pub fn alternatives(
+    tx: &Tx<'_>,
+    id: SlotId,
+    vaccine: VaccineId,
+    at: Timestamp,
+) -> Result<Option<AlternativeOffers>, SqlError> {
+    let Some((key, day)) = tx.find(DAY_OF_SLOT, &[id.0.into()], rows::slot_day)? else {
+        return Ok(None);
+    };
+    let slots = events::slot_day(&key, &day).slots;
+    let Some(slot) = slots.iter().find(|slot| slot.slot_id == id) else { return Ok(None) };
+    let zone = TimeZoneDatabase::bundled().get(&day.time_zone).unwrap_or(TimeZone::UTC);
+    let dates = dates_around(key.date, zone.to_datetime(at).date());
+    let wanted = Wanted { vaccine, dates, at };
+    let slot = WantedSlot { id, site: key.site, starts_at: slot.starts_at, wanted };
+    let offers = offers::offer(tx, key.campaign, key.site, dates)?;
+    let position = load::site(tx, key.site)?.and_then(|known| known.site.details().position);
+    let others = match position {
+        None => Vec::new(),
+        Some(centre) => offers::near_offers(
+            tx,
+            &wanted,
+            &Surroundings {
+                centre,
+                metres_max: OTHER_SITE_METRES_MAX,
+                sites_max: OTHER_SITES_MAX,
+                without: Some(key.site),
+            },
+        )?,
+    };
+    Ok(Some(AlternativeOffers { slot, offers, others }))
+}
