@@ -108,6 +108,8 @@ async fn a_citizen_books_a_slot_until_it_is_full_and_a_closed_site_takes_no_more
     }
     let (status, full) = booked(gateway, vaccine, 1).await;
     assert_eq!((status, &full["type"]), (409, &json!("urn:anticorona:slot-full")));
+    let instead = &full["alternatives"]["sameSite"][0];
+    assert_eq!((&instead["slotId"], &instead["free"]), (&json!(2), &json!(PLACES)), "{full}");
     assert_eq!(send(gateway, cancel(1)).await.status, 200);
     let free = |slot: &Value| slot["taken"] == PLACES - 1;
     eventually(&system.vaccine(), "/slots/1", free).await;

@@ -31,7 +31,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{change::RequestedChange, headers::BookingHeaders, tickets::TicketItem};
 use crate::{
-    domain::{Choice, Fingerprint, NotGranted},
+    domain::{Choice, Fingerprint},
     protocol::{Accepted, BookingError, BookingProtocol, BookingRequest, IdempotencyKey},
 };
 
@@ -356,7 +356,8 @@ enum Refused {
     #[response(status = 404, content_type = "application/problem+json")]
     NoSuchVaccine(Problem),
     /// Every dose is taken, or every place of the slot; the slot cannot be booked now; or the person has a booking of
-    /// this campaign already
+    /// this campaign already. Where the slot is full, `alternatives` are those of `GET /slots/{id}/alternatives`, if they
+    /// are known at once
     #[response(
         status = 409,
         content_type = "application/problem+json",

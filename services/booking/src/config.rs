@@ -36,7 +36,8 @@ impl Config {
     pub fn summary(&self) -> Vec<(&'static str, String)> {
         let mut summary = self.data.summary();
         summary.push(("vaccine", self.vaccine.to_string()));
-        let campaign = self.campaign.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+        let campaign =
+            self.campaign.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
         summary.push(("campaign", campaign));
         summary.push(Settings::show_breaker(&self.breaker));
         summary

@@ -7,6 +7,8 @@ mod app;
 #[path = "fixture/vaccine.rs"]
 mod vaccine;
 
+#[path = "api/alternatives.rs"]
+mod alternatives;
 #[path = "api/books.rs"]
 mod books;
 #[path = "api/cancels.rs"]
