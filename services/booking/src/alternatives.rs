@@ -38,9 +38,22 @@ pub struct Alternatives(Option<Arc<Shared>>);
 #[derive(Debug)]
 struct Shared {
     campaign: Client,
-    kept: Mutex<BTreeMap<Wanted, (Instant, Option<SlotAlternatives>)>>,
+    kept: Mutex<BTreeMap<Wanted, Answer>>,
     under_way: UnderWay<Wanted, Option<SlotAlternatives>>,
     requests: Semaphore,
+}
+
+/// What was answered, which may be nothing.
+#[derive(Clone, Debug)]
+struct Answer {
+    asked_at: Instant,
+    alternatives: Option<SlotAlternatives>,
+}
+
+impl Answer {
+    fn counts(&self) -> bool {
+        self.asked_at.elapsed() < KEPT_FOR
+    }
 }
 
 impl Alternatives {
@@ -59,18 +72,16 @@ impl Alternatives {
         let shared = self.0.as_deref()?;
         let wanted = (vaccine, slot);
         if let Some(kept) = shared.kept(wanted) {
-            return kept;
+            return kept.alternatives;
         }
         shared.under_way.share(wanted, shared.request(wanted)).await
     }
 }
 
 impl Shared {
-    /// The answer of the last second, which may be none.
-    fn kept(&self, wanted: Wanted) -> Option<Option<SlotAlternatives>> {
-        let kept = self.kept.lock();
-        let (asked_at, answer) = kept.get(&wanted)?;
-        (asked_at.elapsed() < KEPT_FOR).then(|| answer.clone())
+    /// The answer of the last second.
+    fn kept(&self, wanted: Wanted) -> Option<Answer> {
+        self.kept.lock().get(&wanted).filter(|answer| answer.counts()).cloned()
     }
 
     async fn request(&self, (vaccine, slot): Wanted) -> Option<SlotAlternatives> {
@@ -78,15 +89,16 @@ impl Shared {
         let asked_at = Instant::now();
         let path = format!("/slots/{slot}/alternatives?vaccineId={vaccine}");
         // The breaker logs that it does not answer.
-        let answer = self.campaign.get::<SlotAlternatives>(&path, TIMEOUT).await.ok();
+        let alternatives = self.campaign.get::<SlotAlternatives>(&path, TIMEOUT).await.ok();
+        let answer = Answer { asked_at, alternatives: alternatives.clone() };
         let mut kept = self.kept.lock();
         if kept.len() >= KEPT_MAX {
-            kept.retain(|_, (asked_at, _)| asked_at.elapsed() < KEPT_FOR);
+            kept.retain(|_, answer| answer.counts());
         }
         if kept.len() < KEPT_MAX {
-            kept.insert((vaccine, slot), (asked_at, answer.clone()));
+            kept.insert((vaccine, slot), answer);
         }
-        answer
+        alternatives
     }
 }
 

@@ -369,7 +369,7 @@ impl Ledger {
 
     /// In any state of the reservation: a used dose is gone.
     fn administer(&mut self, administer: &AdministerDose) -> Result<(), Refusal> {
-        let AdministerDose { reservation: id, claims, at } = administer;
+        let AdministerDose { reservation: id, claims, lot, at } = administer;
         let known = self.reservations.get(id);
         let claims = match known {
             Some(known) if known.state == ReservationState::Administered => return Ok(()),
@@ -380,7 +380,7 @@ impl Ledger {
         self.check_pools(&claims)?;
         let is_known = known.is_some();
         self.give_back(*id, ReservationState::Administered);
-        self.use_units(&claims);
+        self.use_units(&claims, lot.as_ref());
         if !is_known {
             let states = vec![ReservationState::Administered];
             let used = ReservationBlock { owner: None, claims, held_at: *at, states };

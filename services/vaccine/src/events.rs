@@ -5,6 +5,7 @@ use contracts::{
     campaign::{Campaign, CampaignDetails, Slot, SlotDay, SlotDays},
     event::{BookingChanged, DomainEvent, StockChanged},
     ids::{LotId, StoreId, VaccineId},
+    injection::Injection,
     vaccine::{Vaccine, lots::Lot},
 };
 use jiff::Timestamp;
@@ -13,9 +14,10 @@ use platform_store::{Event, command_of};
 
 use crate::domain::{
     AbortReservation, AdministerDose, ChangeLot, ChangeVaccine, ChangedPool, Command, ConfirmHold,
-    Doses, HeldBlock, HoldDose, HoldDoses, Ledger, LotRecord, MoveReservation, PlanSlots, Pool,
-    PoolId, ReceiveLot, RecordCampaign, Refusal, RegisterVaccine, ReleaseReservation,
-    RemoveVaccine, Reply, ReturnDose, SetProduct, SlotCampaign, SlotCapacity, SlotPlace, claims,
+    Doses, HeldBlock, HoldDose, HoldDoses, Ledger, LotNumber, LotRecord, MoveReservation,
+    PlanSlots, Pool, PoolId, ReceiveLot, RecordCampaign, Refusal, RegisterVaccine,
+    ReleaseReservation, RemoveVaccine, Reply, ReturnDose, SetProduct, SlotCampaign, SlotCapacity,
+    SlotPlace, claims,
 };
 
 /// The event that other services learn a reply by.
@@ -112,6 +114,7 @@ impl EventHandler for Ledger {
             DomainEvent::Completed(completed) => Some(Command::Administer(AdministerDose {
                 reservation: completed.reservation_id,
                 claims: vec![completed.injection.vaccine_id.into()],
+                lot: lot_of(&completed.injection),
                 at,
             })),
             DomainEvent::SlotsPlanned(planned) => Some(Command::PlanSlots(plan_slots(&planned))),
@@ -129,6 +132,11 @@ impl EventHandler for Ledger {
         let moved = if let Reply::Moved(Err(refusal)) = reply { Some(*refusal) } else { None };
         moved.or_else(|| reply.refusal()).map(|refusal| refusal.to_string())
     }
+}
+
+/// The lot that the desk has recorded; none, if it cannot be the number of one here.
+fn lot_of(injection: &Injection) -> Option<LotNumber> {
+    LotNumber::parse(injection.record.as_ref()?.lot_number.as_deref()?)
 }
 
 fn claims_of(BookingChanged { booking, .. }: &BookingChanged) -> Vec<PoolId> {

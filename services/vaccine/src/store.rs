@@ -177,7 +177,7 @@ impl Named {
                 self.reservations.insert(*reservation);
                 self.pools.extend(claims);
             }
-            Command::Administer(AdministerDose { reservation, claims, at: _ }) => {
+            Command::Administer(AdministerDose { reservation, claims, lot: _, at: _ }) => {
                 self.reservations.insert(*reservation);
                 self.used.insert(*reservation);
                 self.pools.extend(claims);

@@ -9,7 +9,7 @@ use super::{
     Ledger,
     records::{HoldDoses, Refusal},
     slots::Slots,
-    values::{Name, PoolId, SiteStockId, doses},
+    values::{LotNumber, Name, PoolId, SiteStockId, doses},
 };
 
 impl Ledger {
@@ -118,10 +118,10 @@ impl Ledger {
     }
 
     /// A dose is gone, a place remains: it was used.
-    pub(super) fn use_units(&mut self, claims: &[PoolId]) {
+    pub(super) fn use_units(&mut self, claims: &[PoolId], lot: Option<&LotNumber>) {
         for id in claims {
             match *id {
-                PoolId::SiteDoses(stock, date) => self.site_stocks.use_dose(stock, date),
+                PoolId::SiteDoses(stock, date) => self.site_stocks.use_dose(stock, date, lot),
                 PoolId::Slot(_) => {
                     if let Some(pool) = self.pools.get_mut(id) {
                         pool.take_again();

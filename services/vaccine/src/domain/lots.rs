@@ -81,11 +81,14 @@ impl SiteStocks {
         self.known(*id)
     }
 
-    /// A dose of the first lot to expire that is valid on the date is used.
-    pub(super) fn use_dose(&mut self, id: SiteStockId, date: Date) {
-        let of_stock = self.lots.iter().filter(|(_, lot)| lot.stock == id && lot.doses > 0);
-        let valid = of_stock.filter(|(_, lot)| lot.expires_on >= date);
-        let lot = valid.min_by_key(|(id, lot)| (lot.expires_on, **id)).map(|(id, _)| *id);
+    /// A dose is used: of the lot that was recorded, if the site has doses of it, whenever it expires; otherwise of the first
+    /// lot to expire that is valid on the date.
+    pub(super) fn use_dose(&mut self, id: SiteStockId, date: Date, recorded: Option<&LotNumber>) {
+        let of_stock = || self.lots.iter().filter(|(_, lot)| lot.stock == id && lot.doses > 0);
+        let recorded = of_stock().find(|(_, lot)| recorded == Some(&lot.number));
+        let valid = of_stock().filter(|(_, lot)| lot.expires_on >= date);
+        let first = valid.min_by_key(|(id, lot)| (lot.expires_on, **id));
+        let lot = recorded.or(first).map(|(id, _)| *id);
         if let Some(lot) = lot.and_then(|id| self.lots.get_mut(&id)) {
             lot.doses -= 1;
             lot.used += 1;

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::{
     lot_records::{ChangeLot, LotRecord, ReceiveLot},
     places::{GrantedSlot, PlanSlots, RecordCampaign},
-    values::{Doses, Name, PoolId},
+    values::{Doses, LotNumber, Name, PoolId},
 };
 
 /// Doses in one block.
@@ -261,6 +261,8 @@ pub struct AdministerDose {
     pub reservation: ReservationId,
     /// The pools, for a reservation that is not known here.
     pub claims: Vec<PoolId>,
+    /// The lot that the desk has recorded; none, if it has not.
+    pub lot: Option<LotNumber>,
     /// When they were used.
     pub at: Timestamp,
 }

@@ -14,7 +14,7 @@ use vaccine::domain::{
 
 use super::ledger;
 use crate::{
-    commands::{administer, dose, hold_doses, release},
+    commands::{administer, administer_lot, dose, hold_doses, release},
     lot_commands::{STOCK, change_lot, day, receive_lot, slots_of_days, waste},
 };
 
@@ -126,6 +126,41 @@ fn a_lot_is_received_once_and_has_one_expiry_everywhere() {
     let repeated = ChangeLot { expected: Some(1), ..change_lot(1, LotChangeKind::Wasted, 1) };
     assert_eq!(decide(&mut ledger, &repeated.clone().into()).refusal(), None);
     assert_eq!(decide(&mut ledger, &repeated.into()).refusal(), Some(Refusal::Stale));
+}
+
+#[test]
+fn an_injection_uses_the_lot_that_was_recorded_whatever_it_is() {
+    let used = |lot: &str| {
+        let mut ledger = with_days(5);
+        for (number, expires_on) in [("A", 2), ("B", 5), ("OLD", 1), ("EMPTY", 5)] {
+            receive(&mut ledger, number, expires_on, 2).unwrap();
+        }
+        decide(&mut ledger, &waste(4, 2));
+        assert_eq!(book(&mut ledger, 1, 2), None);
+        decide(&mut ledger, &administer_lot(1, lot));
+        let used = ledger.site_stocks.lots.iter().find(|(_, lot)| lot.used == 1);
+        let total: i64 = ledger.site_stocks.lots.iter().map(|(_, lot)| lot.doses).sum();
+        assert_eq!((total, stock(&ledger).pools().next().unwrap().doses), (5, 5));
+        used.unwrap().1.number.as_str().to_owned()
+    };
+    assert_eq!(used("B"), "B", "another one would expire first");
+    assert_eq!(used("b"), "B", "however it is written");
+    assert_eq!(used("OLD"), "OLD", "it has expired, and was used");
+    for unknown in ["EMPTY", "C", ""] {
+        assert_eq!(used(unknown), "A", "the first to expire that is valid");
+    }
+}
+
+#[test]
+fn a_dose_of_another_lot_than_the_first_may_leave_a_booking_without_a_dose() {
+    let mut ledger = with_days(5);
+    receive(&mut ledger, "A", 2, 1).unwrap();
+    receive(&mut ledger, "B", 5, 1).unwrap();
+    assert_eq!(book(&mut ledger, 1, 2), None);
+    assert_eq!(book(&mut ledger, 2, 5), None);
+    decide(&mut ledger, &administer_lot(1, "B"));
+    let stock = stock(&ledger);
+    assert_eq!((stock.margin(), stock.overcommitted), (-1, 1), "only A is left, and day 5 needs B");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Model {
                 Reply::Aborted(self.abort(*reservation, *owner, *at))
             }
             Command::Move(moved) => Reply::Moved(self.move_reservation(moved)),
-            Command::Administer(AdministerDose { reservation, claims, at }) => {
+            Command::Administer(AdministerDose { reservation, claims, lot: _, at }) => {
                 Reply::Administered(self.administer(*reservation, claims, *at))
             }
             Command::PlanSlots(PlanSlots(slots)) => {
