@@ -1,9 +1,6 @@
 //! The HTTP side of bookings: routes, handlers, and the status of each error.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use axum::{Router, extract::State, http::StatusCode, response::Response};
 use contracts::{
@@ -39,9 +36,6 @@ mod change;
 mod headers;
 mod refused;
 mod tickets;
-
-/// When to retry after no booking could be taken.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 const BOOKINGS: Collection =
     Collection { plural: "bookings", singular: "booking", is_personal: true, searches: &[] };

@@ -23,10 +23,8 @@ use platform_rest::{headers::Attempt, runtime::Runtime};
 use platform_store::{CommandError, CommandOf, Commands, Notifier, ReadError, WriteError};
 use platform_telemetry::clock;
 use scopeguard::{ScopeGuard, guard};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tracing::warn;
-use uuid::Uuid;
 
 use crate::{
     aborts::Aborts,
@@ -45,7 +43,11 @@ use crate::{
     under_way::UnderWay,
 };
 
+mod keys;
 mod moves;
+
+pub use keys::IdempotencyKey;
+use keys::attempt_id;
 
 /// How long a cancellation may wait for its commit.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(2_400);
@@ -97,17 +99,6 @@ pub struct BookingRequest {
     pub attempt: Option<Attempt>,
     /// When its response is due.
     pub deadline: Instant,
-}
-
-/// An `Idempotency-Key` and the request that it came with.
-#[derive(Clone, Debug)]
-pub struct IdempotencyKey {
-    /// The key.
-    pub key: String,
-    /// The fingerprint of the request.
-    pub fingerprint: Fingerprint,
-    /// Whether the client prefers a ticket to waiting for the booking.
-    pub wants_ticket: bool,
 }
 
 /// What an accepted request gets.
@@ -475,28 +466,4 @@ impl BookingAttempt {
         let is_own = (booking.user_id, Choice::of(&booking)) == (self.user, self.choice.first());
         if is_own { Ok(booking) } else { Err(BookingError::Unknown) }
     }
-}
-
-/// The attempt of a key. It depends on the store, so that nobody else can derive it: it is the id of the ticket too;
-/// and on the user: the same key of another user is another request.
-pub(crate) fn attempt_id(owner: StoreId, user: UserId, key: &str) -> AttemptId {
-    let digest = Sha256::new()
-        .chain_update(owner.0.as_bytes())
-        .chain_update(user.0.to_be_bytes())
-        .chain_update(key)
-        .finalize();
-    AttemptId(Uuid::new_v8(first_16(&digest)))
-}
-
-impl Fingerprint {
-    /// The fingerprint of a request, given as bytes that differ when the request does.
-    pub fn of(request: &[u8]) -> Self {
-        Self(first_16(&Sha256::digest(request)))
-    }
-}
-
-fn first_16(digest: &[u8]) -> [u8; 16] {
-    let mut first = [0; 16];
-    first.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
-    first
 }

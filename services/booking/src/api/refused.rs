@@ -1,13 +1,17 @@
 //! The status of each error, and what a citizen who gets no place can do.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use platform_rest::problem::Problem;
 
-use super::RETRY_AFTER;
 use crate::{
     domain::{Choice, NotGranted},
     protocol::{BookingError, BookingProtocol},
 };
+
+/// When to retry after no booking could be taken.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The problem of a request for a slot: where it is full, with what is free instead.
 pub(super) async fn problem(

@@ -10,7 +10,7 @@ use vaccine::domain::{ChangeLot, Command, Ledger, Refusal, Reply, SiteStockId};
 
 use super::{ledger, open, queries};
 use crate::{
-    commands::{administer, change_vaccine, hold_doses, register, release},
+    commands::{administer_lot, change_vaccine, hold_doses, register, release},
     lot_commands::{STOCK, change_lot, day, receive_lot, slots_of_days, waste},
     unguarded::Unguarded,
 };
@@ -53,7 +53,7 @@ fn a_dose_of_a_lot_is_booked_used_and_given_back_after_reopening(new: fn() -> Te
     assert_eq!(refusals(&mut ledger, &booked), [None, None, None, sold_out]);
     let mut ledger: TestStore<Ledger> = open(ledger.close());
     assert_eq!(refusals(&mut ledger, &[book(5, 1), waste(2, 1)])[0], sold_out);
-    assert_eq!(refusals(&mut ledger, &[release(2), administer(1, 1)]), [None, None]);
+    assert_eq!(refusals(&mut ledger, &[release(2), administer_lot(1, "A")]), [None, None]);
     let pool = |after, doses, taken| ExpiryPool { after, doses, taken };
     let counted = SiteStockCount {
         site_id: STOCK.site,
