@@ -7,13 +7,15 @@ mod commands;
 
 use campaign::{
     domain::{
-        Campaigns, ChangeSite, Command, ImportKey, ImportSite, PlanSite, RemoveCampaign,
-        RemoveSite, Reply,
+        Campaigns, ChangeSite, Command, ImportKey, ImportSite, NearOffers, PlanSite,
+        RemoveCampaign, RemoveSite, Reply, Surroundings, Wanted,
     },
-    store::{MIGRATIONS, alternatives, campaigns, not_planned, sites, slots},
+    store::{MIGRATIONS, alternatives, campaigns, near_offers, not_planned, sites, slots},
 };
 use contracts::{
-    campaign::{Campaign, CampaignStatus, ExternalIdentifier, Site, SlotDay, SlotDays},
+    campaign::{
+        Campaign, CampaignStatus, ExternalIdentifier, GeoPosition, Site, SlotDay, SlotDays,
+    },
     event::PublishedSite,
     ids::{CampaignId, SiteId, SlotId, VaccineId},
 };
@@ -38,6 +40,7 @@ on_both_databases!(
     a_campaign_has_thousands_of_sites,
     nothing_is_published_of_a_draft,
     a_slot_is_found_by_its_number_after_its_day_was_planned_again,
+    near_sites_have_the_slots_of_open_campaigns_of_the_vaccine,
 );
 
 const WHOLE_LIST: PageRange = PageRange { start: PageStart::Offset(0), size: 1_000 };
@@ -297,4 +300,36 @@ fn a_slot_is_found_by_its_number_after_its_day_was_planned_again(new: fn() -> Te
         let (id, at) = (SlotId(unknown), commands::at());
         assert_eq!(store.read(move |tx| alternatives(tx, id, VaccineId(1), at)), None);
     }
+}
+
+fn near_sites_have_the_slots_of_open_campaigns_of_the_vaccine(new: fn() -> TestDatabase) {
+    let mut store = open(new());
+    let position = |latitude: f64| json!({"latitude": latitude, "longitude": 127.0});
+    let placed = [None, Some(0.03), Some(0.02), Some(0.5), Some(0.01)];
+    let fields = |at: f64| json!({"position": position(at)});
+    let sites = placed.map(|at| create_site(at.map_or(json!({}), fields)));
+    store.submit(&sites);
+    let campaigns = [(1, vec![1, 2, 3, 4]), (1, vec![2]), (2, vec![3, 5]), (1, vec![5])];
+    let sites = |sites: &[i64]| sites.iter().map(|id| json!({"siteId": id})).collect::<Vec<_>>();
+    for (id, (vaccine, of)) in (1..).zip(&campaigns) {
+        let fields = json!({"vaccineIds": [vaccine], "sites": sites(of)});
+        store.submit(&[create_campaign(fields), change_status(id, Scheduled)]);
+        store.submit(&of.iter().map(|site| plan_site(id, *site)).collect::<Vec<_>>());
+    }
+    store.submit(&[1, 2, 3].map(|id| change_status(id, Open)));
+    let near = |found: Vec<NearOffers>| {
+        let days = |near: &NearOffers| near.offers.iter().flat_map(|it| it.days.clone()).collect();
+        let found = found.into_iter().map(|near| (near.site.id.0, days(&near)));
+        let campaigns = |days: Vec<SlotDay>| days.iter().map(|day| day.campaign_id.0).collect();
+        found.map(|(site, days)| (site, campaigns(days))).collect::<Vec<(i64, Vec<i64>)>>()
+    };
+    let dates = [date(2026, 12, 1), date(2026, 12, 8)];
+    let wanted = Wanted { vaccine: VaccineId(1), dates, at: commands::at() };
+    let centre: GeoPosition = serde_json::from_value(position(0.0)).unwrap();
+    let around = Surroundings { centre, metres_max: 20_000, sites_max: 9, without: None };
+    let found = store.read(move |tx| near_offers(tx, &wanted, &around));
+    assert_eq!(near(found), [(3, vec![1, 1]), (2, vec![1, 1, 2, 2])]);
+    let first = store.read(move |tx| slots(tx, CampaignId(1), SiteId(3), dates))[0].slots[0];
+    let found = store.read(move |tx| alternatives(tx, first.slot_id, VaccineId(1), wanted.at));
+    assert_eq!(near(found.unwrap().others), [(2, vec![1, 1, 2, 2])]);
 }

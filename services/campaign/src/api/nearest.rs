@@ -11,7 +11,7 @@ use crate::{
     domain::{FreeAtSite, NearOffers, Wanted},
 };
 
-/// How long a search may take. Then the sites that are left are left out.
+/// How long a search may take. A site whose answer has not come by then is left out.
 const SEARCH_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// When to retry a search that found out nothing in its time.
