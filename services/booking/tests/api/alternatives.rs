@@ -21,8 +21,9 @@ struct WithCampaign {
 impl WithCampaign {
     fn start() -> Self {
         let campaign = FakeVaccine::start();
-        let folder = TempDir::new().unwrap();
-        let app = BookingApp::start_with_campaign(folder, FakeVaccine::start(), &campaign);
+        let (folder, url) = (TempDir::new().unwrap(), campaign.url());
+        let settings = [("CAMPAIGN_URL", &*url)];
+        let app = BookingApp::start_with_settings(folder, FakeVaccine::start(), &settings);
         Self { app, campaign }
     }
 
