@@ -167,7 +167,8 @@ pub struct BookingBody {
     #[serde(default, deserialize_with = "number::present")]
     #[schema(value_type = PositiveNumber)]
     pub slot_id: Option<Whole>,
-    /// `series` books two doses, both or neither: the second one at `nextSlotId`.
+    /// `series` books two doses, both or neither: the second one at `nextSlotId`, or, without it, at the first time that is
+    /// free at the same site when it is due.
     #[serde(default, deserialize_with = "number::present")]
     #[schema(value_type = BookingPlan)]
     pub plan: Option<String>,

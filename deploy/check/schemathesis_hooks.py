@@ -86,6 +86,9 @@ def before_call(context, case, kwargs):
         repair_campaign(case.body)
     elif operation == "POST /lots/{id}/changes":
         repair_lot_change(case.body)
+    elif operation == "GET /slots/{id}/next":
+        days = [int(case.query[name]) for name in ("minDays", "maxDays")]
+        case.query["maxDays"] = max(days)
     elif operation == "PUT /vaccines/{id}/product":
         repair_product(case.body)
     elif operation == "POST /bookings":

@@ -220,6 +220,32 @@ async fn all_bookings(booking: &Target) -> BTreeMap<i64, Value> {
 }
 
 #[tokio::test]
+async fn a_second_dose_without_a_slot_is_at_the_first_time_that_is_free_when_it_is_due() {
+    let test = SeriesTest::start(TestSystem::in_processes(1).await).await;
+    let (gateway, vaccine) = (&test.system.gateway(), test.vaccine);
+    let product = json!({"nextDose": {"minDays": 7, "maxDays": 9}});
+    let set = Request::put_json(&format!("/vaccines/{vaccine}/product"), &product);
+    assert_eq!(send(gateway, set).await.status, 200);
+    let mut seconds = Vec::new();
+    for user in 0..2 * PLACES {
+        let slot = 1 + user / PLACES;
+        let body = json!({"vaccineId": vaccine, "slotId": slot, "userId": user, "plan": "series"});
+        let booked = send(gateway, Request::post_json("/bookings", &body)).await;
+        assert_eq!(booked.status, 201, "{}", booked.text());
+        let first: Value = booked.json().unwrap();
+        let second = get(gateway, &format!("/bookings/{}", first["otherDoseBookingId"])).await;
+        seconds.push(second["slotId"].as_i64().unwrap());
+    }
+    // A week after slot 1 is slot 8; by the second seven it is full.
+    let places = usize::try_from(PLACES).unwrap();
+    assert_eq!(seconds, [vec![8; places], vec![9; places]].concat());
+    let body = json!({"vaccineId": vaccine, "slotId": 25, "userId": 99, "plan": "series"});
+    let late = send(gateway, Request::post_json("/bookings", &body)).await;
+    let problem: Value = late.json().unwrap();
+    assert_eq!((late.status, &problem["type"]), (409, &json!("urn:anticorona:next-slot-full")));
+}
+
+#[tokio::test]
 async fn each_series_is_whole_or_absent_on_sqlite() {
     let test = SeriesTest::start(TestSystem::in_processes(1).await).await;
     test.run(1, 3_000).await;

@@ -115,6 +115,18 @@ pub struct SlotAlternatives {
     pub other_sites: Vec<AlternativeSlot>,
 }
 
+/// Free slots for the dose after one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextSlots {
+    /// Since when it is true.
+    #[schema(value_type = String, format = DateTime)]
+    pub as_of: Timestamp,
+    /// At most 8 slots at the same site, the first ones.
+    #[schema(max_items = 8)]
+    pub slots: Vec<AlternativeSlot>,
+}
+
 /// A free slot that can be booked instead of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,108 +1,127 @@
-//! What is free instead, for a citizen whose slot is full: as `campaign` knows it.
+//! What is free: instead of a slot that is full, and for a second dose; as `campaign` knows it.
 //!
 //! It is help, not a promise: a refusal never waits long for it, and is sent without it where `campaign` does not answer, or
 //! is not known here.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use contracts::{
-    campaign::availability::SlotAlternatives,
+    campaign::availability::{NextSlots, SlotAlternatives},
     ids::{SlotId, VaccineId},
+    vaccine::product::{DoseInterval, Product},
 };
-use parking_lot::Mutex;
 use platform_resilience::breaker::BreakerConfig;
-use platform_rest::client::Client;
-use tokio::{sync::Semaphore, time::Instant};
+use platform_rest::client::{CallError, Client};
 
-use crate::under_way::UnderWay;
+use crate::kept::KeptAnswers;
 
-/// How long a refusal waits for it.
+/// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long an answer is given to others: as long as `campaign` lets its clients keep it.
-const KEPT_FOR: Duration = Duration::from_secs(1);
-
-/// Answers that are kept; while there are as many, further ones are asked for each time.
-const KEPT_MAX: usize = 1_024;
-
-/// Requests at once; refusals of further slots are sent without.
-const REQUESTS_MAX: usize = 8;
-
-/// The vaccine, and the slot that is full.
+/// The vaccine, and a slot.
 type Wanted = (VaccineId, SlotId);
 
-/// Asks for alternatives. Cheap to clone.
+/// Asks what is free. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Alternatives(Option<Arc<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
     campaign: Client,
-    kept: Mutex<BTreeMap<Wanted, Answer>>,
-    under_way: UnderWay<Wanted, Option<SlotAlternatives>>,
-    requests: Semaphore,
+    vaccine: Client,
+    instead: KeptAnswers<Wanted, SlotAlternatives>,
+    next: KeptAnswers<Wanted, Arc<[SlotId]>>,
+    intervals: KeptAnswers<VaccineId, IntervalAnswer>,
 }
 
-/// What was answered, which may be nothing.
-#[derive(Clone, Debug)]
-struct Answer {
-    asked_at: Instant,
-    alternatives: Option<SlotAlternatives>,
+/// Whether a vaccine has a second dose.
+#[derive(Clone, Copy, Debug)]
+enum IntervalAnswer {
+    /// It is due so many days after the first.
+    Due(DoseInterval),
+    /// One dose is enough, or there is no such vaccine.
+    SingleDose,
 }
 
-impl Answer {
-    fn counts(&self) -> bool {
-        self.asked_at.elapsed() < KEPT_FOR
-    }
+/// Why no slot for a second dose is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoNextSlot {
+    /// One dose of the vaccine is enough, or there is no such vaccine.
+    SingleDose,
+    /// None is free when it is due.
+    NoneFree,
+    /// It is not known now.
+    Unknown,
 }
 
 impl Alternatives {
-    /// Asks this service.
-    pub fn new(campaign: Client) -> Self {
+    /// Asks these services.
+    pub fn new(campaign: Client, vaccine: Client) -> Self {
         Self(Some(Arc::new(Shared {
             campaign,
-            kept: Mutex::default(),
-            under_way: UnderWay::default(),
-            requests: Semaphore::new(REQUESTS_MAX),
+            vaccine,
+            instead: KeptAnswers::default(),
+            next: KeptAnswers::default(),
+            intervals: KeptAnswers::default(),
         })))
     }
 
     /// What can be booked instead of a slot; none, if that is not known now.
     pub async fn to(&self, vaccine: VaccineId, slot: SlotId) -> Option<SlotAlternatives> {
         let shared = self.0.as_deref()?;
-        let wanted = (vaccine, slot);
-        if let Some(kept) = shared.kept(wanted) {
-            return kept.alternatives;
-        }
-        shared.under_way.share(wanted, shared.request(wanted)).await
+        let request = async {
+            let path = format!("/slots/{slot}/alternatives?vaccineId={vaccine}");
+            // The breaker logs that it does not answer.
+            shared.campaign.get(&path, TIMEOUT).await.ok()
+        };
+        shared.instead.get((vaccine, slot), request).await
+    }
+
+    /// Slots for the second dose of a vaccine at the same site, the first ones that are free, if the first dose is at this
+    /// slot.
+    pub(crate) async fn next(
+        &self,
+        vaccine: VaccineId,
+        slot: SlotId,
+    ) -> Result<Arc<[SlotId]>, NoNextSlot> {
+        let shared = self.0.as_deref().ok_or(NoNextSlot::Unknown)?;
+        let interval = match shared.interval(vaccine).await {
+            Some(IntervalAnswer::Due(interval)) => interval,
+            Some(IntervalAnswer::SingleDose) => return Err(NoNextSlot::SingleDose),
+            None => return Err(NoNextSlot::Unknown),
+        };
+        let request = async {
+            let DoseInterval { min_days, max_days } = interval;
+            let path = format!(
+                "/slots/{slot}/next?vaccineId={vaccine}&minDays={min_days}&maxDays={max_days}"
+            );
+            let NextSlots { slots, as_of: _ } = shared.campaign.get(&path, TIMEOUT).await.ok()?;
+            Some(slots.iter().map(|slot| slot.slot_id).collect())
+        };
+        let slots = shared.next.get((vaccine, slot), request).await.ok_or(NoNextSlot::Unknown)?;
+        if slots.is_empty() { Err(NoNextSlot::NoneFree) } else { Ok(slots) }
     }
 }
 
 impl Shared {
-    /// The answer of the last second.
-    fn kept(&self, wanted: Wanted) -> Option<Answer> {
-        self.kept.lock().get(&wanted).filter(|answer| answer.counts()).cloned()
-    }
-
-    async fn request(&self, (vaccine, slot): Wanted) -> Option<SlotAlternatives> {
-        let _permit = self.requests.try_acquire().ok()?;
-        let asked_at = Instant::now();
-        let path = format!("/slots/{slot}/alternatives?vaccineId={vaccine}");
-        // The breaker logs that it does not answer.
-        let alternatives = self.campaign.get::<SlotAlternatives>(&path, TIMEOUT).await.ok();
-        let answer = Answer { asked_at, alternatives: alternatives.clone() };
-        let mut kept = self.kept.lock();
-        if kept.len() >= KEPT_MAX {
-            kept.retain(|_, answer| answer.counts());
-        }
-        if kept.len() < KEPT_MAX {
-            kept.insert((vaccine, slot), answer);
-        }
-        alternatives
+    async fn interval(&self, vaccine: VaccineId) -> Option<IntervalAnswer> {
+        let request = async {
+            let path = format!("/vaccines/{vaccine}/product");
+            match self.vaccine.get::<Product>(&path, TIMEOUT).await {
+                Ok(product) => {
+                    Some(product.next_dose.map_or(IntervalAnswer::SingleDose, IntervalAnswer::Due))
+                }
+                Err(CallError::Status(status)) if status.as_u16() == 404 => {
+                    Some(IntervalAnswer::SingleDose)
+                }
+                Err(_) => None,
+            }
+        };
+        self.intervals.get(vaccine, request).await
     }
 }
 
-/// The circuit breaker for `campaign`: nobody waits for a service that is slow, and its answers are not needed.
+/// The circuit breaker for `campaign`: nobody waits for a service that is slow, and most of its answers are not needed.
 pub fn campaign_breaker() -> BreakerConfig {
     BreakerConfig {
         slow_after: Duration::from_millis(200),

@@ -95,7 +95,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             ("short" = (value = json!({"vaccineId": 1, "userId": 5}))),
             ("slot" = (summary = "At a time", value = json!({"vaccineId": 1, "slotId": 7, "userId": 5}))),
             ("series" = (
-                summary = "Two doses, both or neither",
+                summary = "Two doses, both or neither; the second at the first free time, if no slot is given",
                 value = json!({
                     "vaccineId": 1, "slotId": 7, "userId": 5, "plan": "series", "nextSlotId": 205
                 })
@@ -137,7 +137,13 @@ async fn book(
 ) -> Result<Response, Problem> {
     let request = parse(&body, headers, deadline)?;
     let choice = request.choice;
-    let accepted = match protocol.book(request).await {
+    let is_series = body.plan.is_some();
+    let booked = if is_series && choice.next.is_none() {
+        protocol.book_series(request).await
+    } else {
+        protocol.book(request).await
+    };
+    let accepted = match booked {
         Ok(accepted) => accepted,
         Err(error) => return Err(refused::problem(&protocol, error, choice).await),
     };
@@ -302,6 +308,9 @@ fn parse(
         wants_ticket: headers.respond_async,
     });
     let choice = Choice { vaccine, slot, next: next_slot(body)? };
+    if headers.respond_async && body.plan.is_some() && choice.next.is_none() {
+        return Err(Problem::invalid("nextSlotId", "must be given for a ticket of a series"));
+    }
     Ok(BookingRequest { choice, user, key, attempt: headers.attempt, deadline })
 }
 
@@ -320,8 +329,7 @@ fn next_slot(body: &BookingBody) -> Result<Option<SlotId>, Problem> {
         (Some("series"), _) if body.slot_id.is_none() => {
             Err(Problem::invalid("slotId", "must be given for a series"))
         }
-        (Some("series"), None) => Err(Problem::invalid("nextSlotId", "must be given for a series")),
-        (Some("series"), Some(_)) => Ok(next),
+        (Some("series"), _) => Ok(next),
         (Some(_), _) => Err(Problem::invalid("plan", "must be `series`, or left out")),
     }
 }

@@ -19,6 +19,7 @@ pub mod doses;
 pub mod events;
 pub mod hand;
 pub mod holds;
+mod kept;
 mod lost;
 pub mod protocol;
 pub mod resolver;
@@ -68,7 +69,8 @@ async fn start(config: Config, runtime: Runtime) -> Result<App, BoxError> {
     let alternatives = match config.campaign {
         None => Alternatives::default(),
         Some(url) => {
-            Alternatives::new(Client::guarded("campaign", url, &campaign_breaker(), &runtime)?)
+            let campaign = Client::guarded("campaign", url, &campaign_breaker(), &runtime)?;
+            Alternatives::new(campaign, vaccine.clone())
         }
     };
     let aborts = Aborts::start(vaccine.clone(), store.id, store.commands.clone(), &runtime);

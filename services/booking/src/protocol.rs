@@ -45,6 +45,7 @@ use crate::{
 
 mod keys;
 mod moves;
+mod series;
 
 pub use keys::IdempotencyKey;
 use keys::attempt_id;
@@ -231,6 +232,15 @@ impl BookingProtocol {
                 warn!(%cause, "could not resolve holds; the next round will");
             }
         }
+    }
+
+    /// What came of earlier requests with the same key.
+    async fn known_request(
+        &self,
+        request: &BookingRequest,
+    ) -> Result<Option<Accepted>, BookingError> {
+        let Some(key) = &request.key else { return Ok(None) };
+        self.known(attempt_id(self.owner, request.user, &key.key), key).await
     }
 
     async fn book_without_key(

@@ -18,6 +18,7 @@ mod campaigns;
 mod csv;
 mod near;
 mod nearest;
+mod next;
 mod office;
 mod problems;
 mod sites;
@@ -56,6 +57,7 @@ fn routes() -> OpenApiRouter<CampaignOffice> {
         .routes(routes!(campaigns::preview))
         .routes(routes!(availability::slots))
         .routes(routes!(alternatives::alternatives))
+        .routes(routes!(next::next))
         .routes(routes!(availability::days))
 }
 

@@ -24,8 +24,8 @@ mod values;
 
 pub use aggregate::{Campaigns, LastNumbers, SLOTS_PLANNED_MAX};
 pub use alternatives::{
-    ALTERNATIVES_MAX, AlternativeOffers, OTHER_SITE_METRES_MAX, OTHER_SITES_MAX, WantedSlot,
-    dates_around,
+    ALTERNATIVES_MAX, AlternativeOffers, NextOffers, OTHER_SITE_METRES_MAX, OTHER_SITES_MAX,
+    WantedSlot, dates_after, dates_around,
 };
 pub use distance::distance_metres;
 pub use free::{FreeAtSite, Offer, Wanted, listed_day, listed_slot};

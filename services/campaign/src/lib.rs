@@ -34,6 +34,7 @@ pub const SERVICE: Service = Service {
         "/campaigns/{id}/preview",
         "/slots",
         "/slots/{id}/alternatives",
+        "/slots/{id}/next",
         "/days",
     ],
     recognises_attempts: false,

@@ -3,6 +3,7 @@
 use contracts::{
     campaign::{Campaign, CampaignSite, CampaignStatusChange, Site, SitePreview, SlotDay},
     ids::{CampaignId, SiteId, SlotId, VaccineId},
+    vaccine::product::DoseInterval,
 };
 use jiff::{Timestamp, civil::Date};
 use platform_rest::hal::List;
@@ -13,8 +14,8 @@ use platform_store::{
 
 use crate::{
     domain::{
-        AlternativeOffers, CampaignRecord, Campaigns, Command, NearOffers, Offer, Reply,
-        SiteRecord, Surroundings, Wanted, decide, preview,
+        AlternativeOffers, CampaignRecord, Campaigns, Command, NearOffers, NextOffers, Offer,
+        Reply, SiteRecord, Surroundings, Wanted, decide, preview,
     },
     events,
 };
@@ -25,7 +26,7 @@ mod offers;
 mod rows;
 mod save;
 
-pub use alternatives::alternatives;
+pub use alternatives::{after, alternatives};
 pub use offers::{near_offers, offer, offers, slots};
 
 /// The schema.
@@ -256,6 +257,16 @@ impl Queries {
         at: Timestamp,
     ) -> Result<Option<AlternativeOffers>, ReadError> {
         self.0.read(move |tx| alternatives(tx, id, vaccine, at)).await
+    }
+
+    /// What can be booked of a vaccine so many days after a slot, at the same site; none if there is no such slot.
+    pub async fn after(
+        &self,
+        id: SlotId,
+        wanted: (VaccineId, DoseInterval),
+        at: Timestamp,
+    ) -> Result<Option<NextOffers>, ReadError> {
+        self.0.read(move |tx| after(tx, id, wanted, at)).await
     }
 
     /// A page of what a campaign would have at its sites; none if there is no such campaign.

@@ -21,6 +21,8 @@ mod csv;
 mod fixture;
 #[path = "api/near.rs"]
 mod near;
+#[path = "api/next.rs"]
+mod next;
 #[path = "api/sites.rs"]
 mod sites;
 #[path = "fixture/vaccine.rs"]

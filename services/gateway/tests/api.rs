@@ -70,6 +70,7 @@ static SERVICES: [&Service; 5] = [
             "/campaigns/{id}/preview",
             "/slots",
             "/slots/{id}/alternatives",
+            "/slots/{id}/next",
             "/days",
         ],
         || document(include_str!(document_path!("campaign"))),

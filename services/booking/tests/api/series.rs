@@ -6,10 +6,12 @@ use contracts::{
 };
 use insta::assert_snapshot;
 use jiff::Timestamp;
+use serde_json::json;
+use tempfile::TempDir;
 
 use crate::{
     app::BookingApp,
-    vaccine::{FakeReply, HOLDS},
+    vaccine::{FakeReply, FakeVaccine, HOLDS},
 };
 
 const SERIES: &str = r#"{"vaccineId":1,"slotId":7,"userId":5,"plan":"series","nextSlotId":205}"#;
@@ -51,7 +53,6 @@ async fn the_response_is_the_first_booking_which_names_the_second() {
 async fn a_request_for_a_series_says_both_slots() {
     let app = BookingApp::start();
     let bodies = [
-        r#"{"vaccineId":1,"slotId":7,"userId":5,"plan":"series"}"#,
         r#"{"vaccineId":1,"slotId":7,"userId":5,"nextSlotId":205}"#,
         r#"{"vaccineId":1,"userId":5,"plan":"series","nextSlotId":205}"#,
         r#"{"vaccineId":1,"slotId":7,"userId":5,"plan":"both","nextSlotId":205}"#,
@@ -60,13 +61,84 @@ async fn a_request_for_a_series_says_both_slots() {
     let requests = bodies.map(|body| ("POST /bookings", body));
     let transcript = app.transcript(&requests).await.replace("POST /bookings ", "");
     assert_snapshot!(transcript, @r#"
-    {"vaccineId":1,"slotId":7,"userId":5,"plan":"series"}: 422 invalid-field; nextSlotId: must be given for a series
     {"vaccineId":1,"slotId":7,"userId":5,"nextSlotId":205}: 422 invalid-field; plan: must be `series` where nextSlotId is given
     {"vaccineId":1,"userId":5,"plan":"series","nextSlotId":205}: 422 invalid-field; slotId: must be given for a series
     {"vaccineId":1,"slotId":7,"userId":5,"plan":"both","nextSlotId":205}: 422 invalid-field; plan: must be `series`, or left out
     {"vaccineId":1,"slotId":7,"userId":5,"plan":"series","nextSlotId":0}: 422 invalid-field; nextSlotId: must be from 1 to 9007199254740991
     "#);
     assert!(app.vaccine.requests(HOLDS).is_empty());
+}
+
+/// `campaign` has these slots for a second dose after slot 7, and the vaccine needs one.
+fn with_next_slots(slots: &[i64]) -> (BookingApp, FakeVaccine) {
+    let (vaccine, campaign) = (FakeVaccine::start(), FakeVaccine::start());
+    let product = json!({"nextDose": {"minDays": 21, "maxDays": 42}});
+    vaccine.reply_next("GET /vaccines/1/product", FakeReply::json(&product));
+    let slot = |id: &i64| json!({"slotId": id, "siteId": 3, "startsAt": "2099-01-05T01:00:00Z", "free": 1});
+    let slots: Vec<_> = slots.iter().map(slot).collect();
+    let next = json!({"asOf": "2099-01-01T00:00:00Z", "slots": slots});
+    campaign.reply_next("GET /slots/7/next", FakeReply::json(&next));
+    let url = campaign.url();
+    let app = BookingApp::start_with_settings(
+        TempDir::new().unwrap(),
+        vaccine,
+        &[("CAMPAIGN_URL", &url)],
+    );
+    (app, campaign)
+}
+
+const FIRST_FREE: &str = r#"{"vaccineId":1,"slotId":7,"userId":5,"plan":"series"}"#;
+
+#[tokio::test]
+async fn without_a_second_slot_the_first_one_that_is_free_is_booked() {
+    let (app, campaign) = with_next_slots(&[205, 206, 207]);
+    for outcome in [HoldOutcome::NextSlotFull, held()] {
+        app.vaccine.reply_next(HOLDS, FakeReply::outcomes([outcome]));
+    }
+    let booked = app.book_with_key("a", FIRST_FREE).await;
+    assert_eq!((booked.status.as_u16(), &booked.json()["slotId"]), (201, &7.into()), "{booked}");
+    let second = app.request("GET /bookings/2", "").await.json();
+    assert_eq!(second["slotId"], 206, "205 was full by then");
+    let asked = campaign.requests("GET /slots/7/next");
+    assert!(asked[0].line.contains("vaccineId=1&minDays=21&maxDays=42"), "{asked:?}");
+    let again = app.book_with_key("a", FIRST_FREE).await;
+    assert_eq!(again.json()["bookingId"], 1, "{again}");
+    assert_eq!((asked.len(), app.vaccine.requests(HOLDS).len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_series_without_a_time_for_its_second_dose_is_refused_with_the_reason() {
+    let mut refusals = Vec::new();
+    let (app, _campaign) = with_next_slots(&[]);
+    refusals.push(app.request("POST /bookings", FIRST_FREE).await.in_short());
+    let (app, _campaign) = with_next_slots(&[201, 202, 203, 204, 205, 206]);
+    for _ in 0..6 {
+        app.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::NextSlotFull]));
+    }
+    refusals.push(app.request("POST /bookings", FIRST_FREE).await.in_short());
+    assert_eq!(app.vaccine.requests(HOLDS).len(), 4);
+    let unknown = BookingApp::start();
+    refusals.push(unknown.request("POST /bookings", FIRST_FREE).await.in_short());
+    let (app, campaign) = with_next_slots(&[201]);
+    app.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::SlotFull]));
+    refusals.push(app.request("POST /bookings", FIRST_FREE).await.in_short());
+    refusals.push(app.enqueue("b", FIRST_FREE).await.in_short());
+    drop(campaign);
+    let single = FakeVaccine::start();
+    let campaign = FakeVaccine::start();
+    let url = campaign.url();
+    single.reply_next("GET /vaccines/1/product", FakeReply::json(&json!({"cvx": 208})));
+    let folder = TempDir::new().unwrap();
+    let app = BookingApp::start_with_settings(folder, single, &[("CAMPAIGN_URL", &url)]);
+    refusals.push(app.request("POST /bookings", FIRST_FREE).await.in_short());
+    assert_snapshot!(refusals.join("\n"), @r#"
+    409 next-slot-full; every place or dose at the time of the second dose is taken
+    409 next-slot-full; every place or dose at the time of the second dose is taken
+    503 retry-later; bookings cannot be taken at this moment
+    409 slot-full; every place of the slot is taken
+    422 invalid-field; nextSlotId: must be given for a ticket of a series
+    409 single-dose; one dose of this vaccine is enough
+    "#);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use contracts::{
     campaign::availability::{AlternativeSlot, ListedSlot},
     ids::{SiteId, SlotId},
-    vaccine::availability::AVAILABLE_DAYS_MAX,
+    vaccine::{availability::AVAILABLE_DAYS_MAX, product::DoseInterval},
 };
 use jiff::{Timestamp, ToSpan, civil::Date};
 
@@ -50,6 +50,36 @@ pub struct AlternativeOffers {
 pub fn dates_around(date: Date, today: Date) -> [Date; 2] {
     let first = date.saturating_sub((AVAILABLE_DAYS_MAX / 2).days()).max(today);
     [first, first.saturating_add((AVAILABLE_DAYS_MAX - 1).days())]
+}
+
+/// Slots in an answer for the next dose.
+const NEXT_MAX: usize = 8;
+
+/// What can be booked some days after a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextOffers {
+    /// The site.
+    pub site: SiteId,
+    /// The vaccine, the time of the request, and the dates.
+    pub wanted: Wanted,
+    /// What the open campaigns have there.
+    pub offers: Vec<Offer>,
+}
+
+impl NextOffers {
+    /// The first free slots.
+    pub fn slots(&self, free: &FreeAtSite) -> Vec<AlternativeSlot> {
+        let slots = free.earliest(&self.offers, &self.wanted).into_iter();
+        slots.take(NEXT_MAX).map(|slot| alternative(self.site, None, slot)).collect()
+    }
+}
+
+/// The first dates on which the dose after one of a date is due, as many as one request may have; none is before today.
+pub fn dates_after(date: Date, interval: DoseInterval, today: Date) -> [Date; 2] {
+    let [first, last] = [interval.min_days, interval.max_days];
+    let first = date.saturating_add(i64::from(first).days()).max(today);
+    let last = date.saturating_add(i64::from(last).days());
+    [first, last.min(first.saturating_add((AVAILABLE_DAYS_MAX - 1).days())).max(first)]
 }
 
 impl WantedSlot {

@@ -116,6 +116,13 @@ impl FreeAtSite {
         self.slots(offers, wanted).min_by_key(|slot| (slot.starts_at, slot.slot_id))
     }
 
+    /// Slots with a free place and a dose, by time.
+    pub fn earliest(&self, offers: &[Offer], wanted: &Wanted) -> Vec<ListedSlot> {
+        let mut slots: Vec<_> = self.slots(offers, wanted).collect();
+        slots.sort_unstable_by_key(|slot| (slot.starts_at, slot.slot_id));
+        slots
+    }
+
     /// Slots with a free place and a dose, those first that start nearest to a time.
     pub fn nearest(&self, offers: &[Offer], wanted: &Wanted, time: Timestamp) -> Vec<ListedSlot> {
         let mut slots: Vec<_> = self.slots(offers, wanted).collect();

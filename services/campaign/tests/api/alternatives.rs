@@ -12,7 +12,7 @@ use super::{
 use crate::vaccine::FakeVaccine;
 
 /// The numbers of the six slots of a site, by time.
-async fn slots_of(app: &TestApp, site: i64) -> Vec<i64> {
+pub(crate) async fn slots_of(app: &TestApp, site: i64) -> Vec<i64> {
     let line = format!("GET /slots?campaignId=1&siteId={site}&from=2999-01-01&to=2999-01-31");
     let listed = app.request(&line, "").await.json();
     let days = listed["days"].as_array().unwrap().iter();
@@ -21,7 +21,7 @@ async fn slots_of(app: &TestApp, site: i64) -> Vec<i64> {
 }
 
 /// Slots of the ledger by number, all of them full but these.
-fn free_only(slots: &[i64]) -> Value {
+pub(crate) fn free_only(slots: &[i64]) -> Value {
     let last = slots.iter().max().copied().unwrap_or_default();
     let places: Vec<_> = (1..=last).map(|id| i64::from(slots.contains(&id)) * 2).collect();
     answer(&places, &[(None, 99)])
