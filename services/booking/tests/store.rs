@@ -6,6 +6,8 @@
 mod consumed;
 #[path = "store/moves.rs"]
 mod moves;
+#[path = "store/series.rs"]
+mod series;
 #[path = "store/tickets.rs"]
 mod tickets;
 

@@ -10,11 +10,12 @@ use booking::{
 use contracts::{
     booking::BookingStatus,
     ids::{BookingId, SlotId, VaccineId},
-    vaccine::{HeldNext, HoldOutcome, product::DoseInterval},
+    vaccine::{HeldNext, HeldPlace, HoldOutcome, product::DoseInterval},
 };
 
 use crate::{
-    fixture::{ProtocolFixture, with_key_of, without_key},
+    app::BookingApp,
+    fixture::{ProtocolFixture, released_after_lull, with_key_of, without_key},
     slots::held_places,
     vaccine::{FakeReply, HOLDS},
 };
@@ -115,6 +116,27 @@ async fn both_doses_of_a_series_that_nobody_took_are_for_the_next() {
     drop(dose);
     assert_eq!(take().await.unwrap().reservations().collect::<Vec<_>>(), first);
     assert_eq!(fixture.vaccine.requests(HOLDS).len(), 1);
+}
+
+#[tokio::test]
+async fn both_doses_of_a_series_that_nobody_wants_are_given_back() {
+    let app = BookingApp::start();
+    let HoldOutcome::Held { vc_name, count, place: Some(place), next: Some(next) } = held_series(1)
+    else {
+        panic!("both are held")
+    };
+    let place = HeldPlace { bookings_per_person: 1, ..place };
+    let (place, next) = (Some(place), Some(HeldNext { place, ..next }));
+    let body = r#"{"vaccineId":1,"slotId":7,"userId":5,"plan":"series","nextSlotId":8}"#;
+    for status in [201, 409] {
+        let held = HoldOutcome::Held { vc_name: vc_name.clone(), count, place, next };
+        app.vaccine.reply_next(HOLDS, FakeReply::outcomes([held]));
+        // The second time the person has a series already.
+        assert_eq!(app.request("POST /bookings", body).await.status, status);
+    }
+    let first = app.vaccine.batches(2).await[1].blocks[0].first;
+    let both = [first, first.nth(1).unwrap()];
+    assert_eq!(released_after_lull(&app, 2).await, both.into());
 }
 
 #[tokio::test]
