@@ -65,14 +65,26 @@ schemathesis.openapi.media_type("text/csv", tables())
 
 
 @schemathesis.hook
+def filter_query(context, query):
+    """Parameters that nobody knows are ignored, so that a request is not wrong because of one."""
+    return all(name in context.operation.query for name in query or ())
+
+
+@schemathesis.hook
 def before_call(context, case, kwargs):
+    for name, value in (case.query or {}).items():
+        # The same number, as it is written in a URL.
+        if isinstance(value, float) and value.is_integer():
+            case.query[name] = int(value)
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if case.headers and "Idempotency-Key" in case.headers:
         # A key belongs to one request, so that a second one with the same key is rightly refused.
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
     operation = f"{case.method} {case.operation.path}"
-    if operation in ("GET /slots", "GET /days", "GET /availability", "GET /sites/search/findNear"):
+    if operation == "POST /holds":
+        repair_holds(case.body)
+    elif operation in ("GET /slots", "GET /days", "GET /availability", "GET /sites/search/findNear"):
         end_within(case.query, SLOT_DAYS_MAX)
         if operation == "GET /slots" and "vaccineId" not in case.query:
             # What is free is of a vaccine; without one, a campaign is named.
@@ -103,6 +115,15 @@ def before_call(context, case, kwargs):
         case.query["to"] = (first + datetime.timedelta(hours=1)).isoformat()
     elif operation == "POST /injections/sheet":
         case.body = sheet(case.body)
+
+
+def repair_holds(batch):
+    """A series has two slots, and none of it is held ahead of demand."""
+    for block in batch["blocks"]:
+        if "slotId" not in block:
+            block.pop("nextSlotId", None)
+        if "nextSlotId" in block:
+            block["ahead"] = 0
 
 
 def repair_product(product):

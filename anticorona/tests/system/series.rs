@@ -166,6 +166,8 @@ impl SeriesTest {
             assert!(expected <= PLACES, "{expected} bookings of slot {slot}");
             eventually(&ledger, &format!("/slots/{slot}"), |slot| slot["taken"] == expected).await;
         }
+        let audit = self.system.audit().await;
+        assert!(audit.is_clean(), "{audit}");
     }
 }
 

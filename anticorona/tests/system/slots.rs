@@ -201,6 +201,8 @@ async fn every_dose_of_the_lots_is_booked_once(system: &TestSystem, replicas: u1
     );
     let central = get(ledger, &format!("/vaccines/{vaccine}")).await;
     assert_eq!(central["bookQty"], 0, "none of the central stock");
+    let audit = system.audit().await;
+    assert!(audit.is_clean(), "{audit}");
 }
 
 /// Books every slot until it is refused, at all replicas at once: the bookings of each slot.

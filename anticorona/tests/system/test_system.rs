@@ -88,6 +88,13 @@ impl TestSystem {
         self.target(INJECTION)
     }
 
+    /// Whether the ledgers of all services agree, as soon as they do.
+    pub(crate) async fn audit(&self) -> Audit {
+        let locate = |name| Ok(self.target(ServiceProcess::new(name, 0)));
+        let ledgers = Ledgers::of_services(locate).unwrap();
+        ledgers.audit(&Acknowledged::default(), CONVERGE_WITHIN).await.unwrap()
+    }
+
     pub(crate) fn setting(&self, name: &str) -> &str {
         self.0.environment().setting(name).unwrap()
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::AddAssign,
 };
 
 use serde::Serialize;
@@ -45,6 +46,14 @@ pub(crate) struct Doses {
     pub(crate) taken: i64,
     /// Used or booked although every dose was taken.
     pub(crate) overcommitted: i64,
+}
+
+impl AddAssign for Doses {
+    fn add_assign(&mut self, other: Self) {
+        self.stock += other.stock;
+        self.taken += other.taken;
+        self.overcommitted += other.overcommitted;
+    }
 }
 
 /// A booking in one service's ledger.

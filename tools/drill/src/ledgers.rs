@@ -1,6 +1,6 @@
 //! Reads the ledgers of running services, and waits until events have been consumed.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use hyper::Uri;
 use serde_json::Value;
@@ -98,6 +98,10 @@ impl Ledgers {
             };
             snapshot.vaccines.insert(whole(&item, "vaccineId")?, doses);
         }
+        for (site, vaccine) in self.site_stocks().await? {
+            let doses = self.doses_of(site, vaccine).await?;
+            *snapshot.vaccines.entry(vaccine).or_default() += doses;
+        }
         for target in &self.bookings {
             snapshot.bookings.push(entries(target, "bookings", "bookingId").await?);
         }
@@ -112,6 +116,31 @@ impl Ledgers {
             }
         }
         Ok(snapshot)
+    }
+
+    /// The sites that have lots, and of which vaccines.
+    async fn site_stocks(&self) -> Result<BTreeSet<(i64, i64)>, DrillError> {
+        if send(&self.vaccine, &Request::get("/lots?size=1")).await?.status == 404 {
+            return Ok(BTreeSet::new()); // It has no lots at all.
+        }
+        let lots = list(&self.vaccine, "lots").await?;
+        lots.iter().map(|lot| Ok((whole(lot, "siteId")?, whole(lot, "vaccineId")?))).collect()
+    }
+
+    /// All doses of the lots of a site, and what claims them on any date.
+    async fn doses_of(&self, site: i64, vaccine: i64) -> Result<Doses, DrillError> {
+        let path = format!("/stocks/{site}/{vaccine}");
+        let response = send(&self.vaccine, &Request::get(&path)).await?;
+        if response.status != 200 {
+            return Err(format!("GET {}{path} returned {}", self.vaccine, response.status).into());
+        }
+        let counted = response.json()?;
+        let all = &counted["pools"][0];
+        Ok(Doses {
+            stock: whole(all, "doses")?,
+            taken: whole(all, "taken")?,
+            overcommitted: whole(&counted, "overcommitted")?,
+        })
     }
 
     /// Holds that were neither confirmed nor released. A gateway does not expose them.
