@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-use platform_service::{ListenArgs, Service, ServiceArgs, run, run_service};
+use platform_service::{Service, ServiceArgs, run, run_service};
 use platform_telemetry::logs;
 
 mod asyncapi;
@@ -50,8 +50,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs all services in one process, in a temporary folder, with sample vaccines to try
-    Demo(ListenArgs),
+    /// Runs all services in one process, in a temporary folder, with the sites and campaigns of a fictional city to try
+    Demo(demo::DemoArgs),
     /// Runs all services in one process, with the data in a folder
     Serve(ServiceArgs),
     /// Lists the services
@@ -91,9 +91,9 @@ fn main() -> ExitCode {
         return run_alone(service, arguments);
     }
     match Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).task {
-        Task::Demo(listen) => {
-            logs::start(listen.log);
-            run(|stop| demo::serve(listen, stop))
+        Task::Demo(args) => {
+            logs::start(args.listen.log);
+            run(|stop| demo::serve(args, stop))
         }
         Task::Serve(args) => {
             logs::start(args.listen.log);

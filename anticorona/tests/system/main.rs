@@ -16,6 +16,7 @@ mod cancel;
 mod clock;
 mod crash;
 mod dead_letters;
+mod demo;
 mod drills;
 mod environment;
 mod envoy;

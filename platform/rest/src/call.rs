@@ -39,6 +39,16 @@ impl Call {
         Self::json(Method::POST, path, media_type, body)
     }
 
+    /// A PUT of JSON.
+    pub fn put<T: Serialize>(path: &str, body: &T) -> Result<Self, CallError> {
+        Self::json(Method::PUT, path, "application/json", body)
+    }
+
+    /// A POST of CSV.
+    pub fn post_csv(path: &str, rows: &'static str) -> Result<Self, CallError> {
+        Self::with_body(Method::POST, path, "text/csv", Bytes::from_static(rows.as_bytes()))
+    }
+
     /// A DELETE with a JSON body.
     pub fn delete<T: Serialize>(path: &str, body: &T) -> Result<Self, CallError> {
         Self::json(Method::DELETE, path, "application/json", body)
@@ -51,11 +61,20 @@ impl Call {
         body: &T,
     ) -> Result<Self, CallError> {
         let body = serde_json::to_vec(body).map_err(CallError::unreachable)?;
+        Self::with_body(method, path, media_type, Bytes::from(body))
+    }
+
+    fn with_body(
+        method: Method,
+        path: &str,
+        media_type: &'static str,
+        body: Bytes,
+    ) -> Result<Self, CallError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::CONTENT_TYPE, HeaderValue::from_static(media_type))
-            .body(Bytes::from(body));
+            .body(body);
         Ok(Self::of(request.map_err(CallError::unreachable)?))
     }
 
