@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use drill::{ServiceProcess, System, Target, TestEnvironment};
+use drill::{
+    Acknowledged, Audit, CONVERGE_WITHIN, Ledgers, ServiceProcess, System, Target, TestEnvironment,
+};
 
 use crate::environment;
 
