@@ -30,8 +30,16 @@ struct Shared {
     campaign: Client,
     vaccine: Client,
     instead: KeptAnswers<Wanted, SlotAlternatives>,
-    next: KeptAnswers<Wanted, Arc<[SlotId]>>,
+    next: KeptAnswers<Wanted, NextAnswer>,
     intervals: KeptAnswers<VaccineId, IntervalAnswer>,
+}
+
+/// What `campaign` has answered for a second dose.
+#[derive(Clone, Debug)]
+enum NextAnswer {
+    Slots(Arc<[SlotId]>),
+    /// There is no such slot for the first one.
+    NoSuchSlot,
 }
 
 /// Whether a vaccine has a second dose.
@@ -48,6 +56,8 @@ enum IntervalAnswer {
 pub(crate) enum NoNextSlot {
     /// One dose of the vaccine is enough, or there is no such vaccine.
     SingleDose,
+    /// There is no such slot for the first dose.
+    NoSuchSlot,
     /// None is free when it is due.
     NoneFree,
     /// It is not known now.
@@ -95,11 +105,22 @@ impl Alternatives {
             let path = format!(
                 "/slots/{slot}/next?vaccineId={vaccine}&minDays={min_days}&maxDays={max_days}"
             );
-            let NextSlots { slots, as_of: _ } = shared.campaign.get(&path, TIMEOUT).await.ok()?;
-            Some(slots.iter().map(|slot| slot.slot_id).collect())
+            match shared.campaign.get::<NextSlots>(&path, TIMEOUT).await {
+                Ok(NextSlots { slots, as_of: _ }) => {
+                    Some(NextAnswer::Slots(slots.iter().map(|slot| slot.slot_id).collect()))
+                }
+                Err(CallError::Status(status)) if status.as_u16() == 404 => {
+                    Some(NextAnswer::NoSuchSlot)
+                }
+                Err(_) => None,
+            }
         };
-        let slots = shared.next.get((vaccine, slot), request).await.ok_or(NoNextSlot::Unknown)?;
-        if slots.is_empty() { Err(NoNextSlot::NoneFree) } else { Ok(slots) }
+        match shared.next.get((vaccine, slot), request).await {
+            None => Err(NoNextSlot::Unknown),
+            Some(NextAnswer::NoSuchSlot) => Err(NoNextSlot::NoSuchSlot),
+            Some(NextAnswer::Slots(slots)) if slots.is_empty() => Err(NoNextSlot::NoneFree),
+            Some(NextAnswer::Slots(slots)) => Ok(slots),
+        }
     }
 }
 

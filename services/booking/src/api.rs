@@ -347,7 +347,7 @@ fn number(field: &'static str, value: Option<Whole>, min: i64) -> Result<i64, Pr
 /// The status is no part of the request: it is ignored.
 fn fingerprint(body: &BookingBody) -> Fingerprint {
     let (slot, next) = (body.slot_id, body.next_slot_id);
-    let request = json!([body.vaccine_id, body.user_id, body.vc_name, slot, next]);
+    let request = json!([body.vaccine_id, body.user_id, body.vc_name, slot, body.plan, next]);
     Fingerprint::of(request.to_string().as_bytes())
 }
 

@@ -99,6 +99,11 @@ impl Dose {
         self.held.reservation
     }
 
+    /// Whether it is of a series. In hand, it would be for those alone who want the same two slots.
+    pub fn is_of_series(&self) -> bool {
+        self.held.next.is_some()
+    }
+
     /// Its reservation, and that of the second dose of a series.
     pub fn reservations(&self) -> impl Iterator<Item = ReservationId> + use<> {
         self.held.reservations()

@@ -234,28 +234,16 @@ impl BookingProtocol {
         }
     }
 
-    /// What came of earlier requests with the same key.
-    async fn known_request(
-        &self,
-        request: &BookingRequest,
-    ) -> Result<Option<Accepted>, BookingError> {
-        let Some(key) = &request.key else { return Ok(None) };
-        self.known(attempt_id(self.owner, request.user, &key.key), key).await
-    }
-
     async fn book_without_key(
         self: &Arc<Self>,
         request: &BookingRequest,
     ) -> Result<Booking, BookingError> {
         let attempt = request.attempt(request.attempt.map(|given| AttemptId(given.id)));
         let repeated = request.attempt.filter(|given| given.is_repeated).map(|it| AttemptId(it.id));
-        if let Some(id) = repeated {
-            if let Some(record) = self.queries.booking_of(id).await? {
-                return attempt.own(record.booking);
-            }
-            if self.queries.is_aborted(Abortable::Attempt(id)).await? {
-                return Err(BookingError::RetryLater);
-            }
+        if let Some(id) = repeated
+            && let Some(booking) = self.known_attempt(id, &attempt).await?
+        {
+            return Ok(booking);
         }
         let booked = self.book_dose(attempt, request.deadline).await;
         if let (Some(id), Err(_)) = (repeated, &booked) {
@@ -267,6 +255,21 @@ impl BookingProtocol {
             Err(BookingError::KeyReused) => Err(BookingError::Unknown),
             booked => attempt.own(booked?.ok_or(BookingError::RetryLater)?),
         }
+    }
+
+    /// What came of an attempt that the edge has repeated; none, if it may still become a booking.
+    async fn known_attempt(
+        &self,
+        id: AttemptId,
+        attempt: &BookingAttempt,
+    ) -> Result<Option<Booking>, BookingError> {
+        if let Some(record) = self.queries.booking_of(id).await? {
+            return attempt.own(record.booking).map(Some);
+        }
+        if self.queries.is_aborted(Abortable::Attempt(id)).await? {
+            return Err(BookingError::RetryLater);
+        }
+        Ok(None)
     }
 
     async fn book_with_key(
@@ -365,7 +368,20 @@ impl BookingProtocol {
                 Err(BookingError::RetryLater)
             }
             CreateReply::KeyReused => Err(BookingError::KeyReused),
-            CreateReply::AlreadyBooked => Err(NotGranted::AlreadyBooked.into()),
+            CreateReply::AlreadyBooked => {
+                self.give_back_series(dose);
+                Err(NotGranted::AlreadyBooked.into())
+            }
+        }
+    }
+
+    /// Releases the doses of a series at once, since few want the same two slots. Others go back in hand.
+    fn give_back_series(self: &Arc<Self>, dose: Dose) {
+        if dose.is_of_series() {
+            let reservations: Vec<_> = dose.reservations().collect();
+            dose.spend();
+            let protocol = Arc::clone(self);
+            self.runtime.spawn(async move { protocol.resolve(&reservations).await });
         }
     }
 

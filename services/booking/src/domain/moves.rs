@@ -99,9 +99,9 @@ impl Bookings {
         let Ok(second_counts_as) = self.campaign_dose_at(&second, Some(next.slot)) else {
             return MoveReply::AlreadyBooked;
         };
-        let first = self.count_as(first, counts_as);
+        let mut first = self.count_as(first, counts_as);
         let mut second = self.count_as(second, second_counts_as);
-        second.interval = Some(next.interval);
+        (first.interval, second.interval) = (Some(next.interval), Some(next.interval));
         let both = [
             self.exchange(first, dose.reservation, slot, at),
             self.exchange(second, next.reservation, Some(next.slot.booked), at),

@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Instant};
 
 use contracts::{
-    booking::Booking,
+    booking::{Booking, BookingStatus},
     ids::{BookingId, SlotId},
 };
 use platform_telemetry::clock;
@@ -29,8 +29,12 @@ impl BookingProtocol {
         (slot, next): (SlotId, Option<SlotId>),
         deadline: Instant,
     ) -> Result<Booking, BookingError> {
-        if is_at(&known.booking, slot) && self.is_second_at(&known, next).await? {
+        let second = self.second_of(&known, next).await?;
+        if is_at(&known.booking, slot) && is_second_at(second.as_ref(), next) {
             return Ok(known.booking);
+        }
+        if second.is_some_and(|second| second.status != BookingStatus::Booked) {
+            return Err(BookingError::Cancelled);
         }
         if known.previous.len() >= MOVES_MAX {
             return Err(BookingError::MovedTooOften);
@@ -55,7 +59,7 @@ impl BookingProtocol {
                 dose.spend();
                 Err(BookingError::RetryLater)
             }
-            MoveReply::Changed => self.moved_by_another(booking, slot).await,
+            MoveReply::Changed => self.moved_by_another(booking, (slot, next)).await,
             MoveReply::OutsideInterval => Err(NotGranted::OutsideInterval.into()),
             MoveReply::AlreadyBooked => Err(NotGranted::AlreadyBooked.into()),
             MoveReply::TooOften => Err(BookingError::MovedTooOften),
@@ -65,27 +69,36 @@ impl BookingProtocol {
         }
     }
 
-    /// Whether the second dose of a series is at this slot, if one is wanted.
-    async fn is_second_at(
+    /// The second dose of a series, if it is to be moved too.
+    async fn second_of(
         &self,
-        known: &Record,
+        first: &Record,
         next: Option<SlotId>,
-    ) -> Result<bool, BookingError> {
-        let Some(next) = next else { return Ok(true) };
-        let Some(second) = known.second() else { return Ok(false) };
-        let second = self.queries.booking(second).await?;
-        Ok(second.is_some_and(|booking| is_at(&booking, next)))
+    ) -> Result<Option<Booking>, BookingError> {
+        match first.second().filter(|_| next.is_some()) {
+            None => Ok(None),
+            Some(second) => Ok(self.queries.booking(second).await?),
+        }
     }
 
-    /// The booking, if another request has moved it to the same slot.
+    /// The booking, if another request has moved it to the same slot, and its second dose too.
     async fn moved_by_another(
         &self,
         booking: BookingId,
-        slot: SlotId,
+        (slot, next): (SlotId, Option<SlotId>),
     ) -> Result<Booking, BookingError> {
-        let booking = self.queries.booking(booking).await?;
-        booking.filter(|booking| is_at(booking, slot)).ok_or(BookingError::MovedMeanwhile)
+        let first = self.queries.record(booking).await?.ok_or(BookingError::NoSuchBooking)?;
+        let second = self.second_of(&first, next).await?;
+        let is_same = is_at(&first.booking, slot) && is_second_at(second.as_ref(), next);
+        if is_same { Ok(first.booking) } else { Err(BookingError::MovedMeanwhile) }
     }
+}
+
+/// Whether the second dose of a series stands at this slot, if it is to be moved.
+fn is_second_at(second: Option<&Booking>, next: Option<SlotId>) -> bool {
+    next.is_none_or(|next| {
+        second.is_some_and(|it| it.status == BookingStatus::Booked && is_at(it, next))
+    })
 }
 
 fn is_at(booking: &Booking, slot: SlotId) -> bool {

@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
-use super::{Accepted, BookingError, BookingProtocol, BookingRequest};
+use platform_rest::headers::Attempt;
+
+use super::{Accepted, BookingError, BookingProtocol, BookingRequest, attempt_id};
 use crate::{
     alternatives::NoNextSlot,
-    domain::{Choice, NotGranted},
+    domain::{Abortable, AttemptId, Choice, NotGranted},
 };
 
 /// Slots that are tried, each with a request to the ledger.
@@ -18,6 +20,7 @@ impl From<NoNextSlot> for BookingError {
     fn from(reason: NoNextSlot) -> Self {
         match reason {
             NoNextSlot::SingleDose => NotGranted::SingleDose.into(),
+            NoNextSlot::NoSuchSlot => NotGranted::NoSuchSlot.into(),
             NoNextSlot::NoneFree => NotGranted::NextSlotFull.into(),
             NoNextSlot::Unknown => Self::RetryLater,
         }
@@ -33,6 +36,35 @@ impl BookingProtocol {
         if let Some(accepted) = self.known_request(&request).await? {
             return Ok(accepted);
         }
+        let repeated = request.attempt.filter(|given| given.is_repeated && request.key.is_none());
+        let repeated = repeated.map(|given| AttemptId(given.id));
+        if let Some(id) = repeated
+            && let Some(booking) = self.known_attempt(id, &request.attempt(Some(id))).await?
+        {
+            return Ok(Accepted::Booking(booking));
+        }
+        // Each try is one of the same attempt, which is aborted once, if none was booked.
+        let attempt = request.attempt.map(|given| Attempt { is_repeated: false, ..given });
+        let booked = self.try_slots(BookingRequest { attempt, ..request }).await;
+        if let (Some(id), Err(_)) = (repeated, &booked) {
+            self.aborts.abort(Abortable::Attempt(id));
+        }
+        booked
+    }
+
+    /// What came of earlier requests with the same key.
+    async fn known_request(
+        &self,
+        request: &BookingRequest,
+    ) -> Result<Option<Accepted>, BookingError> {
+        let Some(key) = &request.key else { return Ok(None) };
+        self.known(attempt_id(self.owner, request.user, &key.key), key).await
+    }
+
+    async fn try_slots(
+        self: &Arc<Self>,
+        request: BookingRequest,
+    ) -> Result<Accepted, BookingError> {
         let Choice { vaccine, slot, .. } = request.choice;
         let slot = slot.ok_or(NotGranted::NoSuchSlot)?;
         let slots = self.alternatives.next(vaccine, slot).await?;

@@ -87,6 +87,8 @@ fn with_next_slots(slots: &[i64]) -> (BookingApp, FakeVaccine) {
     (app, campaign)
 }
 
+const SINGLE: &str = r#"{"vaccineId":1,"slotId":7,"userId":5}"#;
+
 const FIRST_FREE: &str = r#"{"vaccineId":1,"slotId":7,"userId":5,"plan":"series"}"#;
 
 #[tokio::test]
@@ -104,6 +106,39 @@ async fn without_a_second_slot_the_first_one_that_is_free_is_booked() {
     let again = app.book_with_key("a", FIRST_FREE).await;
     assert_eq!(again.json()["bookingId"], 1, "{again}");
     assert_eq!((asked.len(), app.vaccine.requests(HOLDS).len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_key_of_a_single_booking_is_not_one_of_a_series() {
+    for (first, second) in [(SINGLE, FIRST_FREE), (FIRST_FREE, SINGLE)] {
+        let (app, _campaign) = with_next_slots(&[205]);
+        app.vaccine.reply_next(HOLDS, FakeReply::outcomes([held()]));
+        assert_eq!(app.book_with_key("a", first).await.status, 201);
+        let other = app.book_with_key("a", second).await;
+        assert_eq!(other.status, 422, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_series_that_the_edge_repeats_tries_every_slot_before_it_is_aborted() {
+    let (app, _campaign) = with_next_slots(&[205, 206]);
+    for outcome in [HoldOutcome::NextSlotFull, held()] {
+        app.vaccine.reply_next(HOLDS, FakeReply::outcomes([outcome]));
+    }
+    let again = ("x-attempt", "019abcde-0000-7000-8000-000000000001 again");
+    let headers = [("content-type", "application/json"), again];
+    for _ in 0..2 {
+        let booked = app.request_with(&headers, "POST /bookings", FIRST_FREE).await;
+        assert_eq!(
+            (booked.status.as_u16(), &booked.json()["bookingId"]),
+            (201, &1.into()),
+            "{booked}"
+        );
+    }
+    let (app, _campaign) = with_next_slots(&[205]);
+    app.vaccine.reply_next(HOLDS, FakeReply::outcomes([HoldOutcome::NextSlotFull]));
+    let refused = app.request_with(&headers, "POST /bookings", FIRST_FREE).await;
+    assert_eq!(refused.in_short().split(';').next(), Some("409 next-slot-full"));
 }
 
 #[tokio::test]
@@ -173,6 +208,15 @@ async fn only_a_first_dose_is_moved_with_a_second_one() {
     let moved = app.request("PATCH /bookings/1", r#"{"slotId":8,"nextSlotId":206}"#).await;
     assert_eq!((moved.status.as_u16(), &moved.json()["slotId"]), (200, &8.into()));
     assert_eq!(app.request("GET /bookings/2", "").await.json()["slotId"], 206);
+}
+
+#[tokio::test]
+async fn a_second_dose_that_was_cancelled_is_not_moved_with_the_first() {
+    let app = with_a_series().await;
+    assert_eq!(app.request("DELETE /bookings/2", "").await.status, 204);
+    let holds = app.vaccine.requests(HOLDS).len();
+    let moved = app.request("PATCH /bookings/1", r#"{"slotId":8,"nextSlotId":206}"#).await;
+    assert_eq!((moved.status.as_u16(), app.vaccine.requests(HOLDS).len()), (409, holds), "{moved}");
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ async fn both_doses_of_a_series_that_nobody_took_are_for_the_next() {
 }
 
 #[tokio::test]
-async fn both_doses_of_a_series_that_nobody_wants_are_given_back() {
+async fn both_doses_of_a_series_are_given_back_where_the_person_has_one() {
     let app = BookingApp::start();
     let HoldOutcome::Held { vc_name, count, place: Some(place), next: Some(next) } = held_series(1)
     else {
