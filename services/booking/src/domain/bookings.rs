@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::records::{
     Abortable, BookingAttempt, BookingFence, Bookings, CampaignDose, FIRST_DOSE, HeldDose, Record,
-    ticket_of,
+    SECOND_DOSE, ticket_of,
 };
 
 /// Creates the booking of an attempt with a dose that is held.
@@ -172,7 +172,7 @@ impl Bookings {
         let Some(next) = next else {
             return CreateReply::Booked(self.add(attempt, dose, counts_as, at));
         };
-        match self.second_campaign_dose(attempt.user, next) {
+        match self.campaign_dose(attempt.user, Some(next.slot), SECOND_DOSE) {
             Ok(second) => {
                 let first = self.add(attempt, dose, counts_as, at);
                 CreateReply::BookedBoth(self.add_second(first, next, second))
@@ -219,18 +219,6 @@ impl Bookings {
         self.count(&record);
         self.bookings.insert(id, record.clone());
         record
-    }
-
-    /// A further booking for the person of another one, made with it.
-    pub(super) fn add_for(
-        &mut self,
-        of: &Record,
-        dose: &HeldDose,
-        counts_as: Option<CampaignDose>,
-    ) -> Record {
-        let (choice, user) = (of.booking.vaccine_id.into(), of.booking.user_id);
-        let attempt = BookingAttempt { id: None, choice, user, fingerprint: None };
-        self.add(attempt, dose, counts_as, of.booked_at)
     }
 
     pub(super) fn cancel(&mut self, cancel: &CancelBooking) -> CancelReply {

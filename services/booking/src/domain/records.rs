@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// The number of the first dose of a series, and of a single one.
 pub const FIRST_DOSE: u8 = 1;
 
+/// The number of the second dose of a series.
+pub const SECOND_DOSE: u8 = 2;
+
 /// An attempt to get a booking. It becomes one with any dose that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BookingAttempt {

@@ -5,30 +5,18 @@
 
 use contracts::{
     booking::{BookedSeries, BookedSlot, BookingStatus},
-    ids::{BookingId, UserId},
+    ids::BookingId,
 };
 use jiff::Timestamp;
 
-use super::{
-    live::AlreadyBooked,
-    records::{Bookings, CampaignDose, FIRST_DOSE, HeldDose, NextDose, Record},
+use super::records::{
+    BookingAttempt, Bookings, CampaignDose, FIRST_DOSE, HeldDose, NextDose, Record, SECOND_DOSE,
 };
-
-/// The number of the second dose.
-const SECOND_DOSE: u8 = FIRST_DOSE + 1;
 
 /// Seconds of a day, and of half of one.
 const DAY: (i64, i64) = (86_400, 43_200);
 
 impl Bookings {
-    pub(super) fn second_campaign_dose(
-        &self,
-        user: UserId,
-        next: &NextDose,
-    ) -> Result<Option<CampaignDose>, AlreadyBooked> {
-        self.campaign_dose(user, Some(next.slot), SECOND_DOSE)
-    }
-
     /// The bookings of both doses, of which the first was just made.
     pub(super) fn add_second(
         &mut self,
@@ -43,7 +31,9 @@ impl Bookings {
             next: None,
         };
         // It has no attempt of its own: a repeated request finds the first.
-        let mut second = self.add_for(&first, &dose, counts_as);
+        let (choice, user) = (first.booking.vaccine_id.into(), first.booking.user_id);
+        let attempt = BookingAttempt { id: None, choice, user, fingerprint: None };
+        let mut second = self.add(attempt, &dose, counts_as, first.booked_at);
         let of = |dose_number, other_dose_booking_id| {
             Some(BookedSeries { dose_number, other_dose_booking_id })
         };

@@ -7,7 +7,8 @@ use platform_store::{Row, RowChange, SqlError, Tx, Value};
 
 use super::rows::small;
 use crate::domain::{
-    Bookings, CampaignDose, Command, CreateBooking, FIRST_DOSE, HeldSlot, MoveBooking, candidates,
+    Bookings, CampaignDose, Command, CreateBooking, FIRST_DOSE, HeldSlot, MoveBooking, SECOND_DOSE,
+    candidates,
     tickets::{Answer, ServeTicket},
 };
 
@@ -83,7 +84,7 @@ fn slots_for(
     };
     given.into_iter().flat_map(|(user, number, dose)| {
         let first = dose.slot.map(|slot| (slot, number));
-        let second = dose.next.as_ref().map(|next| (next.slot, number + 1));
+        let second = dose.next.as_ref().map(|next| (next.slot, SECOND_DOSE));
         first.into_iter().chain(second).map(move |slot| (user, slot))
     })
 }
